@@ -1,0 +1,290 @@
+//! One cell of the table: one server under one workload.
+
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use crate::{
+    fleet::Fleet,
+    process::{Cpus, Process},
+    servers::{Server, Setting},
+    usage::{self, Cpu},
+    workload::{Pace, Picker, Workload},
+};
+
+/// Clients that connect at the same time; few enough for any listener's queue.
+const CONNECTING: usize = 64;
+/// What connecting may take at the slowest server, all in all.
+const CONNECT: Duration = Duration::from_secs(120);
+/// How long a server is left alone before its memory is read.
+const SETTLE: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_secs(1);
+/// How long the last deliveries may take before they count as lost.
+const DRAIN: Duration = Duration::from_secs(15);
+const TURN: Duration = Duration::from_millis(50);
+
+/// What a server did under a workload, and what it cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// The workload's name.
+    pub workload: &'static str,
+    /// The server's name.
+    pub server: &'static str,
+    /// The round, from 1.
+    pub round: usize,
+    /// Clients that got subscribed.
+    pub clients: usize,
+    /// Clients that did not.
+    pub failed: u64,
+    /// The server's CPU for a client to connect and subscribe, in microseconds.
+    pub connect_micros: f64,
+    /// The server's own memory for a connected client, in bytes.
+    pub idle_bytes: f64,
+    /// What came of publishing, if anything was published.
+    pub traffic: Option<Traffic>,
+    /// The first thing that went wrong with a client.
+    pub failure: Option<String>,
+}
+
+/// What came of publishing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Traffic {
+    /// Messages delivered to clients.
+    pub deliveries: u64,
+    /// Deliveries a second.
+    pub rate: f64,
+    /// The server's CPU for a delivery, in microseconds.
+    pub cpu_micros: f64,
+    /// The part of that spent in the kernel, from 0 to 1.
+    pub system_share: f64,
+    /// Reads that a client needed for a delivery; less than one where the server merges.
+    pub reads: f64,
+    /// Milliseconds from publishing to reading.
+    pub delay: Delay,
+    /// Milliseconds from publishing until the last client had read it: the median message.
+    pub last: f64,
+    /// Deliveries that did not come.
+    pub lost: u64,
+    /// Damaged, repeated or unexpected messages, and gaps.
+    pub wrong: u64,
+    /// Clients that the server let go of.
+    pub closed: u64,
+    /// The part of the time that others had the server's CPUs, from 0 to 1.
+    pub others: f64,
+}
+
+/// Milliseconds, by the part of deliveries that took no longer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Delay {
+    /// Half of them.
+    pub p50: f64,
+    /// All but one in a hundred.
+    pub p99: f64,
+    /// All but one in a thousand.
+    pub p999: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+/// What all cells have in common.
+pub struct Bench {
+    /// How to start servers.
+    pub setting: Setting,
+    /// The Redis.
+    pub redis: SocketAddr,
+    /// The server's CPUs.
+    pub server_cpus: Vec<usize>,
+    /// This program's, and Redis's.
+    pub load_cpus: Vec<usize>,
+    /// How long to measure.
+    pub duration: Duration,
+}
+
+impl Bench {
+    /// Starts the server, puts the workload on it, and ends it.
+    pub fn measure(&self, workload: &Workload, server: &Server, round: usize) -> io::Result<Cell> {
+        let cpus = Cpus {
+            process: &self.server_cpus,
+            own: &self.load_cpus,
+        };
+        let mut command = (server.command)(&self.setting);
+        let (process, address) = Process::start_server(&mut command, cpus)?;
+        let mut fleet = Fleet::open(address, self.redis, workload)?;
+
+        let memory = usage::anonymous_bytes(process.pid())?;
+        let cpu = Cpu::of(process.pid())?;
+        connect(&mut fleet, workload)?;
+        let (connecting, _) = Cpu::of(process.pid())?.since(&cpu);
+        run(&mut fleet, SETTLE)?;
+        let memory = usage::anonymous_bytes(process.pid())? as f64 - memory as f64;
+
+        let clients = fleet.ready;
+        let traffic = match workload.pace {
+            Pace::Idle => None,
+            _ if clients == 0 => None,
+            _ => Some(self.traffic(&mut fleet, workload, process.pid())?),
+        };
+        // The server goes first: whoever closes first keeps the address busy for a while.
+        drop(process);
+        let per_client = |value: f64| value / clients.max(1) as f64;
+        Ok(Cell {
+            workload: workload.name,
+            server: server.name,
+            round,
+            clients,
+            failed: fleet.failed + fleet.connecting as u64,
+            connect_micros: per_client(connecting.as_secs_f64() * 1e6),
+            idle_bytes: per_client(memory),
+            traffic,
+            failure: fleet.failure.map(|failure| failure.to_string()),
+        })
+    }
+
+    fn traffic(&self, fleet: &mut Fleet, workload: &Workload, pid: u32) -> io::Result<Traffic> {
+        let mut source = Source::new(workload);
+        source.publish(fleet, WARM_UP)?;
+        drain(fleet)?;
+        fleet.tally.forget_delays();
+
+        let busy = usage::busy(&self.server_cpus)?;
+        let cpu = Cpu::of(pid)?;
+        let (deliveries, reads) = (fleet.tally.deliveries, fleet.tally.reads);
+        let began = Instant::now();
+        source.publish(fleet, self.duration)?;
+        drain(fleet)?;
+        let elapsed = began.elapsed().as_secs_f64();
+        let (spent, system_share) = Cpu::of(pid)?.since(&cpu);
+        let busy = usage::busy(&self.server_cpus)?.saturating_sub(busy);
+
+        let tally = &fleet.tally;
+        let deliveries = tally.deliveries - deliveries;
+        let per_delivery = |value: f64| value / deliveries.max(1) as f64;
+        let millis = |quantile| tally.delay.value_at_quantile(quantile) as f64 / 1e3;
+        Ok(Traffic {
+            deliveries,
+            rate: deliveries as f64 / elapsed,
+            cpu_micros: per_delivery(spent.as_secs_f64() * 1e6),
+            system_share,
+            reads: per_delivery((tally.reads - reads) as f64),
+            delay: Delay {
+                p50: millis(0.5),
+                p99: millis(0.99),
+                p999: millis(0.999),
+                max: millis(1.0),
+            },
+            last: tally.last.value_at_quantile(0.5) as f64 / 1e3,
+            lost: fleet.publisher.expected - tally.deliveries,
+            wrong: tally.wrong,
+            closed: tally.closed,
+            others: busy.saturating_sub(spent).as_secs_f64()
+                / (elapsed * self.server_cpus.len() as f64),
+        })
+    }
+}
+
+/// Connects all clients; those that are not subscribed at the deadline have failed.
+fn connect(fleet: &mut Fleet, workload: &Workload) -> io::Result<()> {
+    let mut subscriptions = workload.subscriptions();
+    let deadline = Instant::now() + CONNECT;
+    loop {
+        while fleet.connecting < CONNECTING
+            && let Some(channels) = subscriptions.next()
+        {
+            fleet.connect(&channels)?;
+        }
+        if fleet.connecting == 0 || Instant::now() > deadline {
+            return Ok(());
+        }
+        fleet.turn(TURN)?;
+    }
+}
+
+fn run(fleet: &mut Fleet, duration: Duration) -> io::Result<()> {
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        fleet.turn(TURN)?;
+    }
+    Ok(())
+}
+
+/// Waits until everything published has arrived, or the deadline is over.
+fn drain(fleet: &mut Fleet) -> io::Result<()> {
+    let deadline = Instant::now() + DRAIN;
+    while fleet.tally.completed < fleet.publisher.published && Instant::now() < deadline {
+        fleet.turn(TURN)?;
+    }
+    Ok(())
+}
+
+/// Publishes, and sends passers-by, at the workload's pace.
+struct Source {
+    picker: Picker,
+    pace: Pace,
+    passers_by: u32,
+}
+
+impl Source {
+    fn new(workload: &Workload) -> Self {
+        Self {
+            picker: workload.picker(),
+            pace: workload.pace,
+            passers_by: workload.passers_by,
+        }
+    }
+
+    fn publish(&mut self, fleet: &mut Fleet, duration: Duration) -> io::Result<()> {
+        let first = fleet.publisher.published;
+        let began = Instant::now();
+        let mut passed_by = 0;
+        loop {
+            let elapsed = began.elapsed();
+            if elapsed >= duration {
+                return Ok(());
+            }
+            let due = match self.pace {
+                Pace::Idle => first,
+                Pace::Flood(ahead) => fleet.tally.completed + ahead,
+                Pace::Rate(rate) => first + due_by(elapsed, rate),
+            };
+            while fleet.publisher.published < due && fleet.tally.has_room(fleet.publisher.published)
+            {
+                fleet
+                    .publisher
+                    .publish(self.picker.pick(), &mut fleet.tally);
+            }
+            fleet.publisher.flush()?;
+            while passed_by < due_by(elapsed, self.passers_by) && fleet.connecting < CONNECTING {
+                fleet.pass_by(0)?;
+                passed_by += 1;
+            }
+            let rate = match self.pace {
+                Pace::Rate(rate) => rate,
+                Pace::Idle | Pace::Flood(_) => 0,
+            };
+            fleet.turn(next_due(elapsed, rate.max(self.passers_by)))?;
+        }
+    }
+}
+
+/// How many of so many a second are due by now; the first at once.
+fn due_by(elapsed: Duration, rate: u32) -> u64 {
+    match rate {
+        0 => 0,
+        rate => (elapsed.as_secs_f64() * f64::from(rate)) as u64 + 1,
+    }
+}
+
+/// How long until one more is due.
+fn next_due(elapsed: Duration, rate: u32) -> Duration {
+    if rate == 0 {
+        return TURN;
+    }
+    let next = due_by(elapsed, rate) as f64 / f64::from(rate);
+    Duration::from_secs_f64(next)
+        .saturating_sub(elapsed)
+        .min(TURN)
+}

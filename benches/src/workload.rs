@@ -1,0 +1,231 @@
+//! The workloads by name. `README.md` tells why each is there.
+
+use fastrand::Rng;
+
+/// A fixed seed: every server gets the same subscriptions and the same order of channels.
+const SEED: u64 = 0x776f_6d61_636b;
+
+/// What clients hold and how fast is published.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// Its name on the command line and in tables.
+    pub name: &'static str,
+    /// Clients that stay connected throughout.
+    pub clients: usize,
+    /// Which channels they hold.
+    pub holding: Holding,
+    /// Bytes of each published payload.
+    pub payload_len: usize,
+    /// How fast is published.
+    pub pace: Pace,
+    /// Clients a second that connect, subscribe and leave.
+    pub passers_by: u32,
+    /// Whether the clients use long-polling.
+    pub polling: bool,
+}
+
+/// Which channels a client holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// All the same one.
+    Shared,
+    /// Each one of its own.
+    Own,
+    /// Each `held` of `channels`, any of which is as likely; some are published to more often.
+    Some {
+        /// How many channels there are.
+        channels: u32,
+        /// How many of them each client holds.
+        held: usize,
+    },
+}
+
+/// How fast is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Nothing is published; connecting and staying connected is what is measured.
+    Idle,
+    /// As fast as the clients read, with so many messages under way.
+    Flood(u64),
+    /// So many messages a second.
+    Rate(u32),
+}
+
+const BASE: Workload = Workload {
+    name: "W2",
+    clients: 1_000,
+    holding: Holding::Shared,
+    payload_len: 128,
+    pace: Pace::Rate(50),
+    passers_by: 0,
+    polling: false,
+};
+
+/// All workloads.
+pub const WORKLOADS: [Workload; 10] = [
+    Workload {
+        name: "W1",
+        pace: Pace::Flood(64),
+        ..BASE
+    },
+    BASE,
+    Workload {
+        name: "W3",
+        clients: 10_000,
+        pace: Pace::Rate(2),
+        ..BASE
+    },
+    Workload {
+        name: "W4",
+        holding: Holding::Own,
+        pace: Pace::Flood(64),
+        ..BASE
+    },
+    Workload {
+        name: "W5",
+        clients: 500,
+        payload_len: 16 << 10,
+        pace: Pace::Rate(20),
+        ..BASE
+    },
+    Workload {
+        name: "W6",
+        clients: 2_000,
+        holding: Holding::Some {
+            channels: 10_000,
+            held: 10,
+        },
+        pace: Pace::Rate(5_000),
+        ..BASE
+    },
+    Workload {
+        name: "W7",
+        passers_by: 500,
+        ..BASE
+    },
+    Workload {
+        name: "W8",
+        clients: 10_000,
+        pace: Pace::Idle,
+        ..BASE
+    },
+    Workload {
+        name: "W9",
+        clients: 500,
+        pace: Pace::Rate(20),
+        polling: true,
+        ..BASE
+    },
+    Workload {
+        name: "connect",
+        clients: 5_000,
+        holding: Holding::Own,
+        pace: Pace::Idle,
+        ..BASE
+    },
+];
+
+impl Workload {
+    /// The workload with this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        WORKLOADS.into_iter().find(|workload| workload.name == name)
+    }
+
+    /// How many channels there are.
+    #[must_use]
+    pub fn channels(&self) -> u32 {
+        match self.holding {
+            Holding::Shared => 1,
+            Holding::Own => self.clients as u32,
+            Holding::Some { channels, .. } => channels,
+        }
+    }
+
+    /// The channels of each client, in order.
+    pub fn subscriptions(&self) -> impl Iterator<Item = Vec<u32>> {
+        let holding = self.holding;
+        let mut random = Rng::with_seed(SEED);
+        (0..self.clients as u32).map(move |client| match holding {
+            Holding::Shared => vec![0],
+            Holding::Own => vec![client],
+            Holding::Some { channels, held } => random.choose_multiple(0..channels, held),
+        })
+    }
+
+    /// The channels to publish to, without end.
+    #[must_use]
+    pub fn picker(&self) -> Picker {
+        let mut total = 0.0;
+        let popularity = (1..=self.channels()).map(|rank| {
+            total += 1.0 / f64::from(rank);
+            total
+        });
+        Picker {
+            channels: self.channels(),
+            cumulated: match self.holding {
+                Holding::Some { .. } => popularity.collect(),
+                _ => Vec::new(),
+            },
+            random: Rng::with_seed(SEED),
+            next: 0,
+        }
+    }
+}
+
+/// Chooses channels in turn, or the first ones more often than later ones (Zipf's law).
+pub struct Picker {
+    channels: u32,
+    /// The sum of the weights up to each channel; empty if all have their turn.
+    cumulated: Vec<f64>,
+    random: Rng,
+    next: u32,
+}
+
+impl Picker {
+    /// The channel of the next message.
+    pub fn pick(&mut self) -> u32 {
+        let Some(total) = self.cumulated.last() else {
+            let channel = self.next;
+            self.next = (channel + 1) % self.channels;
+            return channel;
+        };
+        let point = self.random.f64() * total;
+        self.cumulated.partition_point(|&sum| sum < point) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        for workload in WORKLOADS {
+            let same = WORKLOADS.iter().filter(|other| other.name == workload.name);
+            assert_eq!(same.count(), 1, "{}", workload.name);
+        }
+    }
+
+    #[test]
+    fn clients_hold_distinct_channels_and_popular_ones_are_picked_more_often() {
+        let workload = Workload::find("W6").unwrap();
+        for mut channels in workload.subscriptions() {
+            channels.sort_unstable();
+            channels.dedup();
+            assert_eq!(channels.len(), 10);
+        }
+        let mut picker = workload.picker();
+        let picks: Vec<_> = (0..10_000).map(|_| picker.pick()).collect();
+        assert!(picks.iter().all(|&channel| channel < workload.channels()));
+        let count = |channel| picks.iter().filter(|&&pick| pick == channel).count();
+        assert!(count(0) > count(9) && count(9) > count(999));
+    }
+
+    #[test]
+    fn every_channel_has_its_turn() {
+        let mut picker = Workload::find("W4").unwrap().picker();
+        let picks: Vec<_> = (0..1_001).map(|_| picker.pick()).collect();
+        assert_eq!((picks[0], picks[999], picks[1_000]), (0, 999, 0));
+    }
+}
