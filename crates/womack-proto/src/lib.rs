@@ -1,1 +1,72 @@
-//! Under construction.
+//! The languages that Womack's clients and publishers speak: Engine.IO, Socket.IO and the
+//! envelope of a published message.
+//!
+//! There is no networking code in this crate, and no clock, no thread and no runtime. It knows
+//! what bytes mean; whoever calls it moves them. Spoken so far is Engine.IO 4 with Socket.IO 5 in
+//! it, which is what `socket.io-client` 3.x and 4.x send.
+//!
+//! # The calling contract
+//!
+//! A [`Session`] is the protocol state of one client. Every call that changes it takes the
+//! server's [`Rules`], the time where time matters, and a buffer of [`Output`]s: *call, then do
+//! what the buffer says, in order, then call again.* A [`Output::Connect`] is answered, with
+//! [`Session::accept`] or [`Session::refuse`], before the next packet is handed in. After
+//! [`Output::Closed`] nothing follows.
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//! use womack_proto::{Layer, Limits, Namespaces, Output, Revision, Rules, Session, Timing};
+//!
+//! # fn example(now: Instant) {
+//! let rules = Rules {
+//!     timing: Timing::default(),
+//!     limits: Limits::default(),
+//!     namespaces: Namespaces::new(["/another"]),
+//! };
+//! let mut session = Session::open(Revision::V4, Layer::SocketIo, &rules, now);
+//! let mut outputs = Vec::new();
+//! session.handle_text(now, "40", &rules, &mut outputs);
+//! for output in std::mem::take(&mut outputs) {
+//!     if let Output::Connect { namespace, .. } = output {
+//!         session.accept(namespace, "K19LcR3dwTTucqp-AAAA", &rules, &mut outputs);
+//!     }
+//! }
+//! assert_eq!(session.deadline(), now + rules.timing.ping_interval);
+//! # }
+//! ```
+//!
+//! # Where to find what
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`handshake`] | the query of a request, and the open packet that answers the first |
+//! | [`engine_io`], [`socket_io`] | packets of the two layers |
+//! | [`payload`] | several packets in one polling body |
+//! | [`frame`] | packets as WebSocket frames, encoded once for all receivers |
+//! | [`session`] | what a client may do when, pings and time-outs |
+//! | [`envelope`], [`channel`] | what publishers send, and where to |
+//!
+//! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
+//! [`Limits`] or an argument.
+
+mod attachments;
+pub mod channel;
+pub mod engine_io;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod frame;
+pub mod handshake;
+pub mod payload;
+pub mod rules;
+pub mod session;
+pub mod socket_io;
+
+pub use channel::{Channel, ChannelError, is_reserved_event};
+pub use envelope::{EnvelopeError, Except, Scratch};
+pub use error::{CloseReason, DecodeError};
+pub use event::Event;
+pub use frame::Frame;
+pub use handshake::{Handshake, HandshakeError, Revision, TransportKind, open_packet};
+pub use rules::{Layer, Limits, NamespaceId, Namespaces, Rules, Timing};
+pub use session::{Message, Output, Session};

@@ -1,0 +1,1 @@
+//! A packet that waits for its attachments.

@@ -1,0 +1,224 @@
+//! Packets as WebSocket frames, encoded once for all their receivers.
+//!
+//! A frame here is whole, final and unmasked, as servers send them (RFC 6455, 5.2). Polling uses
+//! the same bytes: [`packets`] finds the packets again in a run of frames.
+
+use std::{fmt, iter::FusedIterator};
+
+use bytes::Bytes;
+
+/// Longest payload of a control frame.
+const MAX_CONTROL_BYTES: usize = 125;
+
+/// Longest header of an unmasked frame.
+const MAX_HEADER_BYTES: usize = 10;
+
+/// The frame of the Engine.IO packet `2`, a ping.
+pub const PING: Frame = Frame::from_static(b"\x81\x012");
+
+/// The frame of the Engine.IO packet `3probe`, which tells a client that its WebSocket works.
+pub const PROBE_ANSWER: Frame = Frame::from_static(b"\x81\x063probe");
+
+/// The frame of the Engine.IO packet `6`, which ends a poll that has nothing to say.
+pub const NOOP: Frame = Frame::from_static(b"\x81\x016");
+
+/// One outgoing packet with its WebSocket header.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Frame(Bytes);
+
+impl Frame {
+    /// The frame of a text message: `parts`, one after the other. They must be UTF-8 together.
+    pub fn text(parts: &[&[u8]]) -> Self {
+        Self::new(Opcode::TEXT, parts)
+    }
+
+    /// The frame of a binary message.
+    pub fn binary(data: &[u8]) -> Self {
+        Self::new(Opcode::BINARY, &[data])
+    }
+
+    /// The frame that answers a WebSocket ping with the same data; what is beyond the 125 bytes
+    /// of a control frame is left out.
+    pub fn pong(data: &[u8]) -> Self {
+        Self::new(Opcode::PONG, &[&data[..data.len().min(MAX_CONTROL_BYTES)]])
+    }
+
+    /// The frame that closes a WebSocket. Code 1005 means that no code is given: the frame is
+    /// empty. A reason that is too long is cut.
+    pub fn close(code: u16, reason: &str) -> Self {
+        if code == 1005 {
+            return Self::from_static(b"\x88\x00");
+        }
+        let reason = &reason[..reason.floor_char_boundary(MAX_CONTROL_BYTES - 2)];
+        Self::new(Opcode::CLOSE, &[&code.to_be_bytes(), reason.as_bytes()])
+    }
+
+    /// A frame that is written out already. `bytes` must be one whole frame.
+    pub const fn from_static(bytes: &'static [u8]) -> Self {
+        Self(Bytes::from_static(bytes))
+    }
+
+    /// Header and payload.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Header and payload, without a copy.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    fn new(opcode: u8, parts: &[&[u8]]) -> Self {
+        let length = total(parts);
+        let mut buffer = Vec::with_capacity(header_bytes(length) + length);
+        append(&mut buffer, opcode, parts);
+        Self(buffer.into())
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match packets(&self.0).next() {
+            Some((opcode, payload)) => write!(f, "{opcode:?}({})", payload.escape_ascii()),
+            None => write!(f, "Malformed({})", self.0.escape_ascii()),
+        }
+    }
+}
+
+/// Appends what [`Frame::text`] makes of `parts` to a buffer that many frames share.
+pub fn append_text(buffer: &mut Vec<u8>, parts: &[&[u8]]) {
+    buffer.reserve(MAX_HEADER_BYTES + total(parts));
+    append(buffer, Opcode::TEXT, parts);
+}
+
+/// What comes before the published JSON in an event's packet: `42["hello",` or, in a namespace,
+/// `42/another,["hello",`. The channel is escaped as `JSON.stringify` would.
+pub fn event_prefix(namespace: &str, channel: &str) -> Vec<u8> {
+    let mut prefix = b"42".to_vec();
+    if namespace != "/" {
+        prefix.extend_from_slice(namespace.as_bytes());
+        prefix.push(b',');
+    }
+    prefix.push(b'[');
+    serde_json::to_writer(&mut prefix, channel).expect("a string is JSON and a vector takes it");
+    prefix.push(b',');
+    prefix
+}
+
+/// The frame of an event with one argument, `json`; `prefix` is the channel's [`event_prefix`].
+/// It costs one allocation.
+pub fn event(prefix: &[u8], json: &[u8]) -> Frame {
+    Frame::text(&[prefix, json, b"]"])
+}
+
+/// What a frame's payload is.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Opcode {
+    /// A text message.
+    Text,
+    /// A binary message.
+    Binary,
+    /// A control frame; no packet.
+    Other,
+}
+
+impl Opcode {
+    const TEXT: u8 = 0x1;
+    const BINARY: u8 = 0x2;
+    const CLOSE: u8 = 0x8;
+    const PING: u8 = 0x9;
+    const PONG: u8 = 0xa;
+}
+
+/// The payloads in a run of whole frames of ours. Ends at what is no such frame, or not all there.
+pub const fn packets(frames: &[u8]) -> Packets<'_> {
+    Packets {
+        frames,
+        consumed: 0,
+    }
+}
+
+/// Iterator over frames, made by [`packets`].
+#[derive(Clone, Debug)]
+pub struct Packets<'a> {
+    frames: &'a [u8],
+    consumed: usize,
+}
+
+impl Packets<'_> {
+    /// Bytes of the frames that were given out so far.
+    pub const fn consumed(&self) -> usize {
+        self.consumed
+    }
+}
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = (Opcode, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = &self.frames[self.consumed..];
+        let (opcode, header, length) = read_header(rest)?;
+        let end = header.checked_add(length)?;
+        let payload = rest.get(header..end)?;
+        self.consumed += end;
+        Some((opcode, payload))
+    }
+}
+
+impl FusedIterator for Packets<'_> {}
+
+/// The opcode, the header's length and the payload's.
+fn read_header(bytes: &[u8]) -> Option<(Opcode, usize, usize)> {
+    let (&[first, length], rest) = bytes.split_first_chunk()?;
+    // Four bits that say "final, no extension", then the opcode.
+    let opcode = match first ^ 0x80 {
+        Opcode::TEXT => Opcode::Text,
+        Opcode::BINARY => Opcode::Binary,
+        Opcode::CLOSE | Opcode::PING | Opcode::PONG => Opcode::Other,
+        _ => return None,
+    };
+    match length {
+        0..=125 => Some((opcode, 2, usize::from(length))),
+        126 => {
+            let length = u16::from_be_bytes(*rest.first_chunk()?);
+            Some((opcode, 4, usize::from(length)))
+        }
+        127 => {
+            let length = u64::from_be_bytes(*rest.first_chunk()?);
+            Some((opcode, 10, usize::try_from(length).ok()?))
+        }
+        // Masked: a client's frame.
+        _ => None,
+    }
+}
+
+fn append(buffer: &mut Vec<u8>, opcode: u8, parts: &[&[u8]]) {
+    let length = total(parts);
+    buffer.push(0x80 | opcode);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ ..=125), _) => buffer.push(length),
+        (_, Ok(length)) => {
+            buffer.push(126);
+            buffer.extend_from_slice(&length.to_be_bytes());
+        }
+        _ => {
+            buffer.push(127);
+            buffer.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    for part in parts {
+        buffer.extend_from_slice(part);
+    }
+}
+
+const fn header_bytes(length: usize) -> usize {
+    match length {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => MAX_HEADER_BYTES,
+    }
+}
+
+fn total(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
+}
