@@ -1,0 +1,138 @@
+// Drives client libraries on Node.js: one JSON command per line on stdin, one JSON event per line
+// on stdout. `part` names the client or publisher that a command or an event belongs to.
+
+import { createInterface } from "node:readline";
+
+import Redis from "ioredis";
+import { createClient } from "redis";
+import { io as io3 } from "socket.io-client-3";
+import { io as io4 } from "socket.io-client-4";
+
+const parts = new Map();
+
+function report(part, event, details = {}) {
+  process.stdout.write(JSON.stringify({ part, event, ...details }) + "\n");
+}
+
+// Each kind of library has a class with the commands as methods.
+
+class SocketIo {
+  static connectors = { "socket.io-client-3": io3, "socket.io-client-4": io4 };
+
+  constructor(part) {
+    this.part = part;
+  }
+
+  connect({ library, url, transports }) {
+    this.socket = SocketIo.connectors[library](url, {
+      forceNew: true,
+      reconnectionDelay: 50,
+      reconnectionDelayMax: 200,
+      transports,
+      // Engine.IO's own timer would keep waiting for a server that comes back later.
+      timeout: 5000,
+    });
+    const { socket } = this;
+    socket.on("connect", () => report(this.part, "connect", { id: socket.id }));
+    socket.on("disconnect", (reason) => report(this.part, "disconnect", { reason }));
+    socket.on("connect_error", (error) => {
+      report(this.part, "connect_error", { message: error.message });
+    });
+    socket.onAny((name, ...args) => {
+      report(this.part, "message", { name, args, packet: this.packet });
+    });
+    socket.io.on("open", () => this.watch(socket.io.engine));
+    if (socket.io.engine) this.watch(socket.io.engine);
+  }
+
+  // The engine shows a packet's text right before the event made of it.
+  watch(engine) {
+    if (this.engine === engine) return;
+    this.engine = engine;
+    engine.on("packet", ({ type, data }) => {
+      if (type === "message") this.packet = data;
+    });
+    engine.on("upgrade", ({ name }) => report(this.part, "upgrade", { transport: name }));
+  }
+
+  emit({ name, args }) {
+    this.socket.emit(name, ...args);
+  }
+
+  call({ name, args }) {
+    this.socket.emit(name, ...args, (...args) => report(this.part, "ack", { args }));
+  }
+
+  disconnect() {
+    this.socket.disconnect();
+  }
+}
+
+class IoRedis {
+  constructor(part) {
+    this.part = part;
+  }
+
+  async open({ url }) {
+    this.redis = new Redis(url);
+    await this.redis.ping();
+    report(this.part, "opened");
+  }
+
+  async publish({ channel, data, options }) {
+    await this.redis.publish(channel, JSON.stringify({ data, ...options }));
+    report(this.part, "published");
+  }
+
+  async listen({ channel }) {
+    this.redis.on("message", (_, text) => report(this.part, "message", { text }));
+    await this.redis.subscribe(channel);
+    report(this.part, "listening");
+  }
+}
+
+class NodeRedis {
+  constructor(part) {
+    this.part = part;
+  }
+
+  async open({ url }) {
+    this.redis = createClient({ url });
+    await this.redis.connect();
+    report(this.part, "opened");
+  }
+
+  async publish({ channel, data, options }) {
+    await this.redis.publish(channel, JSON.stringify({ data, ...options }));
+    report(this.part, "published");
+  }
+
+  async listen({ channel }) {
+    await this.redis.subscribe(channel, (text) => report(this.part, "message", { text }));
+    report(this.part, "listening");
+  }
+}
+
+const libraries = {
+  ioredis: IoRedis,
+  redis: NodeRedis,
+  "socket.io-client-3": SocketIo,
+  "socket.io-client-4": SocketIo,
+};
+
+async function run(command) {
+  let part = parts.get(command.part);
+  if (!part) {
+    part = new libraries[command.library](command.part);
+    parts.set(command.part, part);
+  }
+  try {
+    await part[command.do](command);
+  } catch (error) {
+    report(command.part, "error", { message: String(error.stack ?? error) });
+  }
+}
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => run(JSON.parse(line)))
+  .on("close", () => process.exit());

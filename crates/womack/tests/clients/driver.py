@@ -1,0 +1,194 @@
+"""Drives client libraries on Python.
+
+One JSON command per line on stdin, one JSON event per line on stdout. "part" names the client or
+publisher that a command or an event belongs to.
+"""
+
+import asyncio
+import json
+import sys
+import threading
+import traceback
+
+import redis
+import socketio
+
+write_lock = threading.Lock()
+
+
+def report(part, event, **details):
+    line = json.dumps({"part": part, "event": event, **details})
+    with write_lock:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def namespace_of(url):
+    """Split a URL into the server's part and the namespace that its path names."""
+    scheme, rest = url.split("://", 1)
+    host, _, path = rest.partition("/")
+    return f"{scheme}://{host}", "/" + path
+
+
+class Synchronous:
+    """python-socketio with threads. Commands come from a thread of this part's own."""
+
+    def __init__(self, part):
+        self.part = part
+        self.client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.2)
+        self.namespace = "/"
+
+    def listen_to(self, client, namespace):
+        client.on("connect", self.on_connect, namespace=namespace)
+        client.on("disconnect", self.on_disconnect, namespace=namespace)
+        client.on("connect_error", self.on_connect_error, namespace=namespace)
+        client.on("*", self.on_event, namespace=namespace)
+
+    def on_connect(self):
+        # The transport that the client ended up with is known once it has connected.
+        threading.Timer(0, self.report_connect).start()
+
+    def report_connect(self):
+        report(self.part, "connect", id=self.client.get_sid(self.namespace))
+        if self.upgrades and self.client.transport() == "websocket":
+            report(self.part, "upgrade", transport="websocket")
+
+    def on_disconnect(self, *reason):
+        report(self.part, "disconnect", reason=str(reason))
+
+    def on_connect_error(self, data=None):
+        message = data.get("message") if isinstance(data, dict) else str(data)
+        report(self.part, "connect_error", message=message)
+
+    def on_event(self, name, *args):
+        report(self.part, "message", name=name, args=args)
+
+    def connect(self, url, transports, **_):
+        server, self.namespace = namespace_of(url)
+        self.upgrades = len(transports) > 1
+        self.listen_to(self.client, self.namespace)
+        try:
+            self.client.connect(server, transports=transports, namespaces=[self.namespace])
+        except socketio.exceptions.ConnectionError:
+            pass  # Reported by the handler of connect_error.
+
+    def emit(self, name, args, **_):
+        self.client.emit(name, *args, namespace=self.namespace)
+
+    def call(self, name, args, **_):
+        self.client.emit(
+            name,
+            *args,
+            namespace=self.namespace,
+            callback=lambda *args: report(self.part, "ack", args=args),
+        )
+
+    def disconnect(self, **_):
+        self.client.disconnect()
+
+
+class Asynchronous(Synchronous):
+    """python-socketio with asyncio, on the one loop of this program."""
+
+    def __init__(self, part):
+        self.part = part
+        self.client = None
+        self.namespace = "/"
+
+    def on_connect(self):
+        asyncio.get_running_loop().call_soon(self.report_connect)
+
+    async def connect(self, url, transports, **_):
+        self.client = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.2)
+        server, self.namespace = namespace_of(url)
+        self.upgrades = len(transports) > 1
+        self.listen_to(self.client, self.namespace)
+        try:
+            await self.client.connect(server, transports=transports, namespaces=[self.namespace])
+        except socketio.exceptions.ConnectionError:
+            pass  # Reported by the handler of connect_error.
+
+    async def emit(self, name, args, **_):
+        await self.client.emit(name, *args, namespace=self.namespace)
+
+    async def call(self, name, args, **_):
+        await self.client.emit(
+            name,
+            *args,
+            namespace=self.namespace,
+            callback=lambda *args: report(self.part, "ack", args=args),
+        )
+
+    async def disconnect(self, **_):
+        await self.client.disconnect()
+
+
+class RedisPy:
+    """redis-py, as the publishers of old used it."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def open(self, url, **_):
+        self.redis = redis.Redis.from_url(url)
+        self.redis.ping()
+        report(self.part, "opened")
+
+    def publish(self, channel, data, options, **_):
+        self.redis.publish(channel, json.dumps({"data": data, **options}))
+        report(self.part, "published")
+
+    def listen(self, channel, **_):
+        subscription = self.redis.pubsub(ignore_subscribe_messages=True)
+        subscription.subscribe(
+            **{channel: lambda m: report(self.part, "message", text=m["data"].decode())}
+        )
+        while subscription.get_message(timeout=1) is None and not subscription.subscribed:
+            pass
+        subscription.run_in_thread(sleep_time=1, daemon=True)
+        report(self.part, "listening")
+
+
+LIBRARIES = {
+    "python-socketio": Synchronous,
+    "python-socketio-asyncio": Asynchronous,
+    "redis-py": RedisPy,
+}
+
+
+class Part:
+    """Runs the commands of one part in their order."""
+
+    def __init__(self, name, library, loop):
+        self.name = name
+        self.target = LIBRARIES[library](name)
+        self.loop = loop
+        self.commands = asyncio.Queue()
+        self.task = loop.create_task(self.work())
+
+    async def work(self):
+        while True:
+            command = await self.commands.get()
+            action = getattr(self.target, command.pop("do"))
+            try:
+                if asyncio.iscoroutinefunction(action):
+                    await action(**command)
+                else:
+                    await asyncio.to_thread(action, **command)
+            except Exception:
+                report(self.name, "error", message=traceback.format_exc())
+
+
+async def main():
+    loop = asyncio.get_running_loop()
+    parts = {}
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        command = json.loads(line)
+        name = command.pop("part")
+        if name not in parts:
+            parts[name] = Part(name, command["library"], loop)
+        parts[name].commands.put_nowait(command)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

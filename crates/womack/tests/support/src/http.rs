@@ -1,0 +1,105 @@
+//! HTTP requests as decent programs make them: one connection each, nothing kept.
+
+use std::net::SocketAddr;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::within;
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Names, in lower case, and values, as they came.
+    pub headers: Vec<(String, String)>,
+    /// The body, whatever it is.
+    pub bytes: Bytes,
+}
+
+impl Answer {
+    /// The first header of that name; empty if there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(header, _)| header == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+/// GET.
+pub async fn get(address: SocketAddr, path: &str) -> Answer {
+    request(address, Method::GET, path, &[], "").await
+}
+
+/// GET with headers.
+pub async fn get_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    request(address, Method::GET, path, headers, "").await
+}
+
+/// POST of text.
+pub async fn post(address: SocketAddr, path: &str, body: &str) -> Answer {
+    let headers = [("content-type", "text/plain;charset=UTF-8")];
+    request(address, Method::POST, path, &headers, body).await
+}
+
+/// Any request, on a connection of its own; a connection that breaks fails the test.
+pub async fn request(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let what = format!("{method} {path}");
+    within(&what, exchange(address, method, path, headers, body))
+        .await
+        .unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+async fn exchange(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the exchange; what goes wrong shows in the answer that does not come.
+    let connection = tokio::spawn(connection);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
+    let response = sender.send_request(request).await?;
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    connection.abort();
+    let headers = head.headers.iter();
+    Ok(Answer {
+        status: head.status.as_u16(),
+        headers: headers
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
+            .collect(),
+        bytes,
+    })
+}

@@ -1,0 +1,86 @@
+//! What the integration tests stand on.
+//!
+//! Every test starts what it needs on free ports and throws it away: a [`Server`], which is the real
+//! program, and a [`Redis`], which is the real `redis-server`. Three kinds of clients speak to them:
+//!
+//! - [`Client`] and [`Polling`]: packets as text, one call for one packet, for tests of the protocol;
+//! - [`raw`]: literal bytes, for everything that a decent client would never send;
+//! - [`clients`] and [`browser`]: the official client libraries and Chromium, in their own processes.
+//!
+//! Nothing here sleeps to let something happen. Waiting is always for a fact, and never for longer
+//! than [`PATIENCE`].
+
+pub mod browser;
+pub mod clients;
+pub mod conformance;
+mod driver;
+mod engine;
+pub mod http;
+mod log;
+pub mod metrics;
+mod polling;
+pub mod proxy;
+pub mod raw;
+mod redis_server;
+mod server;
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use driver::Driver;
+pub use engine::Client;
+pub use polling::Polling;
+pub use redis_server::{Broker, Redis};
+pub use server::{Launch, Refusal, Server, Signal};
+
+/// The longest that anything may take before a test calls it missing.
+///
+/// Long, because two cores may be busy with several browsers; no passing test ever waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a fact that cannot be waited for is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Waits for a future, and fails the test with `what` when it does not come.
+#[track_caller]
+pub fn within<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    let caller = std::panic::Location::caller();
+    async move {
+        tokio::time::timeout(PATIENCE, future)
+            .await
+            .unwrap_or_else(|_| panic!("waited {PATIENCE:?} in vain for {what}, asked at {caller}"))
+    }
+}
+
+/// Looks at a condition until it holds, and fails the test with `what` when it never does.
+#[track_caller]
+pub fn eventually<F, C>(what: &str, mut condition: C) -> impl Future<Output = ()>
+where
+    F: Future<Output = bool>,
+    C: FnMut() -> F,
+{
+    within(what, async move {
+        while !condition().await {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    })
+}
+
+/// An address on this machine where nothing listens.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+}
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors()
+        .nth(4)
+        .expect("this package lies four folders below the root")
+        .to_owned()
+}

@@ -1,0 +1,122 @@
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::http::{self, Answer};
+
+/// A Socket.IO 5 client over long-polling. Every request uses a TCP connection of its own.
+pub struct Polling {
+    address: SocketAddr,
+    sid: String,
+    packets: VecDeque<String>,
+    next_ack: u32,
+}
+
+impl Polling {
+    /// Opens a session and joins `/`.
+    pub async fn connect(address: SocketAddr) -> Self {
+        let mut client = Self::open(address).await;
+        client.send("40").await;
+        let packet = client.packet().await;
+        assert!(packet.starts_with("40{"), "a connect packet, not {packet}");
+        client
+    }
+
+    /// Opens a session only.
+    pub async fn open(address: SocketAddr) -> Self {
+        let answer = http::get(address, "/socket.io/?EIO=4&transport=polling").await;
+        let text = answer.text();
+        assert_eq!(answer.status, 200, "{text}");
+        let open = text
+            .strip_prefix('0')
+            .unwrap_or_else(|| panic!("an open packet, not {text}"));
+        let open: Value = serde_json::from_str(open).expect("JSON in the open packet");
+        Self {
+            address,
+            sid: open["sid"].as_str().expect("a session id").to_owned(),
+            packets: VecDeque::new(),
+            next_ack: 0,
+        }
+    }
+
+    /// The id of the session.
+    pub fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    /// The path of every request of this session.
+    pub fn path(&self) -> String {
+        format!("/socket.io/?EIO=4&transport=polling&sid={}", self.sid)
+    }
+
+    /// The path of a WebSocket of this session.
+    pub fn upgrade_path(&self) -> String {
+        format!("/socket.io/?EIO=4&transport=websocket&sid={}", self.sid)
+    }
+
+    /// POSTs one packet, or several with 0x1e between them, which must be accepted.
+    pub async fn send(&self, payload: &str) {
+        let answer = self.post(payload).await;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, "ok"),
+            "POST {payload}"
+        );
+    }
+
+    /// POSTs anything.
+    pub async fn post(&self, payload: &str) -> Answer {
+        http::post(self.address, &self.path(), payload).await
+    }
+
+    /// GETs once.
+    pub async fn poll(&self) -> Answer {
+        http::get(self.address, &self.path()).await
+    }
+
+    /// The next packet; polls as often as it takes, and answers pings unseen.
+    pub async fn packet(&mut self) -> String {
+        loop {
+            match self.packets.pop_front() {
+                Some(packet) if packet == "2" => self.send("3").await,
+                Some(packet) => return packet,
+                None => self.fetch().await,
+            }
+        }
+    }
+
+    /// Subscribes, and waits until the subscription is live. Nothing else may be on its way.
+    pub async fn subscribe(&mut self, channel: &str) {
+        let ack = self.next_ack;
+        self.next_ack += 1;
+        let event = json!(["subscribe", { "channel": channel }]);
+        self.send(&format!("42{ack}{event}")).await;
+        let answer = json!([{ "ok": true, "channels": [channel] }]);
+        let packet = self.packet().await;
+        let (head, body) = packet.split_at(packet.find('[').unwrap_or(0));
+        assert_eq!(head, format!("43{ack}"), "{packet}");
+        assert_eq!(
+            serde_json::from_str::<Value>(body).expect("JSON in an acknowledgement"),
+            answer
+        );
+    }
+
+    /// The next packet, which must be a message of `channel`; returns the envelope's text.
+    pub async fn message(&mut self, channel: &str) -> String {
+        let head = format!("42[{},", Value::from(channel));
+        let packet = self.packet().await;
+        packet
+            .strip_prefix(&head)
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or_else(|| panic!("a message of {channel}, not {packet}"))
+            .to_owned()
+    }
+
+    async fn fetch(&mut self) {
+        let answer = self.poll().await;
+        let text = answer.text();
+        assert_eq!(answer.status, 200, "{text}");
+        self.packets.extend(text.split('\u{1e}').map(str::to_owned));
+    }
+}

@@ -1,0 +1,229 @@
+//! Literal bytes on a TCP connection, and WebSocket frames as nobody's library would make them.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::within;
+
+/// The mask of every frame made here.
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A TCP connection.
+pub struct Raw {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+/// A frame that came from the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// FIN, the reserved bits and the opcode.
+    pub first: u8,
+    /// The payload, which a server does not mask.
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// The code of a close frame; `None` if this is another frame, or one without a code.
+    pub fn close_code(&self) -> Option<u16> {
+        let [high, low, ..] = self.payload[..] else {
+            return None;
+        };
+        (self.first & 0x0f == 8).then(|| u16::from_be_bytes([high, low]))
+    }
+}
+
+impl Raw {
+    /// Connects.
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("the server takes a connection");
+        stream.set_nodelay(true).expect("a TCP connection");
+        Self {
+            stream,
+            unread: Vec::new(),
+        }
+    }
+
+    /// Connects, opens a WebSocket with an Engine.IO session, and joins `/`.
+    pub async fn socket(address: SocketAddr) -> Self {
+        let mut raw = Self::upgraded(address, "/socket.io/?EIO=4&transport=websocket").await;
+        raw.send(&text("40")).await;
+        for head in ["0{", "40{"] {
+            let frame = raw.frame().await.expect("a packet");
+            assert!(
+                frame.payload.starts_with(head.as_bytes()),
+                "{head}, not {frame:?}"
+            );
+        }
+        raw
+    }
+
+    /// Connects and opens a WebSocket.
+    pub async fn upgraded(address: SocketAddr, path: &str) -> Self {
+        let mut raw = Self::connect(address).await;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        raw.send(request.as_bytes()).await;
+        let head = raw.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        raw
+    }
+
+    /// Sends bytes; a connection that the server has closed already is no reason to fail.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        match within("bytes to go", self.stream.write_all(bytes)).await {
+            Ok(()) => {}
+            Err(error) if is_closed(error.kind()) => {}
+            Err(error) => panic!("sending {} bytes: {error}", bytes.len()),
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub async fn finish(&mut self) {
+        // A connection that the server has closed already is as finished.
+        drop(self.stream.shutdown().await);
+    }
+
+    /// Reads the head of an HTTP answer.
+    pub async fn head(&mut self) -> String {
+        loop {
+            let end = self
+                .unread
+                .windows(4)
+                .position(|bytes| bytes == b"\r\n\r\n");
+            if let Some(end) = end {
+                let head: Vec<u8> = self.unread.drain(..end + 4).collect();
+                return String::from_utf8_lossy(&head).into_owned();
+            }
+            assert!(
+                self.read_more().await,
+                "the end within a head: {:?}",
+                self.unread
+            );
+        }
+    }
+
+    /// The next frame; `None` if the connection ends before its last byte.
+    pub async fn frame(&mut self) -> Option<Frame> {
+        self.fill(2).await?;
+        assert_eq!(self.unread[1] & 0x80, 0, "a server's frame is not masked");
+        let (head, length) = match self.unread[1] {
+            126 => {
+                self.fill(4).await?;
+                (
+                    4,
+                    usize::from(u16::from_be_bytes([self.unread[2], self.unread[3]])),
+                )
+            }
+            127 => {
+                self.fill(10).await?;
+                let length = self.unread[2..10].try_into().expect("eight bytes");
+                (
+                    10,
+                    usize::try_from(u64::from_be_bytes(length)).expect("a length that fits"),
+                )
+            }
+            length => (2, usize::from(length)),
+        };
+        self.fill(head + length).await?;
+        let bytes: Vec<u8> = self.unread.drain(..head + length).collect();
+        Some(Frame {
+            first: bytes[0],
+            payload: bytes[head..].to_vec(),
+        })
+    }
+
+    /// Reads to the end of the connection.
+    pub async fn end(&mut self) -> Vec<u8> {
+        while self.read_more().await {}
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Reads WebSocket frames to the end of the connection.
+    pub async fn frames(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.frame().await {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    async fn fill(&mut self, length: usize) -> Option<()> {
+        while self.unread.len() < length {
+            if !self.read_more().await {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Reads something, or returns false at the end.
+    async fn read_more(&mut self) -> bool {
+        match within("bytes or the end", self.stream.read_buf(&mut self.unread)).await {
+            Ok(read) => read > 0,
+            Err(error) if is_closed(error.kind()) => false,
+            Err(error) => panic!("reading: {error}"),
+        }
+    }
+}
+
+/// A complete, masked text frame.
+pub fn text(payload: &str) -> Vec<u8> {
+    frame(0x81, payload.as_bytes())
+}
+
+/// A masked frame with any first byte.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = header(first, 0x80, payload.len() as u64);
+    bytes.extend(MASK);
+    let masked = payload.iter().zip(MASK.iter().cycle());
+    bytes.extend(masked.map(|(byte, mask)| byte ^ mask));
+    bytes
+}
+
+/// A frame without a mask, which a client must not send.
+pub fn unmasked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = header(first, 0, payload.len() as u64);
+    bytes.extend(payload);
+    bytes
+}
+
+/// The beginning of a masked frame that claims a length, without any of its payload.
+pub fn claim(first: u8, length: u64) -> Vec<u8> {
+    let mut bytes = header(first, 0x80, length);
+    bytes.extend(MASK);
+    bytes
+}
+
+fn header(first: u8, mask: u8, length: u64) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length), _) if length < 126 => bytes.push(mask | length),
+        (_, Ok(length)) => {
+            bytes.push(mask | 126);
+            bytes.extend(length.to_be_bytes());
+        }
+        _ => {
+            bytes.push(mask | 127);
+            bytes.extend(length.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+fn is_closed(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::NotConnected
+    )
+}
