@@ -1,0 +1,85 @@
+// Real servers for the tests: a Redis, and a Womack in front of it.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const BINARY = process.env.WOMACK_BIN;
+
+/** A Redis of its own on a Unix socket, so that no port need be found. */
+export async function startRedis() {
+  const directory = await mkdtemp(join(tmpdir(), 'womack-js-'));
+  const path = join(directory, 'redis.sock');
+  const redis = await start(
+    'redis-server',
+    ['--port', '0', '--unixsocket', path, '--save', '', '--dir', directory],
+    'stdout',
+    (line) => line.includes('eady to accept connections'),
+  );
+  return {
+    url: `unix://${path}`,
+    /** Publishes a JSON text; tells how many servers got it. */
+    publish: (channel, json) => command(path, ['PUBLISH', `womack:ns:default:${channel}`, json]),
+    async stop() {
+      await redis.stop();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+/** The server under test; `flags` such as `['--namespace', '/another']`. */
+export async function startWomack(redis, flags = [], port = 0) {
+  if (!BINARY) throw new Error('set WOMACK_BIN to the path of the womack binary');
+  let address;
+  const womack = await start(
+    BINARY,
+    ['--host', '127.0.0.1', '--port', `${port}`, '--redis-url', redis.url, ...flags],
+    'stderr',
+    (line) => {
+      const { fields } = line.startsWith('{') ? JSON.parse(line) : {};
+      if (fields?.message === 'listening') address = fields.address;
+      return address;
+    },
+  );
+  return { port: Number(address.split(':').at(-1)), stop: womack.stop };
+}
+
+/** Runs a program until its output has the line that says it is ready. */
+async function start(program, args, stream, isReady) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  const output = [];
+  await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    exited.then((code) => reject(new Error(`${program} exited with ${code}:\n${output.join('\n')}`)));
+    for (const name of ['stdout', 'stderr']) {
+      createInterface({ input: child[name] }).on('line', (line) => {
+        output.push(line);
+        if (name === stream && isReady(line)) resolve();
+      });
+    }
+  });
+  return {
+    async stop() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** One Redis command on a connection of its own; its answer is an integer. */
+function command(path, words) {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('error', reject);
+    socket.once('data', (answer) => {
+      socket.end();
+      resolve(Number(answer.toString().slice(1)));
+    });
+    const parts = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`);
+    socket.write(`*${words.length}\r\n${parts.join('')}`);
+  });
+}
