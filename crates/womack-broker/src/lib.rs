@@ -2,11 +2,42 @@
 //! Redis.
 //!
 //! It stores nothing: there are no keys, no persistence, no replication and no access control.
-//! Clients connect over TCP as they would to Redis, in RESP2 or RESP3.
+//! Clients connect over TCP as they would to Redis, in RESP2 or RESP3, and get Redis 7's answers,
+//! to the byte, from the commands it knows; the tests hold it against a real Redis.
+//!
+//! Everything runs on one thread. [`serve`] accepts and gives each client a task (`connection.rs`)
+//! that reads, decodes ([`resp`]), executes (`command.rs`) and writes. A task never waits for
+//! another client: what is published goes into the receivers' outboxes, and their own tasks send
+//! it. Tasks share one [`Broker`] in an `Rc<RefCell<…>>` that no one holds across an `.await`.
+//!
+//! ```text
+//!   bytes ──▶ resp, inline ──▶ command ──▶ broker ──▶ outbox of each receiver ──▶ bytes
+//!                                 └──▶ reply ─────▶ own outbox
+//! ```
 
+mod broker;
+mod client;
+mod command;
+mod connection;
+mod glob;
+mod inline;
+mod outbox;
+mod reply;
+pub mod resp;
+
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{self, LocalSet};
+use tokio::time;
+
+use crate::broker::Broker;
+
+/// How long to wait before accepting again when the system has run out of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What one client, and all of them together, may cost.
 #[derive(Debug, Clone)]
@@ -14,11 +45,13 @@ use tokio::net::TcpListener;
 pub struct Limits {
     /// Clients connected at one time; one more is told so and closed.
     pub max_connections: usize,
-    /// Bytes of one command, all its arguments together; a longer one is a protocol error.
+    /// Bytes of one command, all its arguments together, or of one transaction; a longer command
+    /// is a protocol error, and what is too much for a transaction aborts it.
     pub max_command_bytes: usize,
     /// Arguments of one command; one more is a protocol error.
     pub max_command_arguments: usize,
-    /// Bytes waiting to be read by one client; over it the client is cut off.
+    /// Bytes waiting to be read by one client, replies and messages alike; over it the client is
+    /// cut off.
     pub max_output_bytes: usize,
     /// Bytes that one client's channel names and patterns may take; over it a subscription is
     /// refused.
@@ -37,12 +70,53 @@ impl Default for Limits {
     }
 }
 
-/// Serves clients of `listener` until the future is dropped, which closes them all.
+/// Serves the clients of `listener` until the future is dropped, which closes them all.
 ///
-/// Returns only when the listener itself has failed.
+/// Returns only when the listener itself has failed. The runtime needs I/O and time, and one
+/// thread is enough: all clients are served inside this future.
 pub async fn serve(listener: TcpListener, limits: Limits) -> io::Result<()> {
+    LocalSet::new().run_until(accept(listener, limits)).await
+}
+
+async fn accept(listener: TcpListener, limits: Limits) -> io::Result<()> {
+    let broker = Rc::new(RefCell::new(Broker::new(limits)));
     loop {
-        let (_stream, peer) = listener.accept().await?;
-        tracing::debug!(%peer, limits.max_connections, "client connected");
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = open(&broker, stream) {
+                    tracing::debug!(%error, "client gone before it was served");
+                }
+            }
+            Err(error) => pause_or_give_up(error).await?,
+        }
     }
+}
+
+fn open(broker: &Rc<RefCell<Broker>>, stream: TcpStream) -> io::Result<()> {
+    let peer = stream.peer_addr()?;
+    stream.set_nodelay(true)?;
+    let Some(key) = broker.borrow_mut().connect(peer, stream.local_addr()?) else {
+        tracing::warn!(%peer, "client refused: too many are connected");
+        stream.try_write(b"-ERR max number of clients reached\r\n")?;
+        return Ok(());
+    };
+    tracing::debug!(id = broker.borrow().client(key).id, %peer, "client connected");
+    task::spawn_local(connection::run(broker.clone(), stream, key));
+    Ok(())
+}
+
+/// What concerns the listener is final; a shortage may pass; anything else is the affair of the one
+/// client that went away before it was accepted.
+async fn pause_or_give_up(error: io::Error) -> io::Result<()> {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+
+    match error.kind() {
+        InvalidInput | NotConnected => return Err(error),
+        ConnectionAborted | ConnectionReset => {}
+        _ => {
+            tracing::warn!(%error, "cannot accept a client");
+            time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+    Ok(())
 }
