@@ -113,7 +113,10 @@ declare namespace Womack {
     on(name: string, listener: (...args: any[]) => void): this;
     once(name: string, listener: (...args: any[]) => void): this;
     off(name: string, listener?: (...args: any[]) => void): this;
-    /** Sends an event, when connected; a function as last argument gets the server's answer. */
+    /**
+     * Sends an event, once connected. A function as last argument gets the server's answer, which
+     * never comes if the connection is lost before.
+     */
     emit(name: string, ...args: any[]): this;
     /** Connects, and stays connected until `disconnect`. */
     connect(): this;

@@ -89,9 +89,8 @@
     constructor(host, options) {
       super();
       this.options = settle(host !== null && typeof host === 'object' ? host : { ...options, host });
-      this.io = new Socket(this.options, (name, envelope) =>
-        this.#subscriptions.get(name)?.deliver(envelope),
-      );
+      const deliver = (name, envelope) => this.#subscriptions.get(name)?.deliver(envelope);
+      this.io = new Socket(this.options, deliver);
       this.io.on('connect', () => {
         if (this.#meta !== undefined) this.io.emit('meta', this.#meta);
         this.#askNew();
@@ -182,11 +181,11 @@
     #ask(subscriptions, attempt = 0) {
       const id = this.io.id;
       for (const subscription of subscriptions) subscription.state = 'asked';
-      const channels = subscriptions.map((subscription) => subscription.channel);
+      const channels = subscriptions.map(({ channel }) => channel);
       this.io.emit('subscribe', { channels }, (answer) => {
         const wanted = this.#stillWanted(subscriptions);
         if (!answer || answer.ok !== false) {
-          for (const subscription of wanted) subscription.resolve();
+          for (const { resolve } of wanted) resolve();
         } else if (answer.error === 'unavailable') {
           setTimeout(() => {
             const waiting = this.#stillWanted(wanted);
@@ -198,9 +197,9 @@
           this.#ask(wanted.slice(0, half));
           this.#ask(wanted.slice(half));
         } else {
-          for (const subscription of wanted) {
-            const error = failure(answer.error, answer.message, subscription.channel);
-            subscription.reject(error);
+          for (const { channel, reject } of wanted) {
+            const error = failure(answer.error, answer.message, channel);
+            reject(error);
             this.trigger('subscribe_error', error);
           }
         }
@@ -289,6 +288,7 @@
     connect() {
       if (!this.#wanted) this.#watch('addEventListener');
       this.#wanted = true;
+      this.#hidden = false;
       if (!this.#link) this.#open();
       return this;
     }
@@ -301,12 +301,12 @@
       return this;
     }
 
-    /** Sends an event; a function as last argument gets the server's answer. */
+    /** Sends an event, once connected; a function as last argument gets the server's answer. */
     emit(name, ...args) {
       const ack = typeof args[args.length - 1] === 'function' ? args.pop() : undefined;
-      const packet = (id) => '2' + this.#prefix + id + JSON.stringify([name, ...args]);
-      if (ack) this.#acks.set(++this.#lastAck, ack);
-      const text = packet(ack ? this.#lastAck : '');
+      const id = ack ? ++this.#lastAck : '';
+      if (ack) this.#acks.set(id, ack);
+      const text = '2' + this.#prefix + id + JSON.stringify([name, ...args]);
       if (this.connected) this.#link.send(text);
       else this.#waiting.push(text);
       return this;
@@ -375,13 +375,13 @@
         this.#acks.clear();
       }
       this.#id = this.#link = undefined;
-      if (this.#wanted && !this.#hidden) {
+      const again = this.#wanted && !this.#hidden;
+      if (again) {
         this.#timer = setTimeout(() => this.#open(), backoff(this.#options, this.#attempts++));
       }
-      if (connected) this.trigger('disconnect', reason instanceof Error ? reason.message : reason);
-      else if (this.#wanted) {
-        this.trigger('connect_error', reason instanceof Error ? reason : new Error(reason));
-      }
+      const error = reason instanceof Error ? reason : new Error(reason);
+      if (connected) this.trigger('disconnect', error.message);
+      else if (again) this.trigger('connect_error', error);
     }
 
     #watch(method) {
