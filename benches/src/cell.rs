@@ -123,6 +123,7 @@ impl Bench {
         let memory = usage::anonymous_bytes(process.pid())? as f64 - memory as f64;
 
         let clients = fleet.ready;
+        let late = fleet.connecting as u64;
         let traffic = match workload.pace {
             Pace::Idle => None,
             _ if clients == 0 => None,
@@ -136,7 +137,7 @@ impl Bench {
             server: server.name,
             round,
             clients,
-            failed: fleet.failed + fleet.connecting as u64,
+            failed: fleet.failed + late,
             connect_micros: per_client(connecting.as_secs_f64() * 1e6),
             idle_bytes: per_client(memory),
             traffic,

@@ -14,6 +14,7 @@ use crate::{
     frame::{self, Kind},
     message::{Stamp, channel_name},
     polling::Polling,
+    subscription::{Arrival, Subscriptions},
     tally::Tally,
 };
 
@@ -59,7 +60,7 @@ pub struct Client {
     stage: Stage,
     /// The beginning of a frame or an answer whose end has not come yet.
     unread: Vec<u8>,
-    subscriptions: Vec<Subscription>,
+    subscriptions: Subscriptions,
     /// Whether its deliveries are expected; those of a passer-by are only checked for order.
     counts: bool,
 }
@@ -67,12 +68,6 @@ pub struct Client {
 enum Transport {
     WebSocket,
     Polling(Polling),
-}
-
-struct Subscription {
-    channel: u32,
-    /// The sequence number to come, `None` while any will do.
-    next: Option<u64>,
 }
 
 impl Client {
@@ -87,10 +82,6 @@ impl Client {
         let mut stream = TcpStream::connect(server)?;
         // Edge-triggered: the interest in writing matters once, when the connection is made.
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let subscriptions = channels.iter().map(|&channel| Subscription {
-            channel,
-            next: kind.counts.then_some(0),
-        });
         Ok(Self {
             stream,
             transport: if kind.polling {
@@ -100,7 +91,7 @@ impl Client {
             },
             stage: Stage::Connecting,
             unread: Vec::new(),
-            subscriptions: subscriptions.collect(),
+            subscriptions: Subscriptions::new(channels, kind.counts),
             counts: kind.counts,
         })
     }
@@ -260,28 +251,17 @@ impl Client {
             tally.wrong += 1;
             return;
         };
-        let of_channel = |subscription: &&mut Subscription| subscription.channel == stamp.channel;
-        let Some(subscription) = self.subscriptions.iter_mut().find(of_channel) else {
-            tally.wrong += 1;
-            return;
-        };
-        let expected = subscription.next.unwrap_or(stamp.sequence);
-        if stamp.sequence != expected {
+        let arrival = self.subscriptions.take(&stamp);
+        if arrival != Arrival::InOrder {
             tally.wrong += 1;
         }
-        if stamp.sequence >= expected {
-            subscription.next = Some(stamp.sequence + 1);
-            if self.counts {
-                tally.delivered(&stamp, now);
-            }
+        if self.counts && matches!(arrival, Arrival::InOrder | Arrival::AfterGap) {
+            tally.delivered(&stamp, now);
         }
     }
 
     fn subscribe(&self) -> Vec<u8> {
-        let names = self
-            .subscriptions
-            .iter()
-            .map(|subscription| channel_name(subscription.channel));
+        let names = self.subscriptions.channels().map(channel_name);
         let names: Vec<_> = names.map(|name| format!("\"{name}\"")).collect();
         let argument = match names.as_slice() {
             [name] => format!(r#"{{"channel":{name}}}"#),

@@ -21,6 +21,7 @@
 //! | [`servers`] | the servers by name: how each is started |
 //! | [`cell`] | one server under one workload: connect, warm up, measure, check |
 //! | [`fleet`], [`client`], [`polling`] | the clients, on one thread and one epoll |
+//! | [`subscription`] | whether each message comes once and in its turn |
 //! | [`message`], [`frame`], [`resp`] | the published message, WebSocket frames, Redis replies |
 //! | [`publisher`], [`process`], [`usage`] | Redis, child processes, what they cost |
 //! | [`tally`], [`report`] | what was counted, and its tables |
@@ -38,6 +39,7 @@ pub mod publisher;
 pub mod report;
 pub mod resp;
 pub mod servers;
+pub mod subscription;
 pub mod tally;
 pub mod usage;
 pub mod workload;

@@ -1,6 +1,6 @@
 //! The servers by name: how each is started, and what it can.
 
-use std::{env, io, net::SocketAddr, path::PathBuf, process::Command};
+use std::{net::SocketAddr, path::PathBuf, process::Command};
 
 /// A server to be measured.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +17,6 @@ pub struct Server {
 /// What a server is started with.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// Where the programs of this package are.
     programs: PathBuf,
     womack: PathBuf,
     redis: SocketAddr,
@@ -52,16 +51,20 @@ impl Server {
 }
 
 impl Setting {
-    /// Programs are looked for beside the one that runs, unless `womack` says where that is.
-    pub fn new(womack: Option<PathBuf>, redis: SocketAddr, shards: usize) -> io::Result<Self> {
-        let mut programs = env::current_exe()?;
-        programs.pop();
-        Ok(Self {
+    /// Programs are taken from the folder `programs`, unless `womack` says where that one is.
+    #[must_use]
+    pub fn new(
+        programs: PathBuf,
+        womack: Option<PathBuf>,
+        redis: SocketAddr,
+        shards: usize,
+    ) -> Self {
+        Self {
             womack: womack.unwrap_or_else(|| programs.join("womack")),
             programs,
             redis,
             shards,
-        })
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The whole-system benchmark: servers under workloads, in interleaved rounds.
 
-use std::{fs, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{env, fs, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use womack_benches::{
@@ -70,8 +70,10 @@ fn run(arguments: Arguments) -> io::Result<()> {
         own: &arguments.load_cpus,
     };
     let (_redis, redis) = Process::start_redis(&arguments.redis, cpus)?;
+    let mut programs = env::current_exe()?;
+    programs.pop();
     let bench = Bench {
-        setting: Setting::new(arguments.womack, redis, arguments.shards)?,
+        setting: Setting::new(programs, arguments.womack, redis, arguments.shards),
         redis,
         server_cpus: arguments.server_cpus,
         load_cpus: arguments.load_cpus,

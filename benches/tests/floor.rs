@@ -1,0 +1,72 @@
+//! The load generator and the floor prove one another: nothing is lost, and nothing is made up.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{path::Path, time::Duration};
+
+use womack_benches::{
+    cell::{Bench, Cell},
+    process::{Cpus, Process},
+    servers::{Server, Setting},
+    workload::{Holding, Pace, Workload},
+};
+
+const CPU: [usize; 1] = [0];
+
+fn measure(server: &str, workload: Workload) -> Cell {
+    let cpus = Cpus {
+        process: &CPU,
+        own: &CPU,
+    };
+    let (_redis, redis) = Process::start_redis("redis-server", cpus).unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_floor")).parent().unwrap();
+    let bench = Bench {
+        setting: Setting::new(programs.to_owned(), None, redis, 1),
+        redis,
+        server_cpus: CPU.to_vec(),
+        load_cpus: CPU.to_vec(),
+        duration: Duration::from_millis(200),
+    };
+    bench
+        .measure(&workload, &Server::find(server).unwrap(), 1)
+        .unwrap()
+}
+
+fn assert_complete(cell: &Cell) {
+    assert_eq!((cell.failed, &cell.failure), (0, &None));
+    let traffic = cell.traffic.as_ref().unwrap();
+    assert!(traffic.deliveries > 0, "{cell:?}");
+    assert_eq!(
+        (traffic.lost, traffic.wrong, traffic.closed),
+        (0, 0, 0),
+        "{cell:?}"
+    );
+}
+
+#[test]
+fn flood_arrives_whole_whether_merged_or_not() {
+    let workload = Workload {
+        clients: 50,
+        ..Workload::find("W1").unwrap()
+    };
+    let floor = measure("floor", workload);
+    assert_complete(&floor);
+    assert_eq!(floor.clients, 50);
+    assert_complete(&measure("floor-batch", workload));
+}
+
+#[test]
+fn many_channels_arrive_whole_while_others_pass_by() {
+    let workload = Workload {
+        clients: 50,
+        holding: Holding::Some {
+            channels: 100,
+            held: 10,
+        },
+        pace: Pace::Flood(64),
+        passers_by: 200,
+        ..Workload::find("W6").unwrap()
+    };
+    assert_complete(&measure("floor", workload));
+    assert_complete(&measure("floor-batch", workload));
+}
