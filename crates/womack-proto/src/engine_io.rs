@@ -74,3 +74,44 @@ pub fn decode_base64(text: &str) -> Option<Result<Bytes, DecodeError>> {
             .map_err(|_| DecodeError::Base64),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_character_is_the_type() {
+        for (text, expected) in [
+            ("0{}", Ok(Packet::Open("{}"))),
+            ("1", Ok(Packet::Close)),
+            (PROBE, Ok(Packet::Ping("probe"))),
+            ("3", Ok(Packet::Pong(""))),
+            ("4", Ok(Packet::Message(""))),
+            ("4é", Ok(Packet::Message("é"))),
+            (UPGRADE, Ok(Packet::Upgrade)),
+            ("6", Ok(Packet::Noop)),
+            ("", Err(DecodeError::EmptyPacket)),
+            ("7", Err(DecodeError::EngineIoType)),
+            ("abc", Err(DecodeError::EngineIoType)),
+            ("bAQIDBA==", Err(DecodeError::EngineIoType)),
+            ("é", Err(DecodeError::EngineIoType)),
+        ] {
+            assert_eq!(Packet::decode(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn base64_comes_with_padding_or_without() {
+        let data = Bytes::from_static(&[1, 2, 3, 4]);
+        for (text, expected) in [
+            ("bAQIDBA==", Some(Ok(data.clone()))),
+            ("bAQIDBA", Some(Ok(data))),
+            ("b", Some(Ok(Bytes::new()))),
+            ("b!", Some(Err(DecodeError::Base64))),
+            ("bA", Some(Err(DecodeError::Base64))),
+            ("4b", None),
+        ] {
+            assert_eq!(decode_base64(text), expected, "{text}");
+        }
+    }
+}

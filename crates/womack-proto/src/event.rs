@@ -29,3 +29,38 @@ impl Event {
         serde_json::from_str(&array).map_err(|error| DecodeError::Arguments(error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(args: &str) -> Event {
+        Event {
+            name: "m".to_owned(),
+            args: args.to_owned(),
+            attachments: Vec::new(),
+            ack: None,
+        }
+    }
+
+    #[test]
+    fn arguments_decode_as_a_sequence() {
+        assert_eq!(event("").decode_args(), Ok(()).map(|()| [0_u8; 0]));
+        assert_eq!(event(r#""a",2"#).decode_args(), Ok(("a".to_owned(), 2)));
+        assert_eq!(event("1,2,3").decode_args(), Ok(vec![1, 2, 3]));
+        assert_eq!(
+            event("9007199254740993").decode_args(),
+            Ok((9_007_199_254_740_993_u64,))
+        );
+    }
+
+    #[test]
+    fn other_arguments_are_the_clients_mistake() {
+        for args in ["", "1", "\"a\",1", r#""\ud83d""#] {
+            let decoded = event(args).decode_args::<(String,)>();
+            assert!(matches!(decoded, Err(DecodeError::Arguments(_))), "{args}");
+        }
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert!(event(&deep).decode_args::<serde_json::Value>().is_err());
+    }
+}

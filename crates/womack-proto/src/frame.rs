@@ -222,3 +222,112 @@ const fn header_bytes(length: usize) -> usize {
 fn total(parts: &[&[u8]]) -> usize {
     parts.iter().map(|part| part.len()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_grow_with_the_payload() {
+        for (length, header) in [
+            (0, &[0x81, 0][..]),
+            (125, &[0x81, 125]),
+            (126, &[0x81, 126, 0, 126]),
+            (0xffff, &[0x81, 126, 0xff, 0xff]),
+            (0x1_0000, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let payload = vec![b'x'; length];
+            let frame = Frame::text(&[&payload]);
+            assert_eq!(&frame.as_bytes()[..header.len()], header);
+            assert_eq!(&frame.as_bytes()[header.len()..], payload);
+            let mut buffer = vec![1];
+            append_text(&mut buffer, &[&payload]);
+            assert_eq!(buffer[1..], *frame.as_bytes());
+        }
+    }
+
+    #[test]
+    fn parts_are_one_payload() {
+        assert_eq!(
+            Frame::text(&[b"4", b"", b"2[]"]).as_bytes(),
+            b"\x81\x0442[]"
+        );
+        assert_eq!(Frame::binary(&[0xff]).into_bytes(), &b"\x82\x01\xff"[..]);
+    }
+
+    #[test]
+    fn ready_made_frames_are_what_the_encoder_makes() {
+        assert_eq!(PING, Frame::text(&[b"2"]));
+        assert_eq!(PROBE_ANSWER, Frame::text(&[b"3probe"]));
+        assert_eq!(NOOP, Frame::text(&[b"6"]));
+    }
+
+    #[test]
+    fn control_frames_stay_within_their_limit() {
+        assert_eq!(Frame::pong(b"abc").as_bytes(), b"\x8a\x03abc");
+        assert_eq!(Frame::pong(&[0; 200]).as_bytes().len(), 127);
+        assert_eq!(Frame::close(1001, "bye").as_bytes(), b"\x88\x05\x03\xe9bye");
+        assert_eq!(Frame::close(1005, "bye").as_bytes(), b"\x88\x00");
+        // 61 whole characters of two bytes fit beside the code.
+        assert_eq!(
+            Frame::close(1000, &"é".repeat(100)).as_bytes().len(),
+            2 + 2 + 122
+        );
+    }
+
+    #[test]
+    fn an_event_is_prefix_json_and_bracket() {
+        let frame = event(&event_prefix("/", "hello"), br#"{"data":1}"#);
+        assert_eq!(frame, Frame::text(&[br#"42["hello",{"data":1}]"#]));
+        assert_eq!(event_prefix("/another", "a"), br#"42/another,["a","#);
+        let prefix = event_prefix("/", "\"\\\n\u{1f}/é😀\u{7f}");
+        assert_eq!(prefix, "42[\"\\\"\\\\\\n\\u001f/é😀\u{7f}\",".as_bytes());
+    }
+
+    #[test]
+    fn packets_end_where_the_frames_end() {
+        let frames = [
+            Frame::text(&[b"4a"]).as_bytes(),
+            Frame::binary(&[1]).as_bytes(),
+            Frame::close(1000, "").as_bytes(),
+        ]
+        .concat();
+        for (end, whole) in [(0, 0), (1, 0), (4, 1), (6, 1), (7, 2), (10, 2), (11, 3)] {
+            let mut packets = packets(&frames[..end]);
+            assert_eq!(packets.by_ref().count(), whole, "{end}");
+            assert_eq!(packets.consumed(), [0, 4, 7, 11][whole], "{end}");
+        }
+        let all: Vec<_> = packets(&frames).collect();
+        assert_eq!(
+            all,
+            [
+                (Opcode::Text, &b"4a"[..]),
+                (Opcode::Binary, &[1]),
+                (Opcode::Other, &[3, 0xe8]),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_no_frame_of_ours_ends_the_run() {
+        for bytes in [
+            &b"\x01\x014"[..],      // not final
+            b"\x80\x014",           // continuation
+            b"\xc1\x014",           // compressed
+            b"\x83\x014",           // reserved opcode
+            b"\x81\x81\0\0\0\x004", // masked
+            b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff4",
+        ] {
+            assert_eq!(packets(bytes).next(), None, "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_packet() {
+        assert_eq!(format!("{PING:?}"), "Text(2)");
+        assert_eq!(
+            format!("{:?}", Frame::from_static(b"\x81")),
+            "Malformed(\\x81)"
+        );
+    }
+}

@@ -100,3 +100,80 @@ impl<'a> Encoder<'a> {
         self.out.truncate(start + written);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Frame, append_text};
+
+    #[test]
+    fn a_body_is_split_at_its_separators() {
+        for (body, expected) in [
+            ("40", &["40"][..]),
+            ("4hello\x1e4\x1ebAQIDBA==", &["4hello", "4", "bAQIDBA=="]),
+            ("4é\x1e3", &["4é", "3"]),
+        ] {
+            let packets: Vec<_> = decode(body, 3).unwrap().collect();
+            assert_eq!(packets, expected, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_packet_in_every_place_is_refused() {
+        for body in ["", "\x1e", "4a\x1e", "\x1e4a", "4a\x1e\x1e4b"] {
+            assert_eq!(
+                decode(body, 9).err(),
+                Some(DecodeError::EmptyPacket),
+                "{body:?}"
+            );
+        }
+        let error = decode("4\x1e4\x1e4", 2).err();
+        assert_eq!(error, Some(DecodeError::TooManyPackets { max: 2 }));
+    }
+
+    #[test]
+    fn packets_beyond_the_limit_stay_for_the_next_poll() {
+        let mut frames = Vec::new();
+        for packet in ["4a", "4b", "4c"] {
+            append_text(&mut frames, &[packet.as_bytes()]);
+        }
+        let mut body = Vec::new();
+        let consumed = encode(&frames, 2, &mut body);
+        assert_eq!((consumed, &*body), (8, &b"4a\x1e4b"[..]));
+        body.clear();
+        assert_eq!(encode(&frames[consumed..], 2, &mut body), 4);
+        assert_eq!(body, b"4c");
+    }
+
+    #[test]
+    fn binary_becomes_base64_and_control_frames_nothing() {
+        let mut frames = Frame::binary(&[1, 2, 3, 4]).as_bytes().to_vec();
+        frames.extend_from_slice(Frame::pong(b"x").as_bytes());
+        frames.extend_from_slice(Frame::binary(&[]).as_bytes());
+        frames.extend_from_slice(Frame::text(&[b"4a"]).as_bytes());
+        let mut body = Vec::new();
+        assert_eq!(encode(&frames, 3, &mut body), frames.len());
+        assert_eq!(body, b"bAQIDBA==\x1eb\x1e4a");
+    }
+
+    #[test]
+    fn a_frame_that_is_not_all_there_stays() {
+        let frames = [Frame::text(&[b"4a"]).as_bytes(), b"\x81\x054b"].concat();
+        let mut body = Vec::new();
+        assert_eq!(encode(&frames, 9, &mut body), 4);
+        assert_eq!(body, b"4a");
+    }
+
+    #[test]
+    fn runs_of_frames_make_one_body() {
+        let frame = Frame::text(&[b"4a"]);
+        let mut body = Vec::new();
+        let mut encoder = Encoder::new(&mut body, 2);
+        assert_eq!(encoder.push(frame.as_bytes()), 4);
+        assert!(!encoder.is_full());
+        assert_eq!(encoder.push(&frame.as_bytes().repeat(2)), 4);
+        assert!(encoder.is_full());
+        assert_eq!(encoder.push(frame.as_bytes()), 0);
+        assert_eq!(body, b"4a\x1e4a");
+    }
+}

@@ -4,11 +4,18 @@
 //! `51-/another,12["hello",{"_placeholder":true,"num":0}]` (Socket.IO protocol, "Packet
 //! encoding"). The `4` of the Engine.IO message is no part of it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
+use serde::{
+    Deserialize,
+    de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::{channel::is_reserved_event, error::DecodeError};
+
+/// The characters that JSON allows between its tokens.
+const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// A Socket.IO packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,9 +69,141 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// Everything but a valid packet of the form above.
     pub fn decode(text: &'a str) -> Result<Self, DecodeError> {
-        let _ = (text, is_reserved_event as fn(&str) -> bool, RawValue::NULL);
-        Err(DecodeError::SocketIoType)
+        let mut characters = text.chars();
+        let kind = characters.next().ok_or(DecodeError::EmptyPacket)?;
+        let mut rest = characters.as_str();
+        let mut attachments = 0;
+        if matches!(kind, '5' | '6') {
+            let (count, after) = split_digits(rest);
+            attachments = count.parse().map_err(|_| DecodeError::AttachmentCount)?;
+            rest = after
+                .strip_prefix('-')
+                .ok_or(DecodeError::AttachmentCount)?;
+        }
+        let mut namespace = "/";
+        if rest.starts_with('/') {
+            (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
+        }
+        let (digits, payload) = split_digits(rest);
+        let ack = match digits {
+            "" => None,
+            _ => Some(digits.parse().map_err(|_| DecodeError::AckId)?),
+        };
+        let body = match kind {
+            '0' => Body::Connect {
+                payload: decode_connect(payload)?,
+            },
+            '1' if payload.is_empty() => Body::Disconnect,
+            '1' => return Err(DecodeError::Payload),
+            '2' | '5' => {
+                let (name, args) = decode_event(payload)?;
+                Body::Event {
+                    ack,
+                    name,
+                    args,
+                    attachments,
+                }
+            }
+            '3' | '6' => {
+                let id = ack.ok_or(DecodeError::AckId)?;
+                Body::Ack {
+                    id,
+                    args: inside_array(raw(payload)?)?,
+                    attachments,
+                }
+            }
+            '4' => Body::ConnectError {
+                payload: raw(payload)?,
+            },
+            _ => return Err(DecodeError::SocketIoType),
+        };
+        Ok(Self { namespace, body })
     }
+}
+
+fn split_digits(text: &str) -> (&str, &str) {
+    let end = text
+        .bytes()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+fn decode_connect(payload: &str) -> Result<Option<&str>, DecodeError> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    let object = raw(payload)?;
+    if !object.starts_with('{') {
+        return Err(DecodeError::Payload);
+    }
+    Ok(Some(object))
+}
+
+/// The name of an event, and its arguments as they stand.
+fn decode_event(payload: &str) -> Result<(Cow<'_, str>, &str), DecodeError> {
+    let First(name) = serde_json::from_str(payload).map_err(|_| DecodeError::Payload)?;
+    let name = name.get();
+    let elements = inside_array(payload)?;
+    let args = elements.get(name.len()..).ok_or(DecodeError::Payload)?;
+    let args = args.trim_start_matches(WHITESPACE);
+    let args = args
+        .strip_prefix(',')
+        .unwrap_or("")
+        .trim_start_matches(WHITESPACE);
+
+    let name = match name.as_bytes() {
+        [b'"', .., b'"'] if !name.contains('\\') => Cow::Borrowed(&name[1..name.len() - 1]),
+        [b'"', ..] => Cow::Owned(serde_json::from_str(name).map_err(|_| DecodeError::Payload)?),
+        [b'-' | b'0'..=b'9', ..] => Cow::Borrowed(name),
+        _ => return Err(DecodeError::Payload),
+    };
+    if is_reserved_event(&name) {
+        return Err(DecodeError::ReservedEvent);
+    }
+    Ok((name, args))
+}
+
+/// The first element of a JSON array. The others are checked, but not kept.
+struct First<'a>(&'a RawValue);
+
+impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements;
+
+        impl<'de> Visitor<'de> for Elements {
+            type Value = First<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array that begins with a name")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+                let first = array
+                    .next_element()?
+                    .ok_or_else(|| Error::invalid_length(0, &self))?;
+                while array.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First(first))
+            }
+        }
+
+        deserializer.deserialize_seq(Elements)
+    }
+}
+
+/// A JSON text without the space around it.
+fn raw(json: &str) -> Result<&str, DecodeError> {
+    let value: &RawValue = serde_json::from_str(json).map_err(|_| DecodeError::Payload)?;
+    Ok(value.get())
+}
+
+/// What is between the brackets of a valid JSON text that should be an array.
+fn inside_array(json: &str) -> Result<&str, DecodeError> {
+    let inside = json.trim_matches(WHITESPACE).strip_prefix('[');
+    let inside = inside.and_then(|inside| inside.strip_suffix(']'));
+    inside
+        .map(|inside| inside.trim_matches(WHITESPACE))
+        .ok_or(DecodeError::Payload)
 }
 
 /// The packet of an event, `2["hello",1]`, to follow the `4` of an Engine.IO message. `args` is
@@ -76,7 +215,7 @@ pub fn encode_event(
     args: &str,
     attachments: usize,
 ) -> String {
-    let (mut packet, _) = (start('2', '5', namespace, attachments), ());
+    let mut packet = start(&kind("2", "5", attachments), namespace);
     if let Some(ack) = ack {
         packet.push_str(&ack.to_string());
     }
@@ -93,7 +232,7 @@ pub fn encode_event(
 /// The packet that acknowledges the event `ack`, `37[1]`, to follow the `4` of an Engine.IO
 /// message. `args` and `attachments` are as in [`encode_event`].
 pub fn encode_ack(namespace: &str, ack: u64, args: &str, attachments: usize) -> String {
-    let mut packet = start('3', '6', namespace, attachments);
+    let mut packet = start(&kind("3", "6", attachments), namespace);
     packet.push_str(&ack.to_string());
     packet.push('[');
     packet.push_str(args);
@@ -103,7 +242,7 @@ pub fn encode_ack(namespace: &str, ack: u64, args: &str, attachments: usize) -> 
 
 /// The packet that lets a client in, `0{"sid":"..."}`.
 pub fn encode_connect(namespace: &str, sid: &str) -> String {
-    let mut packet = start('0', '0', namespace, 0);
+    let mut packet = start("0", namespace);
     packet.push_str(r#"{"sid":"#);
     packet.push_str(&json_string(sid));
     packet.push('}');
@@ -112,7 +251,7 @@ pub fn encode_connect(namespace: &str, sid: &str) -> String {
 
 /// The packet that keeps a client out, `4{"message":"..."}`; `data` is a JSON text.
 pub fn encode_connect_error(namespace: &str, message: &str, data: Option<&str>) -> String {
-    let mut packet = start('4', '4', namespace, 0);
+    let mut packet = start("4", namespace);
     packet.push_str(r#"{"message":"#);
     packet.push_str(&json_string(message));
     if let Some(data) = data {
@@ -125,25 +264,249 @@ pub fn encode_connect_error(namespace: &str, message: &str, data: Option<&str>) 
 
 /// The packet that takes a client out of a namespace, `1`.
 pub fn encode_disconnect(namespace: &str) -> String {
-    start('1', '1', namespace, 0)
+    start("1", namespace)
 }
 
-fn start(plain: char, binary: char, namespace: &str, attachments: usize) -> String {
-    let mut packet = String::new();
-    if attachments == 0 {
-        packet.push(plain);
-    } else {
-        packet.push(binary);
-        packet.push_str(&attachments.to_string());
-        packet.push('-');
+/// Type and number of attachments; `plain` is the type without any, `binary` the one with.
+fn kind(plain: &str, binary: &str, attachments: usize) -> String {
+    match attachments {
+        0 => plain.to_owned(),
+        _ => format!("{binary}{attachments}-"),
     }
-    if namespace != "/" {
-        packet.push_str(namespace);
-        packet.push(',');
+}
+
+fn start(kind: &str, namespace: &str) -> String {
+    match namespace {
+        "/" => kind.to_owned(),
+        _ => format!("{kind}{namespace},"),
     }
-    packet
 }
 
 fn json_string(text: &str) -> String {
     serde_json::to_string(text).expect("every string is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event<'a>(
+        namespace: &'a str,
+        ack: Option<u64>,
+        name: &'a str,
+        args: &'a str,
+        attachments: usize,
+    ) -> Packet<'a> {
+        Packet {
+            namespace,
+            body: Body::Event {
+                ack,
+                name: name.into(),
+                args,
+                attachments,
+            },
+        }
+    }
+
+    #[test]
+    fn events_keep_the_text_of_their_arguments() {
+        for (text, expected) in [
+            (r#"2["m"]"#, event("/", None, "m", "", 0)),
+            (
+                r#"2["m",9007199254740993]"#,
+                event("/", None, "m", "9007199254740993", 0),
+            ),
+            (
+                r#"2 [ "m" , 1 ,"2" ] "#,
+                event("/", None, "m", r#"1 ,"2""#, 0),
+            ),
+            (
+                r#"2["é\n\"]",{"3":[true]}]"#,
+                event("/", None, "é\n\"]", r#"{"3":[true]}"#, 0),
+            ),
+            (
+                r#"2[12,1e999,"\ud83d"]"#,
+                event("/", None, "12", r#"1e999,"\ud83d""#, 0),
+            ),
+            (r#"2456["m"]"#, event("/", Some(456), "m", "", 0)),
+            (r#"20["",0]"#, event("/", Some(0), "", "0", 0)),
+            (r#"2/another,["m"]"#, event("/another", None, "m", "", 0)),
+            (
+                r#"2/a/b?c=1,7["m"]"#,
+                event("/a/b?c=1", Some(7), "m", "", 0),
+            ),
+            (r#"2/,["m"]"#, event("/", None, "m", "", 0)),
+            (r#"52-["m",1]"#, event("/", None, "m", "1", 2)),
+            (r#"51-/a,789["m",1]"#, event("/a", Some(789), "m", "1", 1)),
+            (r#"50-["m"]"#, event("/", None, "m", "", 0)),
+        ] {
+            assert_eq!(Packet::decode(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_other_packets_have_payloads_of_their_own() {
+        let packet = |namespace, body| Ok(Packet { namespace, body });
+        for (text, expected) in [
+            ("0", packet("/", Body::Connect { payload: None })),
+            (
+                r#"0{"token":"123"}"#,
+                packet(
+                    "/",
+                    Body::Connect {
+                        payload: Some(r#"{"token":"123"}"#),
+                    },
+                ),
+            ),
+            (
+                "0/custom",
+                packet("/custom", Body::Connect { payload: None }),
+            ),
+            (
+                "0/custom,",
+                packet("/custom", Body::Connect { payload: None }),
+            ),
+            (
+                "0/custom, {} ",
+                packet(
+                    "/custom",
+                    Body::Connect {
+                        payload: Some("{}"),
+                    },
+                ),
+            ),
+            ("1", packet("/", Body::Disconnect)),
+            ("1/custom,", packet("/custom", Body::Disconnect)),
+            (
+                "37[]",
+                packet(
+                    "/",
+                    Body::Ack {
+                        id: 7,
+                        args: "",
+                        attachments: 0,
+                    },
+                ),
+            ),
+            (
+                "3/a,7[ 1, 2 ]",
+                packet(
+                    "/a",
+                    Body::Ack {
+                        id: 7,
+                        args: "1, 2",
+                        attachments: 0,
+                    },
+                ),
+            ),
+            (
+                "62-7[1]",
+                packet(
+                    "/",
+                    Body::Ack {
+                        id: 7,
+                        args: "1",
+                        attachments: 2,
+                    },
+                ),
+            ),
+            (
+                r#"4"no""#,
+                packet("/", Body::ConnectError { payload: r#""no""# }),
+            ),
+        ] {
+            assert_eq!(Packet::decode(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_for_a_reason() {
+        use DecodeError::{
+            AckId, AttachmentCount, EmptyPacket, Payload, ReservedEvent, SocketIoType,
+        };
+        for (text, expected) in [
+            ("", EmptyPacket),
+            ("abc", SocketIoType),
+            ("7", SocketIoType),
+            ("é", SocketIoType),
+            ("0[]", Payload),
+            ("0null", Payload),
+            (r#"0"token""#, Payload),
+            ("0{", Payload),
+            ("0,", Payload),
+            ("1{}", Payload),
+            ("2", Payload),
+            ("2[]", Payload),
+            ("2{}", Payload),
+            ("2abc[\"m\"]", Payload),
+            ("2[\"m\"", Payload),
+            ("2[\"m\",]", Payload),
+            ("2[\"m\"]]", Payload),
+            ("2[\"m\" 1]", Payload),
+            ("2[\"m\"][1]", Payload),
+            ("2[null]", Payload),
+            ("2[[\"m\"]]", Payload),
+            ("2[true]", Payload),
+            (r#"2["\ud83d"]"#, Payload),
+            (r#"2["connect"]"#, ReservedEvent),
+            (r#"2["d\u0069sconnecting",1]"#, ReservedEvent),
+            (r#"51-["newListener"]"#, ReservedEvent),
+            ("3[]", AckId),
+            ("3[1]", AckId),
+            ("318446744073709551616[]", AckId),
+            ("37", Payload),
+            ("37{}", Payload),
+            ("4", Payload),
+            ("5[\"m\"]", AttachmentCount),
+            ("5-[\"m\"]", AttachmentCount),
+            ("51[\"m\"]", AttachmentCount),
+            ("5+1-[\"m\"]", AttachmentCount),
+            ("599999999999999999999-[\"m\"]", AttachmentCount),
+        ] {
+            assert_eq!(Packet::decode(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_servers_packets_are_those_that_clients_know() {
+        assert_eq!(encode_connect("/", "a-\""), r#"0{"sid":"a-\""}"#);
+        assert_eq!(encode_connect("/custom", "a"), r#"0/custom,{"sid":"a"}"#);
+        assert_eq!(
+            encode_connect_error("/random", "Invalid namespace", None),
+            r#"4/random,{"message":"Invalid namespace"}"#,
+        );
+        assert_eq!(
+            encode_connect_error("/", "no", Some("[1]")),
+            r#"4{"message":"no","data":[1]}"#,
+        );
+        assert_eq!(encode_disconnect("/"), "1");
+        assert_eq!(encode_disconnect("/a"), "1/a,");
+        assert_eq!(encode_event("/", None, "auth", "{}", 0), r#"2["auth",{}]"#);
+        assert_eq!(encode_event("/a", Some(1), "\n", "", 0), r#"2/a,1["\n"]"#);
+        assert_eq!(
+            encode_event("/a", None, "m", "1,2", 2),
+            r#"52-/a,["m",1,2]"#
+        );
+        assert_eq!(encode_ack("/", 456, "1,\"2\"", 0), r#"3456[1,"2"]"#);
+        assert_eq!(encode_ack("/", 789, "1", 2), "62-789[1]");
+        assert_eq!(encode_ack("/a", 0, "", 0), "3/a,0[]");
+    }
+
+    #[test]
+    fn nesting_without_end_costs_no_stack() {
+        let depth = 1_000_000;
+        let args = "[".repeat(depth) + &"]".repeat(depth);
+        let text = format!(r#"2["m",{args}]"#);
+        assert_eq!(Packet::decode(&text), Ok(event("/", None, "m", &args, 0)));
+        let text = format!(r#"2["m",{}"#, "[".repeat(depth));
+        assert_eq!(Packet::decode(&text), Err(DecodeError::Payload));
+        assert_eq!(
+            Packet::decode(&format!("2{args}")),
+            Err(DecodeError::Payload)
+        );
+        assert_eq!(
+            Packet::decode(&format!("0{}", "{\"a\":".repeat(depth))),
+            Err(DecodeError::Payload)
+        );
+    }
 }
