@@ -1,10 +1,14 @@
 // The bytes, with the test as the server.
 
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 
-import { connect, next } from './support/client.mjs';
+import { collector, connect, next } from './support/client.mjs';
 import { startPeer } from './support/peer.mjs';
+
+const OPEN =
+  '0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":100}';
 
 /** A client and the server's ends of its connections, one after the other. */
 async function talk(t, options) {
@@ -90,7 +94,7 @@ test('a refused CONNECT is an error with its data', async (t) => {
   const [womack, conversation] = await talk(t, { namespace: '/another' });
   const failed = next(womack, 'connect_error');
   const peer = await conversation();
-  peer.say('0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+  peer.say(OPEN);
   assert.equal(await peer.hear(), '40/another,');
   peer.say('44/another,{"message":"Not you","data":{"code":7}}');
   const [error] = await failed;
@@ -103,7 +107,7 @@ test('a namespace keeps to itself', async (t) => {
   const event = next(womack.io, 'a');
   const answer = new Promise((resolve) => womack.io.emit('question', resolve));
   const peer = await conversation();
-  peer.say('0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+  peer.say(OPEN);
   await peer.hear();
   peer.say('40/another,{"sid":"s"}');
   assert.equal(await peer.hear(), '42/another,1["question"]');
@@ -171,6 +175,64 @@ test('gives up on a server that accepts and says nothing', async (t) => {
   await conversation();
   assert.equal((await silent)[0].message, 'timeout');
   const silentLater = next(womack, 'connect_error');
-  (await conversation()).say('0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+  (await conversation()).say(OPEN);
   assert.equal((await silentLater)[0].message, 'timeout');
 });
+
+/** A server that is polled: answers with these payloads, then holds; collects what is posted. */
+async function startPolled(t, payloads) {
+  const posted = collector();
+  const server = createServer(async (request, response) => {
+    if (request.method === 'POST') {
+      posted((await request.setEncoding('utf8').toArray()).join(''));
+      response.end('ok');
+    } else if (payloads.length) {
+      response.end(payloads.shift());
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return [server.address().port, posted];
+}
+
+test('takes a polling payload apart and says goodbye with what is left to say', async (t) => {
+  const [port, posted] = await startPolled(t, [OPEN, '40{"sid":"s"}\x1e42["a",1]\x1e2\x1e42["a",2]']);
+  const womack = connect(t, port, { transports: ['polling'] });
+  const events = collector();
+  womack.io.on('a', events);
+  assert.deepEqual(await events.until(2), [1, 2]);
+  await posted.until(2);
+  womack.io.emit('b');
+  womack.io.disconnect();
+  assert.deepEqual(await posted.until(3), ['40', '3', '42["b"]\x1e41\x1e1']);
+});
+
+test('no polling payload is larger than the server takes', async (t) => {
+  const [port, posted] = await startPolled(t, [OPEN, '40{"sid":"s"}']);
+  const womack = connect(t, port, { transports: ['polling'] });
+  const texts = Array.from({ length: 9 }, (_, i) => `${i}`.repeat(i * 5));
+  for (const text of texts) womack.io.emit(text);
+  const packets = [];
+  for (let count = 2; packets.length < texts.length; count++) {
+    const payload = (await posted.until(count)).at(-1);
+    assert.ok(payload.length <= 100);
+    packets.push(...payload.split('\x1e'));
+  }
+  assert.deepEqual(packets, texts.map((text) => `42["${text}"]`));
+  assert.ok(posted.received.some((payload) => payload.includes('\x1e')), 'some are joined');
+});
+
+for (const [what, payload] of [
+  ['something else', '<html>Please log in</html>'],
+  ['nothing', ''],
+]) {
+  test(`an answer to a poll that is ${what} is an error`, async (t) => {
+    const [port] = await startPolled(t, [payload]);
+    const womack = connect(t, port, { transports: ['polling'] });
+    const [error] = await next(womack, 'connect_error');
+    assert.equal(error.message, 'parse error');
+  });
+}
