@@ -71,6 +71,12 @@ impl DecodeError {
     }
 }
 
+impl From<DecodeError> for CloseReason {
+    fn from(error: DecodeError) -> Self {
+        error.close_reason()
+    }
+}
+
 /// Why a connection ended: one list for logs, metrics and handlers.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, Eq, Hash, PartialEq)]

@@ -43,7 +43,7 @@
 //! | [`engine_io`], [`socket_io`] | packets of the two layers |
 //! | [`payload`] | several packets in one polling body |
 //! | [`frame`] | packets as WebSocket frames, encoded once for all receivers |
-//! | [`session`] | what a client may do when, pings and time-outs |
+//! | [`session`], [`output`] | what a client may do when, pings and time-outs; what the caller does then |
 //! | [`envelope`], [`channel`] | what publishers send, and where to |
 //!
 //! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
@@ -57,6 +57,7 @@ pub mod error;
 pub mod event;
 pub mod frame;
 pub mod handshake;
+pub mod output;
 pub mod payload;
 pub mod rules;
 pub mod session;
@@ -68,5 +69,6 @@ pub use error::{CloseReason, DecodeError};
 pub use event::Event;
 pub use frame::Frame;
 pub use handshake::{Handshake, HandshakeError, Revision, TransportKind, open_packet};
+pub use output::{Message, Output};
 pub use rules::{Layer, Limits, NamespaceId, Namespaces, Rules, Timing};
-pub use session::{Message, Output, Session};
+pub use session::Session;

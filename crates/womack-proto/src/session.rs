@@ -1,100 +1,87 @@
 //! The protocol state of one client.
 
-use std::time::{Duration, Instant};
+mod incoming;
+
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::{
+    attachments::Partial,
+    engine_io,
     error::CloseReason,
-    event::Event,
-    frame::Frame,
+    frame::{Frame, PING},
     handshake::Revision,
+    output::{Message, Output},
     rules::{Layer, NamespaceId, Rules},
     socket_io,
 };
 
-/// What the caller has to do.
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Send this to the client.
-    Send(Frame),
-    /// The client wants to join a namespace: answer with [`Session::accept`] or
-    /// [`Session::refuse`].
-    Connect {
-        /// Which.
-        namespace: NamespaceId,
-        /// The client's credentials, a JSON object.
-        auth: Option<String>,
-    },
-    /// The client sent an event.
-    Event {
-        /// Where.
-        namespace: NamespaceId,
-        /// What.
-        event: Event,
-    },
-    /// The client acknowledges an event that it got.
-    Ack {
-        /// Where.
-        namespace: NamespaceId,
-        /// The number that the event had.
-        id: u64,
-        /// The answer: JSON texts separated by commas.
-        args: String,
-        /// What placeholders in the answer refer to.
-        attachments: Vec<Bytes>,
-    },
-    /// The client left a namespace.
-    Left(NamespaceId),
-    /// The client sent a message; with [`Layer::EngineIo`] only.
-    Message(Message),
-    /// The session is over. Nothing follows.
-    Closed(CloseReason),
-}
-
-/// A message of Engine.IO alone.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Message {
-    /// A text message.
-    Text(String),
-    /// A binary message.
-    Binary(Bytes),
-}
-
 /// The protocol state of one client.
 ///
-/// Methods named `handle_*` take what arrives, the others are commands of the server or getters.
-/// Commands that do not fit the state, such as accepting whom nobody announced, do nothing.
+/// Methods named `handle_*` take what arrives; the others are commands of the server, or getters.
+/// A command that does not fit the state does nothing: accepting whom nobody announced, say, or
+/// an event for a namespace that the client has left. So does everything after the end.
 #[derive(Debug)]
 pub struct Session {
     opened: Instant,
-    joined: SmallVec<[NamespaceId; 4]>,
+    /// When the next ping is due or the pong that is awaited, in nanoseconds after the opening:
+    /// half the size of an [`Instant`].
+    heartbeat_nanos: u64,
+    /// When a namespace must have been joined, in milliseconds after the opening; none when one
+    /// has been.
+    connect_millis: Option<NonZeroU32>,
+    members: SmallVec<[Member; 4]>,
+    /// The packet whose attachments are coming.
+    partial: Option<Box<Partial>>,
     revision: Revision,
     layer: Layer,
+    awaits_pong: bool,
     is_closed: bool,
+}
+
+/// A namespace that the client has joined, or wants to join.
+#[derive(Copy, Clone, Debug)]
+struct Member {
+    namespace: NamespaceId,
+    is_joined: bool,
 }
 
 impl Session {
     /// A session whose open packet is just being sent.
     pub fn open(revision: Revision, layer: Layer, rules: &Rules, now: Instant) -> Self {
-        let _ = rules;
+        let connect_millis = match layer {
+            Layer::SocketIo => Some(millis(rules.timing.connect_timeout)),
+            Layer::EngineIo => None,
+        };
         Self {
             opened: now,
-            joined: SmallVec::new(),
+            heartbeat_nanos: nanos(rules.timing.ping_interval),
+            connect_millis,
+            members: SmallVec::new(),
+            partial: None,
             revision,
             layer,
+            awaits_pong: false,
             is_closed: false,
         }
     }
 
     /// Handles one text packet of a WebSocket.
     pub fn handle_text(&mut self, now: Instant, text: &str, rules: &Rules, out: &mut Vec<Output>) {
-        let _ = (now, text, rules, out);
+        if self.is_closed {
+            return;
+        }
+        if let Err(reason) = self.engine_io_packet(now, text, rules, out) {
+            self.close(reason, out);
+        }
     }
 
-    /// Handles one packet of a polling body: a text packet, or `b` and a binary one as base64.
+    /// Handles one packet of a polling body: a text packet, or a binary one as `b` and base64.
     pub fn handle_polling_packet(
         &mut self,
         now: Instant,
@@ -102,23 +89,68 @@ impl Session {
         rules: &Rules,
         out: &mut Vec<Output>,
     ) {
-        self.handle_text(now, text, rules, out);
+        match engine_io::decode_base64(text) {
+            None => self.handle_text(now, text, rules, out),
+            Some(Ok(data)) => self.handle_binary(now, data, rules, out),
+            Some(Err(error)) => self.close(error.close_reason(), out),
+        }
     }
 
     /// Handles one binary packet of a WebSocket.
     pub fn handle_binary(
         &mut self,
-        now: Instant,
+        _now: Instant,
         data: Bytes,
         rules: &Rules,
         out: &mut Vec<Output>,
     ) {
-        let _ = (now, data, rules, out);
+        if self.is_closed {
+            return;
+        }
+        let handled = match self.layer {
+            Layer::EngineIo => {
+                out.push(Output::Message(Message::Binary(data)));
+                Ok(())
+            }
+            Layer::SocketIo => self.attachment(data, rules, out),
+        };
+        if let Err(reason) = handled {
+            self.close(reason, out);
+        }
     }
 
-    /// Handles that time has passed: pings, or closes. Does nothing before the deadline.
+    /// Handles that time has passed: sends a ping, or closes. Does nothing before the deadline.
     pub fn handle_timeout(&mut self, now: Instant, rules: &Rules, out: &mut Vec<Output>) {
-        let _ = (now, rules, out);
+        if self.is_closed {
+            return;
+        }
+        if self
+            .connect_deadline()
+            .is_some_and(|deadline| now >= deadline)
+        {
+            return self.close(CloseReason::ConnectTimeout, out);
+        }
+        if self
+            .partial
+            .as_ref()
+            .is_some_and(|partial| now >= partial.deadline())
+        {
+            return self.close(CloseReason::AttachmentTimeout, out);
+        }
+        if now < self.heartbeat_deadline() {
+            return;
+        }
+        if self.awaits_pong {
+            return self.close(CloseReason::PingTimeout, out);
+        }
+        // The time to answer runs from when the ping was due, so that a dead client is found out
+        // on time; but of a ping that is sent too late it has half the time at least.
+        let timeout = rules.timing.ping_timeout;
+        let on_time = self.heartbeat_nanos.saturating_add(nanos(timeout));
+        let at_least = self.since_opening(now).saturating_add(nanos(timeout / 2));
+        self.heartbeat_nanos = on_time.max(at_least);
+        self.awaits_pong = true;
+        out.push(Output::Send(PING));
     }
 
     /// Lets the client into a namespace that it wants to join.
@@ -129,9 +161,13 @@ impl Session {
         rules: &Rules,
         out: &mut Vec<Output>,
     ) {
-        self.joined.push(namespace);
-        let packet = socket_io::encode_connect(rules.namespaces.path(namespace), sid);
-        out.push(Output::Send(Frame::text(&[b"4", packet.as_bytes()])));
+        let Some(index) = self.member(namespace, false) else {
+            return;
+        };
+        self.members[index].is_joined = true;
+        self.connect_millis = None;
+        let path = rules.namespaces.path(namespace);
+        send(&socket_io::encode_connect(path, sid), out);
     }
 
     /// Keeps the client out of a namespace that it wants to join. `data` is a JSON text.
@@ -143,19 +179,29 @@ impl Session {
         rules: &Rules,
         out: &mut Vec<Output>,
     ) {
+        let Some(index) = self.member(namespace, false) else {
+            return;
+        };
+        self.members.swap_remove(index);
         let path = rules.namespaces.path(namespace);
-        let packet = socket_io::encode_connect_error(path, message, data);
-        out.push(Output::Send(Frame::text(&[b"4", packet.as_bytes()])));
+        send(&socket_io::encode_connect_error(path, message, data), out);
     }
 
-    /// Takes the client out of a namespace and tells it.
+    /// Takes the client out of a namespace and tells it. The connection stays.
     pub fn leave(&mut self, namespace: NamespaceId, rules: &Rules, out: &mut Vec<Output>) {
-        let _ = (namespace, rules, out);
+        let Some(index) = self.member(namespace, true) else {
+            return;
+        };
+        self.members.swap_remove(index);
+        send(
+            &socket_io::encode_disconnect(rules.namespaces.path(namespace)),
+            out,
+        );
     }
 
     /// Sends an event to the client. `args` is JSON texts separated by commas, or empty.
     pub fn emit(
-        &mut self,
+        &self,
         namespace: NamespaceId,
         name: &str,
         args: &str,
@@ -163,12 +209,23 @@ impl Session {
         rules: &Rules,
         out: &mut Vec<Output>,
     ) {
-        let _ = (namespace, name, args, attachments, rules, out);
+        if self.member(namespace, true).is_some() {
+            let path = rules.namespaces.path(namespace);
+            send(
+                &socket_io::encode_event(path, None, name, args, attachments.len()),
+                out,
+            );
+            out.extend(
+                attachments
+                    .iter()
+                    .map(|data| Output::Send(Frame::binary(data))),
+            );
+        }
     }
 
     /// Acknowledges an event of the client. `args` is JSON texts separated by commas, or empty.
     pub fn acknowledge(
-        &mut self,
+        &self,
         namespace: NamespaceId,
         ack: u64,
         args: &str,
@@ -176,29 +233,50 @@ impl Session {
         rules: &Rules,
         out: &mut Vec<Output>,
     ) {
-        let _ = (namespace, ack, args, attachments, rules, out);
+        if self.member(namespace, true).is_some() {
+            let path = rules.namespaces.path(namespace);
+            send(
+                &socket_io::encode_ack(path, ack, args, attachments.len()),
+                out,
+            );
+            out.extend(
+                attachments
+                    .iter()
+                    .map(|data| Output::Send(Frame::binary(data))),
+            );
+        }
     }
 
-    /// Ends the session from the server's side.
+    /// Ends the session. What it had joined can still be asked for.
     pub fn close(&mut self, reason: CloseReason, out: &mut Vec<Output>) {
-        if !std::mem::replace(&mut self.is_closed, true) {
+        if !self.is_closed {
+            self.is_closed = true;
+            self.partial = None;
             out.push(Output::Closed(reason));
         }
     }
 
-    /// When [`Session::handle_timeout`] wants to be called. It changes with every call.
+    /// When [`Session::handle_timeout`] wants to be called; every call may change it.
     pub fn deadline(&self) -> Instant {
-        self.opened + Duration::from_secs(1)
+        let partial = self.partial.as_ref().map(|partial| partial.deadline());
+        let others = [self.connect_deadline(), partial];
+        others
+            .into_iter()
+            .flatten()
+            .fold(self.heartbeat_deadline(), Instant::min)
     }
 
-    /// The namespaces that the client is in.
+    /// The namespaces that the client is in, or was in when the session was closed.
     pub fn joined(&self) -> impl Iterator<Item = NamespaceId> {
-        self.joined.iter().copied()
+        self.members
+            .iter()
+            .filter(|member| member.is_joined)
+            .map(|member| member.namespace)
     }
 
-    /// Whether the client is in `namespace`.
+    /// Whether the client is in `namespace`, or was when the session was closed.
     pub fn is_joined(&self, namespace: NamespaceId) -> bool {
-        self.joined.contains(&namespace)
+        self.joined().any(|joined| joined == namespace)
     }
 
     /// Whether the session is over.
@@ -215,4 +293,50 @@ impl Session {
     pub const fn layer(&self) -> Layer {
         self.layer
     }
+
+    /// Where a namespace stands among the members, if it is there in this state and the session
+    /// is not over.
+    fn member(&self, namespace: NamespaceId, is_joined: bool) -> Option<usize> {
+        let is_it =
+            |member: &Member| member.namespace == namespace && member.is_joined == is_joined;
+        self.members
+            .iter()
+            .position(is_it)
+            .filter(|_| !self.is_closed)
+    }
+
+    fn heartbeat_deadline(&self) -> Instant {
+        self.opened + Duration::from_nanos(self.heartbeat_nanos)
+    }
+
+    fn connect_deadline(&self) -> Option<Instant> {
+        let millis = self.connect_millis?.get();
+        Some(self.opened + Duration::from_millis(millis.into()))
+    }
+
+    fn since_opening(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.opened))
+    }
 }
+
+/// Queues a Socket.IO packet that the session answers with.
+fn send(packet: &str, out: &mut Vec<Output>) {
+    out.push(Output::Send(Frame::text(&[b"4", packet.as_bytes()])));
+}
+
+/// Nanoseconds, no more than a hundred years of them: an [`Instant`] can always be moved so far.
+fn nanos(duration: Duration) -> u64 {
+    const MAX: u64 = 100 * 365 * 24 * 60 * 60 * 1_000_000_000;
+
+    u64::try_from(duration.as_nanos()).map_or(MAX, |nanos| nanos.min(MAX))
+}
+
+/// Whole milliseconds, rounded up: nothing happens too early.
+fn millis(duration: Duration) -> NonZeroU32 {
+    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).map_or(NonZeroU32::MAX, |millis| {
+        NonZeroU32::new(millis).unwrap_or(NonZeroU32::MIN)
+    })
+}
+
+#[cfg(test)]
+mod tests;

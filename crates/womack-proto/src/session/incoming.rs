@@ -1,0 +1,163 @@
+//! What a client's packets do to its session.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Member, Session, nanos, send};
+use crate::{
+    attachments::{Head, Partial},
+    engine_io,
+    error::{CloseReason, DecodeError},
+    output::{Message, Output},
+    rules::{Layer, Rules},
+    socket_io::{self, Body, Packet},
+};
+
+impl Session {
+    pub(super) fn engine_io_packet(
+        &mut self,
+        now: Instant,
+        text: &str,
+        rules: &Rules,
+        out: &mut Vec<Output>,
+    ) -> Result<(), CloseReason> {
+        use engine_io::Packet;
+
+        match Packet::decode(text)? {
+            Packet::Close => return Err(CloseReason::ClientDisconnect),
+            Packet::Ping(_) => return Err(DecodeError::Heartbeat.into()),
+            Packet::Pong(_) => {
+                self.awaits_pong = false;
+                let interval = nanos(rules.timing.ping_interval);
+                self.heartbeat_nanos = self.since_opening(now).saturating_add(interval);
+            }
+            Packet::Message(text) => match self.layer {
+                Layer::EngineIo => out.push(Output::Message(Message::Text(text.to_owned()))),
+                Layer::SocketIo => self.socket_io_packet(now, text, rules, out)?,
+            },
+            // Without a meaning here; the official server does not mind them either.
+            Packet::Open(_) | Packet::Upgrade | Packet::Noop => {}
+        }
+        Ok(())
+    }
+
+    fn socket_io_packet(
+        &mut self,
+        now: Instant,
+        text: &str,
+        rules: &Rules,
+        out: &mut Vec<Output>,
+    ) -> Result<(), CloseReason> {
+        if self.partial.is_some() {
+            return Err(DecodeError::UnexpectedText.into());
+        }
+        let Packet {
+            namespace: path,
+            body,
+        } = Packet::decode(text)?;
+        if let Body::Connect { payload } = body {
+            return self.connect(path, payload, rules, out);
+        }
+        // The official server closes the whole connection too, whatever else it has joined.
+        let namespace = rules.namespaces.id(path).ok_or(CloseReason::InvalidState)?;
+        let index = self
+            .member(namespace, true)
+            .ok_or(CloseReason::InvalidState)?;
+        let (head, attachments) = match body {
+            Body::Event {
+                ack,
+                name,
+                args,
+                attachments,
+            } => {
+                let (name, args) = (name.into_owned(), args.to_owned());
+                (Head::Event { name, args, ack }, attachments)
+            }
+            Body::Ack {
+                id,
+                args,
+                attachments,
+            } => (
+                Head::Ack {
+                    id,
+                    args: args.to_owned(),
+                },
+                attachments,
+            ),
+            Body::Disconnect => {
+                self.members.swap_remove(index);
+                out.push(Output::Left(namespace));
+                return Ok(());
+            }
+            Body::Connect { .. } | Body::ConnectError { .. } => {
+                return Err(CloseReason::InvalidState);
+            }
+        };
+        if attachments == 0 {
+            out.push(head.complete(namespace, Vec::new()));
+            return Ok(());
+        }
+        // As long as a client may be silent.
+        let timing = &rules.timing;
+        let wait = nanos(timing.ping_interval).saturating_add(nanos(timing.ping_timeout));
+        let deadline = now + Duration::from_nanos(wait);
+        let partial = Partial::new(namespace, head, attachments, deadline, &rules.limits)?;
+        self.partial = Some(Box::new(partial));
+        Ok(())
+    }
+
+    fn connect(
+        &mut self,
+        path: &str,
+        auth: Option<&str>,
+        rules: &Rules,
+        out: &mut Vec<Output>,
+    ) -> Result<(), CloseReason> {
+        let refuse = |message| socket_io::encode_connect_error(path, message, None);
+        let Some(namespace) = rules.namespaces.id(path) else {
+            send(&refuse("Invalid namespace"), out);
+            return Ok(());
+        };
+        if self
+            .members
+            .iter()
+            .any(|member| member.namespace == namespace)
+        {
+            return Err(CloseReason::InvalidState);
+        }
+        if self.members.len() >= rules.limits.max_namespaces {
+            send(&refuse("Too many namespaces"), out);
+            return Ok(());
+        }
+        self.members.push(Member {
+            namespace,
+            is_joined: false,
+        });
+        out.push(Output::Connect {
+            namespace,
+            auth: auth.map(str::to_owned),
+        });
+        Ok(())
+    }
+
+    pub(super) fn attachment(
+        &mut self,
+        data: Bytes,
+        rules: &Rules,
+        out: &mut Vec<Output>,
+    ) -> Result<(), CloseReason> {
+        let mut partial = self.partial.take().ok_or(DecodeError::UnexpectedBinary)?;
+        partial.add(data, &rules.limits)?;
+        if !partial.is_complete() {
+            self.partial = Some(partial);
+            return Ok(());
+        }
+        // The server may have taken the client out meanwhile.
+        if self.member(partial.namespace(), true).is_none() {
+            return Err(CloseReason::InvalidState);
+        }
+        out.push(partial.complete());
+        Ok(())
+    }
+}
