@@ -1,0 +1,185 @@
+// Socket.IO 5 over Engine.IO 4, as much of it as a client needs that subscribes and listens.
+
+import http from 'k6/http';
+
+const { WebSocket } = websockets();
+
+const SEPARATOR = '\x1e';
+const SUBSCRIBE_ACK = 0;
+
+// The module's name changed within k6 1.x, and newer versions know only the newer name.
+function websockets() {
+  try {
+    return require('k6/websockets');
+  } catch (_) {
+    return require('k6/experimental/websockets');
+  }
+}
+
+// Reads one Engine.IO packet, and the Socket.IO packet in it.
+export function decode(text) {
+  switch (text.slice(0, 2)) {
+    case '40':
+      return { type: 'connect', data: JSON.parse(text.slice(2)) };
+    case '41':
+      return { type: 'disconnect' };
+    case '42':
+      return { type: 'event', data: JSON.parse(text.slice(2)) };
+    case '43': {
+      const start = text.indexOf('[');
+      return { type: 'ack', id: Number(text.slice(2, start)), data: JSON.parse(text.slice(start)) };
+    }
+    case '44':
+      return { type: 'refused', data: JSON.parse(text.slice(2)) };
+  }
+  switch (text[0]) {
+    case '0':
+      return { type: 'open', data: JSON.parse(text.slice(1)) };
+    case '1':
+      return { type: 'close' };
+    case '2':
+      return { type: 'ping' };
+    case '6':
+      return { type: 'noop' };
+  }
+  throw new Error(`unexpected packet: ${text.slice(0, 80)}`);
+}
+
+// The conversation of one client, whatever carries it. `send` takes a packet; `on` may have
+// `connected()`, `subscribed()`, `message(envelope)` and `failed(reason)`.
+class Conversation {
+  constructor(channel, send, on) {
+    this.channel = channel;
+    this.send = send;
+    this.on = on;
+    this.subscribed = false;
+    this.ended = false;
+  }
+
+  handle(text) {
+    const packet = decode(text);
+    switch (packet.type) {
+      case 'open':
+        this.send('40');
+        break;
+      case 'connect':
+        this.tell('connected');
+        this.send(`42${SUBSCRIBE_ACK}${JSON.stringify(['subscribe', { channel: this.channel }])}`);
+        break;
+      case 'ack':
+        this.acknowledged(packet);
+        break;
+      case 'event':
+        if (packet.data[0] === this.channel) {
+          this.tell('message', packet.data[1]);
+        }
+        break;
+      case 'ping':
+        this.send('3');
+        break;
+      case 'refused':
+      case 'disconnect':
+      case 'close':
+        this.fail(`${packet.type} ${JSON.stringify(packet.data || '')}`);
+        break;
+    }
+  }
+
+  acknowledged(packet) {
+    const answer = packet.data[0];
+    if (packet.id === SUBSCRIBE_ACK && answer && answer.ok) {
+      this.subscribed = true;
+      this.tell('subscribed');
+    } else {
+      this.fail(`subscribe: ${JSON.stringify(packet.data)}`);
+    }
+  }
+
+  // Ends it in failure, once, and not after it was left on purpose.
+  fail(reason) {
+    if (!this.ended) {
+      this.ended = true;
+      this.tell('failed', reason);
+    }
+  }
+
+  tell(what, argument) {
+    if (this.on[what]) {
+      this.on[what](argument);
+    }
+  }
+}
+
+// Opens a client over WebSocket. It lives in k6's event loop until `close` or a failure.
+export function listen(url, channel, on) {
+  const base = url.replace(/^http/, 'ws');
+  const socket = new WebSocket(`${base}/socket.io/?EIO=4&transport=websocket`);
+  const conversation = new Conversation(channel, (packet) => socket.send(packet), on);
+
+  function giveUp(reason) {
+    conversation.fail(reason);
+    socket.close();
+  }
+
+  socket.onmessage = (event) => {
+    // What arrives while the socket closes is nobody's any more.
+    if (conversation.ended) {
+      return;
+    }
+    try {
+      conversation.handle(event.data);
+    } catch (error) {
+      giveUp(String(error));
+    }
+    if (conversation.ended) {
+      socket.close();
+    }
+  };
+  socket.onerror = (event) => giveUp(event.error);
+  socket.onclose = () => conversation.fail('the connection was closed');
+
+  return {
+    close() {
+      conversation.ended = true;
+      socket.close();
+    },
+  };
+}
+
+// Runs a client over HTTP long-polling until `enough()`, which is asked after every answer.
+// It blocks its VU: k6's HTTP calls do.
+export function poll(url, channel, on, enough) {
+  const endpoint = `${url}/socket.io/?EIO=4&transport=polling`;
+  const headers = { 'Content-Type': 'text/plain;charset=UTF-8' };
+  let session = endpoint;
+  let outgoing = [];
+  const conversation = new Conversation(channel, (packet) => outgoing.push(packet), on);
+
+  function post(body) {
+    const answer = http.post(session, body, { headers, tags: { name: 'post' } });
+    if (answer.status !== 200) {
+      conversation.fail(`POST answered ${answer.status} ${answer.body}`);
+    }
+  }
+
+  // A server answers at the latest with its next ping, 25 s by default.
+  while (!conversation.ended && !enough()) {
+    const answer = http.get(session, { timeout: '90s', tags: { name: 'poll' } });
+    if (answer.status !== 200) {
+      conversation.fail(`GET answered ${answer.status} ${answer.body}`);
+      return;
+    }
+    if (session === endpoint) {
+      session = `${endpoint}&sid=${decode(answer.body.split(SEPARATOR)[0]).data.sid}`;
+    }
+    answer.body.split(SEPARATOR).forEach((text) => conversation.handle(text));
+    if (outgoing.length > 0) {
+      post(outgoing.join(SEPARATOR));
+      outgoing = [];
+    }
+  }
+  if (!conversation.ended) {
+    conversation.ended = true;
+    post('1');
+  }
+}
