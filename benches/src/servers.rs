@@ -1,6 +1,10 @@
 //! The servers by name: how each is started, and what it can.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// A server to be measured.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +28,7 @@ pub struct Setting {
 }
 
 /// All servers.
-pub const SERVERS: [Server; 3] = [
+pub const SERVERS: [Server; 5] = [
     Server {
         name: "womack",
         command: womack,
@@ -39,6 +43,16 @@ pub const SERVERS: [Server; 3] = [
         name: "floor-batch",
         command: floor_batch,
         polling: false,
+    },
+    Server {
+        name: "socketio",
+        command: socketio,
+        polling: true,
+    },
+    Server {
+        name: "socketio-adapter",
+        command: socketio_adapter,
+        polling: true,
     },
 ];
 
@@ -85,5 +99,24 @@ fn floor(setting: &Setting) -> Command {
 fn floor_batch(setting: &Setting) -> Command {
     let mut command = floor(setting);
     command.arg("--batch");
+    command
+}
+
+fn socketio(setting: &Setting) -> Command {
+    let mut command = node();
+    command.arg(format!("redis://{}", setting.redis));
+    command
+}
+
+fn socketio_adapter(setting: &Setting) -> Command {
+    let mut command = node();
+    command.args(["--adapter", &format!("redis://{}", setting.redis)]);
+    command
+}
+
+fn node() -> Command {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new("node");
+    command.arg(package.join("peers/socketio/server.mjs"));
     command
 }
