@@ -1,1 +1,62 @@
-//! Under construction.
+//! Pushes what an application `PUBLISH`es on Redis to every browser that subscribed to it.
+//!
+//! ```text
+//!                  PUBLISH womack:ns:default:hello {"data": …}
+//!  application ───────────────────────▶ Redis
+//!                                         │ SUBSCRIBE, only what somebody wants
+//!                               ┌─────────▼──────────┐
+//!                               │ router             │◀──── "look at this channel again"
+//!                               │ checks a message,  │
+//!                               │ frames it once     │
+//!                               └──┬──────────────┬──┘
+//!                          queue   │              │   queue
+//!                       ┌──────────▼───┐      ┌───▼──────────┐
+//!                       │ shard 0      │  …   │ shard N      │
+//!                       │ listener     │      │ listener     │
+//!                       │ connections  │      │ connections  │
+//!                       │ DashMap, time│      │ DashMap, time│
+//!                       └──────────────┘      └──────────────┘
+//! ```
+//!
+//! Each shard is one thread that owns its connections and shares nothing but its queue and the
+//! reading half of its map of channels. The router is one thread, or a guest on the only shard's.
+//!
+//! What bytes mean is the business of [`womack_proto`], which does no I/O; this crate moves bytes
+//! and knows no syntax.
+//!
+//! A program of one's own registers a [`Namespace`] with a [`Server`], or publishes through a
+//! [`Publisher`].
+
+mod channels;
+pub mod cli;
+mod command;
+mod config;
+mod error;
+mod http;
+mod listen;
+mod metrics;
+mod namespace;
+mod publisher;
+mod pubsub;
+mod queue;
+mod router;
+mod routes;
+mod server;
+mod shard;
+mod sid;
+mod source;
+mod status;
+mod throttle;
+mod websocket;
+mod worker;
+
+pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
+
+pub use self::{
+    channels::Channels,
+    config::{Config, CorsOrigins, DEFAULT_KEY, NamespaceSetting, RedisSource, Seconds, Settings},
+    error::Error,
+    namespace::{Client, MessageClient, Messages, Namespace, Refusal},
+    publisher::Publisher,
+    server::Server,
+};

@@ -1,0 +1,170 @@
+//! The command line: the server, and small tools beside it.
+
+use std::{ffi::OsString, io::Write, process::ExitCode};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use serde_json::value::RawValue;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{
+    config::{Config, Settings},
+    error::Error,
+    publisher::Publisher,
+    pubsub::Link,
+    server::Server,
+    source::local_url,
+    worker,
+};
+
+/// Pushes real-time events from ordinary web applications to browsers. Alone, it starts the
+/// server.
+#[derive(Debug, Parser)]
+#[command(name = "womack", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish a message on a channel
+    Publish {
+        /// The channel that browsers subscribe to
+        channel: String,
+        /// The message as JSON, usually {"data": ...}
+        json: String,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Print what is published on channels, one line for each message
+    Tail {
+        /// The channels that browsers subscribe to
+        #[arg(required = true)]
+        channels: Vec<String>,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+}
+
+/// Does what the command line says; `arguments` begins with the program's name. Returns the exit
+/// status: 0, 1 for what happens at run time, 2 for usage and configuration.
+pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let parsed = Arguments::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
+        Ok(arguments) => arguments,
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
+            // A reader that has enough of the help closes the pipe.
+            error.print().ok();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return fail(&Error::Config(one_line(&error.to_string()))),
+    };
+    let done = match arguments.command {
+        None => serve(arguments.settings),
+        Some(Command::Publish {
+            channel,
+            json,
+            settings,
+        }) => publish(settings.over(arguments.settings), &channel, json),
+        Some(Command::Tail { channels, settings }) => {
+            tail(settings.over(arguments.settings), &channels)
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn serve(settings: Settings) -> Result<(), Error> {
+    let config = Config::resolve(settings)?;
+    start_log(config.debug);
+    Server::new(config).run()
+}
+
+fn publish(settings: Settings, channel: &str, json: String) -> Result<(), Error> {
+    let config = Config::resolve(settings)?;
+    let message = RawValue::from_string(json)
+        .map_err(|error| Error::Config(format!("the message is not JSON: {error}")))?;
+    worker::runtime()?.block_on(async {
+        let publisher = Publisher::connect(&local_url(&config.redis), config.key).await?;
+        publisher.publish_envelope(&[channel], &message).await
+    })?;
+    Ok(())
+}
+
+fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
+    let config = Config::resolve(settings)?;
+    let prefix = format!("{}:", config.key);
+    worker::runtime()?.block_on(async {
+        let mut link = Link::connect(&local_url(&config.redis)).await?;
+        let names: Vec<_> = channels
+            .iter()
+            .map(|name| format!("{prefix}{name}").into())
+            .collect();
+        link.asks.clone().subscribe(&names).await?;
+        let mut messages = Vec::new();
+        let mut out = std::io::stdout();
+        while link.receive(&mut messages, 1024).await {
+            for message in messages.drain(..) {
+                let name = message.get_channel_name();
+                let channel = name.strip_prefix(&prefix).unwrap_or(name);
+                let line = [
+                    channel.as_bytes(),
+                    b"\t",
+                    message.get_payload_bytes(),
+                    b"\n",
+                ]
+                .concat();
+                // A reader that has enough ends the command.
+                if out.write_all(&line).is_err() {
+                    return Ok(());
+                }
+            }
+            out.flush()?;
+        }
+        Err(Error::Io(std::io::Error::other(
+            "the connection to redis is gone",
+        )))
+    })
+}
+
+/// Logs for people on a terminal, and for programs elsewhere. `RUST_LOG` chooses in detail.
+fn start_log(debug: bool) {
+    let level = if debug {
+        "womack=debug,womack_broker=debug,info"
+    } else {
+        "info"
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let registry = tracing_subscriber::registry().with(filter);
+    let to_stderr = fmt::layer().with_writer(std::io::stderr);
+    let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        true => registry.with(to_stderr.with_target(false)).try_init(),
+        false => registry.with(to_stderr.json()).try_init(),
+    };
+    // A program that uses this function may log in its own way already.
+    drop(started);
+}
+
+fn fail(error: &Error) -> ExitCode {
+    eprintln!("womack: {}", one_line(&error.to_string()));
+    ExitCode::from(error.exit_status())
+}
+
+/// The first paragraph of a message in one line.
+fn one_line(message: &str) -> String {
+    let paragraph = message.split("\n\n").next().unwrap_or_default();
+    let words: Vec<_> = paragraph.split_whitespace().collect();
+    let line = words.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}

@@ -1,0 +1,107 @@
+//! Everything that threads say to one another.
+
+use std::{net::TcpStream, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+use womack_proto::{Except, Frame, NamespaceId};
+
+use crate::sid::Sid;
+
+/// The number of a shard, from 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct ShardId(pub(crate) u16);
+
+/// Which bytes an event has; clients of one encoding share their frames.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Encoding {
+    /// Socket.IO 3 and later.
+    Modern,
+}
+
+/// What tells the topics of one Redis channel apart.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Topic {
+    pub(crate) namespace: NamespaceId,
+    pub(crate) encoding: Encoding,
+}
+
+/// The topics of one Redis channel; nearly always one.
+pub(crate) type Topics = SmallVec<[Topic; 2]>;
+
+/// What a shard is told.
+pub(crate) enum ToShard {
+    /// Queue `frame` for the subscribers of a topic.
+    Deliver(Delivery),
+    /// Redis has confirmed the channel for these topics.
+    Live { channel: Arc<str>, topics: Topics },
+    /// Whether the subscription link to Redis stands, with everything subscribed.
+    Link(bool),
+    /// A request that another shard accepted for a session of this one.
+    Request(Box<SessionRequest>),
+    /// Close all clients evenly over a time, then end.
+    Drain,
+}
+
+/// One framed message for the subscribers of one topic.
+pub(crate) struct Delivery {
+    pub(crate) channel: Arc<str>,
+    pub(crate) topic: Topic,
+    pub(crate) frame: Frame,
+    /// Sessions that must not get it; nearly always none.
+    pub(crate) except: Except,
+    /// When the router took it from Redis.
+    pub(crate) received: Instant,
+}
+
+/// A request of a polling client, or its change to a WebSocket, for the session `sid`.
+pub(crate) struct SessionRequest {
+    pub(crate) sid: Sid,
+    pub(crate) kind: RequestKind,
+}
+
+pub(crate) enum RequestKind {
+    /// A GET that waits for packets.
+    Poll {
+        token: u64,
+        answer: oneshot::Sender<PollAnswer>,
+    },
+    /// The GET with this token went away before it was answered.
+    PollAborted { token: u64 },
+    /// A POST with packets.
+    Post {
+        body: Bytes,
+        answer: oneshot::Sender<PostAnswer>,
+    },
+    /// A WebSocket that asks to become the session's transport; `early` was read already.
+    Upgrade { stream: TcpStream, early: Bytes },
+}
+
+/// What a GET is answered.
+#[derive(Debug)]
+pub(crate) enum PollAnswer {
+    /// Packets, encoded.
+    Packets(Vec<u8>),
+    /// There is no such session, or no more.
+    UnknownSid,
+    /// The session has left polling, or another GET was there first.
+    BadRequest,
+}
+
+/// What a POST is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PostAnswer {
+    /// The packets were taken.
+    Ok,
+    /// There is no such session, or no more.
+    UnknownSid,
+    /// The session has left polling, or the packets were none.
+    BadRequest,
+}
+
+/// What the router is told.
+pub(crate) enum ToRouter {
+    /// What `shard` wants of this Redis channel may have changed.
+    Look { shard: ShardId, channel: Arc<str> },
+}

@@ -1,0 +1,682 @@
+//! Everything that can be set, filled from flags, environment, file and defaults, in that order.
+//!
+//! [`Settings`] is what an operator wrote: each value may be absent, and the command line and the
+//! file share the one struct, so a flag, its `WOMACK_*` variable and its key in the file cannot
+//! drift apart. [`Config`] is what the server runs with: complete, checked and immutable.
+
+use std::{fmt, fs, num::NonZeroUsize, path::PathBuf, str::FromStr, thread, time::Duration};
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::error::Error;
+
+/// The Redis channel prefix of a namespace that names none of its own.
+pub const DEFAULT_KEY: &str = "womack:ns:default";
+
+/// Room that one message needs in a client's queue beside its payload: the channel's name and
+/// the frame around it.
+const FRAMING_BYTES: usize = 16 * 1024;
+
+/// What the server runs with. Times are durations, sizes are bytes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Host name or address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 lets the system choose.
+    pub port: u16,
+    /// Where messages come from.
+    pub redis: RedisSource,
+    /// Redis channel prefix of namespaces without a key of their own.
+    pub key: String,
+    /// Namespaces beside `/`, with the stock behaviour.
+    pub namespaces: Vec<NamespaceSetting>,
+    /// Threads that own connections.
+    pub shards: usize,
+    /// Whether debug messages are logged.
+    pub debug: bool,
+    /// Origins whose pages may connect.
+    pub cors_origins: CorsOrigins,
+    /// Address that serves `/metrics`, `/healthz` and `/readyz` instead of the public port.
+    pub admin_listen: Option<String>,
+    /// Time between the server's pings.
+    pub ping_interval: Duration,
+    /// How long an answer to a ping may take.
+    pub ping_timeout: Duration,
+    /// How long a request head, a request body, an upgrade or the first CONNECT may take.
+    pub handshake_timeout: Duration,
+    /// How long a subscription may wait for Redis before its client is told `unavailable`.
+    pub subscribe_timeout: Duration,
+    /// How long a channel that nobody wants stays subscribed at Redis.
+    pub unsubscribe_grace: Duration,
+    /// Over how long clients are closed when the server stops.
+    pub drain: Duration,
+    /// Largest message from a client: one WebSocket message or one polling body.
+    pub max_payload_bytes: usize,
+    /// Largest message that is accepted from Redis.
+    pub max_message_bytes: usize,
+    /// Longest channel name.
+    pub max_channel_bytes: usize,
+    /// Channels that one client may subscribe to in one namespace.
+    pub max_channels_per_client: usize,
+    /// Bytes that may wait for one client. Always room for one largest message.
+    pub max_client_queue_bytes: usize,
+    /// Packets in one polling body.
+    pub max_packets_per_payload: usize,
+    /// Subscriptions that may wait for Redis at one time in one shard.
+    pub max_waiting_acks: usize,
+}
+
+/// Which Redis the server listens to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RedisSource {
+    /// None was named: the one on localhost, or the embedded broker in its place when none
+    /// listens there.
+    LocalOrEmbedded,
+    /// The embedded broker, asked for by name, on this port of the loopback address.
+    Embedded(u16),
+    /// This one and no other.
+    Url(String),
+}
+
+/// A namespace that the configuration adds: its path and, if not the shared one, its key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NamespaceSetting {
+    /// The path that clients name, with its leading slash.
+    pub path: String,
+    /// Redis channel prefix; `None` means the server's.
+    pub key: Option<String>,
+}
+
+/// Which pages' requests are answered across origins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum CorsOrigins {
+    /// Every origin.
+    Any,
+    /// These and no other, each as a browser writes it: `https://example.org`.
+    Listed(Vec<String>),
+}
+
+impl Config {
+    /// Fills what `settings` leaves open from the file that they name, then from the defaults.
+    ///
+    /// # Errors
+    /// [`Error::Config`], in one line, for an unreadable file, an unknown key or a bad value.
+    pub fn resolve(settings: Settings) -> Result<Self, Error> {
+        let settings = match settings.config.clone() {
+            Some(path) => settings.over(Settings::from_file(&path)?),
+            None => settings,
+        };
+        let defaults = Self::default();
+        let max_message_bytes = settings
+            .max_message_bytes
+            .unwrap_or(defaults.max_message_bytes);
+        let max_client_queue_bytes = settings
+            .max_client_queue_bytes
+            .unwrap_or(defaults.max_client_queue_bytes);
+        let config = Self {
+            redis: redis_source(&settings)?,
+            host: settings.host.unwrap_or(defaults.host),
+            port: settings.port.unwrap_or(defaults.port),
+            key: settings.key.unwrap_or(defaults.key),
+            namespaces: settings.namespace.unwrap_or_default(),
+            shards: settings.shards.unwrap_or(defaults.shards),
+            debug: settings.debug.unwrap_or(defaults.debug),
+            cors_origins: cors_origins(settings.cors_origin.unwrap_or_default())?,
+            admin_listen: settings.admin_listen,
+            ping_interval: settings
+                .ping_interval
+                .map_or(defaults.ping_interval, |s| s.0),
+            ping_timeout: settings.ping_timeout.map_or(defaults.ping_timeout, |s| s.0),
+            handshake_timeout: settings
+                .handshake_seconds
+                .map_or(defaults.handshake_timeout, |s| s.0),
+            subscribe_timeout: settings
+                .subscribe_timeout_seconds
+                .map_or(defaults.subscribe_timeout, |s| s.0),
+            unsubscribe_grace: settings
+                .unsubscribe_grace_seconds
+                .map_or(defaults.unsubscribe_grace, |s| s.0),
+            drain: settings.drain_seconds.map_or(defaults.drain, |s| s.0),
+            max_payload_bytes: settings.max_payload.unwrap_or(defaults.max_payload_bytes),
+            max_message_bytes,
+            max_channel_bytes: settings
+                .max_channel_bytes
+                .unwrap_or(defaults.max_channel_bytes),
+            max_channels_per_client: settings
+                .max_channels_per_client
+                .unwrap_or(defaults.max_channels_per_client),
+            max_client_queue_bytes: max_client_queue_bytes
+                .max(max_message_bytes.saturating_add(FRAMING_BYTES)),
+            max_packets_per_payload: settings
+                .max_packets_per_payload
+                .unwrap_or(defaults.max_packets_per_payload),
+            max_waiting_acks: settings
+                .max_waiting_acks
+                .unwrap_or(defaults.max_waiting_acks),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let rules: [(bool, &str); 10] = [
+            (
+                (1..=128).contains(&self.shards),
+                "shards is not between 1 and 128",
+            ),
+            (
+                self.ping_interval >= MIN_TIME,
+                "ping-interval is below 10 ms",
+            ),
+            (self.ping_timeout >= MIN_TIME, "ping-timeout is below 10 ms"),
+            (
+                self.handshake_timeout >= MIN_TIME,
+                "handshake-seconds is below 10 ms",
+            ),
+            (
+                self.max_payload_bytes >= 64,
+                "max-payload is below 64 bytes",
+            ),
+            (
+                (1..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes),
+                "max-message-bytes is not between 1 and 512 MiB",
+            ),
+            (
+                self.max_payload_bytes <= MAX_MESSAGE_BYTES,
+                "max-payload is above 512 MiB",
+            ),
+            (
+                (1..=1 << 16).contains(&self.max_channel_bytes),
+                "max-channel-bytes is not between 1 and 65536",
+            ),
+            (
+                self.max_channels_per_client >= 1,
+                "max-channels-per-client is 0",
+            ),
+            (
+                self.max_packets_per_payload >= 1,
+                "max-packets-per-payload is 0",
+            ),
+        ];
+        if let Some((_, message)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err(Error::Config((*message).to_owned()));
+        }
+        if self.key.is_empty() {
+            return Err(Error::Config("key is empty".to_owned()));
+        }
+        for (at, namespace) in self.namespaces.iter().enumerate() {
+            if self.namespaces[..at]
+                .iter()
+                .any(|other| other.path == namespace.path)
+            {
+                return Err(Error::Config(format!(
+                    "namespace {} is given twice",
+                    namespace.path
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host: "0.0.0.0".to_owned(),
+            port: 8111,
+            redis: RedisSource::LocalOrEmbedded,
+            key: DEFAULT_KEY.to_owned(),
+            namespaces: Vec::new(),
+            shards: thread::available_parallelism()
+                .map_or(1, NonZeroUsize::get)
+                .min(128),
+            debug: false,
+            cors_origins: CorsOrigins::Any,
+            admin_listen: None,
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            subscribe_timeout: Duration::from_secs(5),
+            unsubscribe_grace: Duration::from_secs(2),
+            drain: Duration::from_secs(5),
+            max_payload_bytes: 1_000_000,
+            max_message_bytes: 1 << 20,
+            max_channel_bytes: 1024,
+            max_channels_per_client: 1000,
+            max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,
+            max_packets_per_payload: 1000,
+            max_waiting_acks: 100_000,
+        }
+    }
+}
+
+/// What Redis itself takes in one string.
+const MAX_MESSAGE_BYTES: usize = 512 << 20;
+const MIN_TIME: Duration = Duration::from_millis(10);
+
+/// What an operator wrote, on the command line, in the environment or in the file.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Host name or address to listen on [default: 0.0.0.0]
+    #[arg(short = 'H', long, env = "WOMACK_HOST")]
+    pub host: Option<String>,
+
+    /// Port to listen on, 0 for any free one [default: 8111]
+    #[arg(short, long, env = "WOMACK_PORT")]
+    pub port: Option<u16>,
+
+    /// Host of the Redis server [default: localhost]
+    #[arg(long, env = "WOMACK_REDIS_HOST", value_name = "HOST")]
+    #[serde(alias = "redis_host")]
+    pub redis_host: Option<String>,
+
+    /// Port of the Redis server [default: 6379]
+    #[arg(long, env = "WOMACK_REDIS_PORT", value_name = "PORT")]
+    #[serde(alias = "redis_port")]
+    pub redis_port: Option<u16>,
+
+    /// URL of the Redis server (redis://[user:password@]host[:port][/db] or unix:///path), or
+    /// `embedded`, whose port is then --redis-port; otherwise wins over --redis-host and
+    /// --redis-port
+    #[arg(long, env = "WOMACK_REDIS_URL", value_name = "URL")]
+    #[serde(alias = "redis_url")]
+    pub redis_url: Option<String>,
+
+    /// Prefix of the Redis channels [default: womack:ns:default]
+    #[arg(long, env = "WOMACK_KEY")]
+    pub key: Option<String>,
+
+    /// Further namespace, `/path` or `/path=key`; may be given again
+    #[arg(
+        long,
+        env = "WOMACK_NAMESPACE",
+        value_name = "PATH[=KEY]",
+        value_delimiter = ','
+    )]
+    pub namespace: Option<Vec<NamespaceSetting>>,
+
+    /// Threads that own connections [default: one per core]
+    #[arg(long, env = "WOMACK_SHARDS", value_name = "N")]
+    pub shards: Option<usize>,
+
+    /// TOML file with any of these settings, by the same names
+    #[arg(long, env = "WOMACK_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Log debug messages
+    #[arg(
+        long,
+        env = "WOMACK_DEBUG",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    pub debug: Option<bool>,
+
+    /// Origin whose pages may connect, or `*` for every one; may be given again [default: *]
+    #[arg(
+        long,
+        env = "WOMACK_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    #[serde(alias = "cors_origin", deserialize_with = "one_or_many")]
+    pub cors_origin: Option<Vec<String>>,
+
+    /// Address of its own for /metrics, /healthz and /readyz
+    #[arg(long, env = "WOMACK_ADMIN_LISTEN", value_name = "HOST:PORT")]
+    #[serde(alias = "admin_listen")]
+    pub admin_listen: Option<String>,
+
+    /// Seconds between pings [default: 25]
+    #[arg(long, env = "WOMACK_PING_INTERVAL", value_name = "SECONDS")]
+    #[serde(alias = "ping_interval")]
+    pub ping_interval: Option<Seconds>,
+
+    /// Seconds that the answer to a ping may take [default: 20]
+    #[arg(long, env = "WOMACK_PING_TIMEOUT", value_name = "SECONDS")]
+    #[serde(alias = "ping_timeout")]
+    pub ping_timeout: Option<Seconds>,
+
+    /// Seconds that a request, an upgrade or the first CONNECT may take [default: 10]
+    #[arg(long, env = "WOMACK_HANDSHAKE_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "handshake_seconds")]
+    pub handshake_seconds: Option<Seconds>,
+
+    /// Seconds that a subscription waits for Redis before the client is told `unavailable`
+    /// [default: 5]
+    #[arg(long, env = "WOMACK_SUBSCRIBE_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "subscribe_timeout_seconds")]
+    pub subscribe_timeout_seconds: Option<Seconds>,
+
+    /// Seconds that an unwanted channel stays subscribed at Redis [default: 2]
+    #[arg(long, env = "WOMACK_UNSUBSCRIBE_GRACE_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "unsubscribe_grace_seconds")]
+    pub unsubscribe_grace_seconds: Option<Seconds>,
+
+    /// Seconds over which clients are closed when the server stops [default: 5]
+    #[arg(long, env = "WOMACK_DRAIN_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "drain_seconds")]
+    pub drain_seconds: Option<Seconds>,
+
+    /// Largest message from a client, in bytes [default: 1000000]
+    #[arg(long, env = "WOMACK_MAX_PAYLOAD", value_name = "BYTES")]
+    #[serde(alias = "max_payload")]
+    pub max_payload: Option<usize>,
+
+    /// Largest message from Redis, in bytes [default: 1048576]
+    #[arg(long, env = "WOMACK_MAX_MESSAGE_BYTES", value_name = "BYTES")]
+    #[serde(alias = "max_message_bytes")]
+    pub max_message_bytes: Option<usize>,
+
+    /// Longest channel name, in bytes [default: 1024]
+    #[arg(long, env = "WOMACK_MAX_CHANNEL_BYTES", value_name = "BYTES")]
+    #[serde(alias = "max_channel_bytes")]
+    pub max_channel_bytes: Option<usize>,
+
+    /// Channels that one client may subscribe to [default: 1000]
+    #[arg(long, env = "WOMACK_MAX_CHANNELS_PER_CLIENT", value_name = "N")]
+    #[serde(alias = "max_channels_per_client")]
+    pub max_channels_per_client: Option<usize>,
+
+    /// Bytes that may wait for one client before it is cut off; at least one largest message
+    /// [default: 1048576]
+    #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_BYTES", value_name = "BYTES")]
+    #[serde(alias = "max_client_queue_bytes")]
+    pub max_client_queue_bytes: Option<usize>,
+
+    /// Packets in one polling body from a client [default: 1000]
+    #[arg(long, env = "WOMACK_MAX_PACKETS_PER_PAYLOAD", value_name = "N")]
+    #[serde(alias = "max_packets_per_payload")]
+    pub max_packets_per_payload: Option<usize>,
+
+    /// Subscriptions per shard that may wait for Redis at one time [default: 100000]
+    #[arg(long, env = "WOMACK_MAX_WAITING_ACKS", value_name = "N")]
+    #[serde(alias = "max_waiting_acks")]
+    pub max_waiting_acks: Option<usize>,
+}
+
+impl Settings {
+    fn from_file(path: &PathBuf) -> Result<Self, Error> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Error::Config(format!("{}: {error}", path.display())))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start].lines().count().max(1));
+            let message = error.message().replace('\n', " ");
+            Error::Config(format!("{}:{line}: {message}", path.display()))
+        })
+    }
+
+    /// These settings where they say something, `other`'s elsewhere.
+    pub(crate) fn over(self, other: Self) -> Self {
+        Self {
+            host: self.host.or(other.host),
+            port: self.port.or(other.port),
+            redis_host: self.redis_host.or(other.redis_host),
+            redis_port: self.redis_port.or(other.redis_port),
+            redis_url: self.redis_url.or(other.redis_url),
+            key: self.key.or(other.key),
+            namespace: self.namespace.or(other.namespace),
+            shards: self.shards.or(other.shards),
+            config: self.config.or(other.config),
+            debug: self.debug.or(other.debug),
+            cors_origin: self.cors_origin.or(other.cors_origin),
+            admin_listen: self.admin_listen.or(other.admin_listen),
+            ping_interval: self.ping_interval.or(other.ping_interval),
+            ping_timeout: self.ping_timeout.or(other.ping_timeout),
+            handshake_seconds: self.handshake_seconds.or(other.handshake_seconds),
+            subscribe_timeout_seconds: self
+                .subscribe_timeout_seconds
+                .or(other.subscribe_timeout_seconds),
+            unsubscribe_grace_seconds: self
+                .unsubscribe_grace_seconds
+                .or(other.unsubscribe_grace_seconds),
+            drain_seconds: self.drain_seconds.or(other.drain_seconds),
+            max_payload: self.max_payload.or(other.max_payload),
+            max_message_bytes: self.max_message_bytes.or(other.max_message_bytes),
+            max_channel_bytes: self.max_channel_bytes.or(other.max_channel_bytes),
+            max_channels_per_client: self
+                .max_channels_per_client
+                .or(other.max_channels_per_client),
+            max_client_queue_bytes: self.max_client_queue_bytes.or(other.max_client_queue_bytes),
+            max_packets_per_payload: self
+                .max_packets_per_payload
+                .or(other.max_packets_per_payload),
+            max_waiting_acks: self.max_waiting_acks.or(other.max_waiting_acks),
+        }
+    }
+}
+
+/// A time in seconds, whole or not; the unit may be written, `250ms` or `2s`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Seconds(pub Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, unit) = match text.strip_suffix("ms") {
+            Some(number) => (number, 1e-3),
+            None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+        };
+        number
+            .trim()
+            .parse::<f64>()
+            .ok()
+            .and_then(|value| Duration::try_from_secs_f64(value * unit).ok())
+            .filter(|time| *time <= MAX_TIME)
+            .map(Self)
+            .ok_or_else(|| "not a number of seconds between 0 and 86400".to_owned())
+    }
+}
+
+const MAX_TIME: Duration = Duration::from_secs(86_400);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Seconds;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a number of seconds")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Seconds, E> {
+                value.to_string().parse().map_err(E::custom)
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Seconds, E> {
+                value.to_string().parse().map_err(E::custom)
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Seconds, E> {
+                value.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl FromStr for NamespaceSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (path, key) = match text.split_once('=') {
+            Some((path, key)) => (path, Some(key)),
+            None => (text, None),
+        };
+        if !path.starts_with('/') || path.contains([',', '?']) {
+            return Err("a namespace begins with a slash and has no comma or question mark".into());
+        }
+        if key == Some("") {
+            return Err("the key after the equals sign is empty".into());
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            key: key.map(str::to_owned),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for NamespaceSetting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(Some(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    }))
+}
+
+fn redis_source(settings: &Settings) -> Result<RedisSource, Error> {
+    if let Some(url) = &settings.redis_url {
+        if url == "embedded" {
+            return Ok(RedisSource::Embedded(settings.redis_port.unwrap_or(6379)));
+        }
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        if !matches!(scheme, "redis" | "unix" | "redis+unix") {
+            return Err(Error::Config(format!(
+                "redis-url has the scheme {scheme:?}; this version speaks redis:// and unix://, \
+                 or give `embedded`"
+            )));
+        }
+        return Ok(RedisSource::Url(url.clone()));
+    }
+    if settings.redis_host.is_none() && settings.redis_port.is_none() {
+        return Ok(RedisSource::LocalOrEmbedded);
+    }
+    let host = settings.redis_host.as_deref().unwrap_or("localhost");
+    let port = settings.redis_port.unwrap_or(6379);
+    let bracketed = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    Ok(RedisSource::Url(format!("redis://{bracketed}:{port}")))
+}
+
+fn cors_origins(origins: Vec<String>) -> Result<CorsOrigins, Error> {
+    if origins.is_empty() || origins.iter().any(|origin| origin == "*") {
+        return Ok(CorsOrigins::Any);
+    }
+    let malformed = |origin: &&String| {
+        let host = origin.split_once("://").map_or("", |(_, host)| host);
+        host.is_empty() || host.contains('/')
+    };
+    if let Some(origin) = origins.iter().find(malformed) {
+        return Err(Error::Config(format!(
+            "cors-origin {origin:?} is neither * nor an origin such as https://example.org"
+        )));
+    }
+    Ok(CorsOrigins::Listed(origins))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Result<Config, Error> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        Config::resolve(Settings {
+            config: Some(file.path().into()),
+            ..Settings::default()
+        })
+    }
+
+    #[test]
+    fn nothing_set_gives_womacks_own_defaults() {
+        let config = Config::resolve(Settings::default()).unwrap();
+        assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 8111));
+        assert_eq!(config.redis, RedisSource::LocalOrEmbedded);
+        assert_eq!(config.key, DEFAULT_KEY);
+    }
+
+    #[test]
+    fn file_accepts_dashes_and_underscores() {
+        let config =
+            file("redis-port = 7000\nping_interval = 1.5\nnamespace = ['/a', '/b=k:x']\n").unwrap();
+        assert_eq!(
+            config.redis,
+            RedisSource::Url("redis://localhost:7000".into())
+        );
+        assert_eq!(config.ping_interval, Duration::from_millis(1500));
+        assert_eq!(config.namespaces[1].key.as_deref(), Some("k:x"));
+    }
+
+    #[test]
+    fn file_is_under_the_command_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "port = 1\nshards = 3\n").unwrap();
+        let settings = Settings {
+            config: Some(file.path().into()),
+            port: Some(2),
+            ..Settings::default()
+        };
+        let config = Config::resolve(settings).unwrap();
+        assert_eq!((config.port, config.shards), (2, 3));
+    }
+
+    #[test]
+    fn mistakes_are_one_line_that_names_the_place() {
+        for (text, part) in [
+            ("\nprot = 1\n", ":2: unknown field `prot`"),
+            ("port = 'x'", ":1: "),
+            ("port = 70000", ":1: "),
+            ("ping-interval = -1", "seconds"),
+            ("namespace = ['nope']", "slash"),
+            ("namespace = ['/a', '/a']", "twice"),
+            ("shards = 0", "shards"),
+            ("redis-url = 'http://x'", "scheme"),
+            ("cors-origin = 'example'", "cors-origin"),
+            ("port = ", ":1: "),
+        ] {
+            let message = file(text).unwrap_err().to_string();
+            assert!(message.contains(part), "{text:?} gave {message:?}");
+            assert!(!message.contains('\n'), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn seconds_take_units() {
+        for (text, millis) in [("25", 25_000), ("0.3", 300), ("250ms", 250), ("2s", 2000)] {
+            assert_eq!(
+                text.parse::<Seconds>().unwrap().0,
+                Duration::from_millis(millis)
+            );
+        }
+        for text in ["", "x", "-1", "inf", "nan", "1e9", "5m"] {
+            assert!(text.parse::<Seconds>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_queue_always_has_room_for_one_message() {
+        let settings = Settings {
+            max_message_bytes: Some(5_000_000),
+            max_client_queue_bytes: Some(10),
+            ..Settings::default()
+        };
+        assert!(Config::resolve(settings).unwrap().max_client_queue_bytes > 5_000_000);
+    }
+}

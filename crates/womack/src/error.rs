@@ -1,0 +1,43 @@
+//! Why the server cannot start, or cannot go on.
+
+use std::io;
+
+/// Why the server cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A flag, a variable or the file says something that cannot be meant.
+    #[error("{0}")]
+    Config(String),
+    /// The port is taken, or the address is not this machine's.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// What was to be listened on.
+        address: String,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// Redis refused a command, or cannot be reached.
+    #[error("redis: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// Data for a client cannot be written as JSON.
+    #[error("not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The system refused a thread, a descriptor or the like.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// A shard or the router ended although nobody asked it to.
+    #[error("thread {0} ended unexpectedly")]
+    Thread(String),
+}
+
+impl Error {
+    /// The exit status of a process that ends with this error: 2 for usage and configuration,
+    /// 1 for what happens at run time.
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Config(_) => 2,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Which pages may read the answers.
+
+use hyper::{
+    HeaderMap,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+        ACCESS_CONTROL_REQUEST_HEADERS, HeaderName, HeaderValue, VARY,
+    },
+};
+
+use crate::config::CorsOrigins;
+
+/// The header in which a preflight says what it will send.
+pub(super) const REQUEST_HEADERS: HeaderName = ACCESS_CONTROL_REQUEST_HEADERS;
+
+/// Whether a request from a page of `origin` is answered. A request without an origin comes from
+/// no page.
+pub(super) fn allows(origins: &CorsOrigins, origin: Option<&HeaderValue>) -> bool {
+    match (origins, origin) {
+        (CorsOrigins::Any, _) | (_, None) => true,
+        (CorsOrigins::Listed(listed), Some(origin)) => listed
+            .iter()
+            .any(|listed| listed.as_bytes() == origin.as_bytes()),
+    }
+}
+
+/// Lets the page that asked read the answer. `preflight` holds what headers it wants to send.
+pub(super) fn add(
+    headers: &mut HeaderMap,
+    origin: Option<HeaderValue>,
+    preflight: Option<Option<HeaderValue>>,
+) {
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = origin else { return };
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        HeaderValue::from_static("true"),
+    );
+    let Some(requested) = preflight else { return };
+    let methods = HeaderValue::from_static("GET, POST, OPTIONS");
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    let requested = requested.unwrap_or_else(|| HeaderValue::from_static("Content-Type"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, requested);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+}

@@ -1,0 +1,248 @@
+//! HTTP: the accept loop and the route table.
+
+mod admin;
+mod assets;
+mod cors;
+mod polling;
+mod websocket;
+
+use std::{cell::RefCell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{
+        ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    },
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    sync::watch,
+    task::spawn_local,
+    time::sleep,
+};
+use womack_proto::{Handshake, HandshakeError, TransportKind};
+
+pub(crate) use self::assets::Assets as Files;
+use crate::{
+    command::{ShardId, ToRouter, ToShard},
+    queue::Sender,
+    shard::{Common, Shard},
+    sid::Sid,
+    status::Status,
+};
+
+type Body = Full<Bytes>;
+
+/// How long the accept loop rests when the system has no descriptors left.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// Bytes of a request's head.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// What serves a shard's HTTP connections.
+pub(crate) struct Http {
+    pub(crate) shard: Rc<RefCell<Shard>>,
+    pub(crate) id: ShardId,
+    pub(crate) common: Arc<Common>,
+    /// The queues of all shards, this one's too.
+    pub(crate) shards: Vec<Sender<ToShard>>,
+    pub(crate) router: Sender<ToRouter>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) assets: Arc<Files>,
+    /// True once connections are to end after the request that they are at.
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+/// Which paths a listener serves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Surface {
+    /// Clients, pages, and what operators read.
+    All,
+    /// Clients and pages.
+    Clients,
+    /// What operators read.
+    Admin,
+}
+
+pub(crate) fn assets() -> Arc<Files> {
+    Arc::new(Files::new())
+}
+
+/// Accepts and serves connections for as long as it is polled.
+pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surface) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it a lone packet waits for the acknowledgement of the one before; a
+                // stream that refuses the option is broken and says so when it is read.
+                stream.set_nodelay(true).ok();
+                spawn_local(serve_connection(http.clone(), stream, surface));
+            }
+            Err(error) => {
+                // One peer's reset is nothing; no descriptors is an operator's problem.
+                http.common.metrics.limit("open_files");
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(http: Rc<Http>, stream: TcpStream, surface: Surface) {
+    let mut closing = http.closing.clone();
+    let service = service_fn(|request| {
+        let http = http.clone();
+        async move { Ok::<_, Infallible>(http.respond(request, surface).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(http.common.config.handshake_timeout)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = select! {
+        ended = connection.as_mut() => ended,
+        _ = closing.wait_for(|closing| *closing) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        if error.is_timeout() {
+            http.common.metrics.limit("handshake_seconds");
+        } else if error.is_parse() {
+            http.common.metrics.refused("bad_request");
+        }
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+}
+
+impl Http {
+    async fn respond(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        surface: Surface,
+    ) -> Response<Body> {
+        let origin = request.headers().get(hyper::header::ORIGIN).cloned();
+        let path = request.uri().path();
+        let endpoints = &self.common.endpoints;
+        let endpoint = endpoints.iter().position(|endpoint| {
+            path == endpoint.path || endpoint.path.strip_suffix('/') == Some(path)
+        });
+        if let Some(endpoint) = endpoint.filter(|_| surface != Surface::Admin) {
+            let endpoint = u8::try_from(endpoint).expect("few endpoints");
+            let requested = request.headers().get(cors::REQUEST_HEADERS).cloned();
+            let origins = &self.common.config.cors_origins;
+            if !cors::allows(origins, origin.as_ref()) {
+                return self.refuse(HandshakeError::Forbidden);
+            }
+            let preflight = request.method() == Method::OPTIONS;
+            let mut response = match preflight {
+                true => plain(StatusCode::NO_CONTENT, ""),
+                false => self.session_request(request, endpoint).await,
+            };
+            cors::add(
+                response.headers_mut(),
+                origin,
+                preflight.then_some(requested),
+            );
+            return response;
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        if surface != Surface::Clients
+            && let Some(response) = self.admin(path)
+        {
+            return response;
+        }
+        if surface != Surface::Admin
+            && let Some(response) = self.assets.get(path, request.headers())
+        {
+            return response;
+        }
+        plain(StatusCode::NOT_FOUND, "not found\n")
+    }
+
+    /// A request of a Socket.IO client.
+    async fn session_request(
+        self: &Rc<Self>,
+        request: Request<Incoming>,
+        endpoint: u8,
+    ) -> Response<Body> {
+        let handshake = match Handshake::parse(request.uri().query().unwrap_or_default()) {
+            Ok(handshake) => handshake,
+            Err(error) => return self.refuse(error),
+        };
+        let sid = match handshake.sid.as_deref().map(Sid::parse) {
+            None => None,
+            Some(Some(sid)) if self.knows(sid) => Some(sid),
+            Some(_) => return self.refuse(HandshakeError::UnknownSid),
+        };
+        if sid.is_none() && request.method() != Method::GET {
+            return self.refuse(HandshakeError::BadMethod);
+        }
+        if sid.is_none() && self.status.is_draining() {
+            let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return response;
+        }
+        match handshake.transport {
+            TransportKind::WebSocket => self.websocket(request, sid, endpoint),
+            TransportKind::Polling => self.polling(request, sid, endpoint).await,
+        }
+    }
+
+    /// Whether the session id was made by this process.
+    fn knows(&self, sid: Sid) -> bool {
+        sid.node == self.common.sids.node && usize::from(sid.shard.0) < self.shards.len()
+    }
+
+    fn refuse(&self, error: HandshakeError) -> Response<Body> {
+        self.common.metrics.refused(match error {
+            HandshakeError::UnknownTransport => "unknown_transport",
+            HandshakeError::UnknownSid => "unknown_sid",
+            HandshakeError::BadMethod => "bad_method",
+            HandshakeError::Forbidden => "forbidden",
+            HandshakeError::UnsupportedVersion => "unsupported_version",
+            _ => "bad_request",
+        });
+        let status = match error {
+            HandshakeError::Forbidden => StatusCode::FORBIDDEN,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        respond(status, "application/json", error.body())
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    respond(status, "text/plain; charset=UTF-8", text)
+}
+
+/// A response that nobody stores and nobody takes for another type than it says.
+fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

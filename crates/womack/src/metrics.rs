@@ -1,0 +1,349 @@
+//! What the server counts, and its text for Prometheus.
+//!
+//! Counters are shared by all threads, but the delivery path adds to them once per round, not
+//! once per client, so that they cost nothing there.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use womack_proto::{CloseReason, TransportKind};
+
+/// One label: the transport of a connection.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+pub(crate) struct TransportLabel {
+    transport: &'static str,
+}
+
+/// One label: why something happened.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+pub(crate) struct ReasonLabel {
+    reason: &'static str,
+}
+
+/// One label: which of the limits in the configuration was reached.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+pub(crate) struct LimitLabel {
+    limit: &'static str,
+}
+
+/// One label: which queue between threads.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+pub(crate) struct QueueLabel {
+    queue: String,
+}
+
+/// Every counter of the process.
+pub(crate) struct Metrics {
+    registry: Registry,
+    connections: Family<TransportLabel, Gauge>,
+    opened: Family<TransportLabel, Counter>,
+    closed: Family<ReasonLabel, Counter>,
+    refused: Family<ReasonLabel, Counter>,
+    limits: Family<LimitLabel, Counter>,
+    rejected: Family<ReasonLabel, Counter>,
+    queue_depth: Family<QueueLabel, Gauge>,
+    /// Events that clients sent.
+    pub(crate) events: Counter,
+    /// Memberships of clients in channels.
+    pub(crate) subscriptions: Gauge,
+    /// Changes from polling to WebSocket.
+    pub(crate) upgrades: Counter,
+    /// Requests that had to be carried to the shard of their session.
+    pub(crate) forwarded: Counter,
+    /// Messages that Redis delivered.
+    pub(crate) messages: Counter,
+    /// Messages for which no client was left when they came.
+    pub(crate) unwanted: Counter,
+    /// Messages times the clients that they were queued for.
+    pub(crate) deliveries: Counter,
+    /// Bytes written to WebSockets and into polling answers.
+    pub(crate) sent_bytes: Counter,
+    /// Writes to WebSockets; deliveries per write tell how well bursts merge.
+    pub(crate) writes: Counter,
+    /// Bytes that wait for clients which cannot take them at once.
+    pub(crate) client_queue_bytes: Gauge,
+    /// From the arrival of a message at the router to the end of the round that wrote it.
+    pub(crate) delivery_seconds: Histogram,
+    /// 1 while the subscription link to Redis stands.
+    pub(crate) redis_connected: Gauge,
+    /// Times that link was lost. What was published meanwhile was not received.
+    pub(crate) redis_gaps: Counter,
+    /// Whole seconds without the link, all gaps together.
+    pub(crate) redis_gap_seconds: Counter<f64, AtomicU64>,
+    /// Redis channels that are subscribed, or asked for.
+    pub(crate) redis_channels: Gauge,
+    /// Times the router had to wait because a shard's queue was full.
+    pub(crate) shard_queue_waits: Counter,
+}
+
+impl Metrics {
+    /// Creates all counters at zero.
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("womack");
+        let metrics = Self {
+            connections: Family::default(),
+            opened: Family::default(),
+            closed: Family::default(),
+            refused: Family::default(),
+            limits: Family::default(),
+            rejected: Family::default(),
+            queue_depth: Family::default(),
+            events: Counter::default(),
+            subscriptions: Gauge::default(),
+            upgrades: Counter::default(),
+            forwarded: Counter::default(),
+            messages: Counter::default(),
+            unwanted: Counter::default(),
+            deliveries: Counter::default(),
+            sent_bytes: Counter::default(),
+            writes: Counter::default(),
+            client_queue_bytes: Gauge::default(),
+            delivery_seconds: Histogram::new(exponential_buckets(50e-6, 2.0, 18)),
+            redis_connected: Gauge::default(),
+            redis_gaps: Counter::default(),
+            redis_gap_seconds: Counter::default(),
+            redis_channels: Gauge::default(),
+            shard_queue_waits: Counter::default(),
+            registry: Registry::default(),
+        };
+        let m = &metrics;
+        registry.register(
+            "connections",
+            "Open sessions by transport",
+            m.connections.clone(),
+        );
+        registry.register(
+            "connections_opened",
+            "Sessions opened by first transport",
+            m.opened.clone(),
+        );
+        registry.register(
+            "connections_closed",
+            "Sessions closed by reason",
+            m.closed.clone(),
+        );
+        registry.register(
+            "requests_refused",
+            "HTTP requests refused by reason",
+            m.refused.clone(),
+        );
+        registry.register(
+            "limit_reached",
+            "Times a configured limit was reached",
+            m.limits.clone(),
+        );
+        registry.register(
+            "messages_rejected",
+            "Published messages dropped by reason",
+            m.rejected.clone(),
+        );
+        registry.register(
+            "queue_depth",
+            "Values waiting between threads",
+            m.queue_depth.clone(),
+        );
+        registry.register("events", "Events received from clients", m.events.clone());
+        registry.register(
+            "subscriptions",
+            "Memberships of clients in channels",
+            m.subscriptions.clone(),
+        );
+        registry.register(
+            "upgrades",
+            "Sessions upgraded to WebSocket",
+            m.upgrades.clone(),
+        );
+        registry.register(
+            "requests_forwarded",
+            "Requests carried to the shard of their session",
+            m.forwarded.clone(),
+        );
+        registry.register(
+            "messages_received",
+            "Messages received from Redis",
+            m.messages.clone(),
+        );
+        registry.register(
+            "messages_unwanted",
+            "Messages that no client wanted any more",
+            m.unwanted.clone(),
+        );
+        registry.register(
+            "deliveries",
+            "Messages queued for clients",
+            m.deliveries.clone(),
+        );
+        registry.register(
+            "sent_bytes",
+            "Bytes written towards clients",
+            m.sent_bytes.clone(),
+        );
+        registry.register("socket_writes", "Writes to WebSockets", m.writes.clone());
+        registry.register(
+            "client_queue_bytes",
+            "Bytes waiting for clients that cannot take them yet",
+            m.client_queue_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "delivery",
+            "From the arrival of a message to the end of the round that wrote it",
+            Unit::Seconds,
+            m.delivery_seconds.clone(),
+        );
+        registry.register(
+            "redis_connected",
+            "Whether the subscription link stands",
+            m.redis_connected.clone(),
+        );
+        registry.register(
+            "redis_gaps",
+            "Losses of the subscription link",
+            m.redis_gaps.clone(),
+        );
+        registry.register(
+            "redis_gap_seconds",
+            "Time without the subscription link",
+            m.redis_gap_seconds.clone(),
+        );
+        registry.register(
+            "redis_channels",
+            "Redis channels subscribed",
+            m.redis_channels.clone(),
+        );
+        registry.register(
+            "shard_queue_waits",
+            "Times the router waited for room in a shard's queue",
+            m.shard_queue_waits.clone(),
+        );
+        // Every reason is there from the start, at zero: a rate over a series that appears with
+        // its first event would miss that event.
+        for reason in CloseReason::ALL {
+            drop(m.closed.get_or_create(&ReasonLabel {
+                reason: reason.as_str(),
+            }));
+        }
+        for transport in [TransportKind::Polling, TransportKind::WebSocket] {
+            drop(m.connections.get_or_create(&label(transport)));
+            drop(m.opened.get_or_create(&label(transport)));
+        }
+        for reason in ["json", "utf8", "too_large"] {
+            drop(m.rejected.get_or_create(&ReasonLabel { reason }));
+        }
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+
+    /// Counts a session that opens.
+    pub(crate) fn opened(&self, transport: TransportKind) {
+        self.opened.get_or_create(&label(transport)).inc();
+        self.connections.get_or_create(&label(transport)).inc();
+    }
+
+    /// Counts a session that ends.
+    pub(crate) fn closed(&self, transport: TransportKind, reason: CloseReason) {
+        self.connections.get_or_create(&label(transport)).dec();
+        self.closed
+            .get_or_create(&ReasonLabel {
+                reason: reason.as_str(),
+            })
+            .inc();
+    }
+
+    /// Counts a session that changes from polling to WebSocket.
+    pub(crate) fn upgraded(&self) {
+        self.connections
+            .get_or_create(&label(TransportKind::Polling))
+            .dec();
+        self.connections
+            .get_or_create(&label(TransportKind::WebSocket))
+            .inc();
+        self.upgrades.inc();
+    }
+
+    /// Counts an HTTP request that is refused.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts that `limit` was reached.
+    pub(crate) fn limit(&self, limit: &'static str) {
+        self.limits.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// Counts a published message that is dropped.
+    pub(crate) fn rejected(&self, reason: &'static str) {
+        self.rejected.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Notes how many values wait in a queue.
+    pub(crate) fn queue_depth(&self, queue: &str, depth: usize) {
+        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+        self.queue_depth
+            .get_or_create(&QueueLabel {
+                queue: queue.to_owned(),
+            })
+            .set(depth);
+    }
+
+    /// All counters as Prometheus reads them.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail; an encoder's own error leaves a shorter page.
+        if let Err(error) = text::encode(&mut out, &self.registry) {
+            tracing::error!(%error, "metrics cannot be encoded");
+        }
+        out
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn label(transport: TransportKind) -> TransportLabel {
+    TransportLabel {
+        transport: match transport {
+            TransportKind::Polling => "polling",
+            TransportKind::WebSocket => "websocket",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_appear_under_their_documented_names() {
+        let metrics = Metrics::new();
+        metrics.opened(TransportKind::Polling);
+        metrics.upgraded();
+        metrics.closed(TransportKind::WebSocket, CloseReason::SlowConsumer);
+        let text = metrics.text();
+        for line in [
+            "womack_connections{transport=\"polling\"} 0",
+            "womack_connections_opened_total{transport=\"polling\"} 1",
+            "womack_connections_closed_total{reason=\"slow_consumer\"} 1",
+            "womack_messages_rejected_total{reason=\"json\"} 0",
+            "womack_upgrades_total 1",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
+        }
+    }
+}

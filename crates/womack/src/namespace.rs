@@ -1,0 +1,275 @@
+//! The extension point: what a namespace does with its clients.
+//!
+//! A [`Namespace`] is told what clients do and answers by recording [`Action`]s on a [`Client`];
+//! the shard applies them when the handler returns. Handlers therefore cannot re-enter the shard,
+//! and can be tested without one.
+//!
+//! ```
+//! use womack::{Client, Event, Namespace};
+//!
+//! struct Greeter;
+//!
+//! impl Namespace for Greeter {
+//!     fn on_event(&self, client: &mut Client<'_>, event: &Event) {
+//!         if event.name == "hello" {
+//!             client.emit("greeting", r#"{"text":"good day"}"#);
+//!         }
+//!     }
+//! }
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId};
+
+/// What a namespace does with its clients.
+///
+/// One instance serves every shard. Handlers run on the shard's thread and must not block: what
+/// has to wait is done elsewhere, and its result published.
+pub trait Namespace: Send + Sync + 'static {
+    /// Redis channel prefix of this namespace's channels; `None` means the server's.
+    fn key(&self) -> Option<&str> {
+        None
+    }
+
+    /// A client asks to join the namespace. What the handler emits follows the connect packet.
+    ///
+    /// # Errors
+    /// A [`Refusal`] keeps the client out; it is told why.
+    fn on_connect(&self, _client: &mut Client<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// A client sent an event.
+    fn on_event(&self, client: &mut Client<'_>, event: &Event);
+
+    /// A client left, or its connection ended. Nothing can be sent to it any more.
+    fn on_disconnect(&self, _client: &mut Client<'_>, _reason: CloseReason) {}
+}
+
+/// What an endpoint does with clients that speak Engine.IO without Socket.IO on top.
+pub trait Messages: Send + Sync + 'static {
+    /// A client sent a message.
+    fn on_message(&self, client: &mut MessageClient<'_>, message: Message);
+}
+
+/// A client, as a handler sees it: who it is, and what shall be done for it.
+pub struct Client<'a> {
+    view: View<'a>,
+    actions: &'a mut Vec<Action>,
+}
+
+/// What a handler may know of a client.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) auth: Option<&'a str>,
+    pub(crate) channels: &'a dyn Memberships,
+}
+
+/// Reading half of a client's channels.
+pub(crate) trait Memberships {
+    fn count(&self) -> usize;
+    fn contains(&self, channel: &Channel) -> bool;
+}
+
+impl<'a> Client<'a> {
+    pub(crate) const fn new(view: View<'a>, actions: &'a mut Vec<Action>) -> Self {
+        Self { view, actions }
+    }
+
+    /// The session id, as the client sees it.
+    pub const fn id(&self) -> &str {
+        self.view.id
+    }
+
+    /// The path of the namespace.
+    pub const fn namespace(&self) -> &str {
+        self.view.namespace
+    }
+
+    /// What the client sent with its CONNECT, as JSON text. Only there in `on_connect`.
+    pub const fn auth(&self) -> Option<&str> {
+        self.view.auth
+    }
+
+    /// How many channels the client is in, in this namespace.
+    pub fn channel_count(&self) -> usize {
+        self.view.channels.count()
+    }
+
+    /// Whether the client is in `channel`.
+    pub fn is_in(&self, channel: &Channel) -> bool {
+        self.view.channels.contains(channel)
+    }
+
+    /// Puts the client into `channel`: what is published there reaches it.
+    pub fn join(&mut self, channel: Channel) {
+        self.actions.push(Action::Join(channel));
+    }
+
+    /// Takes the client out of `channel`.
+    pub fn leave(&mut self, channel: Channel) {
+        self.actions.push(Action::Leave(channel));
+    }
+
+    /// Sends an event to this client. `args` is the JSON text of its arguments, separated by
+    /// commas, without brackets.
+    pub fn emit(&mut self, name: &str, args: &str) {
+        self.emit_binary(name, args, &[]);
+    }
+
+    /// As [`Client::emit`], with binary attachments that placeholders in `args` refer to.
+    pub fn emit_binary(&mut self, name: &str, args: &str, attachments: &[Bytes]) {
+        self.actions.push(Action::Emit {
+            name: name.to_owned(),
+            args: args.to_owned(),
+            attachments: attachments.to_vec(),
+        });
+    }
+
+    /// Answers the event that asked for acknowledgement `ack`.
+    pub fn acknowledge(&mut self, ack: u64, args: &str) {
+        self.acknowledge_binary(ack, args, &[]);
+    }
+
+    /// As [`Client::acknowledge`], with binary attachments.
+    pub fn acknowledge_binary(&mut self, ack: u64, args: &str, attachments: &[Bytes]) {
+        self.actions.push(Action::Acknowledge {
+            ack,
+            args: args.to_owned(),
+            attachments: attachments.to_vec(),
+        });
+    }
+
+    /// Puts the client into all of `channels` and answers `ack` once Redis has confirmed them:
+    /// with `live`, or with `unavailable` when that takes too long, in which case the channels
+    /// that were new to the client are left again.
+    pub fn join_acknowledged(
+        &mut self,
+        channels: Vec<Channel>,
+        ack: u64,
+        live: &str,
+        unavailable: &str,
+    ) {
+        self.actions
+            .push(Action::JoinAcknowledged(Box::new(JoinAcknowledged {
+                channels,
+                ack,
+                live: live.to_owned(),
+                unavailable: unavailable.to_owned(),
+            })));
+    }
+
+    /// Takes the client out of this namespace.
+    pub fn disconnect(&mut self) {
+        self.actions.push(Action::Disconnect);
+    }
+}
+
+/// A client of an endpoint without Socket.IO.
+pub struct MessageClient<'a> {
+    replies: &'a mut Vec<Message>,
+}
+
+impl<'a> MessageClient<'a> {
+    pub(crate) const fn new(replies: &'a mut Vec<Message>) -> Self {
+        Self { replies }
+    }
+
+    /// Sends a message to this client.
+    pub fn send(&mut self, message: Message) {
+        self.replies.push(message);
+    }
+}
+
+/// Why a client may not join a namespace: what its `connect_error` says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// The error's message.
+    pub message: String,
+    /// Further data as JSON text.
+    pub data: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal with a message and no further data.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            data: None,
+        }
+    }
+}
+
+/// What a handler wants done.
+pub(crate) enum Action {
+    Join(Channel),
+    Leave(Channel),
+    Emit {
+        name: String,
+        args: String,
+        attachments: Vec<Bytes>,
+    },
+    Acknowledge {
+        ack: u64,
+        args: String,
+        attachments: Vec<Bytes>,
+    },
+    JoinAcknowledged(Box<JoinAcknowledged>),
+    Disconnect,
+}
+
+pub(crate) struct JoinAcknowledged {
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) ack: u64,
+    pub(crate) live: String,
+    pub(crate) unavailable: String,
+}
+
+/// The server's namespaces by their number, which is also their number in
+/// [`womack_proto::Namespaces`].
+pub(crate) struct Registry {
+    entries: Vec<Entry>,
+}
+
+/// One namespace: where it is, where its messages come from, what it does.
+pub(crate) struct Entry {
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) handler: Arc<dyn Namespace>,
+}
+
+impl Registry {
+    /// `entries` begins with the one for `/`.
+    pub(crate) const fn new(entries: Vec<Entry>) -> Self {
+        Self { entries }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn get(&self, id: NamespaceId) -> &Entry {
+        &self.entries[usize::from(id.0)]
+    }
+
+    /// The Redis channel behind `channel` of namespace `id`.
+    pub(crate) fn redis_channel(&self, id: NamespaceId, channel: &str) -> Arc<str> {
+        let key = &self.get(id).key;
+        let mut name = String::with_capacity(key.len() + 1 + channel.len());
+        name.push_str(key);
+        name.push(':');
+        name.push_str(channel);
+        name.into()
+    }
+
+    /// The channel of namespace `id` that stands behind a Redis channel of its key.
+    pub(crate) fn channel<'a>(&self, id: NamespaceId, redis_channel: &'a str) -> Option<&'a str> {
+        redis_channel
+            .strip_prefix(self.get(id).key.as_str())?
+            .strip_prefix(':')
+    }
+}

@@ -1,0 +1,384 @@
+//! Chooses the Redis, starts the threads, waits for a signal, drains and joins.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+};
+
+use tokio::{
+    select,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    task::LocalSet,
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    channels::Channels,
+    command::{ShardId, ToRouter, ToShard},
+    config::Config,
+    error::Error,
+    http,
+    listen::listen,
+    metrics::Metrics,
+    namespace::{Entry, Messages, Namespace, Registry},
+    queue::{Receiver, Sender, queue},
+    router::Router,
+    shard::{ChannelsReader, Common, Endpoint},
+    sid::SidSource,
+    source::Source,
+    status::Status,
+    worker::{self, Worker},
+};
+
+/// Commands that may wait for one shard. A full queue means that the machine is full.
+const SHARD_QUEUE: usize = 4096;
+/// Looks that may wait for the router. When they do not fit, one look at everything takes their
+/// place.
+const ROUTER_QUEUE: usize = 16_384;
+/// Descriptors that are not clients: listeners, Redis, logs.
+const RESERVED_FILES: u64 = 64;
+
+/// A server that is set up and does not run yet.
+///
+/// ```no_run
+/// use womack::{Client, Config, Event, Namespace, Server};
+///
+/// struct Chat;
+///
+/// impl Namespace for Chat {
+///     fn on_event(&self, client: &mut Client<'_>, event: &Event) {
+///         client.emit("echo", &event.args);
+///     }
+/// }
+///
+/// Server::new(Config::default()).namespace("/chat", Chat).run()?;
+/// # Ok::<(), womack::Error>(())
+/// ```
+pub struct Server {
+    config: Config,
+    namespaces: Vec<(String, Arc<dyn Namespace>)>,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Server {
+    /// A server with the namespace `/` and those of the configuration, all with the stock
+    /// behaviour.
+    pub fn new(config: Config) -> Self {
+        let stock = |key| Arc::new(Channels::new(&config, key)) as Arc<dyn Namespace>;
+        let mut namespaces = vec![("/".to_owned(), stock(None))];
+        for setting in &config.namespaces {
+            namespaces.retain(|(path, _)| *path != setting.path);
+            namespaces.push((setting.path.clone(), stock(setting.key.clone())));
+        }
+        // `/` comes first whether or not the configuration names it.
+        namespaces.sort_by_key(|(path, _)| path != "/");
+        let endpoints = vec![Endpoint {
+            path: "/socket.io/".to_owned(),
+            messages: None,
+        }];
+        Self {
+            config,
+            namespaces,
+            endpoints,
+        }
+    }
+
+    /// Gives the namespace at `path` its own behaviour, in place of the one it had.
+    #[must_use]
+    pub fn namespace(mut self, path: &str, namespace: impl Namespace) -> Self {
+        let namespace = Arc::new(namespace);
+        match self.namespaces.iter_mut().find(|(known, _)| known == path) {
+            Some((_, known)) => *known = namespace,
+            None => self.namespaces.push((path.to_owned(), namespace)),
+        }
+        self
+    }
+
+    /// Speaks Engine.IO without Socket.IO at `path`, which begins and ends with a slash.
+    #[must_use]
+    pub fn messages(mut self, path: &str, messages: impl Messages) -> Self {
+        self.endpoints.push(Endpoint {
+            path: path.to_owned(),
+            messages: Some(Arc::new(messages)),
+        });
+        self
+    }
+
+    /// Runs until SIGTERM or SIGINT, then closes all clients and returns. A second signal ends
+    /// the process at once.
+    ///
+    /// # Errors
+    /// The port is taken, or the system refuses threads or descriptors.
+    pub fn run(self) -> Result<(), Error> {
+        LocalSet::new().block_on(&worker::runtime()?, async {
+            let mut signals = Signals::new()?;
+            let running = Running::start(self).await?;
+            let ended = running.until_stopped(&mut signals).await;
+            info!("stopped");
+            ended
+        })
+    }
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// A server whose threads run.
+struct Running {
+    shards: Vec<Sender<ToShard>>,
+    status: Arc<Status>,
+    /// One for each shard's thread: what it ended with.
+    ended: Vec<oneshot::Receiver<std::io::Result<()>>>,
+}
+
+impl Running {
+    async fn start(server: Server) -> Result<Self, Error> {
+        raise_file_limit();
+        let config = &server.config;
+        let listeners = listen(&config.host, config.port, config.shards)?;
+        let address = listeners[0].local_addr()?;
+        let admin = config
+            .admin_listen
+            .as_deref()
+            .map(admin_listener)
+            .transpose()?;
+        let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+        let source = Source::find(&config.redis).await?;
+        if let Some(broker) = source.broker {
+            info!(address = %broker.local_addr()?, "the embedded broker listens");
+            tokio::task::spawn_local(async {
+                if let Err(error) = womack_broker::serve(broker, Default::default()).await {
+                    error!(%error, "the embedded broker ended");
+                }
+            });
+        }
+        let common = Arc::new(common(server)?);
+        let status = Arc::new(Status::default());
+        let look_at_all = Arc::new(AtomicBool::new(false));
+        let (router_sender, router_queue) = queue(ROUTER_QUEUE);
+        let (shards, queues): (Vec<_>, Vec<_>) =
+            listeners.iter().map(|_| queue(SHARD_QUEUE)).unzip();
+        let start = Start {
+            common,
+            status,
+            look_at_all,
+            router_sender,
+            shards,
+        };
+        let ended = start
+            .threads(listeners, queues, admin, router_queue, source.url)
+            .await?;
+        announce(address, admin_address);
+        Ok(Self {
+            shards: start.shards,
+            status: start.status,
+            ended,
+        })
+    }
+
+    /// Waits for a signal, or for a thread that ends although it should not; then drains.
+    async fn until_stopped(mut self, signals: &mut Signals) -> Result<(), Error> {
+        let failed = {
+            let (first, _, _) = select! {
+                signal = signals.next() => {
+                    info!(signal, "stopping");
+                    (None, (), ())
+                }
+                (ended, shard, _) = futures_util::future::select_all(&mut self.ended) => {
+                    (Some((ended, shard)), (), ())
+                }
+            };
+            first
+        };
+        self.status.drain();
+        for (number, shard) in self.shards.iter().enumerate() {
+            if shard.send(ToShard::Drain).is_err() && failed.is_none() {
+                warn!(shard = number, "a shard is too busy to be told to stop");
+                shard.push_waiting(ToShard::Drain).await;
+                shard.wake();
+            }
+        }
+        if let Some((ended, shard)) = failed {
+            let reason = match ended {
+                Ok(Err(error)) => format!("womack-shard-{shard} ({error})"),
+                _ => format!("womack-shard-{shard}"),
+            };
+            return Err(Error::Thread(reason));
+        }
+        select! {
+            _ = futures_util::future::join_all(self.ended) => Ok(()),
+            signal = signals.next() => {
+                warn!(signal, "stopping at once");
+                std::process::exit(1);
+            }
+        }
+    }
+}
+
+/// What all threads are started with.
+struct Start {
+    common: Arc<Common>,
+    status: Arc<Status>,
+    look_at_all: Arc<AtomicBool>,
+    router_sender: Sender<ToRouter>,
+    shards: Vec<Sender<ToShard>>,
+}
+
+impl Start {
+    async fn threads(
+        &self,
+        listeners: Vec<TcpListener>,
+        queues: Vec<Receiver<ToShard>>,
+        mut admin: Option<TcpListener>,
+        router_queue: Receiver<ToRouter>,
+        url: String,
+    ) -> Result<Vec<oneshot::Receiver<std::io::Result<()>>>, Error> {
+        let assets = http::assets();
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        // With fewer shards than cores, or several servers on one machine, the system knows better.
+        let pin = cores.len() > 1 && cores.len() == listeners.len();
+        // A single shard hosts the router too: a message then crosses no threads.
+        let (mut host, mut guest) = (None, None);
+        if listeners.len() == 1 {
+            let (sender, receiver) = oneshot::channel();
+            (host, guest) = (Some(sender), Some(receiver));
+        }
+        let has_admin = admin.is_some();
+        let (mut ended, mut readers) = (Vec::new(), Vec::new());
+        for (number, (listener, queue)) in listeners.into_iter().zip(queues).enumerate() {
+            let (reader_sender, reader) = oneshot::channel();
+            let (ended_sender, thread_ended) = oneshot::channel();
+            let worker = Worker {
+                id: ShardId(u16::try_from(number).expect("at most 128 shards")),
+                common: self.common.clone(),
+                listener,
+                admin: admin.take(),
+                has_admin,
+                queue,
+                shards: self.shards.clone(),
+                router: self.router_sender.clone(),
+                look_at_all: self.look_at_all.clone(),
+                status: self.status.clone(),
+                assets: assets.clone(),
+                reader: reader_sender,
+                guest: guest.take(),
+            };
+            let core = cores.get(number).copied().filter(|_| pin);
+            thread::Builder::new()
+                .name(format!("womack-shard-{number}"))
+                .spawn(move || {
+                    if core.is_some_and(|core| !core_affinity::set_for_current(core)) {
+                        warn!(shard = number, "the thread could not be pinned to its core");
+                    }
+                    // Nobody waits for it when the whole server is about to end.
+                    ended_sender.send(worker.run()).ok();
+                })?;
+            readers.push(reader);
+            ended.push(thread_ended);
+        }
+        let mut channels = Vec::new();
+        for (number, reader) in readers.into_iter().enumerate() {
+            let reader = reader.await;
+            channels.push(reader.map_err(|_| Error::Thread(format!("womack-shard-{number}")))?);
+        }
+        let router = self.router(router_queue, channels, url);
+        match host {
+            // The thread was there a moment ago; if it has ended, that is seen where it counts.
+            Some(host) => drop(host.send(router)),
+            None => {
+                let runtime = worker::runtime()?;
+                thread::Builder::new()
+                    .name("womack-router".to_owned())
+                    .spawn(move || runtime.block_on(router.run()))?;
+            }
+        }
+        Ok(ended)
+    }
+
+    fn router(
+        &self,
+        queue: Receiver<ToRouter>,
+        channels: Vec<ChannelsReader>,
+        url: String,
+    ) -> Router {
+        Router {
+            url,
+            queue,
+            look_at_all: self.look_at_all.clone(),
+            shards: self.shards.clone(),
+            channels,
+            common: self.common.clone(),
+            status: self.status.clone(),
+        }
+    }
+}
+
+fn common(server: Server) -> Result<Common, Error> {
+    let Server {
+        config,
+        namespaces,
+        endpoints,
+    } = server;
+    let paths: Vec<String> = namespaces.iter().map(|(path, _)| path.clone()).collect();
+    let rules = Common::rules(&config, &paths);
+    let entries = namespaces.into_iter().map(|(path, handler)| {
+        let key = handler.key().unwrap_or(&config.key).to_owned();
+        Entry { path, key, handler }
+    });
+    let registry = Registry::new(entries.collect());
+    let sids = SidSource::new().map_err(|error| Error::Io(std::io::Error::other(error)))?;
+    Ok(Common {
+        config,
+        rules,
+        registry,
+        endpoints,
+        metrics: Arc::new(Metrics::new()),
+        sids,
+    })
+}
+
+fn admin_listener(address: &str) -> Result<TcpListener, Error> {
+    let malformed = || Error::Config(format!("admin-listen {address:?} is not HOST:PORT"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
+    let port = port.parse().map_err(|_| malformed())?;
+    listen(host, port, 1)?.pop().ok_or_else(malformed)
+}
+
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => {
+            let clients = limit.saturating_sub(RESERVED_FILES);
+            info!(open_files = limit, clients, "room for clients");
+        }
+        Err(error) => warn!(%error, "the limit of open files could not be raised"),
+    }
+}
+
+/// The line that tools wait for: from here on clients are served.
+fn announce(address: SocketAddr, admin: Option<SocketAddr>) {
+    match admin {
+        Some(admin) => info!(%address, %admin, "listening"),
+        None => info!(%address, "listening"),
+    }
+}

@@ -1,0 +1,273 @@
+//! The shard's map: Redis channel → topics → dense lists of local subscribers.
+//!
+//! Only the shard writes it. Others hold a [`ChannelsReader`]: the router, to learn who wants
+//! what, and the admin pages, to count.
+
+use std::sync::Arc;
+
+use ahash::RandomState;
+use dashmap::DashMap;
+use smallvec::{SmallVec, smallvec};
+
+use crate::command::{Topic, Topics};
+
+type Map = DashMap<Arc<str>, SmallVec<[Entry; 1]>, RandomState>;
+
+/// Parts of the map that are locked apart. There is one writer, so a few are enough.
+const PARTS: usize = 8;
+
+/// The writing half of a shard's map.
+pub(crate) struct Channels {
+    map: Arc<Map>,
+}
+
+/// The reading half of a shard's map.
+#[derive(Clone)]
+pub(crate) struct ChannelsReader {
+    map: Arc<Map>,
+}
+
+/// One topic and who is in it.
+struct Entry {
+    topic: Topic,
+    /// Whether Redis has confirmed the channel for this topic.
+    live: bool,
+    subscribers: Vec<Subscriber>,
+}
+
+/// A connection in a topic. The two numbers find each other: the connection's membership holds
+/// the place in this list, and this holds the place in the connection's list of memberships, so
+/// that joining and leaving take the same time however many there are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Subscriber {
+    pub(crate) connection: u32,
+    pub(crate) membership: u32,
+}
+
+/// What joining a topic brought.
+pub(crate) struct Joined {
+    /// The map's own copy of the channel's name, shared by all its subscribers.
+    pub(crate) channel: Arc<str>,
+    /// The place in the topic's list.
+    pub(crate) place: u32,
+    /// The topic had no subscriber in this shard.
+    pub(crate) first: bool,
+    /// Redis has confirmed the topic.
+    pub(crate) live: bool,
+}
+
+/// What leaving a topic brought.
+#[derive(Default)]
+pub(crate) struct Left {
+    /// The subscriber that now has the place of the one that left.
+    pub(crate) moved: Option<Subscriber>,
+    /// The topic has no subscriber in this shard any more.
+    pub(crate) last: bool,
+}
+
+impl Channels {
+    pub(crate) fn new() -> Self {
+        let map = DashMap::with_hasher_and_shard_amount(RandomState::new(), PARTS);
+        Self { map: Arc::new(map) }
+    }
+
+    pub(crate) fn reader(&self) -> ChannelsReader {
+        ChannelsReader {
+            map: self.map.clone(),
+        }
+    }
+
+    /// Adds `subscriber` to a topic of `channel`.
+    pub(crate) fn join(&self, channel: Arc<str>, topic: Topic, subscriber: Subscriber) -> Joined {
+        let mut entry = self.map.entry(channel).or_default();
+        let channel = entry.key().clone();
+        let entries = entry.value_mut();
+        let at = entries
+            .iter()
+            .position(|entry| entry.topic == topic)
+            .unwrap_or_else(|| {
+                entries.push(Entry {
+                    topic,
+                    live: false,
+                    subscribers: Vec::new(),
+                });
+                entries.len() - 1
+            });
+        let entry = &mut entries[at];
+        let place = u32::try_from(entry.subscribers.len()).expect("subscribers have u32 numbers");
+        entry.subscribers.push(subscriber);
+        Joined {
+            channel,
+            place,
+            first: place == 0,
+            live: entry.live,
+        }
+    }
+
+    /// Takes the subscriber at `place` out of a topic of `channel`.
+    pub(crate) fn leave(&self, channel: &str, topic: Topic, place: u32) -> Left {
+        let Some(mut entry) = self.map.get_mut(channel) else {
+            return Left::default();
+        };
+        let Some(at) = entry.iter().position(|entry| entry.topic == topic) else {
+            return Left::default();
+        };
+        let subscribers = &mut entry[at].subscribers;
+        let place = place as usize;
+        if place >= subscribers.len() {
+            return Left::default();
+        }
+        subscribers.swap_remove(place);
+        let moved = subscribers.get(place).copied();
+        let last = subscribers.is_empty();
+        if last {
+            entry.swap_remove(at);
+        } else if subscribers.len() < subscribers.capacity() / 4 {
+            subscribers.shrink_to(subscribers.len() * 2);
+        }
+        let unused = entry.is_empty();
+        drop(entry);
+        if unused {
+            self.map.remove(channel);
+        }
+        Left { moved, last }
+    }
+
+    /// Notes, for the subscriber at `place` of a topic, where its membership now stands.
+    pub(crate) fn set_membership(&self, channel: &str, topic: Topic, place: u32, membership: u32) {
+        let Some(mut entry) = self.map.get_mut(channel) else {
+            return;
+        };
+        let found = entry.iter_mut().find(|entry| entry.topic == topic);
+        if let Some(subscriber) = found.and_then(|e| e.subscribers.get_mut(place as usize)) {
+            subscriber.membership = membership;
+        }
+    }
+
+    /// Notes that Redis has confirmed a topic of `channel`.
+    pub(crate) fn set_live(&self, channel: &str, topic: Topic) {
+        let Some(mut entry) = self.map.get_mut(channel) else {
+            return;
+        };
+        if let Some(entry) = entry.iter_mut().find(|entry| entry.topic == topic) {
+            entry.live = true;
+        }
+    }
+
+    /// Whether Redis has confirmed a topic of `channel`.
+    pub(crate) fn is_live(&self, channel: &str, topic: Topic) -> bool {
+        let Some(entry) = self.map.get(channel) else {
+            return false;
+        };
+        entry.iter().any(|entry| entry.topic == topic && entry.live)
+    }
+
+    /// Calls `each` for every subscriber of a topic of `channel`.
+    pub(crate) fn for_each(&self, channel: &str, topic: Topic, mut each: impl FnMut(u32)) {
+        let Some(entry) = self.map.get(channel) else {
+            return;
+        };
+        let Some(entry) = entry.iter().find(|entry| entry.topic == topic) else {
+            return;
+        };
+        for subscriber in &entry.subscribers {
+            each(subscriber.connection);
+        }
+    }
+}
+
+impl ChannelsReader {
+    /// The topics of `channel` that have subscribers in this shard.
+    pub(crate) fn topics(&self, channel: &str) -> Topics {
+        let Some(entry) = self.map.get(channel) else {
+            return smallvec![];
+        };
+        entry.iter().map(|entry| entry.topic).collect()
+    }
+
+    /// Every Redis channel that has subscribers in this shard.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        self.map.iter().map(|entry| entry.key().clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use womack_proto::NamespaceId;
+
+    use super::*;
+    use crate::command::Encoding;
+
+    const TOPIC: Topic = Topic {
+        namespace: NamespaceId(0),
+        encoding: Encoding::Modern,
+    };
+    const OTHER: Topic = Topic {
+        namespace: NamespaceId(1),
+        encoding: Encoding::Modern,
+    };
+
+    fn join(channels: &Channels, topic: Topic, connection: u32) -> Joined {
+        channels.join(
+            "c".into(),
+            topic,
+            Subscriber {
+                connection,
+                membership: connection * 10,
+            },
+        )
+    }
+
+    fn subscribers(channels: &Channels, topic: Topic) -> Vec<u32> {
+        let mut found = Vec::new();
+        channels.for_each("c", topic, |connection| found.push(connection));
+        found
+    }
+
+    #[test]
+    fn last_subscriber_takes_the_place_of_the_one_that_leaves() {
+        let channels = Channels::new();
+        assert!(join(&channels, TOPIC, 1).first);
+        assert!(!join(&channels, TOPIC, 2).first);
+        assert_eq!(join(&channels, TOPIC, 3).place, 2);
+        let left = channels.leave("c", TOPIC, 0);
+        assert_eq!(
+            left.moved,
+            Some(Subscriber {
+                connection: 3,
+                membership: 30
+            })
+        );
+        assert!(!left.last);
+        assert_eq!(subscribers(&channels, TOPIC), [3, 2]);
+    }
+
+    #[test]
+    fn topics_of_one_channel_are_apart_and_go_with_their_last_subscriber() {
+        let channels = Channels::new();
+        let reader = channels.reader();
+        join(&channels, TOPIC, 1);
+        join(&channels, OTHER, 1);
+        channels.set_live("c", TOPIC);
+        assert!(channels.is_live("c", TOPIC) && !channels.is_live("c", OTHER));
+        assert_eq!(reader.topics("c").len(), 2);
+        assert!(channels.leave("c", TOPIC, 0).last);
+        assert_eq!(reader.topics("c")[..], [OTHER]);
+        assert!(channels.leave("c", OTHER, 0).last);
+        assert!(reader.names().is_empty());
+        assert!(
+            !join(&channels, TOPIC, 1).live,
+            "a topic that was gone is not live again"
+        );
+    }
+
+    #[test]
+    fn leaving_what_is_not_there_changes_nothing() {
+        let channels = Channels::new();
+        join(&channels, TOPIC, 1);
+        assert!(!channels.leave("x", TOPIC, 0).last);
+        assert!(!channels.leave("c", OTHER, 0).last);
+        assert!(!channels.leave("c", TOPIC, 5).last);
+        assert_eq!(subscribers(&channels, TOPIC), [1]);
+    }
+}

@@ -1,0 +1,138 @@
+//! A shard's record of one session.
+
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use womack_proto::{Channel, NamespaceId, Session, TransportKind};
+
+use super::{memberships, outbox::Outbox, wire::Wire};
+use crate::{
+    command::{PollAnswer, Topic},
+    namespace::{self, Registry},
+};
+
+/// A shard's record of one session. What an idle client costs is mostly this; a test asserts its
+/// size.
+pub(crate) struct Connection {
+    pub(crate) session: Session,
+    /// What cannot be guessed of the session's id.
+    pub(crate) secret: u64,
+    pub(crate) transport: Transport,
+    pub(crate) outbox: Outbox,
+    pub(crate) memberships: memberships::Memberships,
+    /// Which of the server's endpoints the session was opened at.
+    pub(crate) endpoint: u8,
+}
+
+/// How packets reach the client.
+pub(crate) enum Transport {
+    WebSocket(Wire),
+    Polling(Box<Polling>),
+}
+
+/// A client that polls.
+#[derive(Default)]
+pub(crate) struct Polling {
+    /// The GET that waits for packets, and its number.
+    pub(crate) waiting: Option<(u64, oneshot::Sender<PollAnswer>)>,
+    /// A WebSocket that asks to take over.
+    pub(crate) probe: Option<Probe>,
+}
+
+/// A WebSocket that asks to become a polling session's transport.
+pub(crate) struct Probe {
+    pub(crate) wire: Wire,
+    /// Whether its probe was answered; from then on polls are ended soon.
+    pub(crate) answered: bool,
+    /// When its time is up.
+    pub(crate) deadline: Instant,
+    /// When a waiting poll is to be ended.
+    pub(crate) noop_at: Option<Instant>,
+}
+
+impl Connection {
+    /// When this connection wants to be looked at.
+    pub(crate) fn deadline(&self) -> Instant {
+        let deadline = self.session.deadline();
+        let Some(probe) = self.probe() else {
+            return deadline;
+        };
+        let probe_deadline = probe
+            .noop_at
+            .map_or(probe.deadline, |at| at.min(probe.deadline));
+        deadline.min(probe_deadline)
+    }
+
+    pub(crate) fn probe(&self) -> Option<&Probe> {
+        match &self.transport {
+            Transport::Polling(polling) => polling.probe.as_ref(),
+            Transport::WebSocket(_) => None,
+        }
+    }
+
+    pub(crate) fn wire_mut(&mut self, probe: bool) -> Option<&mut Wire> {
+        match &mut self.transport {
+            Transport::WebSocket(wire) if !probe => Some(wire),
+            Transport::Polling(polling) if probe => {
+                polling.probe.as_mut().map(|probe| &mut probe.wire)
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn transport_kind(&self) -> TransportKind {
+        match self.transport {
+            Transport::WebSocket(_) => TransportKind::WebSocket,
+            Transport::Polling(_) => TransportKind::Polling,
+        }
+    }
+}
+
+/// The channels of a client in one namespace, as a handler may see them.
+pub(crate) struct ChannelsOf<'a> {
+    pub(crate) memberships: Option<&'a memberships::Memberships>,
+    pub(crate) topic: Topic,
+    pub(crate) registry: &'a Registry,
+}
+
+impl ChannelsOf<'_> {
+    const fn namespace(&self) -> NamespaceId {
+        self.topic.namespace
+    }
+}
+
+impl namespace::Memberships for ChannelsOf<'_> {
+    fn count(&self) -> usize {
+        let Some(memberships) = self.memberships else {
+            return 0;
+        };
+        memberships
+            .iter()
+            .filter(|found| found.topic.namespace == self.namespace())
+            .count()
+    }
+
+    fn contains(&self, channel: &Channel) -> bool {
+        let Some(memberships) = self.memberships else {
+            return false;
+        };
+        let channel = self
+            .registry
+            .redis_channel(self.namespace(), channel.as_str());
+        memberships.find(&channel, self.topic).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_client_costs_what_is_written_down() {
+        assert!(
+            size_of::<Connection>() <= 192,
+            "{}",
+            size_of::<Connection>()
+        );
+    }
+}

@@ -1,0 +1,285 @@
+//! Joining and leaving channels.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use womack_proto::{Channel, NamespaceId, socket_io};
+
+use super::{
+    Shard, acks::Waiting, channels::Subscriber, connection::Connection, memberships::Membership,
+    topic,
+};
+use crate::{
+    command::{ToRouter, Topic, Topics},
+    namespace::JoinAcknowledged,
+};
+
+/// What a join came to.
+pub(super) struct Join {
+    channel: Arc<str>,
+    /// The client was not in the channel.
+    new: bool,
+    /// What is published from now on arrives.
+    live: bool,
+}
+
+impl Shard {
+    /// Puts a client into a channel. `None` when it may be in no more.
+    pub(super) fn join(
+        &mut self,
+        id: u32,
+        namespace: NamespaceId,
+        channel: &Channel,
+    ) -> Option<Join> {
+        let topic = topic(namespace);
+        let name = self
+            .common
+            .registry
+            .redis_channel(namespace, channel.as_str());
+        let connection = self.connections.get_mut(id as usize)?;
+        if connection.memberships.find(&name, topic).is_some() {
+            let live = self.linked && self.channels.is_live(&name, topic);
+            return Some(Join {
+                channel: name,
+                new: false,
+                live,
+            });
+        }
+        // Handlers keep to the limit themselves, with an answer; this is for those that do not.
+        let namespaces = self.common.registry.len();
+        let most = self
+            .common
+            .config
+            .max_channels_per_client
+            .saturating_mul(namespaces);
+        let membership = connection.memberships.next();
+        if membership as usize >= most {
+            self.common.metrics.limit("max_channels_per_client");
+            return None;
+        }
+        let joined = self.channels.join(
+            name,
+            topic,
+            Subscriber {
+                connection: id,
+                membership,
+            },
+        );
+        let place = joined.place;
+        connection.memberships.push(Membership {
+            channel: joined.channel.clone(),
+            topic,
+            place,
+        });
+        self.common.metrics.subscriptions.inc();
+        if joined.first {
+            self.look(joined.channel.clone());
+        }
+        let live = self.linked && joined.live;
+        Some(Join {
+            channel: joined.channel,
+            new: true,
+            live,
+        })
+    }
+
+    /// Puts a client into channels and acknowledges when all of them are live.
+    pub(super) fn join_acknowledged(
+        &mut self,
+        id: u32,
+        namespace: NamespaceId,
+        join: JoinAcknowledged,
+    ) {
+        let mut new = Vec::new();
+        let mut missing = Vec::new();
+        for channel in &join.channels {
+            let Some(joined) = self.join(id, namespace, channel) else {
+                continue;
+            };
+            if joined.new {
+                new.push(joined.channel.clone());
+            }
+            if !joined.live {
+                missing.push((joined.channel, topic(namespace)));
+            }
+        }
+        if missing.is_empty() {
+            return self.acknowledge(id, namespace, join.ack, &join.live);
+        }
+        if self.acks.len() >= self.common.config.max_waiting_acks {
+            self.common.metrics.limit("max_waiting_acks");
+            self.take_back(id, namespace, &new);
+            return self.acknowledge(id, namespace, join.ack, &join.unavailable);
+        }
+        let Some(connection) = self.connections.get(id as usize) else {
+            return;
+        };
+        let client = (id, connection.secret);
+        let texts = (join.live, join.unavailable);
+        let now = Instant::now();
+        self.acks.wait(
+            Waiting::new(client, namespace, join.ack, texts, new),
+            missing,
+            now,
+        );
+        if let Some(next) = self.acks.next() {
+            self.wake_timer(next);
+        }
+    }
+
+    /// Redis has confirmed these topics.
+    pub(super) fn live(&mut self, channel: &Arc<str>, topics: &Topics) {
+        let mut ready = Vec::new();
+        for &topic in topics {
+            self.channels.set_live(channel, topic);
+            self.acks.live(channel, topic, &mut ready);
+        }
+        self.acknowledge_ready(ready);
+    }
+
+    /// The subscription link to Redis stands, or is gone.
+    pub(super) fn link(&mut self, linked: bool) {
+        self.linked = linked;
+        if !linked {
+            return;
+        }
+        let mut ready = Vec::new();
+        for (channel, topic) in self.acks.topics() {
+            if self.channels.is_live(&channel, topic) {
+                self.acks.live(&channel, topic, &mut ready);
+            }
+        }
+        self.acknowledge_ready(ready);
+    }
+
+    fn acknowledge_ready(&mut self, ready: Vec<Waiting>) {
+        for waiting in ready {
+            if self.is_same(&waiting) {
+                self.acknowledge(
+                    waiting.connection,
+                    waiting.namespace,
+                    waiting.ack,
+                    &waiting.live,
+                );
+            }
+        }
+    }
+
+    /// Answers what has waited for Redis too long.
+    pub(super) fn expire_acks(&mut self, now: Instant) {
+        let mut late = Vec::new();
+        self.acks.expire(now, &mut late);
+        for waiting in late {
+            if !self.is_same(&waiting) {
+                continue;
+            }
+            self.common.metrics.limit("subscribe_timeout_seconds");
+            let (id, namespace) = (waiting.connection, waiting.namespace);
+            self.take_back(id, namespace, &waiting.new);
+            self.acknowledge(id, namespace, waiting.ack, &waiting.unavailable);
+        }
+    }
+
+    /// Whether the client that waits is still there, in its namespace.
+    fn is_same(&self, waiting: &Waiting) -> bool {
+        self.connections
+            .get(waiting.connection as usize)
+            .is_some_and(|connection| {
+                connection.secret == waiting.secret
+                    && connection.session.is_joined(waiting.namespace)
+            })
+    }
+
+    fn acknowledge(&mut self, id: u32, namespace: NamespaceId, ack: u64, args: &str) {
+        let common = self.common.clone();
+        let path = &common.registry.get(namespace).path;
+        let packet = socket_io::encode_ack(path, ack, args, 0);
+        self.send_packet(id, packet.as_ref(), &[]);
+    }
+
+    fn take_back(&mut self, id: u32, namespace: NamespaceId, channels: &[Arc<str>]) {
+        for channel in channels {
+            self.leave_topic(id, channel, topic(namespace));
+        }
+    }
+
+    /// Takes a client out of a channel.
+    pub(super) fn leave(&mut self, id: u32, namespace: NamespaceId, channel: &Channel) {
+        let name = self
+            .common
+            .registry
+            .redis_channel(namespace, channel.as_str());
+        self.leave_topic(id, &name, topic(namespace));
+    }
+
+    /// Takes a client out of all channels of a namespace.
+    pub(super) fn leave_namespace(&mut self, id: u32, namespace: NamespaceId) {
+        let Some(connection) = self.connections.get(id as usize) else {
+            return;
+        };
+        let topic = topic(namespace);
+        let memberships = connection
+            .memberships
+            .iter()
+            .filter(|found| found.topic == topic);
+        let channels: Vec<_> = memberships.map(|found| found.channel.clone()).collect();
+        self.take_back(id, namespace, &channels);
+    }
+
+    fn leave_topic(&mut self, id: u32, channel: &Arc<str>, topic: Topic) {
+        let Some(connection) = self.connections.get_mut(id as usize) else {
+            return;
+        };
+        let Some(number) = connection.memberships.find(channel, topic) else {
+            return;
+        };
+        let (membership, moved) = connection.memberships.remove(number);
+        if let Some(moved) = moved {
+            self.channels
+                .set_membership(&moved.channel, moved.topic, moved.place, number);
+        }
+        self.give_up(&membership);
+    }
+
+    /// Takes a connection, which is closing, out of all channels.
+    pub(super) fn leave_all(&mut self, connection: &mut Connection) {
+        for membership in std::mem::take(&mut connection.memberships).iter() {
+            self.give_up(membership);
+        }
+    }
+
+    /// Gives a place in a topic up.
+    fn give_up(&mut self, membership: &Membership) {
+        let left = self
+            .channels
+            .leave(&membership.channel, membership.topic, membership.place);
+        if let Some(moved) = left.moved {
+            let connection = self.connections.get_mut(moved.connection as usize);
+            let other = connection.and_then(|found| found.memberships.get_mut(moved.membership));
+            if let Some(other) = other {
+                other.place = membership.place;
+            }
+        }
+        self.common.metrics.subscriptions.dec();
+        if left.last {
+            self.look(membership.channel.clone());
+        }
+    }
+
+    /// Asks the router to look at what this shard wants of a channel.
+    fn look(&self, channel: Arc<str>) {
+        if self
+            .router
+            .send(ToRouter::Look {
+                shard: self.id,
+                channel,
+            })
+            .is_err()
+        {
+            // The next look that is taken covers every channel.
+            self.look_at_all.store(true, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Frames that wait for clients.
+//!
+//! What a shard sends in one round stands once, one frame after the other, in the round's
+//! buffer. A client's [`Outbox`] holds which spans of it are the client's; neighbouring spans
+//! merge, so that a burst on one channel is one span for each of a thousand subscribers. When the
+//! round ends each client is written to once. Only what its socket does not take is kept, by the
+//! client, as [`Pending`].
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    mem,
+};
+
+use bytes::{Buf, Bytes};
+use smallvec::SmallVec;
+
+/// Buffers above this size are not kept for the next round.
+const KEPT_BYTES: usize = 1 << 20;
+/// Slices in one write; the system takes 1,024, and more than some bring nothing.
+const SLICES_PER_WRITE: usize = 64;
+const NONE: u32 = u32::MAX;
+
+/// Some bytes of the round's buffer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Span {
+    pub(crate) const fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+}
+
+/// What a shard sends in one round, and to whom.
+#[derive(Default)]
+pub(crate) struct Round {
+    buffer: Vec<u8>,
+    spans: Vec<LinkedSpan>,
+    dirty: Vec<u32>,
+}
+
+struct LinkedSpan {
+    span: Span,
+    next: u32,
+}
+
+/// The spans of a client, in their order.
+pub(crate) type Spans = SmallVec<[Span; 4]>;
+
+impl Round {
+    /// Puts `frame` at the end of the buffer.
+    pub(crate) fn append(&mut self, frame: &[u8]) -> Span {
+        self.append_with(|buffer| buffer.extend_from_slice(frame))
+    }
+
+    /// Puts what `write` writes at the end of the buffer.
+    pub(crate) fn append_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
+        let start = self.offset();
+        write(&mut self.buffer);
+        Span {
+            start,
+            end: self.offset(),
+        }
+    }
+
+    /// Gives the client with number `id` a span of the buffer.
+    pub(crate) fn add(&mut self, id: u32, outbox: &mut Outbox, span: Span) {
+        let next = self.spans.len() as u32;
+        if let Some(last) = self.spans.get_mut(outbox.last as usize) {
+            if last.span.end == span.start {
+                last.span.end = span.end;
+                return;
+            }
+            last.next = next;
+        } else {
+            outbox.first = next;
+            self.dirty.push(id);
+        }
+        outbox.last = next;
+        self.spans.push(LinkedSpan { span, next: NONE });
+    }
+
+    /// The spans of a client, which then has none.
+    pub(crate) fn take(&self, outbox: &mut Outbox, spans: &mut Spans) {
+        spans.clear();
+        let mut at = mem::replace(&mut outbox.first, NONE);
+        outbox.last = NONE;
+        while let Some(linked) = self.spans.get(at as usize) {
+            spans.push(linked.span);
+            at = linked.next;
+        }
+    }
+
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        &self.buffer[span.start as usize..span.end as usize]
+    }
+
+    /// The clients that have spans, each at least once.
+    pub(crate) fn take_dirty(&mut self) -> Vec<u32> {
+        mem::take(&mut self.dirty)
+    }
+
+    pub(crate) const fn is_clean(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
+    /// How many bytes all frames of the round have.
+    pub(crate) const fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Ends the round. `dirty` comes back so that its memory is used again.
+    pub(crate) fn finish(&mut self, mut dirty: Vec<u32>) {
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BYTES);
+        self.spans.clear();
+        dirty.clear();
+        self.dirty = dirty;
+    }
+
+    /// Ends the round and gives its buffer away, for those who still need parts of it.
+    pub(crate) fn freeze(&mut self) -> Bytes {
+        mem::take(&mut self.buffer).into()
+    }
+
+    fn offset(&self) -> u32 {
+        u32::try_from(self.buffer.len()).expect("a round is flushed long before 4 GiB")
+    }
+}
+
+/// What waits for one client: spans of the current round, and what earlier rounds left over.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    first: u32,
+    last: u32,
+    pub(crate) pending: Option<Box<Pending>>,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: NONE,
+            last: NONE,
+            pending: None,
+        }
+    }
+
+    /// Bytes that earlier rounds left over.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.pending.as_ref().map_or(0, |pending| pending.bytes)
+    }
+
+    /// Keeps bytes for later.
+    pub(crate) fn keep(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.pending.get_or_insert_default().push(bytes);
+        }
+    }
+}
+
+/// Bytes that a client's socket, or its next poll, has still to take.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) chunks: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Pending {
+    fn push(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.chunks.push_back(bytes);
+    }
+
+    /// How many bytes wait.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes the first `count` bytes away.
+    pub(crate) fn advance(&mut self, mut count: usize) {
+        self.bytes -= count;
+        while let Some(chunk) = self.chunks.front_mut() {
+            if chunk.len() > count {
+                chunk.advance(count);
+                return;
+            }
+            count -= chunk.len();
+            self.chunks.pop_front();
+        }
+    }
+
+    /// Writes what the socket takes. True when nothing is left.
+    ///
+    /// # Errors
+    /// The socket's own, but not that it takes no more.
+    pub(crate) fn write_to(&mut self, out: &mut impl io::Write) -> io::Result<bool> {
+        while !self.chunks.is_empty() {
+            let slices: SmallVec<[IoSlice<'_>; SLICES_PER_WRITE]> = self
+                .chunks
+                .iter()
+                .take(SLICES_PER_WRITE)
+                .map(|chunk| IoSlice::new(chunk))
+                .collect();
+            let written = write_some(out, &slices)?;
+            drop(slices);
+            match written {
+                Some(count) => self.advance(count),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Writes the spans of a round. Returns how many of their bytes the socket took.
+///
+/// # Errors
+/// The socket's own, but not that it takes no more.
+pub(crate) fn write_spans(
+    round: &Round,
+    spans: &[Span],
+    out: &mut impl io::Write,
+) -> io::Result<usize> {
+    let mut written = 0;
+    for some in spans.chunks(SLICES_PER_WRITE) {
+        let slices: SmallVec<[IoSlice<'_>; SLICES_PER_WRITE]> = some
+            .iter()
+            .map(|&span| IoSlice::new(round.bytes(span)))
+            .collect();
+        let length: usize = some.iter().map(|span| span.len()).sum();
+        let Some(count) = write_some(out, &slices)? else {
+            break;
+        };
+        written += count;
+        if count < length {
+            break;
+        }
+    }
+    Ok(written)
+}
+
+/// One write; `None` when the socket takes nothing now.
+fn write_some(out: &mut impl io::Write, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+    loop {
+        let done = match slices {
+            [slice] => out.write(slice),
+            _ => out.write_vectored(slices),
+        };
+        match done {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes a number of bytes, then no more.
+    struct Narrow {
+        taken: Vec<u8>,
+        room: usize,
+    }
+
+    impl io::Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.taken.extend_from_slice(&bytes[..count]);
+            self.room -= count;
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn neighbouring_frames_are_one_span() {
+        let (mut round, mut outbox, mut spans) = (Round::default(), Outbox::new(), Spans::new());
+        for frame in ["ab", "cd", "ef"] {
+            let span = round.append(frame.as_bytes());
+            round.add(7, &mut outbox, span);
+        }
+        round.append(b"for another");
+        let span = round.append(b"gh");
+        round.add(7, &mut outbox, span);
+        assert_eq!(round.take_dirty(), [7]);
+        round.take(&mut outbox, &mut spans);
+        let texts: Vec<_> = spans.iter().map(|&span| round.bytes(span)).collect();
+        assert_eq!(texts, [b"abcdef".as_slice(), b"gh"]);
+        round.take(&mut outbox, &mut spans);
+        assert!(spans.is_empty());
+    }
+
+    #[test]
+    fn a_short_write_says_how_far_it_came() {
+        let (mut round, mut outbox, mut spans) = (Round::default(), Outbox::new(), Spans::new());
+        for frame in ["abc", "-", "def"] {
+            let span = round.append(frame.as_bytes());
+            if frame != "-" {
+                round.add(7, &mut outbox, span);
+            }
+        }
+        round.take(&mut outbox, &mut spans);
+        let mut out = Narrow {
+            taken: Vec::new(),
+            room: 4,
+        };
+        assert_eq!(
+            write_spans(&round, &spans, &mut out).unwrap(),
+            3,
+            "one slice a call"
+        );
+        assert_eq!(out.taken, b"abc");
+    }
+
+    #[test]
+    fn pending_bytes_come_out_in_order_across_short_writes() {
+        let mut outbox = Outbox::new();
+        outbox.keep(Bytes::new());
+        assert!(outbox.pending.is_none(), "nothing kept costs nothing");
+        outbox.keep(Bytes::from_static(b"hello "));
+        outbox.keep(Bytes::from_static(b"world"));
+        assert_eq!(outbox.pending_bytes(), 11);
+        let pending = outbox.pending.as_mut().unwrap();
+        let mut out = Narrow {
+            taken: Vec::new(),
+            room: 8,
+        };
+        assert!(!pending.write_to(&mut out).unwrap());
+        assert_eq!(outbox.pending_bytes(), 3);
+        out.room = 8;
+        assert!(outbox.pending.as_mut().unwrap().write_to(&mut out).unwrap());
+        assert_eq!(out.taken, b"hello world");
+    }
+}

@@ -1,0 +1,138 @@
+//! Session ids that name their node, their shard and their place in it.
+//!
+//! A request with a session id therefore finds its session without a directory. The rest of the
+//! id is random, so that nobody can guess one: who knows a session's id can read its messages.
+//! A namespace's id, which other clients may learn, is a keyed hash of the session's secret.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use womack_proto::NamespaceId;
+
+use crate::command::ShardId;
+
+/// Bytes of an id before they are written as text.
+const BYTES: usize = 18;
+/// Characters of an id.
+const CHARACTERS: usize = 24;
+
+/// A session id, or a session's id in one namespace.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Sid {
+    /// The process that made it.
+    pub(crate) node: u32,
+    /// The shard that owns the session.
+    pub(crate) shard: ShardId,
+    /// The session's slot in its shard.
+    pub(crate) slot: u32,
+    /// What cannot be guessed.
+    pub(crate) secret: u64,
+}
+
+impl Sid {
+    /// Reads an id; `None` for anything that no server like this one has written.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.len() != CHARACTERS {
+            return None;
+        }
+        let mut bytes = [0; BYTES];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        let (node, rest) = bytes[..length].split_first_chunk()?;
+        let (shard, rest) = rest.split_first_chunk()?;
+        let (slot, rest) = rest.split_first_chunk()?;
+        let (secret, rest) = rest.split_first_chunk()?;
+        rest.is_empty().then(|| Self {
+            node: u32::from_be_bytes(*node),
+            shard: ShardId(u16::from_be_bytes(*shard)),
+            slot: u32::from_be_bytes(*slot),
+            secret: u64::from_be_bytes(*secret),
+        })
+    }
+}
+
+impl fmt::Display for Sid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = [0; BYTES];
+        bytes[..4].copy_from_slice(&self.node.to_be_bytes());
+        bytes[4..6].copy_from_slice(&self.shard.0.to_be_bytes());
+        bytes[6..10].copy_from_slice(&self.slot.to_be_bytes());
+        bytes[10..].copy_from_slice(&self.secret.to_be_bytes());
+        formatter.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+/// What one process needs to make session ids.
+#[derive(Clone)]
+pub(crate) struct SidSource {
+    pub(crate) node: u32,
+    /// Keyed with random numbers of this process.
+    hasher: RandomState,
+}
+
+impl SidSource {
+    /// # Errors
+    /// The system has no random numbers.
+    pub(crate) fn new() -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            node: getrandom::u32()?,
+            hasher: RandomState::new(),
+        })
+    }
+
+    /// A secret for a new session.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub(crate) fn secret() -> Result<u64, getrandom::Error> {
+        getrandom::u64()
+    }
+
+    /// The secret part of a session's id in `namespace`, from which the session's own cannot be
+    /// found.
+    pub(crate) fn namespace_secret(&self, secret: u64, namespace: NamespaceId) -> u64 {
+        self.hasher.hash_one((secret, namespace.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SID: Sid = Sid {
+        node: 7,
+        shard: ShardId(2),
+        slot: 70_000,
+        secret: u64::MAX - 1,
+    };
+
+    #[test]
+    fn text_names_the_same_session_again() {
+        let text = SID.to_string();
+        assert_eq!(text.len(), CHARACTERS);
+        assert_eq!(Sid::parse(&text), Some(SID));
+    }
+
+    #[test]
+    fn other_text_names_none() {
+        for text in [
+            "",
+            "abc",
+            "!!!!!!!!!!!!!!!!!!!!!!!!",
+            "ééééééééééééé",
+            "AAAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            assert_eq!(Sid::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn namespaces_of_one_session_have_different_ids() {
+        let source = SidSource::new().unwrap();
+        let ids = [0, 1].map(|id| source.namespace_secret(5, NamespaceId(id)));
+        assert_ne!(ids[0], ids[1]);
+        assert_eq!(ids[0], source.namespace_secret(5, NamespaceId(0)));
+    }
+}

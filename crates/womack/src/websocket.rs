@@ -1,0 +1,359 @@
+//! The WebSocket protocol: the answer to a handshake, and what comes in afterwards.
+//!
+//! Frames are decoded by tungstenite, whose state for one connection is some kilobytes. Nearly
+//! all input is a few whole messages, after which that state is what it was before, so a shard
+//! decodes such input with one decoder for all its connections. A connection gets a decoder of
+//! its own only while a message of it is incomplete. Telling the two apart needs the frames'
+//! headers alone, and is what [`Boundaries`] does.
+
+use std::io::{self, Cursor};
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, Request, Response, Version, http::Uri};
+use smallvec::SmallVec;
+use tokio_tungstenite::tungstenite::{
+    Error, Message, Utf8Bytes,
+    error::CapacityError,
+    handshake::server::create_response_with_body,
+    protocol::{
+        Role, WebSocketConfig, WebSocketContext,
+        frame::{
+            FrameHeader,
+            coding::{Data, OpCode},
+        },
+    },
+};
+use womack_proto::CloseReason;
+
+/// The answer to a WebSocket handshake; `None` if the request is none.
+pub(crate) fn accept<B>(request: &Request<B>) -> Option<HeaderMap> {
+    let mut handshake = Request::new(());
+    *handshake.method_mut() = Method::clone(request.method());
+    *handshake.uri_mut() = Uri::clone(request.uri());
+    *handshake.version_mut() = Version::clone(&request.version());
+    *handshake.headers_mut() = HeaderMap::clone(request.headers());
+    let response: Response<()> = create_response_with_body(&handshake, || ()).ok()?;
+    Some(response.into_parts().0.headers)
+}
+
+/// What came in.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Inbound {
+    /// A text message.
+    Text(Utf8Bytes),
+    /// A binary message.
+    Binary(Bytes),
+    /// A frame to send: a pong, or the answer to a close frame.
+    Reply(Bytes),
+    /// The peer has closed, or broken the rules; nothing follows. The code is for the close
+    /// frame that is still to be sent, if any.
+    Closed(CloseReason, Option<u16>),
+}
+
+/// Decodes what comes in on a shard's connections.
+pub(crate) struct Decoder {
+    config: WebSocketConfig,
+    shared: WebSocketContext,
+}
+
+/// The state of a connection whose last message is incomplete.
+pub(crate) struct Partial {
+    context: WebSocketContext,
+    boundaries: Boundaries,
+}
+
+impl Decoder {
+    /// `max_payload_bytes` is the most that one message may have.
+    pub(crate) fn new(max_payload_bytes: usize) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            .write_buffer_size(0)
+            .max_message_size(Some(max_payload_bytes))
+            .max_frame_size(Some(max_payload_bytes));
+        Self {
+            config,
+            shared: WebSocketContext::new(Role::Server, Some(config)),
+        }
+    }
+
+    /// Decodes `bytes`, which came in on the connection with the state `partial`.
+    pub(crate) fn decode(
+        &mut self,
+        partial: &mut Option<Box<Partial>>,
+        bytes: &[u8],
+        inbound: &mut Vec<Inbound>,
+    ) {
+        let Some(state) = partial else {
+            let mut boundaries = Boundaries::default();
+            if boundaries.pass(bytes) && boundaries.at_rest() {
+                if !feed(&mut self.shared, bytes, inbound) {
+                    self.shared = WebSocketContext::new(Role::Server, Some(self.config));
+                }
+                return;
+            }
+            let mut context = WebSocketContext::new(Role::Server, Some(self.config));
+            if feed(&mut context, bytes, inbound) {
+                *partial = Some(Box::new(Partial {
+                    context,
+                    boundaries,
+                }));
+            }
+            return;
+        };
+        // Frames that the boundaries cannot follow end the connection in the decoder.
+        let whole = state.boundaries.pass(bytes) && state.boundaries.at_rest();
+        if !feed(&mut state.context, bytes, inbound) || whole {
+            *partial = None;
+        }
+    }
+}
+
+/// Gives `bytes` to `context`. False when the connection has ended.
+fn feed(context: &mut WebSocketContext, bytes: &[u8], inbound: &mut Vec<Inbound>) -> bool {
+    let mut feed = Feed {
+        input: bytes,
+        replies: Vec::new(),
+    };
+    loop {
+        let read = context.read(&mut feed);
+        if !feed.replies.is_empty() {
+            inbound.push(Inbound::Reply(std::mem::take(&mut feed.replies).into()));
+        }
+        match read {
+            Ok(Message::Text(text)) => inbound.push(Inbound::Text(text)),
+            Ok(Message::Binary(data)) => inbound.push(Inbound::Binary(data)),
+            // Answered by the decoder itself when it is read from again.
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {}
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return true,
+            Err(error) => {
+                let (reason, code) = reason(&error);
+                inbound.push(Inbound::Closed(reason, code));
+                return false;
+            }
+        }
+    }
+}
+
+fn reason(error: &Error) -> (CloseReason, Option<u16>) {
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => (CloseReason::TransportClose, None),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            (CloseReason::PayloadTooLarge, Some(1009))
+        }
+        Error::Utf8(_) => (CloseReason::ParseError, Some(1007)),
+        Error::Io(_) => (CloseReason::TransportError, None),
+        _ => (CloseReason::ParseError, Some(1002)),
+    }
+}
+
+/// What the decoder takes for a socket: it reads what came in, and keeps what is to go out.
+struct Feed<'a> {
+    input: &'a [u8],
+    replies: Vec<u8>,
+}
+
+impl io::Read for Feed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.input.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.input.read(buffer)
+    }
+}
+
+impl io::Write for Feed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.replies.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Follows where frames and messages end, through input that may be cut anywhere.
+#[derive(Default)]
+struct Boundaries {
+    /// The beginning of a header that is incomplete.
+    header: SmallVec<[u8; 16]>,
+    /// Bytes of the current frame's payload that are still to come.
+    payload: u64,
+    /// Whether a fragmented message is incomplete.
+    in_message: bool,
+}
+
+impl Boundaries {
+    /// Follows `bytes`. False when the connection will end with them.
+    fn pass(&mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            let skipped = self.payload.min(bytes.len() as u64);
+            self.payload -= skipped;
+            bytes = &bytes[skipped as usize..];
+            if bytes.is_empty() {
+                return true;
+            }
+            let known = self.header.len();
+            self.header
+                .extend_from_slice(&bytes[..bytes.len().min(MAX_HEADER_BYTES - known)]);
+            let mut cursor = Cursor::new(&self.header);
+            match FrameHeader::parse(&mut cursor) {
+                Err(_) => return false,
+                Ok(None) => return true,
+                Ok(Some((header, length))) => {
+                    bytes = &bytes[cursor.position() as usize - known..];
+                    self.header.clear();
+                    self.payload = length;
+                    match header.opcode {
+                        OpCode::Data(Data::Reserved(_)) => return false,
+                        OpCode::Data(_) => self.in_message = !header.is_final,
+                        OpCode::Control(control) => {
+                            use tokio_tungstenite::tungstenite::protocol::frame::coding::Control;
+                            if !matches!(control, Control::Ping | Control::Pong) {
+                                return false;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether no frame and no message is incomplete.
+    fn at_rest(&self) -> bool {
+        self.header.is_empty() && self.payload == 0 && !self.in_message
+    }
+}
+
+/// Two bytes, eight of an extended length, four of the mask.
+const MAX_HEADER_BYTES: usize = 14;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, coding::CloseCode};
+
+    use super::*;
+
+    fn masked(mut frame: Frame) -> Vec<u8> {
+        frame.header_mut().mask = Some([1, 2, 3, 4]);
+        let mut bytes = Vec::new();
+        frame.format(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn data(text: &str, opcode: Data, is_final: bool) -> Vec<u8> {
+        masked(Frame::message(
+            Bytes::copy_from_slice(text.as_bytes()),
+            OpCode::Data(opcode),
+            is_final,
+        ))
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        data(text, Data::Text, true)
+    }
+
+    #[test]
+    fn whole_messages_leave_no_state() {
+        let mut decoder = Decoder::new(100);
+        let (mut partial, mut inbound) = (None, Vec::new());
+        decoder.decode(&mut partial, &[text("a"), text("b")].concat(), &mut inbound);
+        assert_eq!(
+            inbound,
+            [Inbound::Text("a".into()), Inbound::Text("b".into())]
+        );
+        assert!(partial.is_none());
+    }
+
+    #[test]
+    fn ping_is_answered_and_close_is_answered_and_ends() {
+        let mut decoder = Decoder::new(100);
+        let (mut partial, mut inbound) = (None, Vec::new());
+        decoder.decode(&mut partial, &masked(Frame::ping("x")), &mut inbound);
+        assert_eq!(inbound, [Inbound::Reply(Bytes::from_static(b"\x8a\x01x"))]);
+        inbound.clear();
+        let close = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        decoder.decode(
+            &mut partial,
+            &masked(Frame::close(Some(close))),
+            &mut inbound,
+        );
+        assert_eq!(
+            inbound,
+            [
+                Inbound::Reply(Bytes::from_static(b"\x88\x02\x03\xe8")),
+                Inbound::Closed(CloseReason::TransportClose, None),
+            ]
+        );
+        inbound.clear();
+        decoder.decode(&mut None, &text("next client"), &mut inbound);
+        assert_eq!(
+            inbound,
+            [Inbound::Text("next client".into())],
+            "nobody else notices"
+        );
+    }
+
+    #[test]
+    fn broken_rules_end_with_their_code_and_touch_nobody_else() {
+        let mut decoder = Decoder::new(5);
+        let mut unmasked = Vec::new();
+        Frame::message("x", OpCode::Data(Data::Text), true)
+            .format(&mut unmasked)
+            .unwrap();
+        let mut bad_utf8 = text("x");
+        *bad_utf8.last_mut().unwrap() ^= 0xff;
+        for (bytes, code) in [
+            (text("123456"), 1009),
+            (unmasked, 1002),
+            (bad_utf8, 1007),
+            (vec![0xf1, 0x80, 0, 0, 0, 0], 1002),
+            (vec![0x83, 0x80, 0, 0, 0, 0], 1002),
+            (data("x", Data::Continue, true), 1002),
+        ] {
+            let (mut partial, mut inbound) = (None, Vec::new());
+            decoder.decode(&mut partial, &bytes, &mut inbound);
+            let Some(Inbound::Closed(_, found)) = inbound.last() else {
+                panic!("{bytes:x?} gave {inbound:?}");
+            };
+            assert_eq!(*found, Some(code), "{bytes:x?}");
+            assert!(partial.is_none());
+            inbound.clear();
+            decoder.decode(&mut None, &text("ok"), &mut inbound);
+            assert_eq!(inbound, [Inbound::Text("ok".into())]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn input_may_be_cut_anywhere(cuts in prop::collection::vec(0..200_usize, 0..8)) {
+            let stream = [
+                text("first"),
+                data("sec", Data::Text, false),
+                masked(Frame::ping("between")),
+                data("ond", Data::Continue, true),
+                text(&"third".repeat(30)),
+            ]
+            .concat();
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let mut decoder = Decoder::new(1000);
+            let (mut partial, mut inbound) = (None, Vec::new());
+            for ends in cuts.windows(2) {
+                decoder.decode(&mut partial, &stream[ends[0]..ends[1]], &mut inbound);
+            }
+            prop_assert!(partial.is_none());
+            inbound.retain(|inbound| matches!(inbound, Inbound::Text(_)));
+            prop_assert_eq!(inbound, [
+                Inbound::Text("first".into()),
+                Inbound::Text("second".into()),
+                Inbound::Text("third".repeat(30).into()),
+            ]);
+        }
+    }
+}

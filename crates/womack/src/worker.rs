@@ -1,0 +1,220 @@
+//! What a shard's thread runs.
+//!
+//! Four tasks share the shard's state, one at a time and never across an await: sockets that are
+//! ready, commands from other threads, deadlines, and HTTP connections.
+
+use std::{
+    cell::RefCell,
+    future::pending,
+    io, net,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::TcpListener,
+    runtime::{self, Runtime},
+    sync::{oneshot, watch},
+    task::{LocalSet, spawn_local, yield_now},
+    time::{sleep, sleep_until, timeout},
+};
+
+use crate::{
+    command::{ShardId, ToRouter, ToShard},
+    http::{self, Http, Surface},
+    queue::{Receiver, Sender},
+    router::Router,
+    shard::{ChannelsReader, Common, Readiness, Shard},
+    status::Status,
+};
+
+/// Commands taken at one go; all of them are written with one write to each client.
+const COMMANDS_PER_BATCH: usize = 4096;
+/// How often the runtime looks at its sockets and timers, in task polls.
+const EVENT_INTERVAL: u32 = 16;
+/// Between two steps of a drain.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How long HTTP connections may take to write their last answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// What a shard's thread is made of.
+pub(crate) struct Worker {
+    pub(crate) id: ShardId,
+    pub(crate) common: Arc<Common>,
+    pub(crate) listener: net::TcpListener,
+    /// The listener for operators, on one of the shards.
+    pub(crate) admin: Option<net::TcpListener>,
+    pub(crate) has_admin: bool,
+    pub(crate) queue: Receiver<ToShard>,
+    pub(crate) shards: Vec<Sender<ToShard>>,
+    pub(crate) router: Sender<ToRouter>,
+    pub(crate) look_at_all: Arc<AtomicBool>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) assets: Arc<http::Files>,
+    /// Takes the reading half of the shard's map as soon as there is one.
+    pub(crate) reader: oneshot::Sender<ChannelsReader>,
+    /// Brings the router, if it is to run on this thread.
+    pub(crate) guest: Option<oneshot::Receiver<Router>>,
+}
+
+impl Worker {
+    /// Runs the shard until it has drained.
+    ///
+    /// # Errors
+    /// The system refuses a runtime, a poll or a listener.
+    pub(crate) fn run(self) -> io::Result<()> {
+        let runtime = runtime()?;
+        LocalSet::new().block_on(&runtime, self.serve())
+    }
+
+    async fn serve(self) -> io::Result<()> {
+        let readiness = Readiness::new()?;
+        let registry = readiness.registry()?;
+        let shard = Shard::new(
+            self.id,
+            self.common.clone(),
+            registry,
+            self.router.clone(),
+            self.look_at_all,
+        );
+        // Nobody waits for the reader when the start has failed elsewhere.
+        self.reader.send(shard.channels_reader()).ok();
+        let shard = Rc::new(RefCell::new(shard));
+        let (closing, closed) = watch::channel(false);
+        let http = Rc::new(Http {
+            shard: shard.clone(),
+            id: self.id,
+            common: self.common.clone(),
+            shards: self.shards,
+            router: self.router,
+            status: self.status,
+            assets: self.assets,
+            closing: closed,
+        });
+        if let Some(guest) = self.guest {
+            spawn_local(async move {
+                if let Ok(router) = guest.await {
+                    router.run().await;
+                }
+            });
+        }
+        spawn_local(readiness_loop(shard.clone(), readiness));
+        spawn_local(timer_loop(shard.clone()));
+        if let Some(admin) = self.admin {
+            spawn_local(http::serve(
+                http.clone(),
+                TcpListener::from_std(admin)?,
+                Surface::Admin,
+            ));
+        }
+        let surface = if self.has_admin {
+            Surface::Clients
+        } else {
+            Surface::All
+        };
+        spawn_local(http::serve(
+            http.clone(),
+            TcpListener::from_std(self.listener)?,
+            surface,
+        ));
+        drop(http);
+        command_loop(shard.clone(), self.queue, self.common.config.drain).await;
+        closing.send_replace(true);
+        // Each HTTP connection holds a receiver until its last answer is written.
+        let ended = async {
+            while closing.receiver_count() > 0 && Rc::strong_count(&shard) > 3 {
+                yield_now().await;
+            }
+        };
+        timeout(LAST_ANSWERS, ended).await.ok();
+        Ok(())
+    }
+}
+
+/// A runtime for one thread.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .build()
+}
+
+async fn readiness_loop(shard: Rc<RefCell<Shard>>, mut readiness: Readiness) {
+    loop {
+        let unread = shard.borrow().has_unread();
+        let taken = if unread {
+            readiness.look()
+        } else {
+            readiness.wait().await
+        };
+        if let Err(error) = taken {
+            tracing::error!(%error, "the system's poll does not work");
+            sleep(DRAIN_STEP).await;
+            continue;
+        }
+        {
+            let mut shard = shard.borrow_mut();
+            shard.ready(readiness.events());
+            if unread {
+                shard.read_unread();
+            }
+        }
+        yield_now().await;
+    }
+}
+
+async fn timer_loop(shard: Rc<RefCell<Shard>>) {
+    let timer = shard.borrow().timer();
+    loop {
+        let next = shard.borrow().next_turn();
+        let turn = async {
+            match next {
+                Some(next) => sleep_until(next.into()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = turn => shard.borrow_mut().turn(Instant::now()),
+            () = timer.notified() => {}
+        }
+    }
+}
+
+/// Does what other threads want until it is time to end, then closes all sessions.
+async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, drain: Duration) {
+    let mut commands = Vec::new();
+    let mut draining = false;
+    while !draining {
+        queue.receive(&mut commands, COMMANDS_PER_BATCH).await;
+        draining = commands
+            .iter()
+            .any(|command| matches!(command, ToShard::Drain));
+        shard.borrow_mut().apply_commands(&mut commands);
+        // Reads, accepts and pings have their turn between two batches.
+        yield_now().await;
+    }
+    let start = Instant::now();
+    let sessions = shard.borrow().len();
+    let mut closed = 0;
+    loop {
+        let passed = start.elapsed().as_secs_f64() / drain.as_secs_f64().max(f64::MIN_POSITIVE);
+        let due = (sessions as f64 * passed.min(1.0)).ceil() as usize;
+        // Clients that left by themselves count as closed: the pace is by the clock.
+        shard.borrow_mut().close_some(due.saturating_sub(closed));
+        closed = closed.max(due);
+        if passed >= 1.0 || shard.borrow().len() == 0 {
+            break;
+        }
+        tokio::select! {
+            () = sleep(DRAIN_STEP) => {}
+            () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {
+                shard.borrow_mut().apply_commands(&mut commands);
+            }
+        }
+    }
+    shard.borrow_mut().close_some(usize::MAX);
+}
