@@ -28,7 +28,7 @@ pub struct Setting {
 }
 
 /// All servers.
-pub const SERVERS: [Server; 5] = [
+pub const SERVERS: [Server; 6] = [
     Server {
         name: "womack",
         command: womack,
@@ -52,6 +52,11 @@ pub const SERVERS: [Server; 5] = [
     Server {
         name: "socketio-adapter",
         command: socketio_adapter,
+        polling: true,
+    },
+    Server {
+        name: "socketioxide",
+        command: socketioxide,
         polling: true,
     },
 ];
@@ -118,5 +123,12 @@ fn node() -> Command {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new("node");
     command.arg(package.join("peers/socketio/server.mjs"));
+    command
+}
+
+fn socketioxide(setting: &Setting) -> Command {
+    let mut command = Command::new(setting.programs.join("peer-socketioxide"));
+    command.arg(format!("redis://{}", setting.redis));
+    command.arg(setting.shards.to_string());
     command
 }
