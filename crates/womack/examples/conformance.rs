@@ -54,7 +54,9 @@ impl Namespace for Mirror {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let config = Config {
         host: "127.0.0.1".to_owned(),
         port: Arguments::parse().port,

@@ -120,6 +120,10 @@ pub(crate) struct Receiver<T> {
 impl<T> Receiver<T> {
     /// Waits for at least one value, then moves up to `most` of what is there to the end of
     /// `batch`. Losing this future loses no value.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "one task at a time may wait, since there is one waker"
+    )]
     pub(crate) async fn receive(&mut self, batch: &mut Vec<T>, most: usize) {
         poll_fn(|context| {
             if self.take(batch, most) {

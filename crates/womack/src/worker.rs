@@ -15,10 +15,12 @@ use std::{
 use tokio::{
     net::TcpListener,
     runtime::{self, Runtime},
-    sync::{oneshot, watch},
+    sync::oneshot,
     task::{LocalSet, spawn_local, yield_now},
     time::{sleep, sleep_until, timeout},
 };
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     command::{ShardId, ToRouter, ToShard},
@@ -81,7 +83,7 @@ impl Worker {
         // Nobody waits for the reader when the start has failed elsewhere.
         self.reader.send(shard.channels_reader()).ok();
         let shard = Rc::new(RefCell::new(shard));
-        let (closing, closed) = watch::channel(false);
+        let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
         let http = Rc::new(Http {
             shard: shard.clone(),
             id: self.id,
@@ -90,7 +92,8 @@ impl Worker {
             router: self.router,
             status: self.status,
             assets: self.assets,
-            closing: closed,
+            closing: closing.clone(),
+            connections: connections.clone(),
         });
         if let Some(guest) = self.guest {
             spawn_local(async move {
@@ -118,16 +121,11 @@ impl Worker {
             TcpListener::from_std(self.listener)?,
             surface,
         ));
-        drop(http);
-        command_loop(shard.clone(), self.queue, self.common.config.drain).await;
-        closing.send_replace(true);
-        // Each HTTP connection holds a receiver until its last answer is written.
-        let ended = async {
-            while closing.receiver_count() > 0 && Rc::strong_count(&shard) > 3 {
-                yield_now().await;
-            }
-        };
-        timeout(LAST_ANSWERS, ended).await.ok();
+        command_loop(shard, self.queue, self.common.config.drain).await;
+        closing.cancel();
+        connections.close();
+        // A client that does not read its last answer is not waited for any longer.
+        timeout(LAST_ANSWERS, connections.wait()).await.ok();
         Ok(())
     }
 }

@@ -23,10 +23,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
-    sync::watch,
-    task::spawn_local,
     time::sleep,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_proto::{Handshake, HandshakeError, TransportKind};
 
 pub(crate) use self::assets::Assets as Files;
@@ -55,8 +54,10 @@ pub(crate) struct Http {
     pub(crate) router: Sender<ToRouter>,
     pub(crate) status: Arc<Status>,
     pub(crate) assets: Arc<Files>,
-    /// True once connections are to end after the request that they are at.
-    pub(crate) closing: watch::Receiver<bool>,
+    /// Cancelled once connections are to end after the request that they are at.
+    pub(crate) closing: CancellationToken,
+    /// The connections that are open.
+    pub(crate) connections: TaskTracker,
 }
 
 /// Which paths a listener serves.
@@ -82,7 +83,8 @@ pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surfac
                 // Without it a lone packet waits for the acknowledgement of the one before; a
                 // stream that refuses the option is broken and says so when it is read.
                 stream.set_nodelay(true).ok();
-                spawn_local(serve_connection(http.clone(), stream, surface));
+                let connection = serve_connection(http.clone(), stream, surface);
+                http.connections.spawn_local(connection);
             }
             Err(error) => {
                 // One peer's reset is nothing; no descriptors is an operator's problem.
@@ -95,7 +97,6 @@ pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surfac
 }
 
 async fn serve_connection(http: Rc<Http>, stream: TcpStream, surface: Surface) {
-    let mut closing = http.closing.clone();
     let service = service_fn(|request| {
         let http = http.clone();
         async move { Ok::<_, Infallible>(http.respond(request, surface).await) }
@@ -109,7 +110,7 @@ async fn serve_connection(http: Rc<Http>, stream: TcpStream, surface: Surface) {
     let mut connection = pin!(connection);
     let ended = select! {
         ended = connection.as_mut() => ended,
-        _ = closing.wait_for(|closing| *closing) => {
+        () = http.closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
