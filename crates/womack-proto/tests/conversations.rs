@@ -1,0 +1,299 @@
+//! Whole dialogues between a client and its session, on a virtual clock.
+//!
+//! Each file in `conversations/` is one behaviour. Its lines are what happens:
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `C> text`, `C= hex` | a text or binary packet comes over a WebSocket |
+//! | `P> text` | a packet comes in a polling body |
+//! | `+ 300` | milliseconds pass, and every deadline in them is met on the dot |
+//! | `~ 300` | milliseconds pass, and only then the session is told |
+//! | `accept /path sid`, `refuse /path message`, `leave /path` | commands of the server |
+//! | `emit /path name args`, `ack /path 7 args` | more of them; a last `+hex` is an attachment |
+//! | `close reason` | the server ends the session |
+//!
+//! and what the session must say to it, in order, before anything else happens:
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `S> text`, `S= hex` | a packet for the client |
+//! | `! connect /path auth`, `! left /path` | a namespace is wanted, or left |
+//! | `! event /path name args`, `! event /path #7 name args` | an event, wanting an acknowledgement |
+//! | `! ack /path #7 args` | an acknowledgement; attachments follow as `+hex` here too |
+//! | `! text ..`, `! binary hex` | a message of Engine.IO alone |
+//! | `! closed reason` | the end |
+//!
+//! Lines `set name=value` come first and change the rules.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use womack_proto::{
+    CloseReason, Frame, Layer, Limits, Message, Namespaces, Output, Revision, Rules, Session,
+    Timing, frame,
+};
+
+#[test]
+fn sessions_say_what_the_conversations_say() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conversations");
+    let mut files: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.len() > 10, "the conversations are missing");
+    let failures: Vec<String> = files.iter().filter_map(|file| run(file).err()).collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// Plays one file; the error names the line.
+fn run(file: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(file).unwrap();
+    let name = file.file_name().unwrap().to_string_lossy();
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty());
+    let mut lines = lines.filter(|(_, line)| !line.starts_with('#')).peekable();
+    let mut setting = Setting::default();
+    while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("set ")) {
+        setting.set(line.trim_start_matches("set "));
+    }
+    let mut conversation = Conversation::new(setting);
+    for (number, line) in lines {
+        conversation
+            .line(line)
+            .map_err(|error| format!("{name}:{}: {error}", number + 1))?;
+    }
+    conversation
+        .nothing_more()
+        .map_err(|error| format!("{name}, at its end: {error}"))
+}
+
+/// Rules and layer; the same as in the official conformance suites unless a file changes them.
+struct Setting {
+    rules: Rules,
+    layer: Layer,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        let timing = Timing {
+            ping_interval: Duration::from_millis(300),
+            ping_timeout: Duration::from_millis(200),
+            connect_timeout: Duration::from_millis(1000),
+        };
+        let namespaces = Namespaces::new(["/custom", "/other"]);
+        Self {
+            rules: Rules {
+                timing,
+                limits: Limits::default(),
+                namespaces,
+            },
+            layer: Layer::SocketIo,
+        }
+    }
+}
+
+impl Setting {
+    fn set(&mut self, assignment: &str) {
+        let (name, value) = assignment.split_once('=').expect("name=value");
+        if (name, value) == ("layer", "engine_io") {
+            self.layer = Layer::EngineIo;
+            return;
+        }
+        let number = value.parse().expect("a number");
+        let (timing, limits) = (&mut self.rules.timing, &mut self.rules.limits);
+        match name {
+            "ping_interval" => timing.ping_interval = Duration::from_millis(number),
+            "ping_timeout" => timing.ping_timeout = Duration::from_millis(number),
+            "connect_timeout" => timing.connect_timeout = Duration::from_millis(number),
+            "max_attachments" => limits.max_attachments = number as usize,
+            "max_attachment_bytes" => limits.max_attachment_bytes = number as usize,
+            "max_namespaces" => limits.max_namespaces = number as usize,
+            _ => panic!("no rule named {name}"),
+        }
+    }
+}
+
+struct Conversation {
+    rules: Rules,
+    session: Session,
+    now: Instant,
+    said: VecDeque<String>,
+}
+
+impl Conversation {
+    fn new(Setting { rules, layer }: Setting) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a start for time; only differences count"
+        )]
+        let now = Instant::now();
+        let session = Session::open(Revision::V4, layer, &rules, now);
+        Self {
+            rules,
+            session,
+            now,
+            said: VecDeque::new(),
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        if line.starts_with("S") || line.starts_with('!') {
+            return match self.said.pop_front() {
+                Some(said) if said == line => Ok(()),
+                said => Err(format!("expected {line:?}, but the session said {said:?}")),
+            };
+        }
+        self.nothing_more()?;
+        let mut out = Vec::new();
+        self.happen(line, &mut out);
+        self.said
+            .extend(out.iter().map(|output| render(output, &self.rules)));
+        Ok(())
+    }
+
+    fn nothing_more(&self) -> Result<(), String> {
+        match self.said.front() {
+            None => Ok(()),
+            Some(_) => Err(format!("the session also said {:?}", self.said)),
+        }
+    }
+
+    fn happen(&mut self, line: &str, out: &mut Vec<Output>) {
+        let Self {
+            rules,
+            session,
+            now,
+            ..
+        } = self;
+        let (verb, rest) = line.split_once(' ').expect("a verb and more");
+        let mut words = rest.splitn(3, ' ');
+        let mut word = || words.next().unwrap_or_default();
+        match verb {
+            "C>" => session.handle_text(*now, rest, rules, out),
+            "P>" => session.handle_polling_packet(*now, rest, rules, out),
+            "C=" => session.handle_binary(*now, bytes(rest), rules, out),
+            "+" => {
+                let then = *now + milliseconds(rest);
+                while session.deadline() <= then && !session.is_closed() {
+                    *now = session.deadline();
+                    let before = out.len();
+                    session.handle_timeout(*now - Duration::from_nanos(1), rules, out);
+                    assert_eq!(out.len(), before, "too early");
+                    session.handle_timeout(*now, rules, out);
+                    assert!(out.len() > before, "a deadline must act at once");
+                }
+                *now = then;
+                session.handle_timeout(then, rules, out);
+            }
+            "~" => {
+                *now += milliseconds(rest);
+                session.handle_timeout(*now, rules, out);
+            }
+            "close" => {
+                let named = |reason: &&CloseReason| reason.as_str() == rest;
+                session.close(*CloseReason::ALL.iter().find(named).expect("a reason"), out);
+            }
+            _ => {
+                let namespace = rules.namespaces.id(word()).expect("a namespace");
+                match verb {
+                    "accept" => session.accept(namespace, word(), rules, out),
+                    "refuse" => session.refuse(namespace, word(), None, rules, out),
+                    "leave" => session.leave(namespace, rules, out),
+                    "emit" | "ack" => {
+                        let (name, rest) = (word(), word());
+                        let mut parts = rest.split(" +");
+                        let args = parts.next().unwrap_or_default();
+                        let attachments: Vec<Bytes> = parts.map(bytes).collect();
+                        if verb == "emit" {
+                            session.emit(namespace, name, args, &attachments, rules, out);
+                        } else {
+                            let id = name.parse().expect("a number");
+                            session.acknowledge(namespace, id, args, &attachments, rules, out);
+                        }
+                    }
+                    _ => panic!("no verb {verb}"),
+                }
+            }
+        }
+    }
+}
+
+fn render(output: &Output, rules: &Rules) -> String {
+    let path = |namespace| rules.namespaces.path(namespace);
+    match output {
+        Output::Send(frame) => packet(frame),
+        Output::Connect { namespace, auth } => {
+            format!(
+                "! connect {} {}",
+                path(*namespace),
+                auth.as_deref().unwrap_or("-")
+            )
+        }
+        Output::Event { namespace, event } => {
+            let ack = event.ack.map(|ack| format!("#{ack} ")).unwrap_or_default();
+            let name = &event.name;
+            let event = list(&event.args, &event.attachments);
+            format!("! event {} {ack}{name}{event}", path(*namespace))
+        }
+        Output::Ack {
+            namespace,
+            id,
+            args,
+            attachments,
+        } => {
+            format!(
+                "! ack {} #{id}{}",
+                path(*namespace),
+                list(args, attachments)
+            )
+        }
+        Output::Left(namespace) => format!("! left {}", path(*namespace)),
+        Output::Message(Message::Text(text)) => format!("! text {text}"),
+        Output::Message(Message::Binary(data)) => format!("! binary {}", hex(data)),
+        Output::Closed(reason) => format!("! closed {}", reason.as_str()),
+    }
+}
+
+fn packet(frame: &Frame) -> String {
+    let packets: Vec<_> = frame::packets(frame.as_bytes()).collect();
+    match packets[..] {
+        [(frame::Opcode::Text, text)] => format!("S> {}", str::from_utf8(text).unwrap()),
+        [(frame::Opcode::Binary, data)] => format!("S= {}", hex(data)),
+        _ => format!("S? {frame:?}"),
+    }
+}
+
+fn list(args: &str, attachments: &[Bytes]) -> String {
+    let mut list = if args.is_empty() {
+        String::new()
+    } else {
+        format!(" {args}")
+    };
+    for data in attachments {
+        write!(list, " +{}", hex(data)).unwrap();
+    }
+    list
+}
+
+fn hex(data: &[u8]) -> String {
+    data.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes(hex: &str) -> Bytes {
+    let digits: Vec<char> = hex.trim().chars().collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+fn milliseconds(number: &str) -> Duration {
+    Duration::from_millis(number.trim().parse().expect("milliseconds"))
+}
