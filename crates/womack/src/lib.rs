@@ -27,6 +27,9 @@
 //! A program of one's own registers a [`Namespace`] with a [`Server`], or publishes through a
 //! [`Publisher`].
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod channels;
 pub mod cli;
 mod command;

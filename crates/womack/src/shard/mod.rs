@@ -42,11 +42,15 @@ use self::{
     channels::Channels,
     connection::{ChannelsOf, Connection, Transport},
     memberships::Memberships,
-    outbox::{Outbox, Round, Spans},
+    outbox::Spans,
     wheel::Wheel,
     wire::Wire,
 };
-pub(crate) use self::{channels::ChannelsReader, readiness::Readiness};
+pub(crate) use self::{
+    channels::ChannelsReader,
+    outbox::{Outbox, Round},
+    readiness::Readiness,
+};
 use crate::{
     command::{Encoding, ShardId, ToRouter, Topic},
     config::Config,
