@@ -7,13 +7,8 @@ use serde_json::value::RawValue;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    config::{Config, Settings},
-    error::Error,
-    publisher::Publisher,
-    pubsub::Link,
-    server::Server,
-    source::local_url,
-    worker,
+    config::Config, error::Error, publisher::Publisher, pubsub::Link, server::Server,
+    settings::Settings, source::local_url, worker,
 };
 
 /// Pushes real-time events from ordinary web applications to browsers. Alone, it starts the

@@ -45,6 +45,7 @@ mod queue;
 mod router;
 mod routes;
 mod server;
+mod settings;
 mod shard;
 mod sid;
 mod source;
@@ -57,9 +58,10 @@ pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
 
 pub use self::{
     channels::Channels,
-    config::{Config, CorsOrigins, DEFAULT_KEY, NamespaceSetting, RedisSource, Seconds, Settings},
+    config::{Config, CorsOrigins, DEFAULT_KEY, NamespaceSetting, RedisSource},
     error::Error,
     namespace::{Client, MessageClient, Messages, Namespace, Refusal},
     publisher::Publisher,
     server::Server,
+    settings::{Seconds, Settings},
 };

@@ -1,15 +1,18 @@
 //! A shard: a complete little server on one thread.
 //!
 //! It accepts, reads, decides, writes and keeps time for its own connections, and shares nothing
-//! but its queue and the reading half of its map. This file opens and closes connections and does
-//! what their sessions say; the other files of this folder hold the shard's parts.
+//! but its queue and the reading half of its map. This file opens connections and speaks to their
+//! sessions; `close` ends them. `handlers`, `join`, `deliver`, `polling`, `upgrade` and `readiness`
+//! are what a shard does; the other files of this folder are what it is made of.
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
 mod acks;
 mod channels;
+mod close;
 mod connection;
 mod deliver;
+mod handlers;
 mod join;
 mod memberships;
 mod nested_poll;
@@ -25,16 +28,15 @@ use std::{
     net::TcpStream,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use bytes::Bytes;
 use mio::Token;
 use slab::Slab;
 use tokio::sync::Notify;
 use womack_proto::{
-    CloseReason, Event, Frame, Layer, Limits, Message, NamespaceId, Namespaces, Output, Revision,
-    Rules, Session, Timing, handshake, socket_io,
+    Frame, Layer, Limits, NamespaceId, Namespaces, Output, Revision, Rules, Session, Timing,
+    handshake,
 };
 
 use self::{
@@ -55,16 +57,12 @@ use crate::{
     command::{Encoding, ShardId, ToRouter, Topic},
     config::Config,
     metrics::Metrics,
-    namespace::{Action, Client, MessageClient, Messages, Registry, View},
+    namespace::{Messages, Registry},
     queue::Sender,
     sid::{Sid, SidSource},
     websocket::{Decoder, Inbound},
 };
 
-/// How long a stream that the server has ended stays open for its client to read the end.
-const LINGER: Duration = Duration::from_secs(2);
-/// Streams that stay open so at one time; more are closed at once.
-const MOST_LINGERING: usize = 1024;
 /// Bytes that are read from a socket at one go.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -272,181 +270,6 @@ impl Shard {
         self.outputs.push(outputs);
     }
 
-    fn apply(&mut self, id: u32, output: Output) {
-        match output {
-            Output::Send(frame) => self.send(id, frame.as_bytes()),
-            Output::Connect { namespace, auth } => self.connect(id, namespace, auth.as_deref()),
-            Output::Event { namespace, event } => self.event(id, namespace, &event),
-            Output::Left(namespace) => {
-                self.leave_namespace(id, namespace);
-                self.tell_left(id, namespace, CloseReason::ClientDisconnect);
-            }
-            Output::Message(message) => self.message(id, message),
-            Output::Closed(reason) => self.close(id, reason),
-            // Nothing that this server sends asks for an acknowledgement.
-            _ => {}
-        }
-    }
-
-    fn connect(&mut self, id: u32, namespace: NamespaceId, auth: Option<&str>) {
-        let Some(connection) = self.connections.get(id as usize) else {
-            return;
-        };
-        let sid = self
-            .namespace_sid(id, connection.secret, namespace)
-            .to_string();
-        let mut actions = Vec::new();
-        let common = self.common.clone();
-        let refusal = {
-            let channels = self.channels_of(id, namespace);
-            let path = &common.registry.get(namespace).path;
-            let view = View {
-                id: &sid,
-                namespace: path,
-                auth,
-                channels: &channels,
-            };
-            let mut client = Client::new(view, &mut actions);
-            common
-                .registry
-                .get(namespace)
-                .handler
-                .on_connect(&mut client)
-                .err()
-        };
-        match refusal {
-            None => {
-                self.with_session(id, |session, rules, out| {
-                    session.accept(namespace, &sid, rules, out)
-                });
-                self.act(id, namespace, actions);
-            }
-            Some(refusal) => self.with_session(id, |session, rules, out| {
-                session.refuse(
-                    namespace,
-                    &refusal.message,
-                    refusal.data.as_deref(),
-                    rules,
-                    out,
-                );
-            }),
-        }
-    }
-
-    fn event(&mut self, id: u32, namespace: NamespaceId, event: &Event) {
-        self.common.metrics.events.inc();
-        let Some(connection) = self.connections.get(id as usize) else {
-            return;
-        };
-        let sid = self
-            .namespace_sid(id, connection.secret, namespace)
-            .to_string();
-        let mut actions = Vec::new();
-        let common = self.common.clone();
-        {
-            let channels = self.channels_of(id, namespace);
-            let path = &common.registry.get(namespace).path;
-            let view = View {
-                id: &sid,
-                namespace: path,
-                auth: None,
-                channels: &channels,
-            };
-            let handler = &common.registry.get(namespace).handler;
-            handler.on_event(&mut Client::new(view, &mut actions), event);
-        }
-        self.act(id, namespace, actions);
-    }
-
-    fn message(&mut self, id: u32, message: Message) {
-        let Some(connection) = self.connections.get(id as usize) else {
-            return;
-        };
-        let common = self.common.clone();
-        let Some(handler) = &common.endpoints[usize::from(connection.endpoint)].messages else {
-            return;
-        };
-        let mut replies = Vec::new();
-        handler.on_message(&mut MessageClient::new(&mut replies), message);
-        for reply in replies {
-            let frame = match reply {
-                Message::Text(text) => Frame::text(&[b"4", text.as_bytes()]),
-                Message::Binary(data) => Frame::binary(&data),
-            };
-            self.send(id, frame.as_bytes());
-        }
-    }
-
-    /// Does what a handler wants.
-    fn act(&mut self, id: u32, namespace: NamespaceId, actions: Vec<Action>) {
-        let common = self.common.clone();
-        let path = &common.registry.get(namespace).path;
-        for action in actions {
-            match action {
-                Action::Join(channel) => {
-                    self.join(id, namespace, &channel);
-                }
-                Action::Leave(channel) => self.leave(id, namespace, &channel),
-                Action::JoinAcknowledged(join) => self.join_acknowledged(id, namespace, *join),
-                Action::Emit {
-                    name,
-                    args,
-                    attachments,
-                } => {
-                    let packet =
-                        socket_io::encode_event(path, None, &name, &args, attachments.len());
-                    self.send_packet(id, packet.as_ref(), &attachments);
-                }
-                Action::Acknowledge {
-                    ack,
-                    args,
-                    attachments,
-                } => {
-                    let packet = socket_io::encode_ack(path, ack, &args, attachments.len());
-                    self.send_packet(id, packet.as_ref(), &attachments);
-                }
-                Action::Disconnect => {
-                    self.leave_namespace(id, namespace);
-                    self.with_session(id, |session, rules, out| {
-                        session.leave(namespace, rules, out)
-                    });
-                    self.tell_left(id, namespace, CloseReason::ServerDisconnect);
-                }
-            }
-        }
-    }
-
-    fn tell_left(&self, id: u32, namespace: NamespaceId, reason: CloseReason) {
-        let Some(connection) = self.connections.get(id as usize) else {
-            return;
-        };
-        self.tell_disconnect(id, connection.secret, namespace, reason);
-    }
-
-    fn tell_disconnect(&self, id: u32, secret: u64, namespace: NamespaceId, reason: CloseReason) {
-        let sid = self.namespace_sid(id, secret, namespace).to_string();
-        let entry = self.common.registry.get(namespace);
-        let channels = self.channels_of(id, namespace);
-        let view = View {
-            id: &sid,
-            namespace: &entry.path,
-            auth: None,
-            channels: &channels,
-        };
-        // Nothing can be done any more for a client that is gone.
-        let mut actions = Vec::new();
-        entry
-            .handler
-            .on_disconnect(&mut Client::new(view, &mut actions), reason);
-    }
-
-    fn send_packet(&mut self, id: u32, packet: &[u8], attachments: &[Bytes]) {
-        self.send(id, Frame::text(&[b"4", packet]).as_bytes());
-        for attachment in attachments {
-            self.send(id, Frame::binary(attachment).as_bytes());
-        }
-    }
-
     /// Puts whole frames into the outbox of `id`.
     fn send(&mut self, id: u32, frames: &[u8]) {
         let Some(connection) = self.connections.get_mut(id as usize) else {
@@ -454,78 +277,6 @@ impl Shard {
         };
         let span = self.round.append(frames);
         self.round.add(id, &mut connection.outbox, span);
-    }
-
-    /// Ends the connection `id`. There is no second way out.
-    fn close(&mut self, id: u32, reason: CloseReason) {
-        let code = match reason {
-            CloseReason::TransportClose | CloseReason::TransportError => None,
-            _ => Some(reason.websocket_code()),
-        };
-        self.close_with(id, reason, code);
-    }
-
-    fn close_with(&mut self, id: u32, reason: CloseReason, code: Option<u16>) {
-        let Some(mut connection) = self.connections.try_remove(id as usize) else {
-            return;
-        };
-        self.wheel.cancel(id);
-        self.common
-            .metrics
-            .closed(connection.transport_kind(), reason);
-        tracing::debug!(
-            shard = self.id.0,
-            slot = id,
-            reason = reason.as_str(),
-            "session closed"
-        );
-        self.leave_all(&mut connection);
-        for namespace in connection.session.joined() {
-            self.tell_disconnect(id, connection.secret, namespace, reason);
-        }
-        self.common
-            .metrics
-            .client_queue_bytes
-            .dec_by(connection.outbox.pending_bytes() as i64);
-        match connection.transport {
-            Transport::WebSocket(wire) => {
-                let last = code.map(|code| Frame::close(code, reason.as_str()));
-                self.finish(wire, connection.outbox, last, reason);
-            }
-            Transport::Polling(polling) => self.answer_last(*polling, connection.outbox, reason),
-        }
-    }
-
-    /// Writes what is left for a WebSocket, if its socket takes it, and ends it.
-    fn finish(
-        &mut self,
-        mut wire: Wire,
-        mut outbox: Outbox,
-        last: Option<Frame>,
-        reason: CloseReason,
-    ) {
-        if reason == CloseReason::TransportError {
-            return;
-        }
-        let mut spans = std::mem::take(&mut self.spans);
-        self.round.take(&mut outbox, &mut spans);
-        for &span in &spans {
-            outbox.keep(Bytes::copy_from_slice(self.round.bytes(span)));
-        }
-        self.spans = spans;
-        if let Some(last) = last {
-            outbox.keep(last.into_bytes());
-        }
-        // Whether it is written or not, this is the end.
-        let written = outbox
-            .pending
-            .as_mut()
-            .map_or(Ok(true), |pending| pending.write_to(&mut wire));
-        let stream = wire.finish();
-        if written.is_ok() && self.lingering.len() < MOST_LINGERING {
-            self.lingering.push_back((Instant::now() + LINGER, stream));
-            self.wake_timer(Instant::now() + LINGER);
-        }
     }
 
     fn namespace_sid(&self, id: u32, secret: u64, namespace: NamespaceId) -> Sid {
@@ -554,20 +305,6 @@ impl Shard {
     /// How many sessions this shard has.
     pub(crate) fn len(&self) -> usize {
         self.connections.len()
-    }
-
-    /// Closes up to `count` sessions because the server stops.
-    pub(crate) fn close_some(&mut self, count: usize) {
-        let ids: Vec<_> = self
-            .connections
-            .iter()
-            .map(|(id, _)| id as u32)
-            .take(count)
-            .collect();
-        for id in ids {
-            self.close(id, CloseReason::Shutdown);
-        }
-        self.flush();
     }
 }
 

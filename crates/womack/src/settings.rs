@@ -1,0 +1,320 @@
+//! What an operator wrote: flags, environment and file share one struct, so that a flag, its
+//! `WOMACK_*` variable and its key in the file cannot drift apart.
+
+use std::{fmt, fs, path::PathBuf, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::{config::NamespaceSetting, error::Error};
+
+/// What an operator wrote, on the command line, in the environment or in the file.
+#[derive(Clone, Debug, Default, Deserialize, clap::Args)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Host name or address to listen on [default: 0.0.0.0]
+    #[arg(short = 'H', long, env = "WOMACK_HOST")]
+    pub host: Option<String>,
+
+    /// Port to listen on, 0 for any free one [default: 8111]
+    #[arg(short, long, env = "WOMACK_PORT")]
+    pub port: Option<u16>,
+
+    /// Host of the Redis server [default: localhost]
+    #[arg(long, env = "WOMACK_REDIS_HOST", value_name = "HOST")]
+    #[serde(alias = "redis_host")]
+    pub redis_host: Option<String>,
+
+    /// Port of the Redis server [default: 6379]
+    #[arg(long, env = "WOMACK_REDIS_PORT", value_name = "PORT")]
+    #[serde(alias = "redis_port")]
+    pub redis_port: Option<u16>,
+
+    /// URL of the Redis server (redis://[user:password@]host[:port][/db] or unix:///path), or
+    /// `embedded`, whose port is then --redis-port; otherwise wins over --redis-host and
+    /// --redis-port
+    #[arg(long, env = "WOMACK_REDIS_URL", value_name = "URL")]
+    #[serde(alias = "redis_url")]
+    pub redis_url: Option<String>,
+
+    /// Prefix of the Redis channels [default: womack:ns:default]
+    #[arg(long, env = "WOMACK_KEY")]
+    pub key: Option<String>,
+
+    /// Further namespace, `/path` or `/path=key`; may be given again
+    #[arg(
+        long,
+        env = "WOMACK_NAMESPACE",
+        value_name = "PATH[=KEY]",
+        value_delimiter = ','
+    )]
+    pub namespace: Option<Vec<NamespaceSetting>>,
+
+    /// Threads that own connections [default: one per core]
+    #[arg(long, env = "WOMACK_SHARDS", value_name = "N")]
+    pub shards: Option<usize>,
+
+    /// TOML file with any of these settings, by the same names
+    #[arg(long, env = "WOMACK_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Log debug messages
+    #[arg(
+        long,
+        env = "WOMACK_DEBUG",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    pub debug: Option<bool>,
+
+    /// Origin whose pages may connect, or `*` for every one; may be given again [default: *]
+    #[arg(
+        long,
+        env = "WOMACK_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    #[serde(alias = "cors_origin", deserialize_with = "one_or_many")]
+    pub cors_origin: Option<Vec<String>>,
+
+    /// Address of its own for /metrics, /healthz and /readyz
+    #[arg(long, env = "WOMACK_ADMIN_LISTEN", value_name = "HOST:PORT")]
+    #[serde(alias = "admin_listen")]
+    pub admin_listen: Option<String>,
+
+    /// Seconds between pings [default: 25]
+    #[arg(long, env = "WOMACK_PING_INTERVAL", value_name = "SECONDS")]
+    #[serde(alias = "ping_interval")]
+    pub ping_interval: Option<Seconds>,
+
+    /// Seconds that the answer to a ping may take [default: 20]
+    #[arg(long, env = "WOMACK_PING_TIMEOUT", value_name = "SECONDS")]
+    #[serde(alias = "ping_timeout")]
+    pub ping_timeout: Option<Seconds>,
+
+    /// Seconds that a request, an upgrade or the first CONNECT may take [default: 10]
+    #[arg(long, env = "WOMACK_HANDSHAKE_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "handshake_seconds")]
+    pub handshake_seconds: Option<Seconds>,
+
+    /// Seconds that a subscription waits for Redis before the client is told `unavailable`
+    /// [default: 5]
+    #[arg(long, env = "WOMACK_SUBSCRIBE_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "subscribe_timeout_seconds")]
+    pub subscribe_timeout_seconds: Option<Seconds>,
+
+    /// Seconds that an unwanted channel stays subscribed at Redis [default: 2]
+    #[arg(long, env = "WOMACK_UNSUBSCRIBE_GRACE_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "unsubscribe_grace_seconds")]
+    pub unsubscribe_grace_seconds: Option<Seconds>,
+
+    /// Seconds over which clients are closed when the server stops [default: 5]
+    #[arg(long, env = "WOMACK_DRAIN_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "drain_seconds")]
+    pub drain_seconds: Option<Seconds>,
+
+    /// Largest message from a client, in bytes [default: 1000000]
+    #[arg(long, env = "WOMACK_MAX_PAYLOAD", value_name = "BYTES")]
+    #[serde(alias = "max_payload")]
+    pub max_payload: Option<usize>,
+
+    /// Largest message from Redis, in bytes [default: 1048576]
+    #[arg(long, env = "WOMACK_MAX_MESSAGE_BYTES", value_name = "BYTES")]
+    #[serde(alias = "max_message_bytes")]
+    pub max_message_bytes: Option<usize>,
+
+    /// Longest channel name, in bytes [default: 1024]
+    #[arg(long, env = "WOMACK_MAX_CHANNEL_BYTES", value_name = "BYTES")]
+    #[serde(alias = "max_channel_bytes")]
+    pub max_channel_bytes: Option<usize>,
+
+    /// Channels that one client may subscribe to [default: 1000]
+    #[arg(long, env = "WOMACK_MAX_CHANNELS_PER_CLIENT", value_name = "N")]
+    #[serde(alias = "max_channels_per_client")]
+    pub max_channels_per_client: Option<usize>,
+
+    /// Bytes that may wait for one client before it is cut off; at least one largest message
+    /// [default: 1048576]
+    #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_BYTES", value_name = "BYTES")]
+    #[serde(alias = "max_client_queue_bytes")]
+    pub max_client_queue_bytes: Option<usize>,
+
+    /// Packets in one polling body from a client [default: 1000]
+    #[arg(long, env = "WOMACK_MAX_PACKETS_PER_PAYLOAD", value_name = "N")]
+    #[serde(alias = "max_packets_per_payload")]
+    pub max_packets_per_payload: Option<usize>,
+
+    /// Subscriptions per shard that may wait for Redis at one time [default: 100000]
+    #[arg(long, env = "WOMACK_MAX_WAITING_ACKS", value_name = "N")]
+    #[serde(alias = "max_waiting_acks")]
+    pub max_waiting_acks: Option<usize>,
+}
+
+impl Settings {
+    pub(crate) fn from_file(path: &PathBuf) -> Result<Self, Error> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Error::Config(format!("{}: {error}", path.display())))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start].lines().count().max(1));
+            let message = error.message().replace('\n', " ");
+            Error::Config(format!("{}:{line}: {message}", path.display()))
+        })
+    }
+
+    /// These settings where they say something, `other`'s elsewhere.
+    pub(crate) fn over(self, other: Self) -> Self {
+        Self {
+            host: self.host.or(other.host),
+            port: self.port.or(other.port),
+            redis_host: self.redis_host.or(other.redis_host),
+            redis_port: self.redis_port.or(other.redis_port),
+            redis_url: self.redis_url.or(other.redis_url),
+            key: self.key.or(other.key),
+            namespace: self.namespace.or(other.namespace),
+            shards: self.shards.or(other.shards),
+            config: self.config.or(other.config),
+            debug: self.debug.or(other.debug),
+            cors_origin: self.cors_origin.or(other.cors_origin),
+            admin_listen: self.admin_listen.or(other.admin_listen),
+            ping_interval: self.ping_interval.or(other.ping_interval),
+            ping_timeout: self.ping_timeout.or(other.ping_timeout),
+            handshake_seconds: self.handshake_seconds.or(other.handshake_seconds),
+            subscribe_timeout_seconds: self
+                .subscribe_timeout_seconds
+                .or(other.subscribe_timeout_seconds),
+            unsubscribe_grace_seconds: self
+                .unsubscribe_grace_seconds
+                .or(other.unsubscribe_grace_seconds),
+            drain_seconds: self.drain_seconds.or(other.drain_seconds),
+            max_payload: self.max_payload.or(other.max_payload),
+            max_message_bytes: self.max_message_bytes.or(other.max_message_bytes),
+            max_channel_bytes: self.max_channel_bytes.or(other.max_channel_bytes),
+            max_channels_per_client: self
+                .max_channels_per_client
+                .or(other.max_channels_per_client),
+            max_client_queue_bytes: self.max_client_queue_bytes.or(other.max_client_queue_bytes),
+            max_packets_per_payload: self
+                .max_packets_per_payload
+                .or(other.max_packets_per_payload),
+            max_waiting_acks: self.max_waiting_acks.or(other.max_waiting_acks),
+        }
+    }
+}
+
+/// A time in seconds, whole or not; the unit may be written, `250ms` or `2s`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Seconds(pub Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, unit) = match text.strip_suffix("ms") {
+            Some(number) => (number, 1e-3),
+            None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+        };
+        number
+            .trim()
+            .parse::<f64>()
+            .ok()
+            .and_then(|value| Duration::try_from_secs_f64(value * unit).ok())
+            .filter(|time| *time <= MAX_TIME)
+            .map(Self)
+            .ok_or_else(|| "not a number of seconds between 0 and 86400".to_owned())
+    }
+}
+
+const MAX_TIME: Duration = Duration::from_secs(86_400);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Seconds;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a number of seconds")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Seconds, E> {
+                value.to_string().parse().map_err(E::custom)
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Seconds, E> {
+                value.to_string().parse().map_err(E::custom)
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Seconds, E> {
+                value.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl FromStr for NamespaceSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (path, key) = match text.split_once('=') {
+            Some((path, key)) => (path, Some(key)),
+            None => (text, None),
+        };
+        if !path.starts_with('/') || path.contains([',', '?']) {
+            return Err("a namespace begins with a slash and has no comma or question mark".into());
+        }
+        if key == Some("") {
+            return Err("the key after the equals sign is empty".into());
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            key: key.map(str::to_owned),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for NamespaceSetting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(Some(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_take_units() {
+        for (text, millis) in [("25", 25_000), ("0.3", 300), ("250ms", 250), ("2s", 2000)] {
+            assert_eq!(
+                text.parse::<Seconds>().unwrap().0,
+                Duration::from_millis(millis)
+            );
+        }
+        for text in ["", "x", "-1", "inf", "nan", "1e9", "5m"] {
+            assert!(text.parse::<Seconds>().is_err(), "{text}");
+        }
+    }
+}

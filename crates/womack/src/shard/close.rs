@@ -1,0 +1,101 @@
+//! How connections end.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use womack_proto::{CloseReason, Frame};
+
+use super::{Shard, connection::Transport, outbox::Outbox, wire::Wire};
+
+/// How long a stream that the server has ended stays open for its client to read the end.
+const LINGER: Duration = Duration::from_secs(2);
+/// Streams that stay open so at one time; more are closed at once.
+const MOST_LINGERING: usize = 1024;
+
+impl Shard {
+    /// Ends the connection `id`. There is no second way out.
+    pub(super) fn close(&mut self, id: u32, reason: CloseReason) {
+        let code = match reason {
+            CloseReason::TransportClose | CloseReason::TransportError => None,
+            _ => Some(reason.websocket_code()),
+        };
+        self.close_with(id, reason, code);
+    }
+
+    pub(super) fn close_with(&mut self, id: u32, reason: CloseReason, code: Option<u16>) {
+        let Some(mut connection) = self.connections.try_remove(id as usize) else {
+            return;
+        };
+        self.wheel.cancel(id);
+        self.common
+            .metrics
+            .closed(connection.transport_kind(), reason);
+        tracing::debug!(
+            shard = self.id.0,
+            slot = id,
+            reason = reason.as_str(),
+            "session closed"
+        );
+        self.leave_all(&mut connection);
+        for namespace in connection.session.joined() {
+            self.tell_disconnect(id, connection.secret, namespace, reason);
+        }
+        self.common
+            .metrics
+            .client_queue_bytes
+            .dec_by(connection.outbox.pending_bytes() as i64);
+        match connection.transport {
+            Transport::WebSocket(wire) => {
+                let last = code.map(|code| Frame::close(code, reason.as_str()));
+                self.finish(wire, connection.outbox, last, reason);
+            }
+            Transport::Polling(polling) => self.answer_last(*polling, connection.outbox, reason),
+        }
+    }
+
+    /// Writes what is left for a WebSocket, if its socket takes it, and ends it.
+    pub(super) fn finish(
+        &mut self,
+        mut wire: Wire,
+        mut outbox: Outbox,
+        last: Option<Frame>,
+        reason: CloseReason,
+    ) {
+        if reason == CloseReason::TransportError {
+            return;
+        }
+        let mut spans = std::mem::take(&mut self.spans);
+        self.round.take(&mut outbox, &mut spans);
+        for &span in &spans {
+            outbox.keep(Bytes::copy_from_slice(self.round.bytes(span)));
+        }
+        self.spans = spans;
+        if let Some(last) = last {
+            outbox.keep(last.into_bytes());
+        }
+        // Whether it is written or not, this is the end.
+        let written = outbox
+            .pending
+            .as_mut()
+            .map_or(Ok(true), |pending| pending.write_to(&mut wire));
+        let stream = wire.finish();
+        if written.is_ok() && self.lingering.len() < MOST_LINGERING {
+            self.lingering.push_back((Instant::now() + LINGER, stream));
+            self.wake_timer(Instant::now() + LINGER);
+        }
+    }
+
+    /// Closes up to `count` sessions because the server stops.
+    pub(crate) fn close_some(&mut self, count: usize) {
+        let ids: Vec<_> = self
+            .connections
+            .iter()
+            .map(|(id, _)| id as u32)
+            .take(count)
+            .collect();
+        for id in ids {
+            self.close(id, CloseReason::Shutdown);
+        }
+        self.flush();
+    }
+}
