@@ -1,0 +1,272 @@
+//! What must hold for any bytes whatever. The fuzz targets, the replay of their corpus and the
+//! property tests all run these.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use womack_proto::{
+    EnvelopeError, Frame, Handshake, HandshakeError, Layer, Limits, NamespaceId, Namespaces,
+    Output, Revision, Rules, Scratch, Session, Timing, engine_io, envelope, frame, payload,
+    socket_io::{self, Body},
+};
+
+/// Whatever decodes is the same after encoding and decoding it again.
+pub(crate) fn packets(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    // No outcome is wrong here, as long as there is one.
+    drop((
+        engine_io::Packet::decode(text),
+        engine_io::decode_base64(text),
+    ));
+    let Ok(packet) = socket_io::Packet::decode(text) else {
+        return;
+    };
+    let namespace = packet.namespace;
+    let encoded = match &packet.body {
+        Body::Event {
+            ack,
+            name,
+            args,
+            attachments,
+        } => {
+            assert_json_list(args);
+            if !text.contains(&format!("\"{name}\"")) {
+                // The name is a number or was escaped; it would be encoded in another way.
+                return;
+            }
+            socket_io::encode_event(namespace, *ack, name, args, *attachments)
+        }
+        Body::Ack {
+            id,
+            args,
+            attachments,
+        } => {
+            assert_json_list(args);
+            socket_io::encode_ack(namespace, *id, args, *attachments)
+        }
+        Body::Disconnect => socket_io::encode_disconnect(namespace),
+        Body::Connect { payload: None } => return,
+        Body::Connect {
+            payload: Some(payload),
+        }
+        | Body::ConnectError { payload } => {
+            assert!(
+                serde_json::from_str::<&RawValue>(payload).is_ok(),
+                "{payload}"
+            );
+            return;
+        }
+    };
+    assert_eq!(socket_io::Packet::decode(&encoded), Ok(packet), "{encoded}");
+}
+
+/// What a polling body decodes to makes the same body again.
+pub(crate) fn polling(data: &[u8]) {
+    let Ok(body) = str::from_utf8(data) else {
+        return;
+    };
+    let max_packets = body.len() / 2 + 1;
+    let Ok(packets) = payload::decode(body, max_packets) else {
+        let hole = body.split('\x1e').any(str::is_empty);
+        assert!(hole, "refused without a reason");
+        return;
+    };
+    let mut frames = Vec::new();
+    for packet in packets {
+        frame::append_text(&mut frames, &[packet.as_bytes()]);
+    }
+    let mut again = Vec::new();
+    assert_eq!(
+        payload::encode(&frames, max_packets, &mut again),
+        frames.len()
+    );
+    assert_eq!(again, data);
+}
+
+/// A published message passes if and only if serde_json takes it for JSON.
+pub(crate) fn envelopes(data: &[u8]) {
+    let mut scratch = Scratch::default();
+    let checked = envelope::check(data, &mut scratch);
+    let expected = match str::from_utf8(data) {
+        Err(_) => Err(EnvelopeError::NotUtf8),
+        Ok(text) => match serde_json::from_str::<&RawValue>(text) {
+            Err(_) => Err(EnvelopeError::NotJson),
+            Ok(_) => Ok(excepted(text)),
+        },
+    };
+    let ids = |except: &envelope::Except| except.ids().map(str::to_owned).collect::<Vec<_>>();
+    match (&checked, &expected) {
+        (Ok(except), Ok(Some(expected))) => assert_eq!(&ids(except), expected),
+        (Ok(_), Ok(None)) => {}
+        (Err(error), Err(expected)) => assert_eq!(error, expected),
+        _ => panic!("{checked:?} instead of {expected:?}"),
+    }
+    assert_eq!(
+        envelope::check(data, &mut scratch),
+        checked,
+        "the memory remembers"
+    );
+}
+
+/// Whom serde_json's own value excepts; `None` if it cannot tell.
+fn excepted(text: &str) -> Option<Vec<String>> {
+    use serde_json::Value;
+
+    let value: Value = serde_json::from_str(text).ok()?;
+    let string = |value: &Value| value.as_str().map(str::to_owned);
+    Some(match value.get("except") {
+        Some(Value::Array(ids)) => ids.iter().filter_map(string).collect(),
+        Some(id) => string(id).into_iter().collect(),
+        None => Vec::new(),
+    })
+}
+
+/// Frames are found where they are, and found again when they come one by one.
+pub(crate) fn frames(data: &[u8]) {
+    let mut packets = frame::packets(data);
+    let mut written = Vec::new();
+    while let Some((opcode, payload)) = packets.next() {
+        let before = written.len();
+        match opcode {
+            frame::Opcode::Text => frame::append_text(&mut written, &[payload]),
+            frame::Opcode::Binary => {
+                written.extend_from_slice(Frame::binary(payload).as_bytes());
+            }
+            frame::Opcode::Other => continue,
+        }
+        assert!(written.len() - before >= payload.len() + 2);
+    }
+    let consumed = packets.consumed();
+    assert!(consumed <= data.len());
+    assert_eq!(
+        frame::packets(&data[consumed..]).next(),
+        None,
+        "the rest begins with a frame"
+    );
+    assert!(written.len() <= consumed);
+
+    let mut body = Vec::new();
+    let mut at = 0;
+    loop {
+        match payload::encode(&data[at..], 1, &mut body) {
+            0 => break,
+            step => at += step,
+        }
+    }
+    assert_eq!(at, consumed);
+}
+
+/// A query says something or is refused for one of two reasons.
+pub(crate) fn queries(data: &[u8]) {
+    let Ok(query) = str::from_utf8(data) else {
+        return;
+    };
+    match Handshake::parse(query) {
+        Ok(handshake) => assert_ne!(handshake.sid.as_deref(), Some("")),
+        Err(error) => assert!(matches!(
+            error,
+            HandshakeError::UnknownTransport | HandshakeError::UnsupportedVersion
+        )),
+    }
+}
+
+/// No sequence of packets, time and commands brings a session to say what makes no sense.
+///
+/// Each step is a byte that chooses what happens, a byte of length, and that many bytes.
+pub(crate) fn sessions(data: &[u8]) {
+    let Some((&first, mut steps)) = data.split_first() else {
+        return;
+    };
+    let rules = Rules {
+        timing: Timing {
+            ping_interval: Duration::from_millis(300),
+            ping_timeout: Duration::from_millis(200),
+            connect_timeout: Duration::from_millis(1000),
+        },
+        limits: Limits {
+            max_attachments: 3,
+            max_attachment_bytes: 64,
+            max_namespaces: 2,
+        },
+        namespaces: Namespaces::new(["/a", "/b"]),
+    };
+    let layer = if first & 1 == 0 {
+        Layer::SocketIo
+    } else {
+        Layer::EngineIo
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a start for time; only differences count"
+    )]
+    let mut now = Instant::now();
+    let mut session = Session::open(Revision::V4, layer, &rules, now);
+    let mut out = Vec::new();
+    while let Some((&[step, length], rest)) = steps.split_first_chunk() {
+        let (content, rest) = rest.split_at(rest.len().min(length.into()));
+        steps = rest;
+        let text = String::from_utf8_lossy(content);
+        let namespace = NamespaceId(u16::from(length % 4));
+        let was_closed = session.is_closed();
+        match step % 10 {
+            0 | 1 => session.handle_text(now, &text, &rules, &mut out),
+            2 => session.handle_polling_packet(now, &text, &rules, &mut out),
+            3 => session.handle_binary(now, Bytes::copy_from_slice(content), &rules, &mut out),
+            4 => {
+                now += Duration::from_millis(10 * u64::from(length));
+                session.handle_timeout(now, &rules, &mut out);
+            }
+            5 => {
+                now = now.max(session.deadline());
+                session.handle_timeout(now, &rules, &mut out);
+                assert!(was_closed || !out.is_empty(), "a deadline must act at once");
+            }
+            6 => session.accept(namespace, &text, &rules, &mut out),
+            7 => session.refuse(namespace, &text, None, &rules, &mut out),
+            8 => session.leave(namespace, &rules, &mut out),
+            _ => session.emit(namespace, &text, "", &[], &rules, &mut out),
+        }
+        assert!(!was_closed || out.is_empty(), "something follows the end");
+        look_at(&session, layer, &out, &rules);
+        out.clear();
+    }
+}
+
+fn look_at(session: &Session, layer: Layer, out: &[Output], rules: &Rules) {
+    for (index, output) in out.iter().enumerate() {
+        match output {
+            Output::Closed(_) => {
+                assert!(session.is_closed());
+                assert_eq!(index, out.len() - 1, "something follows the end");
+            }
+            Output::Send(frame) => {
+                assert_eq!(frame::packets(frame.as_bytes()).count(), 1, "{frame:?}");
+            }
+            Output::Connect { namespace, .. } => assert!(!session.is_joined(*namespace)),
+            Output::Left(namespace) => assert!(!session.is_joined(*namespace)),
+            Output::Event { namespace, event } => {
+                assert!(session.is_joined(*namespace));
+                assert_json_list(&event.args);
+                let bytes: usize = event.attachments.iter().map(Bytes::len).sum();
+                assert!(bytes <= rules.limits.max_attachment_bytes);
+                assert!(event.attachments.len() <= rules.limits.max_attachments);
+            }
+            Output::Ack {
+                namespace, args, ..
+            } => {
+                assert!(session.is_joined(*namespace));
+                assert_json_list(args);
+            }
+            Output::Message(_) => assert_eq!(layer, Layer::EngineIo),
+        }
+    }
+    assert!(session.joined().count() <= rules.limits.max_namespaces);
+}
+
+fn assert_json_list(args: &str) {
+    let array = format!("[{args}]");
+    assert!(serde_json::from_str::<&RawValue>(&array).is_ok(), "{array}");
+}

@@ -1,0 +1,51 @@
+//! Replays the corpus of the fuzz targets, so that what they once found stays found.
+
+mod checks;
+
+use std::{fs, path::Path};
+
+#[test]
+fn packets() {
+    replay("packets", checks::packets);
+}
+
+#[test]
+fn polling() {
+    replay("polling", checks::polling);
+}
+
+#[test]
+fn envelopes() {
+    replay("envelopes", checks::envelopes);
+}
+
+#[test]
+fn frames() {
+    replay("frames", checks::frames);
+}
+
+#[test]
+fn queries() {
+    replay("queries", checks::queries);
+}
+
+#[test]
+fn sessions() {
+    replay("sessions", checks::sessions);
+}
+
+/// Runs `check` on each file of the corpus of `target`, and on each beginning of it.
+fn replay(target: &str, check: fn(&[u8])) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target);
+    let mut count = 0;
+    for entry in fs::read_dir(&directory).unwrap() {
+        let data = fs::read(entry.unwrap().path()).unwrap();
+        for end in 0..=data.len() {
+            check(&data[..end]);
+        }
+        count += 1;
+    }
+    assert!(count > 0, "no corpus in {}", directory.display());
+}
