@@ -38,9 +38,10 @@ for (const transport of ['websocket', 'polling']) {
     const before = womack.sessionID;
     const lost = next(womack, 'disconnect');
     const back = next(womack, 'connect');
-    proxy.cut();
+    proxy.down();
     await lost;
     const live = womack.subscribe('a');
+    proxy.up();
     await back;
     assert.notEqual(womack.sessionID, before);
     await live;
@@ -56,6 +57,7 @@ for (const transport of ['websocket', 'polling']) {
     const lost = next(womack, 'disconnect');
     proxy.freeze();
     assert.deepEqual(await lost, ['ping timeout']);
+    proxy.up();
     await back;
   });
 
@@ -80,9 +82,11 @@ test('falls back to polling where WebSocket is blocked', async (t) => {
   assert.deepEqual(await got.until(1), [1]);
 
   // From polling, which worked, the next connection looks for WebSocket again.
+  const lost = next(womack, 'disconnect');
   proxy.refuseWebSocket = false;
-  proxy.cut();
-  await next(womack, 'connect');
+  proxy.down();
+  await lost;
+  proxy.up();
   await until(() => womack.io.transport === 'websocket');
 });
 
@@ -107,14 +111,14 @@ test('moves from polling to WebSocket without losing a message', async (t) => {
 
 test('keeps trying until the server is there', async (t) => {
   const [womack, proxy] = await open(t, { autoConnect: false });
-  proxy.target = 1; // Nothing listens on it.
+  proxy.down();
   const live = womack.subscribe('late');
   womack.io.connect();
   for (let i = 0; i < 3; i++) {
     const [error] = await next(womack, 'connect_error');
     assert.ok(error instanceof Error);
   }
-  proxy.target = server.port;
+  proxy.up();
   await live;
 });
 
@@ -138,16 +142,22 @@ test('no attempt follows a disconnect', async (t) => {
   const [womack, proxy] = await open(t);
   await next(womack, 'connect');
   const lost = next(womack, 'disconnect');
-  proxy.cut();
+  proxy.down();
   await lost;
   womack.io.disconnect();
   let connected = false;
   womack.on('connect', () => (connected = true));
-  const other = connect(t, proxy.port, { reconnectionDelay: 500 });
+  proxy.up();
+  // Another client, that waits longer before it comes back.
+  const slow = { reconnectionDelay: 500, reconnectionDelayMax: 500 };
+  const other = connect(t, proxy.port, slow);
   await next(other, 'connect');
   const again = next(other, 'connect');
-  proxy.cut();
-  await again; // By now a first attempt would long have been made.
+  const otherLost = next(other, 'disconnect');
+  proxy.down();
+  await otherLost;
+  proxy.up();
+  await again;
   assert.equal(connected, false);
 });
 

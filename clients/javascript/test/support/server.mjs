@@ -9,6 +9,13 @@ import { createInterface } from 'node:readline';
 
 const BINARY = process.env.WOMACK_BIN;
 
+// A test that takes too long is ended from outside; what it started ends with it.
+const children = new Set();
+process.once('SIGTERM', () => process.exit(1));
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
 /** A Redis of its own on a Unix socket, so that no port need be found. */
 export async function startRedis() {
   const directory = await mkdtemp(join(tmpdir(), 'womack-js-'));
@@ -50,7 +57,9 @@ export async function startWomack(redis, flags = [], port = 0) {
 /** Runs a program until its output has the line that says it is ready. */
 async function start(program, args, stream, isReady) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  children.add(child);
   const exited = new Promise((resolve) => child.once('exit', resolve));
+  exited.then(() => children.delete(child));
   const output = [];
   await new Promise((resolve, reject) => {
     child.once('error', reject);
