@@ -158,10 +158,15 @@ impl Settings {
         let text = fs::read_to_string(path)
             .map_err(|error| Error::Config(format!("{}: {error}", path.display())))?;
         toml::from_str(&text).map_err(|error| {
-            let line = error
-                .span()
-                .map_or(1, |span| text[..span.start].lines().count().max(1));
-            let message = error.message().replace('\n', " ");
+            let before = error.span().map_or("", |span| &text[..span.start]);
+            let line = before.matches('\n').count() + 1;
+            // The list of all keys is in the help; here it would hide the one that is wrong.
+            let message = error
+                .message()
+                .split(", expected one of")
+                .next()
+                .unwrap_or_default();
+            let message = message.replace('\n', " ");
             Error::Config(format!("{}:{line}: {message}", path.display()))
         })
     }

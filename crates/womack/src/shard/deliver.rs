@@ -231,7 +231,8 @@ mod tests {
     fn skipping_cuts_through_spans() {
         let spans: Spans = [(0, 5), (8, 10), (20, 30)]
             .map(|(start, end)| Span { start, end })
-            .into();
+            .into_iter()
+            .collect();
         for (count, left) in [
             (0, 17),
             (3, 14),

@@ -119,7 +119,7 @@ mod tests {
         for count in 0..100_u32 {
             let number = memberships.find(&count.to_string().into(), TOPIC);
             let place = number
-                .and_then(|number| memberships.get(number))
+                .and_then(|number| memberships.list.get(number as usize))
                 .map(|found| found.place);
             assert_eq!(place, (count % 7 == 0).then_some(count));
         }
