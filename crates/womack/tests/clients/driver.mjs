@@ -21,6 +21,7 @@ class SocketIo {
 
   constructor(part) {
     this.part = part;
+    this.packets = [];
   }
 
   connect({ library, url, transports }) {
@@ -39,18 +40,18 @@ class SocketIo {
       report(this.part, "connect_error", { message: error.message });
     });
     socket.onAny((name, ...args) => {
-      report(this.part, "message", { name, args, packet: this.packet });
+      report(this.part, "message", { name, args, packet: this.packets.shift() });
     });
     socket.io.on("open", () => this.watch(socket.io.engine));
     if (socket.io.engine) this.watch(socket.io.engine);
   }
 
-  // The engine shows a packet's text right before the event made of it.
+  // The engine shows an event's text some time before the event itself, in the same order.
   watch(engine) {
     if (this.engine === engine) return;
     this.engine = engine;
     engine.on("packet", ({ type, data }) => {
-      if (type === "message") this.packet = data;
+      if (type === "message" && data[0] === "2") this.packets.push(data);
     });
     engine.on("upgrade", ({ name }) => report(this.part, "upgrade", { transport: name }));
   }

@@ -6,6 +6,7 @@ publisher that a command or an event belongs to.
 
 import asyncio
 import json
+import queue
 import sys
 import threading
 import traceback
@@ -37,6 +38,27 @@ class Synchronous:
         self.part = part
         self.client = socketio.Client(reconnection_delay=0.05, reconnection_delay_max=0.2)
         self.namespace = "/"
+        self.keep_order()
+
+    def keep_order(self):
+        """Handle messages one by one.
+
+        python-engineio starts a thread for each, so that nobody knows which is handled first.
+        """
+        messages = queue.SimpleQueue()
+        start = self.client.eio.start_background_task
+
+        def start_background_task(target, *args, **kwargs):
+            if target == self.client._handle_eio_message:
+                return messages.put(args)
+            return start(target, *args, **kwargs)
+
+        def handle():
+            while True:
+                self.client._handle_eio_message(*messages.get())
+
+        self.client.eio.start_background_task = start_background_task
+        threading.Thread(target=handle, daemon=True).start()
 
     def listen_to(self, client, namespace):
         client.on("connect", self.on_connect, namespace=namespace)

@@ -106,9 +106,15 @@ impl Drivers {
             "url": url,
         });
         part.command(command).await;
+        let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+        let namespace = match path {
+            "" => String::new(),
+            path => format!("/{path},"),
+        };
         LibraryClient {
             part,
             flavour,
+            namespace,
             id: String::new(),
         }
     }
@@ -126,6 +132,7 @@ pub struct Received {
     pub arguments: Vec<Value>,
     /// The text of the whole packet, where the library lets it be seen.
     pub packet: Option<String>,
+    namespace: String,
 }
 
 impl Received {
@@ -133,7 +140,7 @@ impl Received {
     #[track_caller]
     pub fn is(&self, channel: &str, envelope: &str) {
         if let Some(packet) = &self.packet {
-            let expected = format!("2[{},{envelope}]", Value::from(channel));
+            let expected = format!("2{}[{},{envelope}]", self.namespace, Value::from(channel));
             assert!(*packet == expected, "{packet:.300} is not {expected:.300}");
         } else {
             let expected: Value = serde_json::from_str(envelope).expect("envelopes are JSON");
@@ -146,6 +153,8 @@ impl Received {
 pub struct LibraryClient {
     part: Part,
     flavour: Flavour,
+    /// The namespace as a packet names it: nothing, or the path and a comma.
+    namespace: String,
     id: String,
 }
 
@@ -224,7 +233,11 @@ impl LibraryClient {
             panic!("{:?}: arguments are a list: {event}", self.flavour);
         };
         let packet = event["packet"].as_str().map(str::to_owned);
-        Received { arguments, packet }
+        Received {
+            arguments,
+            packet,
+            namespace: self.namespace.clone(),
+        }
     }
 
     /// Says goodbye and waits until that is done.

@@ -194,6 +194,14 @@ impl Client {
             .unwrap_or_else(|end| panic!("the connection ended: {end:?}"))
     }
 
+    /// The next packet; `None` if the connection ends first.
+    pub async fn packet_or_end(&mut self) -> Option<String> {
+        match self.kept.pop_front() {
+            Some(packet) => Some(packet),
+            None => self.next_packet().await.ok(),
+        }
+    }
+
     /// Waits for a packet and keeps all others for later.
     pub async fn find(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         if let Some(place) = self.kept.iter().position(|packet| wanted(packet)) {

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use http_body_util::{BodyExt, Full};
+pub use hyper::Method;
+use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -38,6 +39,12 @@ impl Answer {
 /// GET.
 pub async fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, Method::GET, path, &[], "").await
+}
+
+/// GET from a server that may not answer any more.
+pub async fn try_get(address: SocketAddr, path: &str) -> Option<Answer> {
+    let answer = exchange(address, Method::GET, path, &[], "");
+    within("an answer or none", answer).await.ok()
 }
 
 /// GET with headers.
