@@ -5,6 +5,8 @@ mod connection;
 mod introspection;
 mod pubsub;
 mod server;
+#[cfg(test)]
+mod tests;
 pub(crate) mod transaction;
 
 use std::time::Instant;

@@ -8,7 +8,7 @@
 //! Everything runs on one thread. [`serve`] accepts and gives each client a task (`connection.rs`)
 //! that reads, decodes ([`resp`]), executes (`command.rs`) and writes. A task never waits for
 //! another client: what is published goes into the receivers' outboxes, and their own tasks send
-//! it. Tasks share one [`Broker`] in an `Rc<RefCell<…>>` that no one holds across an `.await`.
+//! it. Tasks share one `Broker` in an `Rc<RefCell<…>>` that no one holds across an `.await`.
 //!
 //! ```text
 //!   bytes ──▶ resp, inline ──▶ command ──▶ broker ──▶ outbox of each receiver ──▶ bytes
