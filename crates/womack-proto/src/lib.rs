@@ -17,12 +17,12 @@
 //! use std::time::{Duration, Instant};
 //! use womack_proto::{Layer, Limits, Namespaces, Output, Revision, Rules, Session, Timing};
 //!
-//! # fn example(now: Instant) {
 //! let rules = Rules {
 //!     timing: Timing::default(),
 //!     limits: Limits::default(),
 //!     namespaces: Namespaces::new(["/another"]),
 //! };
+//! let now = Instant::now();
 //! let mut session = Session::open(Revision::V4, Layer::SocketIo, &rules, now);
 //! let mut outputs = Vec::new();
 //! session.handle_text(now, "40", &rules, &mut outputs);
@@ -32,7 +32,6 @@
 //!     }
 //! }
 //! assert_eq!(session.deadline(), now + rules.timing.ping_interval);
-//! # }
 //! ```
 //!
 //! # Where to find what

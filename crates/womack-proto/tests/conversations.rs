@@ -27,7 +27,6 @@
 
 use std::{
     collections::VecDeque,
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -54,8 +53,8 @@ fn sessions_say_what_the_conversations_say() {
 
 /// Plays one file; the error names the line.
 fn run(file: &Path) -> Result<(), String> {
-    let text = fs::read_to_string(file).unwrap();
-    let name = file.file_name().unwrap().to_string_lossy();
+    let text = fs::read_to_string(file).expect("a text file");
+    let name = file.file_name().expect("a file").to_string_lossy();
     let lines = text
         .lines()
         .enumerate()
@@ -266,7 +265,10 @@ fn render(output: &Output, rules: &Rules) -> String {
 fn packet(frame: &Frame) -> String {
     let packets: Vec<_> = frame::packets(frame.as_bytes()).collect();
     match packets[..] {
-        [(frame::Opcode::Text, text)] => format!("S> {}", str::from_utf8(text).unwrap()),
+        [(frame::Opcode::Text, text)] => format!(
+            "S> {}",
+            str::from_utf8(text).expect("text frames hold UTF-8")
+        ),
         [(frame::Opcode::Binary, data)] => format!("S= {}", hex(data)),
         _ => format!("S? {frame:?}"),
     }
@@ -278,9 +280,7 @@ fn list(args: &str, attachments: &[Bytes]) -> String {
     } else {
         format!(" {args}")
     };
-    for data in attachments {
-        write!(list, " +{}", hex(data)).unwrap();
-    }
+    list.extend(attachments.iter().map(|data| format!(" +{}", hex(data))));
     list
 }
 
@@ -289,9 +289,10 @@ fn hex(data: &[u8]) -> String {
 }
 
 fn bytes(hex: &str) -> Bytes {
-    let digits: Vec<char> = hex.trim().chars().collect();
-    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap();
-    digits.chunks(2).map(byte).collect()
+    let digits = hex.trim();
+    let starts = (0..digits.len()).step_by(2);
+    let byte = |start| u8::from_str_radix(&digits[start..start + 2], 16).expect("hex digits");
+    starts.map(byte).collect()
 }
 
 fn milliseconds(number: &str) -> Duration {

@@ -40,8 +40,10 @@ fn replay(target: &str, check: fn(&[u8])) {
         .join("fuzz/corpus")
         .join(target);
     let mut count = 0;
-    for entry in fs::read_dir(&directory).unwrap() {
-        let data = fs::read(entry.unwrap().path()).unwrap();
+    for entry in fs::read_dir(&directory).expect("a folder of corpus files") {
+        let data = entry
+            .and_then(|entry| fs::read(entry.path()))
+            .expect("a readable file");
         for end in 0..=data.len() {
             check(&data[..end]);
         }

@@ -14,13 +14,13 @@ fn json() -> impl Strategy<Value = String> {
         Just("null".to_owned()),
         Just("true".to_owned()),
         "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,4})?",
-        any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+        any::<String>().prop_map(quoted),
         "\"(\\\\u[0-9a-f]{4}|\\\\[nrt/\"]|[a-z]){0,6}\"",
     ];
     leaf.prop_recursive(4, 32, 4, |inner| {
         let array = vec(inner.clone(), 0..4).prop_map(|values| format!("[ {}]", values.join(" ,")));
         let key = prop_oneof![
-            any::<String>().prop_map(|key| serde_json::to_string(&key).unwrap()),
+            any::<String>().prop_map(quoted),
             Just("\"except\"".to_owned()),
             Just("\"\\u0065xcept\"".to_owned()),
         ];
@@ -28,6 +28,10 @@ fn json() -> impl Strategy<Value = String> {
         let object = vec(member, 0..4).prop_map(|members| format!("{{{}\n}}", members.join(",")));
         prop_oneof![array, object]
     })
+}
+
+fn quoted(text: String) -> String {
+    serde_json::to_string(&text).expect("every string is JSON")
 }
 
 /// Text that is JSON, or nearly: bits of it in any order.
@@ -119,7 +123,7 @@ proptest! {
         text in any::<String>(),
     ) {
         let connect = socket_io::encode_connect(&namespace, &text);
-        let payload = format!("{{\"sid\":{}}}", serde_json::to_string(&text).unwrap());
+        let payload = format!("{{\"sid\":{}}}", quoted(text.clone()));
         let body = Body::Connect { payload: Some(&payload) };
         prop_assert_eq!(Packet::decode(&connect), Ok(Packet { namespace: &namespace, body }));
 
@@ -264,6 +268,6 @@ fn step() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn bytes(step: u8, content: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(content.len()).unwrap();
+    let length = u8::try_from(content.len()).expect("short steps");
     [&[step, length], content].concat()
 }

@@ -128,7 +128,7 @@ fn excepted(text: &str) -> Option<Vec<String>> {
 pub(crate) fn frames(data: &[u8]) {
     let mut packets = frame::packets(data);
     let mut written = Vec::new();
-    while let Some((opcode, payload)) = packets.next() {
+    for (opcode, payload) in packets.by_ref() {
         let before = written.len();
         match opcode {
             frame::Opcode::Text => frame::append_text(&mut written, &[payload]),
