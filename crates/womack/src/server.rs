@@ -154,7 +154,6 @@ struct Running {
 
 impl Running {
     async fn start(server: Server) -> Result<Self, Error> {
-        raise_file_limit();
         let config = &server.config;
         let listeners = listen(&config.host, config.port, config.shards)?;
         let address = listeners[0].local_addr()?;
@@ -165,6 +164,8 @@ impl Running {
             .transpose()?;
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let source = Source::find(&config.redis).await?;
+        // From here on the start does not fail for what an operator wrote: a mistake is one line.
+        raise_file_limit();
         if let Some(broker) = source.broker {
             info!(address = %broker.local_addr()?, "the embedded broker listens");
             tokio::task::spawn_local(async {
