@@ -9,7 +9,7 @@ use bytes::Bytes;
 use slab::Slab;
 
 use crate::Limits;
-use crate::client::Client;
+use crate::client::{Client, Kind};
 use crate::glob;
 use crate::outbox::Outbox;
 use crate::reply::{Protocol, Reply};
@@ -24,14 +24,6 @@ pub(crate) struct Broker {
     pub(crate) commands: u64,
     clients: Slab<Client>,
     topics: [Topics; Kind::COUNT],
-}
-
-/// The three spaces of names that can be subscribed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Channel,
-    Pattern,
-    Shard,
 }
 
 /// Where a client stands in the broker's table; used again after the client has gone.
@@ -160,11 +152,6 @@ impl Broker {
         let topics = &self.topics[kind as usize];
         topics.0.get(name).map_or(0, BTreeSet::len)
     }
-}
-
-impl Kind {
-    pub(crate) const COUNT: usize = 3;
-    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Channel, Self::Pattern, Self::Shard];
 }
 
 /// The subscribers of every name that has any.

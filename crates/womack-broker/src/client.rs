@@ -8,7 +8,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::broker::Kind;
 use crate::command::transaction::Transaction;
 use crate::outbox::Outbox;
 use crate::reply::Protocol;
@@ -160,4 +159,17 @@ impl Client {
     pub(crate) fn is_subscriber(&self) -> bool {
         self.subscriptions.iter().any(|names| !names.is_empty())
     }
+}
+
+/// The three spaces of names that can be subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Channel,
+    Pattern,
+    Shard,
+}
+
+impl Kind {
+    pub(crate) const COUNT: usize = 3;
+    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Channel, Self::Pattern, Self::Shard];
 }

@@ -5,6 +5,16 @@ mod connection;
 mod introspection;
 mod pubsub;
 mod server;
+/// A command of the group that sees to the connection itself.
+const fn connection(
+    name: &'static str,
+    arity: i64,
+    summary: &'static str,
+    run: fn(&mut Turn<'_>),
+) -> Command {
+    Command::new(name, arity, "connection", summary, run)
+}
+
 #[cfg(test)]
 mod tests;
 pub(crate) mod transaction;

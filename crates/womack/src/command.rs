@@ -7,11 +7,7 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use womack_proto::{Except, Frame, NamespaceId};
 
-use crate::sid::Sid;
-
-/// The number of a shard, from 0.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct ShardId(pub(crate) u16);
+use crate::sid::{ShardId, Sid};
 
 /// Which bytes an event has; clients of one encoding share their frames.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -5,7 +5,10 @@
 
 use std::{num::NonZeroUsize, thread, time::Duration};
 
-use crate::{error::Error, settings::Settings};
+use crate::{
+    error::Error,
+    settings::{NamespaceSetting, Settings},
+};
 
 /// The Redis channel prefix of a namespace that names none of its own.
 pub const DEFAULT_KEY: &str = "womack:ns:default";
@@ -73,15 +76,6 @@ pub enum RedisSource {
     Embedded(u16),
     /// This one and no other.
     Url(String),
-}
-
-/// A namespace that the configuration adds: its path and, if not the shared one, its key.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct NamespaceSetting {
-    /// The path that clients name, with its leading slash.
-    pub path: String,
-    /// Redis channel prefix; `None` means the server's.
-    pub key: Option<String>,
 }
 
 /// Which pages' requests are answered across origins.

@@ -58,10 +58,10 @@ pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
 
 pub use self::{
     channels::Channels,
-    config::{Config, CorsOrigins, DEFAULT_KEY, NamespaceSetting, RedisSource},
+    config::{Config, CorsOrigins, DEFAULT_KEY, RedisSource},
     error::Error,
     namespace::{Client, MessageClient, Messages, Namespace, Refusal},
     publisher::Publisher,
     server::Server,
-    settings::{Seconds, Settings},
+    settings::{NamespaceSetting, Seconds, Settings},
 };

@@ -28,11 +28,12 @@ use womack_proto::{
 };
 
 use crate::{
-    command::{Delivery, ShardId, ToRouter, ToShard, Topic, Topics},
+    command::{Delivery, ToRouter, ToShard, Topic, Topics},
     pubsub::{Asks, Link},
     queue::{Receiver, Sender},
     routes::{Looked, Routes, ShardSet},
     shard::{ChannelsReader, Common},
+    sid::ShardId,
     status::Status,
     throttle::Throttle,
 };

@@ -11,7 +11,10 @@ use std::{
 
 use smallvec::SmallVec;
 
-use crate::command::{ShardId, Topic, Topics};
+use crate::{
+    command::{Topic, Topics},
+    sid::ShardId,
+};
 
 type Map<K, V> = std::collections::HashMap<K, V, ahash::RandomState>;
 

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     channels::Channels,
-    command::{ShardId, ToRouter, ToShard},
+    command::{ToRouter, ToShard},
     config::Config,
     error::Error,
     http,
@@ -26,7 +26,7 @@ use crate::{
     queue::{Receiver, Sender, queue},
     router::Router,
     shard::{ChannelsReader, Common, Endpoint},
-    sid::SidSource,
+    sid::{ShardId, SidSource},
     source::Source,
     status::Status,
     worker::{self, Worker},

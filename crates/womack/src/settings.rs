@@ -5,7 +5,7 @@ use std::{fmt, fs, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{config::NamespaceSetting, error::Error};
+use crate::error::Error;
 
 /// What an operator wrote, on the command line, in the environment or in the file.
 #[derive(Clone, Debug, Default, Deserialize, clap::Args)]
@@ -260,6 +260,15 @@ impl<'de> Deserialize<'de> for Seconds {
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// A namespace that the configuration adds: its path and, if not the shared one, its key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NamespaceSetting {
+    /// The path that clients name, with its leading slash.
+    pub path: String,
+    /// Redis channel prefix; `None` means the server's.
+    pub key: Option<String>,
 }
 
 impl FromStr for NamespaceSetting {

@@ -12,12 +12,14 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use womack_proto::NamespaceId;
 
-use crate::command::ShardId;
-
 /// Bytes of an id before they are written as text.
 const BYTES: usize = 18;
 /// Characters of an id.
 const CHARACTERS: usize = 24;
+
+/// The number of a shard, from 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct ShardId(pub(crate) u16);
 
 /// A session id, or a session's id in one namespace.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -23,11 +23,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    command::{ShardId, ToRouter, ToShard},
+    command::{ToRouter, ToShard},
     http::{self, Http, Surface},
     queue::{Receiver, Sender},
     router::Router,
     shard::{ChannelsReader, Common, Readiness, Shard},
+    sid::ShardId,
     status::Status,
 };
 

@@ -5,10 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::connection::connection;
-use super::{Command, Turn, needs_subcommand, quote};
-use crate::broker::Kind;
-use crate::client::{Client, Ending};
+use super::{Command, Turn, connection, needs_subcommand, quote};
+use crate::client::{Client, Ending, Kind};
 use crate::resp::parse_integer;
 
 pub(super) const COMMAND: Command = connection(

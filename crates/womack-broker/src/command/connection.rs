@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Command, REDIS_VERSION, Turn, client, quote};
+use super::{Command, REDIS_VERSION, Turn, client, connection, quote};
 use crate::client::Ending;
 use crate::reply::Protocol;
 use crate::resp::parse_integer;
@@ -40,15 +40,6 @@ pub(super) const COMMANDS: &[Command] = &[
     }),
     connection("reset", 1, "Makes the connection as good as new", reset),
 ];
-
-pub(super) const fn connection(
-    name: &'static str,
-    arity: i64,
-    summary: &'static str,
-    run: fn(&mut Turn<'_>),
-) -> Command {
-    Command::new(name, arity, "connection", summary, run)
-}
 
 fn ping(turn: &mut Turn<'_>) {
     let text = match turn.arguments {

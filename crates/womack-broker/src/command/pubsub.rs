@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Command, Turn, needs_subcommand};
-use crate::broker::Kind;
+use crate::client::Kind;
 use crate::glob;
 
 pub(super) const COMMANDS: &[Command] = &[

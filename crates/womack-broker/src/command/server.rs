@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::connection::DATABASES;
 use super::{Command, REDIS_VERSION, Turn, needs_subcommand};
-use crate::broker::{Broker, Kind};
+use crate::broker::Broker;
+use crate::client::Kind;
 use crate::glob;
 
 pub(super) const COMMANDS: &[Command] = &[

@@ -30,10 +30,10 @@ use womack_proto::{Handshake, HandshakeError, TransportKind};
 
 pub(crate) use self::assets::Assets as Files;
 use crate::{
-    command::{ShardId, ToRouter, ToShard},
+    command::{ToRouter, ToShard},
     queue::Sender,
     shard::{Common, Shard},
-    sid::Sid,
+    sid::{ShardId, Sid},
     status::Status,
 };
 

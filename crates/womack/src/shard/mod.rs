@@ -54,12 +54,12 @@ pub(crate) use self::{
     readiness::Readiness,
 };
 use crate::{
-    command::{Encoding, ShardId, ToRouter, Topic},
+    command::{Encoding, ToRouter, Topic},
     config::Config,
     metrics::Metrics,
     namespace::{Messages, Registry},
     queue::Sender,
-    sid::{Sid, SidSource},
+    sid::{ShardId, Sid, SidSource},
     websocket::{Decoder, Inbound},
 };
 

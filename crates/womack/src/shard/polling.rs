@@ -143,6 +143,12 @@ impl Shard {
         let last = match reason {
             CloseReason::ParseError => PollAnswer::BadRequest,
             CloseReason::PollAborted => return,
+            // A close packet would end it for good: python-socketio stays away after one. A session
+            // that is not known any more is opened anew by every client.
+            CloseReason::Shutdown => match packets(&mut outbox) {
+                rest if rest.is_empty() => PollAnswer::UnknownSid,
+                rest => PollAnswer::Packets(rest),
+            },
             _ => {
                 let mut body = packets(&mut outbox);
                 if !body.is_empty() {
