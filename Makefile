@@ -1,0 +1,55 @@
+# What one does with this repository. `make` alone prints the targets.
+
+VENV := target/venv
+WOMACK_BIN := $(CURDIR)/target/debug/womack
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help run test deps lint fmt bench fanout loadtest fuzz
+
+help:
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: ## build and run the server
+	cargo run --release -p womack
+
+test: deps ## install what the tests need, and run them all
+	cargo test --workspace --all-targets
+	cargo test --workspace --doc
+	cd clients/python && $(CURDIR)/$(VENV)/bin/pytest -q
+	cd clients/javascript && WOMACK_BIN=$(WOMACK_BIN) npm test
+
+deps: ## install the programs and packages that the tests drive
+	for program in redis-server redis-cli chromium; do command -v $$program >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server redis-tools chromium; fi
+	npm ci --prefix crates/womack/tests/clients --no-audit --no-fund
+	npm ci --prefix clients/javascript --no-audit --no-fund
+	[ -x $(VENV)/bin/python ] || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r crates/womack/tests/clients/requirements.txt -e 'clients/python[test]'
+
+lint: deps ## check format, lints, documentation and licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+	! cargo tree -p womack-proto -e normal | grep -E ' (tokio|mio|async-std|smol) v'
+	cargo deny --all-features check bans licenses sources
+	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy
+	for script in loadtest/*.js; do node --check --input-type=module < $$script; done
+
+fmt: ## format the code
+	cargo fmt --all
+	cd clients/python && ../../$(VENV)/bin/ruff format .
+
+bench: ## measure single steps
+	cargo bench -p womack-benches
+
+fanout: ## measure whole servers: make fanout ARGS='--workloads W1,W2'
+	cargo build --release -p womack -p womack-benches
+	target/release/fanout $(ARGS)
+
+loadtest: ## run the k6 scripts against URL, a running server
+	for script in connect fanout polling; do k6 run -e URL=$(URL) loadtest/$$script.js; done
+
+fuzz: ## fuzz each decoder for a minute; needs a nightly toolchain and cargo-fuzz
+	for crate in womack-proto womack-broker; do (cd crates/$$crate && for target in $$(cargo fuzz list); \
+	do cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done) || exit 1; done
