@@ -14,12 +14,15 @@ struct Column {
 #[derive(Clone, Copy)]
 enum Fold {
     Median,
+    /// What disturbs a measurement of CPU only ever adds to it.
+    Least,
     Sum,
 }
 
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 15] = [
     median("deliveries/s", |cell| traffic(cell, |it| it.rate), 0),
     median("CPU µs", |cell| traffic(cell, |it| it.cpu_micros), 3),
+    least("least µs", |cell| traffic(cell, |it| it.cpu_micros), 3),
     median(
         "user µs",
         |cell| traffic(cell, |it| it.cpu_micros * (1.0 - it.system_share)),
@@ -39,9 +42,17 @@ const COLUMNS: [Column; 14] = [
 ];
 
 /// What is compared with the floors: the figure and the floor's name.
-const RATIOS: [(Column, &str); 7] = [
+const RATIOS: [(Column, &str); 8] = [
     (
         median("CPU × floor", |cell| traffic(cell, |it| it.cpu_micros), 2),
+        "floor",
+    ),
+    (
+        least(
+            "least CPU × floor",
+            |cell| traffic(cell, |it| it.cpu_micros),
+            2,
+        ),
         "floor",
     ),
     (
@@ -93,12 +104,9 @@ pub fn markdown(cells: &[Cell]) -> String {
     text.push('\n');
     header(&mut text, RATIOS.iter().map(|(column, _)| column.title));
     for rows in rows(cells) {
-        let values = RATIOS.iter().map(|(column, floor)| {
-            let values = rows
-                .iter()
-                .filter_map(|cell| ratio(cells, cell, column, floor));
-            (fold(values.collect(), column.fold), column.digits)
-        });
+        let values = RATIOS
+            .iter()
+            .map(|(column, floor)| (ratio(cells, &rows, column, floor), column.digits));
         row(&mut text, rows[0], values);
     }
     text
@@ -110,6 +118,15 @@ const fn median(title: &'static str, value: fn(&Cell) -> Option<f64>, digits: us
         value,
         digits,
         fold: Fold::Median,
+    }
+}
+
+const fn least(title: &'static str, value: fn(&Cell) -> Option<f64>, digits: usize) -> Column {
+    Column {
+        title,
+        value,
+        digits,
+        fold: Fold::Least,
     }
 }
 
@@ -154,11 +171,22 @@ fn rows(cells: &[Cell]) -> Vec<Vec<&Cell>> {
     rows
 }
 
-fn ratio(cells: &[Cell], cell: &Cell, column: &Column, floor: &str) -> Option<f64> {
-    let floor = cells.iter().find(|other| {
-        other.server == floor && other.workload == cell.workload && other.round == cell.round
-    })?;
-    Some((column.value)(cell)? / (column.value)(floor)?)
+/// A row's figure, divided by the floor's in the same workload.
+fn ratio(cells: &[Cell], row: &[&Cell], column: &Column, floor: &str) -> Option<f64> {
+    let floors = || {
+        let same = |cell: &&Cell| cell.server == floor && cell.workload == row[0].workload;
+        cells.iter().filter(same)
+    };
+    if let Fold::Least = column.fold {
+        let own = row.iter().filter_map(|cell| (column.value)(cell));
+        let floors = floors().filter_map(column.value);
+        return Some(fold(own.collect(), Fold::Least)? / fold(floors.collect(), Fold::Least)?);
+    }
+    let of_round = |cell: &&Cell| {
+        let floor = floors().find(|floor| floor.round == cell.round)?;
+        Some((column.value)(cell)? / (column.value)(floor)?)
+    };
+    fold(row.iter().filter_map(of_round).collect(), column.fold)
 }
 
 fn fold(mut values: Vec<f64>, fold: Fold) -> Option<f64> {
@@ -167,6 +195,7 @@ fn fold(mut values: Vec<f64>, fold: Fold) -> Option<f64> {
     match fold {
         _ if values.is_empty() => None,
         Fold::Sum => Some(values.iter().sum()),
+        Fold::Least => Some(values[0]),
         Fold::Median if values.len() % 2 == 1 => Some(values[middle]),
         Fold::Median => Some(f64::midpoint(values[middle - 1], values[middle])),
     }
@@ -223,7 +252,7 @@ mod tests {
         ];
         let text = markdown(&cells);
         assert!(
-            text.contains("| connect | womack | – | – | – | – | – | – | 2.00 |"),
+            text.contains("| connect | womack | – | – | – | – | – | – | – | 2.00 |"),
             "{text}"
         );
         assert!(text.contains("| 40.0 |"), "{text}");
