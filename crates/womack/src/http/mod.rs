@@ -184,6 +184,10 @@ impl Http {
     ) -> Response<Body> {
         let handshake = match Handshake::parse(request.uri().query().unwrap_or_default()) {
             Ok(handshake) => handshake,
+            // The official server looks at the method before the version.
+            Err(HandshakeError::UnsupportedVersion) if request.method() != Method::GET => {
+                return self.refuse(HandshakeError::BadMethod);
+            }
             Err(error) => return self.refuse(error),
         };
         let sid = match handshake.sid.as_deref().map(Sid::parse) {

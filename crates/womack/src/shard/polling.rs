@@ -64,12 +64,15 @@ impl Shard {
             return PostAnswer::BadRequest;
         }
         let most = self.common.config.max_packets_per_payload;
-        let packets = str::from_utf8(body)
-            .ok()
-            .and_then(|text| payload::decode(text, most).ok());
-        let Some(packets) = packets else {
-            self.close(id, CloseReason::ParseError);
-            return PostAnswer::BadRequest;
+        let text = str::from_utf8(body).map_err(|_| CloseReason::ParseError);
+        let decoded =
+            text.and_then(|text| payload::decode(text, most).map_err(|error| error.close_reason()));
+        let packets = match decoded {
+            Ok(packets) => packets,
+            Err(reason) => {
+                self.close(id, reason);
+                return PostAnswer::BadRequest;
+            }
         };
         let (mut last, now) = (PostAnswer::Ok, Instant::now());
         for packet in packets {
@@ -141,7 +144,9 @@ impl Shard {
             return;
         };
         let last = match reason {
-            CloseReason::ParseError => PollAnswer::BadRequest,
+            CloseReason::ParseError | CloseReason::InvalidState | CloseReason::TooManyPackets => {
+                PollAnswer::BadRequest
+            }
             CloseReason::PollAborted => return,
             // A close packet would end it for good: python-socketio stays away after one. A session
             // that is not known any more is opened anew by every client.
