@@ -35,11 +35,6 @@ async fn bad_requests_get_the_official_answers() {
             unknown_sid,
         ),
         (
-            Method::GET,
-            "/socket.io/?EIO=4&transport=polling&sid=",
-            unknown_sid,
-        ),
-        (
             Method::POST,
             "/socket.io/?EIO=4&transport=polling&sid=zzz",
             unknown_sid,

@@ -69,7 +69,7 @@ async fn a_websocket_message_over_max_payload_ends_the_connection() {
         .start()
         .await;
     let mut client = Client::connect(server.address()).await;
-    let filling = |bytes: usize| format!(r#"42["none","{}"]"#, "x".repeat(bytes - 12));
+    let filling = |bytes: usize| format!(r#"42["none","{}"]"#, "x".repeat(bytes - 13));
     client.send(&filling(1000)).await;
     client.subscribe("a").await;
     client.try_send(&filling(1001)).await;
@@ -106,7 +106,7 @@ async fn a_polling_body_over_max_payload_is_refused() {
         .await;
     let mut client = Polling::connect(server.address()).await;
     client
-        .send(&format!(r#"42["none","{}"]"#, "x".repeat(988)))
+        .send(&format!(r#"42["none","{}"]"#, "x".repeat(987)))
         .await;
     client.subscribe("a").await;
     let answer = client.post(&"4".repeat(1001)).await;

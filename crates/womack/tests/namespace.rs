@@ -7,8 +7,8 @@ use womack_test_support::{Client, Launch, Redis, Server};
 /// A server with one namespace on the default key and one with a key of its own.
 async fn server(redis: &Redis) -> Server {
     Launch::new(redis)
-        .flag("--namespace", "/another")
-        .flag("--namespace", "/tenant=some:key")
+        .arg("--namespace=/another")
+        .arg("--namespace=/tenant=some:key")
         .start()
         .await
 }

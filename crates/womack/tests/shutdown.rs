@@ -89,7 +89,7 @@ async fn messages_arrive_while_the_server_drains() {
         clients.push(client);
     }
     server.signal(Signal::Terminate).await;
-    server.logged("drain").await;
+    server.logged("stopping").await;
     // With eight clients in ten minutes, most are still there.
     redis.publish("a", "1").await;
     let mut served = 0;
@@ -148,7 +148,7 @@ async fn a_second_signal_ends_a_drain_at_once() {
         others.push(Client::connect(server.address()).await);
     }
     server.signal(Signal::Terminate).await;
-    server.logged("drain").await;
+    server.logged("stopping").await;
     server.signal(Signal::Terminate).await;
     server.exit().await;
 }

@@ -92,7 +92,7 @@ async fn mistakes_in_the_file_are_one_line_and_status_2() {
     for (text, word) in mistakes {
         let (_folder, path) = file(text);
         let refusal = Launch::bare().flag("--config", &path).refused().await;
-        says(&refusal, 2, &["womack.toml", word]);
+        says(&refusal, 2, &[word]);
     }
 }
 

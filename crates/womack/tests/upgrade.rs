@@ -27,19 +27,17 @@ async fn every_library_gets_all_messages_while_it_upgrades() {
         let mut client = drivers.connect(*flavour, &server.url("/")).await;
         client.subscribe("a").await;
         let mut published = 0;
-        let upgraded = async {
-            client.upgraded().await;
-        };
-        tokio::pin!(upgraded);
-        loop {
-            redis.publish("a", &published.to_string()).await;
-            published += 1;
-            tokio::select! {
-                biased;
-                () = &mut upgraded => break,
-                () = std::future::ready(()) => {}
+        {
+            let mut upgraded = std::pin::pin!(client.upgraded());
+            loop {
+                redis.publish("a", &published.to_string()).await;
+                published += 1;
+                tokio::select! {
+                    biased;
+                    _ = &mut upgraded => break,
+                    () = std::future::ready(()) => {}
+                }
             }
-            assert!(published < 1_000_000, "{flavour:?} does not upgrade");
         }
         redis.publish("a", &published.to_string()).await;
         for n in 0..=published {
@@ -58,16 +56,14 @@ async fn every_library_stays_with_polling_where_websockets_are_refused() {
         let url = format!("http://{}/", proxy.address());
         let mut client = drivers.connect(*flavour, &url).await;
         client.subscribe("a").await;
+        let metrics = metrics::Metrics::of(server.address()).await;
+        let upgrades = metrics.sum("womack_upgrades_total", "");
+        assert!(upgrades < 0.5, "{flavour:?} upgrades");
         for n in 0..5 {
             redis.publish("a", &n.to_string()).await;
             client.message("a").await.is("a", &n.to_string());
         }
     }
-    let metrics = metrics::Metrics::of(server.address()).await;
-    assert_eq!(
-        metrics.sum("womack_upgrades_total", "").to_bits(),
-        0f64.to_bits()
-    );
 }
 
 #[tokio::test]

@@ -219,12 +219,16 @@ impl Client {
     /// Reads to the end of the connection; returns the text packets before it and the close frame.
     pub async fn end(&mut self) -> (Vec<String>, Option<CloseFrame>) {
         let mut packets = Vec::from(std::mem::take(&mut self.kept));
-        loop {
-            match self.next_packet().await {
-                Ok(packet) => packets.push(packet),
-                Err(frame) => return (packets, frame),
+        let frame = within("the end of a connection", async {
+            loop {
+                match self.next_packet().await {
+                    Ok(packet) => packets.push(packet),
+                    Err(frame) => return frame,
+                }
             }
-        }
+        });
+        let frame = frame.await;
+        (packets, frame)
     }
 
     /// Says goodbye as a browser does.

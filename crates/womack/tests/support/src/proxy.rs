@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -41,23 +41,28 @@ impl Drop for NoWebSockets {
     }
 }
 
-/// Looks at the first request of a connection: clients never upgrade a connection used before.
-async fn pass(mut client: TcpStream, server: SocketAddr) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-        if client.read_buf(&mut head).await? == 0 {
-            return Ok(());
+/// Passes bytes on until a request asks for a WebSocket. Requests come in one piece each here.
+async fn pass(client: TcpStream, server: SocketAddr) -> std::io::Result<()> {
+    let (mut from_server, mut to_server) = TcpStream::connect(server).await?.into_split();
+    let (mut from_client, mut to_client) = client.into_split();
+    let answers = tokio::spawn(async move {
+        // Whichever side ends first, the connection has ended.
+        drop(tokio::io::copy(&mut from_server, &mut to_client).await);
+        to_client
+    });
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    while from_client.read_buf(&mut bytes).await? > 0 {
+        if String::from_utf8_lossy(&bytes)
+            .to_lowercase()
+            .contains("upgrade: websocket")
+        {
+            to_server.shutdown().await?;
+            let refusal =
+                b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            return answers.await?.write_all(refusal).await;
         }
+        to_server.write_all(&bytes).await?;
+        bytes.clear();
     }
-    if String::from_utf8_lossy(&head)
-        .to_lowercase()
-        .contains("upgrade: websocket")
-    {
-        let refusal = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        return client.write_all(refusal).await;
-    }
-    let mut server = TcpStream::connect(server).await?;
-    server.write_all(&head).await?;
-    copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
 }

@@ -28,7 +28,6 @@ pub struct Launch {
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(String, String)>,
-    remembered_port: Option<usize>,
 }
 
 impl Launch {
@@ -43,26 +42,27 @@ impl Launch {
             program,
             args: Vec::new(),
             env: Vec::new(),
-            remembered_port: None,
         }
     }
 
     /// What tests want unless they say otherwise: a free port of this machine, two shards, no
     /// embedded broker, and a drain without delay.
     pub fn new(broker: &impl Broker) -> Self {
-        let mut launch = Self::bare()
+        Self::bare()
             .flag("--host", "127.0.0.1")
             .flag("--port", "0")
             .flag("--redis-url", &broker.url())
             .flag("--shards", "2")
-            .flag("--drain-seconds", "0");
-        launch.remembered_port = Some(3);
-        launch
+            .flag("--drain-seconds", "0")
     }
 
-    /// Adds a flag with a value.
-    pub fn flag(self, name: &str, value: &str) -> Self {
-        self.arg(name).arg(value)
+    /// Gives a flag a value, in place of another one that it may have.
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        match self.args.iter().position(|arg| arg == name) {
+            Some(place) => self.args[place + 1] = value.into(),
+            None => self.args.extend([name.into(), value.into()]),
+        }
+        self
     }
 
     /// Adds one argument as it is.
@@ -78,10 +78,8 @@ impl Launch {
     }
 
     /// The same server, but on the port of one that has been there before.
-    pub fn at(mut self, address: SocketAddr) -> Self {
-        let port = self.remembered_port.expect("made by Launch::new");
-        self.args[port] = address.port().to_string().into();
-        self
+    pub fn at(self, address: SocketAddr) -> Self {
+        self.flag("--port", &address.port().to_string())
     }
 
     /// Starts the server and waits until it says that it is ready for clients.
