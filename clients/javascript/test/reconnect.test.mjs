@@ -11,19 +11,22 @@ import { startRedis, startWomack } from './support/server.mjs';
 
 let redis;
 let server;
+let impatient; // A server that pings often.
 
 before(async () => {
   redis = await startRedis();
-  server = await startWomack(redis, ['--ping-interval', '0.3', '--ping-timeout', '0.3']);
+  server = await startWomack(redis);
+  impatient = await startWomack(redis, ['--ping-interval', '0.3', '--ping-timeout', '1.2']);
 });
 
 after(async () => {
+  await impatient?.stop();
   await server?.stop();
   await redis?.stop();
 });
 
-async function open(t, { refuseWebSocket, ...options } = {}) {
-  const proxy = await startProxy(server.port, { refuseWebSocket });
+async function open(t, { to = server, refuseWebSocket, ...options } = {}) {
+  const proxy = await startProxy(to.port, { refuseWebSocket });
   t.after(() => proxy.stop());
   return [connect(t, proxy.port, options), proxy];
 }
@@ -51,7 +54,7 @@ for (const transport of ['websocket', 'polling']) {
   });
 
   test(`${transport}: notices that the server has gone silent`, async (t) => {
-    const [womack, proxy] = await open(t, { transports });
+    const [womack, proxy] = await open(t, { to: impatient, transports });
     await next(womack, 'connect');
     const back = next(womack, 'connect');
     const lost = next(womack, 'disconnect');
@@ -62,11 +65,11 @@ for (const transport of ['websocket', 'polling']) {
   });
 
   test(`${transport}: answers pings and stays`, async (t) => {
-    const [womack] = await open(t, { transports });
+    const [womack] = await open(t, { to: impatient, transports });
     await next(womack, 'connect');
     const { sessionID } = womack;
     // A client that connected later and answers no ping is dropped in the meantime.
-    const silent = new WebSocket(`ws://127.0.0.1:${server.port}/socket.io/?EIO=4&transport=websocket`);
+    const silent = new WebSocket(`ws://127.0.0.1:${impatient.port}/socket.io/?EIO=4&transport=websocket`);
     silent.once('open', () => silent.send('40'));
     await new Promise((resolve) => silent.once('close', resolve));
     assert.equal(womack.sessionID, sessionID);
@@ -125,14 +128,15 @@ test('keeps trying until the server is there', async (t) => {
 test('a server that starts again gets the subscriptions', async (t) => {
   let short = await startWomack(redis);
   t.after(() => short.stop());
-  const womack = connect(t, short.port);
+  const [womack, proxy] = await open(t, { to: short });
   const got = collector();
   await womack.subscribe('restart', got);
   const lost = next(womack, 'disconnect');
   await short.stop();
   await lost;
   const live = womack.subscribe('restart');
-  short = await startWomack(redis, [], short.port);
+  short = await startWomack(redis);
+  proxy.target = short.port;
   await live;
   await redis.publish('restart', '{"data":1}');
   assert.deepEqual(await got.until(1), [1]);

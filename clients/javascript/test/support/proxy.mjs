@@ -2,7 +2,7 @@
 
 import { connect, createServer } from 'node:net';
 
-/** Forwards to a local port; `refuseWebSocket` answers handshakes with 403. */
+/** Forwards to a local port, which may change; `refuseWebSocket` answers handshakes with 403. */
 export async function startProxy(target, { refuseWebSocket = false } = {}) {
   const sockets = new Set();
   let state = 'up';
@@ -13,6 +13,7 @@ export async function startProxy(target, { refuseWebSocket = false } = {}) {
   });
 
   const proxy = {
+    target,
     refuseWebSocket,
     /** Ends every connection, and takes none until `up`. */
     down() {
@@ -38,7 +39,7 @@ export async function startProxy(target, { refuseWebSocket = false } = {}) {
       client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
       return;
     }
-    const upstream = track(connect(target, '127.0.0.1'));
+    const upstream = track(connect(proxy.target, '127.0.0.1'));
     upstream.write(head);
     client.pipe(upstream).pipe(client);
     client.once('close', () => upstream.destroy());

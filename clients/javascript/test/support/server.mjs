@@ -38,12 +38,12 @@ export async function startRedis() {
 }
 
 /** The server under test; `flags` such as `['--namespace', '/another']`. */
-export async function startWomack(redis, flags = [], port = 0) {
+export async function startWomack(redis, flags = []) {
   if (!BINARY) throw new Error('set WOMACK_BIN to the path of the womack binary');
   let address;
   const womack = await start(
     BINARY,
-    ['--host', '127.0.0.1', '--port', `${port}`, '--redis-url', redis.url, ...flags],
+    ['--host', '127.0.0.1', '--port', '0', '--redis-url', redis.url, ...flags],
     'stderr',
     (line) => {
       const { fields } = line.startsWith('{') ? JSON.parse(line) : {};
