@@ -7,7 +7,7 @@ use std::{num::NonZeroUsize, thread, time::Duration};
 
 use crate::{
     error::Error,
-    settings::{NamespaceSetting, Settings},
+    settings::{CoalesceSetting, NamespaceSetting, Settings},
 };
 
 /// The Redis channel prefix of a namespace that names none of its own.
@@ -50,6 +50,10 @@ pub struct Config {
     pub unsubscribe_grace: Duration,
     /// Over how long clients are closed when the server stops.
     pub drain: Duration,
+    /// How long messages are gathered so that each client is written to once for all of them.
+    pub coalesce: Duration,
+    /// The same for single namespaces, by their path.
+    pub coalesce_by_namespace: Vec<(String, Duration)>,
     /// Largest message from a client: one WebSocket message or one polling body.
     pub max_payload_bytes: usize,
     /// Largest message that is accepted from Redis.
@@ -93,7 +97,7 @@ impl Config {
     /// # Errors
     /// [`Error::Config`], in one line, for an unreadable file, an unknown key or a bad value.
     pub fn resolve(settings: Settings) -> Result<Self, Error> {
-        let settings = match settings.config.clone() {
+        let mut settings = match settings.config.clone() {
             Some(path) => settings.over(Settings::from_file(&path)?),
             None => settings,
         };
@@ -104,6 +108,7 @@ impl Config {
         let max_client_queue_bytes = settings
             .max_client_queue_bytes
             .unwrap_or(defaults.max_client_queue_bytes);
+        let (coalesce, coalesce_by_namespace) = coalesce(settings.coalesce_ms.take());
         let config = Self {
             redis: redis_source(&settings)?,
             host: settings.host.unwrap_or(defaults.host),
@@ -128,6 +133,8 @@ impl Config {
                 .unsubscribe_grace_seconds
                 .map_or(defaults.unsubscribe_grace, |s| s.0),
             drain: settings.drain_seconds.map_or(defaults.drain, |s| s.0),
+            coalesce,
+            coalesce_by_namespace,
             max_payload_bytes: settings.max_payload.unwrap_or(defaults.max_payload_bytes),
             max_message_bytes,
             max_channel_bytes: settings
@@ -147,6 +154,15 @@ impl Config {
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// How long messages for the namespace at `path` are gathered.
+    pub(crate) fn coalesce_of(&self, path: &str) -> Duration {
+        let own = self
+            .coalesce_by_namespace
+            .iter()
+            .find(|(known, _)| known == path);
+        own.map_or(self.coalesce, |(_, time)| *time)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -230,6 +246,8 @@ impl Default for Config {
             subscribe_timeout: Duration::from_secs(5),
             unsubscribe_grace: Duration::from_secs(2),
             drain: Duration::from_secs(5),
+            coalesce: Duration::ZERO,
+            coalesce_by_namespace: Vec::new(),
             max_payload_bytes: 1_000_000,
             max_message_bytes: 1 << 20,
             max_channel_bytes: 1024,
@@ -244,6 +262,17 @@ impl Default for Config {
 /// What Redis itself takes in one string.
 const MAX_MESSAGE_BYTES: usize = 512 << 20;
 const MIN_TIME: Duration = Duration::from_millis(10);
+
+fn coalesce(settings: Option<Vec<CoalesceSetting>>) -> (Duration, Vec<(String, Duration)>) {
+    let (mut all, mut single) = (Duration::ZERO, Vec::new());
+    for CoalesceSetting { path, time } in settings.unwrap_or_default() {
+        match path {
+            None => all = time,
+            Some(path) => single.push((path, time)),
+        }
+    }
+    (all, single)
+}
 
 fn redis_source(settings: &Settings) -> Result<RedisSource, Error> {
     if let Some(url) = &settings.redis_url {

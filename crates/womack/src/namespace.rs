@@ -18,7 +18,7 @@
 //! }
 //! ```
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId};
@@ -239,6 +239,8 @@ pub(crate) struct Registry {
 pub(crate) struct Entry {
     pub(crate) path: String,
     pub(crate) key: String,
+    /// How long messages are gathered before they are written.
+    pub(crate) coalesce: Duration,
     pub(crate) handler: Arc<dyn Namespace>,
 }
 

@@ -345,7 +345,13 @@ fn common(server: Server) -> Result<Common, Error> {
     let rules = Common::rules(&config, &paths);
     let entries = namespaces.into_iter().map(|(path, handler)| {
         let key = handler.key().unwrap_or(&config.key).to_owned();
-        Entry { path, key, handler }
+        let coalesce = config.coalesce_of(&path);
+        Entry {
+            path,
+            key,
+            coalesce,
+            handler,
+        }
     });
     let registry = Registry::new(entries.collect());
     let sids = SidSource::new().map_err(|error| Error::Io(std::io::Error::other(error)))?;

@@ -116,6 +116,17 @@ pub struct Settings {
     #[serde(alias = "drain_seconds")]
     pub drain_seconds: Option<Seconds>,
 
+    /// Milliseconds for which messages are gathered into one write, `N` or `/path=N` for one
+    /// namespace; may be given again [default: 0]
+    #[arg(
+        long,
+        env = "WOMACK_COALESCE_MS",
+        value_name = "MS",
+        value_delimiter = ','
+    )]
+    #[serde(alias = "coalesce_ms", deserialize_with = "one_or_many")]
+    pub coalesce_ms: Option<Vec<CoalesceSetting>>,
+
     /// Largest message from a client, in bytes [default: 1000000]
     #[arg(long, env = "WOMACK_MAX_PAYLOAD", value_name = "BYTES")]
     #[serde(alias = "max_payload")]
@@ -196,6 +207,7 @@ impl Settings {
                 .unsubscribe_grace_seconds
                 .or(other.unsubscribe_grace_seconds),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
+            coalesce_ms: self.coalesce_ms.or(other.coalesce_ms),
             max_payload: self.max_payload.or(other.max_payload),
             max_message_bytes: self.max_message_bytes.or(other.max_message_bytes),
             max_channel_bytes: self.max_channel_bytes.or(other.max_channel_bytes),
@@ -300,19 +312,68 @@ impl<'de> Deserialize<'de> for NamespaceSetting {
     }
 }
 
-fn one_or_many<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<String>>, D::Error> {
+/// For how long messages are gathered into one write.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CoalesceSetting {
+    /// The namespace, or all that have no setting of their own.
+    pub path: Option<String>,
+    /// How long.
+    pub time: Duration,
+}
+
+/// The longest time for which messages may be gathered: beyond, a page seems broken.
+const MAX_COALESCE_MILLIS: u64 = 10_000;
+
+impl FromStr for CoalesceSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (path, millis) = match text.split_once('=') {
+            Some((path, millis)) => (Some(path.to_owned()), millis),
+            None => (None, text),
+        };
+        let millis = millis
+            .parse()
+            .ok()
+            .filter(|millis| *millis <= MAX_COALESCE_MILLIS);
+        let millis = millis.ok_or("not a number of milliseconds between 0 and 10000")?;
+        Ok(Self {
+            path,
+            time: Duration::from_millis(millis),
+        })
+    }
+}
+
+/// One value or a list of them, each a string or a number.
+fn one_or_many<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Value {
+        Text(String),
+        Number(u64),
+    }
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
+        One(Value),
+        Many(Vec<Value>),
     }
-    Ok(Some(match OneOrMany::deserialize(deserializer)? {
+    let values = match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(one) => vec![one],
         OneOrMany::Many(many) => many,
-    }))
+    };
+    let parsed = values.into_iter().map(|value| match value {
+        Value::Text(text) => text.parse(),
+        Value::Number(number) => number.to_string().parse(),
+    });
+    parsed
+        .collect::<Result<_, _>>()
+        .map(Some)
+        .map_err(de::Error::custom)
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 //! subscribers; a shard is woken once for all that one read of the link brought. A link that
 //! breaks is made again; what is wanted is in the shards' maps, so nothing else is remembered.
 
+mod looks;
+mod messages;
+
 use std::{
     future::pending,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    pin::{Pin, pin},
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -21,17 +21,14 @@ use tokio::{
     time::{sleep, sleep_until},
 };
 use tracing::{info, warn};
-use womack_proto::{
-    Except,
-    envelope::{self, Scratch},
-    frame,
-};
+use womack_proto::envelope::Scratch;
 
+use self::messages::Held;
 use crate::{
-    command::{Delivery, ToRouter, ToShard, Topic, Topics},
+    command::{ToRouter, ToShard},
     pubsub::{Asks, Link},
     queue::{Receiver, Sender},
-    routes::{Looked, Routes, ShardSet},
+    routes::{Routes, ShardSet},
     shard::{ChannelsReader, Common},
     sid::ShardId,
     status::Status,
@@ -73,14 +70,16 @@ impl Router {
             touched: ShardSet::default(),
             scratch: Scratch::default(),
             rejections: Throttle::new(Duration::from_secs(1)),
+            failures: Throttle::new(Duration::from_secs(10)),
+            held: Held::default(),
+            retry: None,
+            lost_at: None,
+            is_linked: false,
             router: self,
         };
-        let mut lost_at: Option<Instant> = None;
         loop {
             let link = running.connect().await;
-            running.serve(link, lost_at).await;
-            // Marks the beginning of the gap before anything else is done about it.
-            lost_at = Some(Instant::now());
+            running.serve(link).await;
             running.unlinked().await;
         }
     }
@@ -108,6 +107,13 @@ struct Running {
     touched: ShardSet,
     scratch: Scratch,
     rejections: Throttle,
+    failures: Throttle,
+    held: Held,
+    /// How long to wait before the next try to connect, after one that came to nothing.
+    retry: Option<Duration>,
+    /// When the link was lost that has not come back.
+    lost_at: Option<Instant>,
+    is_linked: bool,
 }
 
 /// What Redis answered to a command.
@@ -122,43 +128,47 @@ type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
 impl Running {
     /// Connects, trying again and again; meanwhile the table follows the shards.
     async fn connect(&mut self) -> Link {
-        let mut retry = FIRST_RETRY;
-        let mut failures = Throttle::new(Duration::from_secs(10));
         loop {
+            if let Some(retry) = self.retry {
+                // Half of the wait is random, so that nodes do not come back in step.
+                let jitter = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
+                self.looking_meanwhile(sleep(retry.mul_f64(0.5 + jitter / 2.0)))
+                    .await;
+            }
             let url = self.router.url.clone();
-            let mut connecting = Box::pin(Link::connect(&url));
-            let connected = loop {
-                select! {
-                    connected = &mut connecting => break connected,
-                    () = self.router.queue.receive(&mut self.looks, LOOKS_PER_BATCH) => self.look().await,
-                }
-            };
-            let error = match connected {
+            let error = match self.looking_meanwhile(Link::connect(&url)).await {
                 Ok(link) => return link,
                 Err(error) => error,
             };
-            if let Some(held_back) = failures.pass(Instant::now()) {
+            if let Some(held_back) = self.failures.pass(Instant::now()) {
                 warn!(%error, held_back, "redis cannot be reached, trying again");
             }
-            // Half of the wait is random, so that nodes do not come back in step.
-            let jitter = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
-            let mut wait = Box::pin(sleep(retry.mul_f64(0.5 + jitter / 2.0)));
-            loop {
-                select! {
-                    () = &mut wait => break,
-                    () = self.router.queue.receive(&mut self.looks, LOOKS_PER_BATCH) => self.look().await,
-                }
+            self.back_off();
+        }
+    }
+
+    fn back_off(&mut self) {
+        self.retry = Some(
+            self.retry
+                .map_or(FIRST_RETRY, |retry| (retry * 2).min(LAST_RETRY)),
+        );
+    }
+
+    async fn looking_meanwhile<T>(&mut self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        loop {
+            select! {
+                done = &mut future => return done,
+                () = self.router.queue.receive(&mut self.looks, LOOKS_PER_BATCH) => self.look().await,
             }
-            retry = (retry * 2).min(LAST_RETRY);
         }
     }
 
     /// Serves until the link is lost.
-    async fn serve(&mut self, mut link: Link, lost_at: Option<Instant>) {
+    async fn serve(&mut self, mut link: Link) {
         let mut answers = Answers::new();
         let mut under_way = 0;
         let mut messages: Vec<Msg> = Vec::new();
-        let mut restored = false;
         self.wanted.append(&mut self.routes.ask_for_all());
         answers.push(ping(link.asks.clone(), Duration::ZERO));
         loop {
@@ -172,9 +182,8 @@ impl Running {
                     under_way += 1;
                 }
             }
-            if !restored && under_way == 0 {
-                restored = true;
-                self.linked(lost_at).await;
+            if !self.is_linked && under_way == 0 {
+                self.linked().await;
             }
             let expiry = self.routes.next_expiry();
             select! {
@@ -199,6 +208,7 @@ impl Running {
                         return;
                     }
                 },
+                () = until(self.held.until()) => self.release().await,
                 () = until(expiry) => {
                     let expired = self.routes.expire(Instant::now(), CHANNELS_PER_COMMAND);
                     if !expired.is_empty() {
@@ -212,18 +222,20 @@ impl Running {
     }
 
     /// The link stands and everything wanted is subscribed.
-    async fn linked(&mut self, lost_at: Option<Instant>) {
+    async fn linked(&mut self) {
+        self.is_linked = true;
+        self.retry = None;
         let metrics = &self.router.common.metrics;
         metrics.redis_connected.set(1);
         self.router.status.set_redis(true);
-        match lost_at {
+        match self.lost_at.take() {
             Some(lost_at) => {
-                let gap = lost_at.elapsed();
-                metrics.redis_gap_seconds.inc_by(gap.as_secs_f64());
+                let gap_seconds = lost_at.elapsed().as_secs_f64();
+                metrics.redis_gap_seconds.inc_by(gap_seconds);
+                let channels = self.routes.len();
                 warn!(
-                    gap_seconds = gap.as_secs_f64(),
-                    channels = self.routes.len(),
-                    "redis is back; what was published meanwhile is lost"
+                    gap_seconds,
+                    channels, "redis is back; what was published meanwhile is lost"
                 );
             }
             None => info!("redis is subscribed"),
@@ -233,13 +245,19 @@ impl Running {
 
     /// The link is gone.
     async fn unlinked(&mut self) {
-        warn!(
-            channels = self.routes.len(),
-            "redis is gone, clients stay connected"
-        );
-        self.router.common.metrics.redis_connected.set(0);
-        self.router.common.metrics.redis_gaps.inc();
-        self.router.status.set_redis(false);
+        if self.is_linked {
+            self.lost_at = Some(Instant::now());
+            self.router.common.metrics.redis_connected.set(0);
+            self.router.common.metrics.redis_gaps.inc();
+            self.router.status.set_redis(false);
+            let channels = self.routes.len();
+            warn!(channels, "redis is gone, clients stay connected");
+        } else {
+            self.back_off();
+        }
+        self.is_linked = false;
+        // What was received before is delivered.
+        self.release().await;
         self.wanted.clear();
         self.routes.unlinked();
         self.count_channels();
@@ -254,141 +272,6 @@ impl Running {
         self.wake();
     }
 
-    async fn look(&mut self) {
-        let now = Instant::now();
-        let mut looks = std::mem::take(&mut self.looks);
-        for ToRouter::Look { shard, channel } in looks.drain(..) {
-            self.look_at(shard, &channel, now).await;
-        }
-        self.looks = looks;
-        if self.router.look_at_all.swap(false, Ordering::AcqRel) {
-            self.look_at_all(now).await;
-        }
-        self.count_channels();
-        self.wake();
-    }
-
-    async fn look_at_all(&mut self, now: Instant) {
-        let mut channels = self.routes.channels();
-        for reader in &self.router.channels {
-            channels.extend(reader.names());
-        }
-        channels.sort_unstable();
-        channels.dedup();
-        for channel in &channels {
-            for shard in (0..).map(ShardId).take(self.router.shards.len()) {
-                self.look_at(shard, channel, now).await;
-            }
-        }
-    }
-
-    async fn look_at(&mut self, shard: ShardId, channel: &Arc<str>, now: Instant) {
-        let topics = self.router.channels[usize::from(shard.0)].topics(channel);
-        let registry = &self.router.common.registry;
-        let prefix = |topic: Topic| -> Box<[u8]> {
-            let name = registry
-                .channel(topic.namespace, channel)
-                .unwrap_or_default();
-            frame::event_prefix(&registry.get(topic.namespace).path, name).into()
-        };
-        match self.routes.look(shard, channel, &topics, prefix, now) {
-            Looked::Unchanged => {}
-            Looked::Subscribe => self.wanted.push(channel.clone()),
-            Looked::Live => {
-                self.router
-                    .hand(
-                        shard,
-                        ToShard::Live {
-                            channel: channel.clone(),
-                            topics,
-                        },
-                    )
-                    .await;
-                self.touched.set(shard, true);
-            }
-        }
-    }
-
-    async fn confirmed(&mut self, channels: &[Arc<str>]) {
-        for channel in channels {
-            let Some(route) = self.routes.confirmed(channel) else {
-                continue;
-            };
-            for shard in (0..).map(ShardId).take(self.router.shards.len()) {
-                let topics: Topics = route
-                    .topics
-                    .iter()
-                    .filter(|known| known.shards.contains(shard))
-                    .map(|known| known.topic)
-                    .collect();
-                if topics.is_empty() {
-                    continue;
-                }
-                self.router
-                    .hand(
-                        shard,
-                        ToShard::Live {
-                            channel: channel.clone(),
-                            topics,
-                        },
-                    )
-                    .await;
-                self.touched.set(shard, true);
-            }
-        }
-        self.wake();
-    }
-
-    /// Hands every message to the shards that want it.
-    async fn route(&mut self, messages: &mut Vec<Msg>) {
-        let received = Instant::now();
-        self.router
-            .common
-            .metrics
-            .messages
-            .inc_by(messages.len() as u64);
-        for message in messages.drain(..) {
-            let payload = message.get_payload_bytes();
-            let Some((channel, route)) = self.routes.get(message.get_channel_name()) else {
-                self.router.common.metrics.unwanted.inc();
-                continue;
-            };
-            if route.topics.is_empty() {
-                self.router.common.metrics.unwanted.inc();
-                continue;
-            }
-            let except = match check(
-                payload,
-                self.router.common.config.max_message_bytes,
-                &mut self.scratch,
-            ) {
-                Ok(except) => except,
-                Err(reason) => {
-                    self.router.common.metrics.rejected(reason);
-                    if let Some(held_back) = self.rejections.pass(received) {
-                        let bytes = payload.len();
-                        warn!(%channel, reason, bytes, held_back, "a published message is dropped");
-                    }
-                    continue;
-                }
-            };
-            for known in &route.topics {
-                let frame = frame::event(&known.prefix, payload);
-                for shard in known.shards.iter() {
-                    let delivery = ToShard::Deliver(Delivery {
-                        channel: channel.clone(),
-                        topic: known.topic,
-                        frame: frame.clone(),
-                        except: except.clone(),
-                        received,
-                    });
-                    self.router.hand(shard, delivery).await;
-                    self.touched.set(shard, true);
-                }
-            }
-        }
-    }
-
     fn wake(&mut self) {
         for shard in std::mem::take(&mut self.touched).iter() {
             self.router.shards[usize::from(shard.0)].wake();
@@ -399,14 +282,6 @@ impl Running {
         let count = i64::try_from(self.routes.len()).unwrap_or(i64::MAX);
         self.router.common.metrics.redis_channels.set(count);
     }
-}
-
-/// Whether a payload may be passed on; if not, the reason as the metrics name it.
-fn check(payload: &[u8], most: usize, scratch: &mut Scratch) -> Result<Except, &'static str> {
-    if payload.len() > most {
-        return Err("too_large");
-    }
-    envelope::check(payload, scratch).map_err(|error| error.as_str())
 }
 
 fn subscribe(asks: Asks, channels: Vec<Arc<str>>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {

@@ -1,0 +1,129 @@
+//! Messages on their way to the shards.
+
+use std::time::Instant;
+
+use redis::Msg;
+use tracing::warn;
+use womack_proto::{
+    Except,
+    envelope::{self, Scratch},
+    frame,
+};
+
+use super::Running;
+use crate::{
+    command::{Delivery, ToShard},
+    sid::ShardId,
+};
+
+/// Bytes that are held back before they go out although their time has not come.
+const MOST_HELD_BYTES: usize = 4 << 20;
+
+/// Deliveries that are held back, in their order, so that each client is written to once for all.
+#[derive(Default)]
+pub(super) struct Held {
+    deliveries: Vec<(ShardId, ToShard)>,
+    bytes: usize,
+    until: Option<Instant>,
+}
+
+impl Held {
+    fn push(&mut self, shard: ShardId, delivery: ToShard, bytes: usize, until: Instant) {
+        self.deliveries.push((shard, delivery));
+        self.bytes += bytes;
+        let until = if self.bytes > MOST_HELD_BYTES {
+            Instant::now()
+        } else {
+            until
+        };
+        self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
+    }
+
+    fn take(&mut self) -> Vec<(ShardId, ToShard)> {
+        std::mem::take(self).deliveries
+    }
+
+    /// When the deliveries are to go out.
+    pub(super) const fn until(&self) -> Option<Instant> {
+        self.until
+    }
+}
+
+impl Running {
+    /// Hands every message to the shards that want it.
+    pub(super) async fn route(&mut self, messages: &mut Vec<Msg>) {
+        let received = Instant::now();
+        self.router
+            .common
+            .metrics
+            .messages
+            .inc_by(messages.len() as u64);
+        for message in messages.drain(..) {
+            let payload = message.get_payload_bytes();
+            let Some((channel, route)) = self.routes.get(message.get_channel_name()) else {
+                self.router.common.metrics.unwanted.inc();
+                continue;
+            };
+            if route.topics.is_empty() {
+                self.router.common.metrics.unwanted.inc();
+                continue;
+            }
+            let except = match check(
+                payload,
+                self.router.common.config.max_message_bytes,
+                &mut self.scratch,
+            ) {
+                Ok(except) => except,
+                Err(reason) => {
+                    self.router.common.metrics.rejected(reason);
+                    if let Some(held_back) = self.rejections.pass(received) {
+                        let bytes = payload.len();
+                        warn!(%channel, reason, bytes, held_back, "a published message is dropped");
+                    }
+                    continue;
+                }
+            };
+            for known in &route.topics {
+                let frame = frame::event(&known.prefix, payload);
+                let hold = self
+                    .router
+                    .common
+                    .registry
+                    .get(known.topic.namespace)
+                    .coalesce;
+                for shard in known.shards.iter() {
+                    let delivery = ToShard::Deliver(Delivery {
+                        channel: channel.clone(),
+                        topic: known.topic,
+                        frame: frame.clone(),
+                        except: except.clone(),
+                        received,
+                    });
+                    if hold.is_zero() {
+                        self.router.hand(shard, delivery).await;
+                        self.touched.set(shard, true);
+                    } else {
+                        self.held
+                            .push(shard, delivery, frame.as_bytes().len(), received + hold);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands on what was held back so that it goes out together.
+    pub(super) async fn release(&mut self) {
+        for (shard, delivery) in self.held.take() {
+            self.router.hand(shard, delivery).await;
+            self.touched.set(shard, true);
+        }
+    }
+}
+
+/// Whether a payload may be passed on; if not, the reason as the metrics name it.
+fn check(payload: &[u8], most: usize, scratch: &mut Scratch) -> Result<Except, &'static str> {
+    if payload.len() > most {
+        return Err("too_large");
+    }
+    envelope::check(payload, scratch).map_err(|error| error.as_str())
+}
