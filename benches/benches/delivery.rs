@@ -4,9 +4,14 @@
 use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
 use tokio::runtime::Builder;
 use womack::bench::{FanOut, HandOver};
 use womack_proto::frame;
+
+// As in the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Messages that come out of Redis together.
 const BURSTS: [usize; 3] = [1, 16, 64];

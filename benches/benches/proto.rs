@@ -6,9 +6,14 @@ use std::{
 };
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
 use womack_proto::{
     Layer, Limits, Namespaces, Output, Revision, Rules, Scratch, Session, Timing, envelope, frame,
 };
+
+// As in the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const SIZES: [usize; 3] = [128, 1 << 10, 16 << 10];
 const SUBSCRIBE: &str = r#"420["subscribe",{"channel":"hello"}]"#;
