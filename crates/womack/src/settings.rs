@@ -29,7 +29,7 @@ pub struct Settings {
     #[serde(alias = "redis_port")]
     pub redis_port: Option<u16>,
 
-    /// URL of the Redis server (redis://[user:password@]host[:port][/db] or unix:///path), or
+    /// URL of the Redis server, `redis://[user:password@]host[:port][/db]` or `unix:///path`, or
     /// `embedded`, whose port is then --redis-port; otherwise wins over --redis-host and
     /// --redis-port
     #[arg(long, env = "WOMACK_REDIS_URL", value_name = "URL")]

@@ -9,7 +9,6 @@ use crate::{Launch, Server};
 /// Starts the example `conformance` with its own, short time-outs.
 pub async fn start() -> Server {
     Launch::of(example("conformance"))
-        .flag("--host", "127.0.0.1")
         .flag("--port", "0")
         .start_unready()
         .await
