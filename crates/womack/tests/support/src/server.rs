@@ -290,8 +290,11 @@ fn containing(line: &str, text: &str) -> Option<String> {
     line.contains(text).then(|| line.to_owned())
 }
 
-/// The address in the line with the message `listening`.
+/// The address in the line with the message `listening`, as JSON or, from an example, as text.
 fn listening_address(line: &str) -> Option<SocketAddr> {
+    if let Some((_, address)) = line.split_once(": listening address=") {
+        return address.trim().parse().ok();
+    }
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = &line["fields"];
     if fields["message"] != "listening" {
