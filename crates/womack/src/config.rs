@@ -7,7 +7,7 @@ use std::{num::NonZeroUsize, thread, time::Duration};
 
 use crate::{
     error::Error,
-    settings::{CoalesceSetting, NamespaceSetting, Settings},
+    settings::{CoalesceSetting, Egress, NamespaceSetting, Settings},
 };
 
 /// The Redis channel prefix of a namespace that names none of its own.
@@ -32,6 +32,8 @@ pub struct Config {
     pub namespaces: Vec<NamespaceSetting>,
     /// Threads that own connections.
     pub shards: usize,
+    /// How clients are written to.
+    pub egress: Egress,
     /// Whether debug messages are logged.
     pub debug: bool,
     /// Origins whose pages may connect.
@@ -116,6 +118,7 @@ impl Config {
             key: settings.key.unwrap_or(defaults.key),
             namespaces: settings.namespace.unwrap_or_default(),
             shards: settings.shards.unwrap_or(defaults.shards),
+            egress: settings.egress.unwrap_or(defaults.egress),
             debug: settings.debug.unwrap_or(defaults.debug),
             cors_origins: cors_origins(settings.cors_origin.unwrap_or_default())?,
             admin_listen: settings.admin_listen,
@@ -237,6 +240,7 @@ impl Default for Config {
             shards: thread::available_parallelism()
                 .map_or(1, NonZeroUsize::get)
                 .min(128),
+            egress: Egress::Auto,
             debug: false,
             cors_origins: CorsOrigins::Any,
             admin_listen: None,

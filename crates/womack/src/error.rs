@@ -26,6 +26,9 @@ pub enum Error {
     /// The system refused a thread, a descriptor or the like.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// io_uring was asked for by name, and the system has it not.
+    #[error("io_uring cannot be used: {0}; --egress auto does without it where it is not there")]
+    NoIoUring(io::Error),
     /// A shard or the router ended although nobody asked it to.
     #[error("thread {0} ended unexpectedly")]
     Thread(String),

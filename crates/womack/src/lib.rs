@@ -63,5 +63,5 @@ pub use self::{
     namespace::{Client, MessageClient, Messages, Namespace, Refusal},
     publisher::Publisher,
     server::Server,
-    settings::{CoalesceSetting, NamespaceSetting, Seconds, Settings},
+    settings::{CoalesceSetting, Egress, NamespaceSetting, Seconds, Settings},
 };

@@ -25,7 +25,8 @@ use crate::{
     namespace::{Entry, Messages, Namespace, Registry},
     queue::{Receiver, Sender, queue},
     router::Router,
-    shard::{ChannelsReader, Common, Endpoint},
+    settings::Egress,
+    shard::{ChannelsReader, Common, Endpoint, Ring},
     sid::{ShardId, SidSource},
     source::Source,
     status::Status,
@@ -163,9 +164,14 @@ impl Running {
             .map(admin_listener)
             .transpose()?;
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+        let uses_ring = uses_ring(config.egress)?;
         let source = Source::find(&config.redis).await?;
         // From here on the start does not fail for what an operator wrote: a mistake is one line.
         raise_file_limit();
+        info!(
+            egress = if uses_ring { "io_uring" } else { "write" },
+            "how rounds are written"
+        );
         if let Some(broker) = source.broker {
             info!(address = %broker.local_addr()?, "the embedded broker listens");
             tokio::task::spawn_local(async {
@@ -186,6 +192,7 @@ impl Running {
             look_at_all,
             router_sender,
             shards,
+            uses_ring,
         };
         let ended = start
             .threads(listeners, queues, admin, router_queue, source.url)
@@ -244,6 +251,7 @@ struct Start {
     look_at_all: Arc<AtomicBool>,
     router_sender: Sender<ToRouter>,
     shards: Vec<Sender<ToShard>>,
+    uses_ring: bool,
 }
 
 impl Start {
@@ -276,6 +284,7 @@ impl Start {
                 listener,
                 admin: admin.take(),
                 has_admin,
+                uses_ring: self.uses_ring,
                 queue,
                 shards: self.shards.clone(),
                 router: self.router_sender.clone(),
@@ -332,6 +341,15 @@ impl Start {
             common: self.common.clone(),
             status: self.status.clone(),
         }
+    }
+}
+
+/// Whether rounds are sent through io_uring: where the setting and the system allow it.
+fn uses_ring(setting: Egress) -> Result<bool, Error> {
+    match setting {
+        Egress::Write => Ok(false),
+        Egress::Auto => Ok(Ring::open().is_ok()),
+        Egress::IoUring => Ring::open().map(|_| true).map_err(Error::NoIoUring),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     http::{self, Http, Surface},
     queue::{Receiver, Sender},
     router::Router,
-    shard::{ChannelsReader, Common, Readiness, Shard},
+    shard::{ChannelsReader, Common, Readiness, Ring, Shard},
     sid::ShardId,
     status::Status,
 };
@@ -49,6 +49,8 @@ pub(crate) struct Worker {
     /// The listener for operators, on one of the shards.
     pub(crate) admin: Option<net::TcpListener>,
     pub(crate) has_admin: bool,
+    /// Whether rounds are sent through io_uring.
+    pub(crate) uses_ring: bool,
     pub(crate) queue: Receiver<ToShard>,
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) router: Sender<ToRouter>,
@@ -74,10 +76,16 @@ impl Worker {
     async fn serve(self) -> io::Result<()> {
         let readiness = Readiness::new()?;
         let registry = readiness.registry()?;
+        let ring = self.uses_ring.then(Ring::open).transpose();
+        let ring = ring.unwrap_or_else(|error| {
+            tracing::warn!(shard = self.id.0, %error, "no io_uring, writing without it");
+            None
+        });
         let shard = Shard::new(
             self.id,
             self.common.clone(),
             registry,
+            ring,
             self.router.clone(),
             self.look_at_all,
         );

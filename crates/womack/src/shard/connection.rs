@@ -1,6 +1,9 @@
 //! A shard's record of one session.
 
-use std::time::Instant;
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Instant,
+};
 
 use tokio::sync::oneshot;
 use womack_proto::{Channel, NamespaceId, Session, TransportKind};
@@ -77,6 +80,14 @@ impl Connection {
                 polling.probe.as_mut().map(|probe| &mut probe.wire)
             }
             _ => None,
+        }
+    }
+
+    /// The socket of a client whose transport is a WebSocket.
+    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match &self.transport {
+            Transport::WebSocket(wire) => Some(wire.as_fd()),
+            Transport::Polling(_) => None,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! It accepts, reads, decides, writes and keeps time for its own connections, and shares nothing
 //! but its queue and the reading half of its map. This file opens connections and speaks to their
-//! sessions; `close` ends them. `handlers`, `join`, `deliver`, `polling`, `upgrade` and `readiness`
+//! sessions; `close` ends them. `handlers`, `join`, `deliver`, `flush`, `polling`, `upgrade` and `readiness`
 //! are what a shard does; the other files of this folder are what it is made of.
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
@@ -12,6 +12,7 @@ mod channels;
 mod close;
 mod connection;
 mod deliver;
+mod flush;
 mod handlers;
 mod join;
 mod memberships;
@@ -19,6 +20,11 @@ mod nested_poll;
 mod outbox;
 mod polling;
 mod readiness;
+#[cfg_attr(
+    not(all(feature = "io-uring", target_os = "linux")),
+    path = "no_ring.rs"
+)]
+mod ring;
 mod upgrade;
 mod wheel;
 mod wire;
@@ -44,7 +50,8 @@ use self::{
     channels::Channels,
     connection::{ChannelsOf, Connection, Transport},
     memberships::Memberships,
-    outbox::Spans,
+    outbox::{Span, Spans},
+    ring::Answer,
     wheel::Wheel,
     wire::Wire,
 };
@@ -52,6 +59,7 @@ pub(crate) use self::{
     channels::ChannelsReader,
     outbox::{Outbox, Round},
     readiness::Readiness,
+    ring::Ring,
 };
 use crate::{
     command::{Encoding, ToRouter, Topic},
@@ -112,6 +120,8 @@ pub(crate) struct Shard {
     acks: Acks,
     decoder: Decoder,
     poll: mio::Registry,
+    /// Sends rounds with one system call; none where the system has it not.
+    ring: Option<Ring>,
     router: Sender<ToRouter>,
     look_at_all: Arc<AtomicBool>,
     /// Whether the subscription link to Redis stands.
@@ -129,6 +139,8 @@ pub(crate) struct Shard {
     inbound: Vec<Inbound>,
     outputs: Vec<Vec<Output>>,
     spans: Spans,
+    sends: Vec<(u32, Span)>,
+    answers: Vec<Answer>,
 }
 
 impl Shard {
@@ -136,6 +148,7 @@ impl Shard {
         id: ShardId,
         common: Arc<Common>,
         poll: mio::Registry,
+        ring: Option<Ring>,
         router: Sender<ToRouter>,
         look_at_all: Arc<AtomicBool>,
     ) -> Self {
@@ -149,6 +162,7 @@ impl Shard {
             acks: Acks::new(config.subscribe_timeout),
             decoder: Decoder::new(config.max_payload_bytes),
             poll,
+            ring,
             router,
             look_at_all,
             linked: false,
@@ -161,6 +175,8 @@ impl Shard {
             inbound: Vec::new(),
             outputs: Vec::new(),
             spans: Spans::new(),
+            sends: Vec::new(),
+            answers: Vec::new(),
             common,
         }
     }

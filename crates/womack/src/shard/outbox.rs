@@ -19,6 +19,8 @@ use smallvec::SmallVec;
 const KEPT_BYTES: usize = 1 << 20;
 /// Slices in one write; the system takes 1,024, and more than some bring nothing.
 const SLICES_PER_WRITE: usize = 64;
+/// Several spans with up to so many bytes are rather copied than named one by one.
+const JOINED_BYTES: usize = 4096;
 const NONE: u32 = u32::MAX;
 
 /// Some bytes of the round's buffer.
@@ -92,6 +94,21 @@ impl Round {
             spans.push(linked.span);
             at = linked.next;
         }
+    }
+
+    /// Makes one span of several that have few bytes, by a copy at the end of the buffer.
+    pub(crate) fn join(&mut self, spans: &mut Spans) {
+        let length: usize = spans.iter().map(|span| span.len()).sum();
+        if spans.len() < 2 || length > JOINED_BYTES {
+            return;
+        }
+        let start = self.offset();
+        for span in spans.drain(..) {
+            self.buffer
+                .extend_from_within(span.start as usize..span.end as usize);
+        }
+        let end = self.offset();
+        spans.push(Span { start, end });
     }
 
     pub(crate) fn bytes(&self, span: Span) -> &[u8] {
@@ -301,6 +318,25 @@ mod tests {
         assert_eq!(texts, [b"abcdef".as_slice(), b"gh"]);
         round.take(&mut outbox, &mut spans);
         assert!(spans.is_empty());
+    }
+
+    #[test]
+    fn few_bytes_in_several_places_become_one_span() {
+        let mut round = Round::default();
+        let mut frame = |bytes: &[u8]| {
+            let span = round.append(bytes);
+            round.append(b"for another");
+            span
+        };
+        let few = Spans::from_slice(&[frame(b"ab"), frame(b"cd"), frame(b"ef")]);
+        let many = Spans::from_slice(&[frame(&[0; JOINED_BYTES]), frame(b"x")]);
+        let mut spans = few;
+        round.join(&mut spans);
+        assert_eq!(spans.len(), 1);
+        assert_eq!(round.bytes(spans[0]), b"abcdef");
+        let mut spans = many;
+        round.join(&mut spans);
+        assert_eq!(spans.len(), 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{self, Shutdown},
+    os::fd::{AsFd, BorrowedFd},
 };
 
 use mio::{Interest, Registry, Token, net::TcpStream};
@@ -68,6 +69,12 @@ impl Wire {
         // A stream that is broken already has nothing to finish.
         self.stream.shutdown(Shutdown::Write).ok();
         self.stream
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

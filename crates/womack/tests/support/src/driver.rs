@@ -160,6 +160,7 @@ fn route(parts: &Parts, line: &str) {
     }
 }
 
-fn clients() -> PathBuf {
+/// The folder of the programs that drive clients.
+pub(crate) fn clients() -> PathBuf {
     repository().join("crates/womack/tests/clients")
 }

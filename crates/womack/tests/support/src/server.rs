@@ -1,6 +1,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
+use std::mem;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -8,6 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
+use crate::driver::clients;
 use crate::log::Log;
 use crate::{Broker, eventually, http, within};
 
@@ -80,6 +82,14 @@ impl Launch {
     /// The same server, but on the port of one that has been there before.
     pub fn at(self, address: SocketAddr) -> Self {
         self.flag("--port", &address.port().to_string())
+    }
+
+    /// Runs the program where the system refuses io_uring to it.
+    pub fn without_io_uring(mut self) -> Self {
+        let script = clients().join("no_io_uring.py");
+        let program = mem::replace(&mut self.program, "python3".into());
+        self.args.splice(0..0, [script.into(), program.into()]);
+        self
     }
 
     /// Starts the server and waits until it says that it is ready for clients.
