@@ -1,4 +1,7 @@
-//! Packets of Engine.IO 4: a digit and what belongs to it.
+//! Packets of Engine.IO 3 and 4: a digit and what belongs to it.
+//!
+//! Text packets are the same in both. A binary packet is always a message; Engine.IO 3 says so
+//! with a type of its own before the data, the byte 04.
 
 use base64::{
     Engine as _, alphabet,
@@ -6,7 +9,7 @@ use base64::{
 };
 use bytes::Bytes;
 
-use crate::error::DecodeError;
+use crate::{error::DecodeError, handshake::Revision};
 
 /// Base64 with its padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -27,7 +30,7 @@ pub enum Packet<'a> {
     Open(&'a str),
     /// `1`: closes the session.
     Close,
-    /// `2`: asks for a pong; the server's.
+    /// `2`: asks for a pong; the server's, and in Engine.IO 3 the client's.
     Ping(&'a str),
     /// `3`: answers a ping.
     Pong(&'a str),
@@ -61,12 +64,37 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// The data of a binary packet in a polling body, if `text` is one: `b` and base64.
+/// What stands before the data of a binary message in Engine.IO 3.
+pub const BINARY_MESSAGE: u8 = 4;
+
+/// The data of a binary packet: all of it, or what follows the type in Engine.IO 3.
 ///
 /// # Errors
-/// What follows the `b` is not base64.
-pub fn decode_base64(text: &str) -> Option<Result<Bytes, DecodeError>> {
-    let base64 = text.strip_prefix('b')?;
+/// In Engine.IO 3 an empty packet, or one that is no message.
+pub fn decode_binary(revision: Revision, packet: Bytes) -> Result<Bytes, DecodeError> {
+    if revision != Revision::V3 {
+        return Ok(packet);
+    }
+    match packet.first() {
+        Some(&BINARY_MESSAGE) => Ok(packet.slice(1..)),
+        Some(_) => Err(DecodeError::EngineIoType),
+        None => Err(DecodeError::EmptyPacket),
+    }
+}
+
+/// The data of a binary packet in a polling body, if `text` is one: `b`, in Engine.IO 3 a `4`, and
+/// base64.
+///
+/// # Errors
+/// What follows the `b` is not base64, or no message.
+pub fn decode_base64(revision: Revision, text: &str) -> Option<Result<Bytes, DecodeError>> {
+    let mut base64 = text.strip_prefix('b')?;
+    if revision == Revision::V3 {
+        let Some(message) = base64.strip_prefix('4') else {
+            return Some(Err(DecodeError::EngineIoType));
+        };
+        base64 = message;
+    }
     Some(
         BASE64
             .decode(base64)
@@ -111,7 +139,33 @@ mod tests {
             ("bA", Some(Err(DecodeError::Base64))),
             ("4b", None),
         ] {
-            assert_eq!(decode_base64(text), expected, "{text}");
+            assert_eq!(decode_base64(Revision::V4, text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn engine_io_3_names_the_type_of_binary_packets_too() {
+        let data = Bytes::from_static(&[1, 2, 3, 4]);
+        for (text, expected) in [
+            ("b4AQIDBA==", Some(Ok(data.clone()))),
+            ("b4", Some(Ok(Bytes::new()))),
+            ("b4!", Some(Err(DecodeError::Base64))),
+            ("bAQIDBA==", Some(Err(DecodeError::EngineIoType))),
+            ("b", Some(Err(DecodeError::EngineIoType))),
+            ("4b", None),
+        ] {
+            assert_eq!(decode_base64(Revision::V3, text), expected, "{text}");
+        }
+        for (packet, expected) in [
+            (&[4, 1, 2, 3, 4][..], Ok(data.clone())),
+            (&[4], Ok(Bytes::new())),
+            (&[], Err(DecodeError::EmptyPacket)),
+            (&[2], Err(DecodeError::EngineIoType)),
+            (b"4", Err(DecodeError::EngineIoType)),
+        ] {
+            let packet = Bytes::copy_from_slice(packet);
+            assert_eq!(decode_binary(Revision::V3, packet), expected);
+        }
+        assert_eq!(decode_binary(Revision::V4, data.clone()), Ok(data));
     }
 }

@@ -7,6 +7,12 @@ pub enum DecodeError {
     /// A packet of no characters, or a polling body of none.
     #[error("empty packet")]
     EmptyPacket,
+    /// A polling body, or a text in it, that is not UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// A packet in a polling body without its length, or with one that ends elsewhere.
+    #[error("invalid packet length")]
+    PacketLength,
     /// More packets in one polling body than a client may send.
     #[error("more than {max} packets in one body")]
     TooManyPackets {
@@ -87,7 +93,7 @@ pub enum CloseReason {
     TransportError,
     /// The client sent the Engine.IO packet that closes.
     ClientDisconnect,
-    /// No pong came within the ping timeout.
+    /// No pong came within the ping timeout, or nothing at all from a client that has to ping.
     PingTimeout,
     /// The client joined no namespace in time.
     ConnectTimeout,

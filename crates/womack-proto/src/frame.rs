@@ -7,11 +7,16 @@ use std::{fmt, iter::FusedIterator};
 
 use bytes::Bytes;
 
+use crate::{engine_io::BINARY_MESSAGE, handshake::Revision};
+
 /// Longest payload of a control frame.
 const MAX_CONTROL_BYTES: usize = 125;
 
 /// Longest header of an unmasked frame.
 const MAX_HEADER_BYTES: usize = 10;
+
+/// The frame of the Engine.IO packet `1`, which ends a session.
+pub const CLOSE: Frame = Frame::from_static(b"\x81\x011");
 
 /// The frame of the Engine.IO packet `2`, a ping.
 pub const PING: Frame = Frame::from_static(b"\x81\x012");
@@ -32,9 +37,12 @@ impl Frame {
         Self::new(Opcode::TEXT, parts)
     }
 
-    /// The frame of a binary message.
-    pub fn binary(data: &[u8]) -> Self {
-        Self::new(Opcode::BINARY, &[data])
+    /// The frame of a binary message as clients of `revision` expect it.
+    pub fn binary(revision: Revision, data: &[u8]) -> Self {
+        match revision {
+            Revision::V3 => Self::new(Opcode::BINARY, &[&[BINARY_MESSAGE], data]),
+            Revision::V4 | Revision::Legacy => Self::new(Opcode::BINARY, &[data]),
+        }
     }
 
     /// The frame that answers a WebSocket ping with the same data; what is beyond the 125 bytes
@@ -252,11 +260,19 @@ mod tests {
             Frame::text(&[b"4", b"", b"2[]"]).as_bytes(),
             b"\x81\x0442[]"
         );
-        assert_eq!(Frame::binary(&[0xff]).into_bytes(), &b"\x82\x01\xff"[..]);
+        assert_eq!(
+            Frame::binary(Revision::V4, &[0xff]).into_bytes(),
+            &b"\x82\x01\xff"[..]
+        );
+        assert_eq!(
+            Frame::binary(Revision::V3, &[0xff]).into_bytes(),
+            &b"\x82\x02\x04\xff"[..]
+        );
     }
 
     #[test]
     fn ready_made_frames_are_what_the_encoder_makes() {
+        assert_eq!(CLOSE, Frame::text(&[b"1"]));
         assert_eq!(PING, Frame::text(&[b"2"]));
         assert_eq!(PROBE_ANSWER, Frame::text(&[b"3probe"]));
         assert_eq!(NOOP, Frame::text(&[b"6"]));
@@ -288,7 +304,7 @@ mod tests {
     fn packets_end_where_the_frames_end() {
         let frames = [
             Frame::text(&[b"4a"]).as_bytes(),
-            Frame::binary(&[1]).as_bytes(),
+            Frame::binary(Revision::V4, &[1]).as_bytes(),
             Frame::close(1000, "").as_bytes(),
         ]
         .concat();

@@ -17,6 +17,14 @@ pub enum Revision {
     V4,
 }
 
+impl Revision {
+    /// Whether the client sends the pings and the server answers them; otherwise it is the other
+    /// way round.
+    pub const fn client_pings(self) -> bool {
+        matches!(self, Self::V3)
+    }
+}
+
 /// How a client's packets travel.
 #[derive(Copy, Clone, Debug, Eq, Hash, PartialEq)]
 pub enum TransportKind {
@@ -35,6 +43,10 @@ pub struct Handshake {
     pub transport: TransportKind,
     /// The session that the request belongs to; none opens one.
     pub sid: Option<String>,
+    /// Whether binary packets must be base64 in polling answers; Engine.IO 3 alone asks.
+    pub base64: bool,
+    /// The callback, by its number, that polling answers call as scripts; Engine.IO 3 alone asks.
+    pub jsonp: Option<u32>,
 }
 
 impl Handshake {
@@ -46,14 +58,18 @@ impl Handshake {
     /// exists) is for the caller to check.
     ///
     /// # Errors
-    /// [`HandshakeError::UnknownTransport`] and [`HandshakeError::UnsupportedVersion`].
+    /// [`HandshakeError::UnknownTransport`] and [`HandshakeError::UnsupportedVersion`];
+    /// [`HandshakeError::BadRequest`] for a callback that is no number.
     pub fn parse(query: &str) -> Result<Self, HandshakeError> {
         let (mut transport, mut version, mut sid) = (None, None, None);
+        let (mut base64, mut callback) = (None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "transport" => transport = Some(value),
                 "EIO" => version = Some(value),
                 "sid" => sid = Some(value),
+                "b64" => base64 = Some(value),
+                "j" => callback = Some(value),
                 _ => {}
             }
         }
@@ -63,15 +79,30 @@ impl Handshake {
             _ => return Err(HandshakeError::UnknownTransport),
         };
         let sid = sid.filter(|sid| !sid.is_empty()).map(Cow::into_owned);
-        if sid.is_none() && version.as_deref() != Some("4") {
-            return Err(HandshakeError::UnsupportedVersion);
-        }
+        let revision = match version.as_deref() {
+            Some("3") => Revision::V3,
+            Some("4") => Revision::V4,
+            _ if sid.is_some() => Revision::V4,
+            _ => return Err(HandshakeError::UnsupportedVersion),
+        };
+        let asks = |value: &Cow<'_, str>| revision == Revision::V3 && !value.is_empty();
+        let jsonp = callback.filter(asks).map(|value| callback_number(&value));
         Ok(Self {
-            revision: Revision::V4,
+            revision,
             transport,
             sid,
+            base64: base64.is_some_and(|value| asks(&value)),
+            jsonp: jsonp.transpose()?,
         })
     }
+}
+
+/// The number of a JSONP callback. Nothing but digits may come back in a script.
+fn callback_number(value: &str) -> Result<u32, HandshakeError> {
+    let number = value.parse().ok();
+    number
+        .filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()))
+        .ok_or(HandshakeError::BadRequest)
 }
 
 /// Why a request is refused; the codes are those of Engine.IO.
@@ -151,6 +182,8 @@ mod tests {
             revision: Revision::V4,
             transport,
             sid: sid.map(str::to_owned),
+            base64: false,
+            jsonp: None,
         }
     }
 
@@ -186,6 +219,41 @@ mod tests {
     }
 
     #[test]
+    fn engine_io_3_says_how_it_wants_polling_answers() {
+        for (query, base64, jsonp) in [
+            ("EIO=3&transport=polling", false, None),
+            ("transport=polling&b64=1&t=Q85HQK-&EIO=3", true, None),
+            ("EIO=3&transport=polling&b64=&j=", false, None),
+            ("EIO=3&transport=polling&j=0&b64=1", true, Some(0)),
+            ("EIO=3&transport=polling&j=007", false, Some(7)),
+        ] {
+            let expected = Handshake {
+                revision: Revision::V3,
+                base64,
+                jsonp,
+                ..handshake(TransportKind::Polling, None)
+            };
+            assert_eq!(Handshake::parse(query), Ok(expected), "{query}");
+        }
+        for callback in [
+            "alert(1)",
+            "0x1",
+            "+1",
+            "%2B1",
+            "-1",
+            "1.0",
+            "%D9%A1",
+            "4294967296",
+        ] {
+            let query = format!("EIO=3&transport=polling&j={callback}");
+            let refused = Err(HandshakeError::BadRequest);
+            assert_eq!(Handshake::parse(&query), refused, "{query}");
+        }
+        let newer = Handshake::parse("EIO=4&transport=polling&j=x&b64=1");
+        assert_eq!(newer, Ok(handshake(TransportKind::Polling, None)));
+    }
+
+    #[test]
     fn refusals_follow_the_order_of_the_official_server() {
         use HandshakeError::{UnknownTransport, UnsupportedVersion};
         for (query, expected) in [
@@ -196,7 +264,8 @@ mod tests {
             ("EIO=4&transport=abc&sid=x", UnknownTransport),
             ("transport=polling", UnsupportedVersion),
             ("EIO=&transport=polling", UnsupportedVersion),
-            ("EIO=3&transport=polling", UnsupportedVersion),
+            ("EIO=2&transport=polling", UnsupportedVersion),
+            ("EIO=33&transport=polling", UnsupportedVersion),
             ("EIO=04&transport=polling", UnsupportedVersion),
             ("eio=4&transport=polling", UnsupportedVersion),
             ("EIO=5&transport=websocket&sid=", UnsupportedVersion),

@@ -2,14 +2,16 @@
 //! envelope of a published message.
 //!
 //! There is no networking code in this crate, and no clock, no thread and no runtime. It knows
-//! what bytes mean; whoever calls it moves them. Spoken so far is Engine.IO 4 with Socket.IO 5 in
-//! it, which is what `socket.io-client` 3.x and 4.x send.
+//! what bytes mean; whoever calls it moves them. Spoken so far are Engine.IO 4 with Socket.IO 5 in
+//! it, which is what `socket.io-client` 3.x and 4.x send, and Engine.IO 3 with Socket.IO 4, which
+//! is what 1.x and 2.x send.
 //!
 //! # The calling contract
 //!
 //! A [`Session`] is the protocol state of one client. Every call that changes it takes the
 //! server's [`Rules`], the time where time matters, and a buffer of [`Output`]s: *call, then do
-//! what the buffer says, in order, then call again.* A [`Output::Connect`] is answered, with
+//! what the buffer says, in order, then call again.* The first call, once the open packet is on its
+//! way, is [`Session::start`]. A [`Output::Connect`] is answered, with
 //! [`Session::accept`] or [`Session::refuse`], before the next packet is handed in. After
 //! [`Output::Closed`] nothing follows.
 //!
@@ -25,6 +27,7 @@
 //! let now = Instant::now();
 //! let mut session = Session::open(Revision::V4, Layer::SocketIo, &rules, now);
 //! let mut outputs = Vec::new();
+//! session.start(&rules, &mut outputs);
 //! session.handle_text(now, "40", &rules, &mut outputs);
 //! for output in std::mem::take(&mut outputs) {
 //!     if let Output::Connect { namespace, .. } = output {

@@ -1,104 +1,208 @@
-//! Several packets in one polling body, as Engine.IO 4 has them: joined by the byte 0x1e, binary
-//! ones as `b` and base64.
+//! Several packets in one polling body.
+//!
+//! Engine.IO 4 puts the byte 0x1e between them. Engine.IO 3 puts the length of each before it, as
+//! text or, where binary packets are among them, as bytes; and its answers may be scripts.
+
+mod counted;
+mod jsonp;
+mod separated;
+
+use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::{
     error::DecodeError,
-    frame::{Opcode, packets},
+    frame::{self, Opcode},
+    handshake::{Handshake, Revision},
+    rules::Layer,
 };
 
-const SEPARATOR: char = '\x1e';
+/// How the packets of a session's polling bodies are told apart.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// Engine.IO 4: a separator between the packets, binary ones as base64.
+    Separated,
+    /// Engine.IO 3: its length before each packet.
+    Counted {
+        /// Whether binary packets are base64 in any case.
+        base64: bool,
+        /// Whether the text is JSON where it is not ASCII, as that of Socket.IO is. Such text can
+        /// be sent so that clients 1.x understand it, and mended when they sent it.
+        json: bool,
+        /// The callback of a client whose answers are scripts.
+        jsonp: Option<u32>,
+    },
+}
+
+impl Format {
+    /// What the client asks for that opens a session of `layer` with `handshake`.
+    pub fn new(handshake: &Handshake, layer: Layer) -> Self {
+        match handshake.revision {
+            Revision::V3 => Self::Counted {
+                base64: handshake.base64 || handshake.jsonp.is_some(),
+                json: layer == Layer::SocketIo,
+                jsonp: handshake.jsonp,
+            },
+            Revision::V4 | Revision::Legacy => Self::Separated,
+        }
+    }
+}
+
+/// A packet as it stood in a polling body.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Packet<'a> {
+    /// A text packet, or a binary one as `b` and base64.
+    Text(Cow<'a, str>),
+    /// A binary packet.
+    Binary(Bytes),
+}
+
+impl Packet<'_> {
+    /// The packet without the body that it stood in.
+    pub fn into_owned(self) -> Packet<'static> {
+        match self {
+            Self::Text(text) => Packet::Text(text.into_owned().into()),
+            Self::Binary(data) => Packet::Binary(data),
+        }
+    }
+}
 
 /// The packets in the body of a POST.
 ///
 /// # Errors
-/// An empty packet, and so an empty body, is an error, and so are more than `max_packets`.
+/// Of a body that is not in `format`, that has an empty packet or none, or more than `max_packets`,
+/// nothing is taken.
 pub fn decode(
-    body: &str,
+    format: Format,
+    body: &[u8],
     max_packets: usize,
-) -> Result<impl Iterator<Item = &str> + Clone, DecodeError> {
-    let packets = body.split(SEPARATOR);
-    let mut count = 0;
-    for packet in packets.clone() {
-        if packet.is_empty() {
-            return Err(DecodeError::EmptyPacket);
-        }
-        count += 1;
-        if count > max_packets {
-            return Err(DecodeError::TooManyPackets { max: max_packets });
-        }
-    }
-    Ok(packets)
-}
-
-/// Writes the body that answers a poll: the packets of whole `frames`, `max_packets` at most.
-/// Returns how many bytes of `frames` that were.
-pub fn encode(frames: &[u8], max_packets: usize, out: &mut Vec<u8>) -> usize {
-    Encoder::new(out, max_packets).push(frames)
-}
-
-/// Writes the body that answers a poll out of several runs of frames.
-#[derive(Debug)]
-pub struct Encoder<'a> {
-    out: &'a mut Vec<u8>,
-    left: usize,
-    is_first: bool,
-}
-
-impl<'a> Encoder<'a> {
-    /// A body of at most `max_packets` packets at the end of `out`.
-    pub const fn new(out: &'a mut Vec<u8>, max_packets: usize) -> Self {
-        Self {
-            out,
-            left: max_packets,
-            is_first: true,
+) -> Result<Vec<Packet<'_>>, DecodeError> {
+    match format {
+        Format::Separated => separated::decode(body, max_packets),
+        Format::Counted {
+            json, jsonp: None, ..
+        } => counted::decode(body, json, max_packets),
+        Format::Counted { json, .. } => {
+            let body = jsonp::decode(body);
+            let packets = counted::decode(body.as_bytes(), json, max_packets)?;
+            Ok(packets.into_iter().map(Packet::into_owned).collect())
         }
     }
+}
 
-    /// Takes packets out of whole `frames` while there is room, and returns how many bytes of
-    /// `frames` are done with. Control frames are none and are passed over.
-    pub fn push(&mut self, frames: &[u8]) -> usize {
-        let mut packets = packets(frames);
-        while self.left > 0 {
+/// Writes the body that answers a poll at the end of `out`: the first `max_packets` packets of
+/// `runs`, which are whole frames. Control frames among them are no packets and are passed over.
+pub fn encode<'a>(
+    format: Format,
+    runs: impl IntoIterator<Item = &'a [u8]>,
+    max_packets: usize,
+    out: &mut Vec<u8>,
+) -> Encoded {
+    let (packets, consumed) = take(runs, max_packets);
+    let content = match format {
+        Format::Separated => separated::encode(&packets, out),
+        Format::Counted {
+            base64,
+            json,
+            jsonp: None,
+        } => counted::encode(&packets, base64, json, out),
+        Format::Counted {
+            json,
+            jsonp: Some(callback),
+            ..
+        } => {
+            let mut body = Vec::new();
+            counted::encode(&packets, true, json, &mut body);
+            jsonp::encode(callback, &body, out)
+        }
+    };
+    Encoded { consumed, content }
+}
+
+/// What [`encode`] did.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Encoded {
+    /// How many bytes of the frames are done with.
+    pub consumed: usize,
+    /// What the body is.
+    pub content: Content,
+}
+
+/// What the body of an answer is.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Content {
+    /// Packets as text.
+    Text,
+    /// Packets as bytes.
+    Bytes,
+    /// A script that brings packets.
+    Script,
+}
+
+impl Content {
+    /// The value of the header `Content-Type`. Clients of Engine.IO 3 decide by it how to read.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=UTF-8",
+            Self::Bytes => "application/octet-stream",
+            Self::Script => "text/javascript; charset=UTF-8",
+        }
+    }
+}
+
+/// Packets out of frames; the inline room is what an answer of the server has at most.
+type Packets<'a> = SmallVec<[(Opcode, &'a [u8]); 16]>;
+
+/// The first packets of `runs`, and how many bytes of the frames that were.
+fn take<'a>(runs: impl IntoIterator<Item = &'a [u8]>, max_packets: usize) -> (Packets<'a>, usize) {
+    let (mut taken, mut consumed) = (Packets::new(), 0);
+    for run in runs {
+        let mut packets = frame::packets(run);
+        while taken.len() < max_packets {
             match packets.next() {
-                Some((Opcode::Text, packet)) => {
-                    self.separate();
-                    self.out.extend_from_slice(packet);
-                }
-                Some((Opcode::Binary, data)) => {
-                    self.separate();
-                    self.base64(data);
-                }
                 Some((Opcode::Other, _)) => {}
+                Some(packet) => taken.push(packet),
                 None => break,
             }
         }
-        packets.consumed()
-    }
-
-    /// Whether no packet more fits.
-    pub const fn is_full(&self) -> bool {
-        self.left == 0
-    }
-
-    fn separate(&mut self) {
-        if !self.is_first {
-            self.out.push(SEPARATOR as u8);
+        consumed += packets.consumed();
+        if packets.consumed() < run.len() {
+            break;
         }
-        self.is_first = false;
-        self.left -= 1;
     }
+    (taken, consumed)
+}
 
-    fn base64(&mut self, data: &[u8]) {
-        self.out.push(b'b');
-        let start = self.out.len();
-        self.out.resize(start + data.len().div_ceil(3) * 4, 0);
-        let written = STANDARD
-            .encode_slice(data, &mut self.out[start..])
-            .expect("padded base64 has four characters for every three bytes");
-        self.out.truncate(start + written);
+/// Adds a packet, unless it is empty or one too many.
+fn push<'a>(
+    packets: &mut Vec<Packet<'a>>,
+    packet: Packet<'a>,
+    max_packets: usize,
+) -> Result<(), DecodeError> {
+    let is_empty = match &packet {
+        Packet::Text(text) => text.is_empty(),
+        Packet::Binary(data) => data.is_empty(),
+    };
+    if is_empty {
+        return Err(DecodeError::EmptyPacket);
     }
+    if packets.len() == max_packets {
+        return Err(DecodeError::TooManyPackets { max: max_packets });
+    }
+    packets.push(packet);
+    Ok(())
+}
+
+fn append_base64(out: &mut Vec<u8>, data: &[u8]) {
+    let start = out.len();
+    out.resize(start + data.len().div_ceil(3) * 4, 0);
+    let written = STANDARD
+        .encode_slice(data, &mut out[start..])
+        .expect("padded base64 has four characters for every three bytes");
+    out.truncate(start + written);
 }
 
 #[cfg(test)]
@@ -106,29 +210,16 @@ mod tests {
     use super::*;
     use crate::frame::{Frame, append_text};
 
-    #[test]
-    fn a_body_is_split_at_its_separators() {
-        for (body, expected) in [
-            ("40", &["40"][..]),
-            ("4hello\x1e4\x1ebAQIDBA==", &["4hello", "4", "bAQIDBA=="]),
-            ("4é\x1e3", &["4é", "3"]),
-        ] {
-            let packets: Vec<_> = decode(body, 3).unwrap().collect();
-            assert_eq!(packets, expected, "{body:?}");
-        }
-    }
-
-    #[test]
-    fn a_body_without_a_packet_in_every_place_is_refused() {
-        for body in ["", "\x1e", "4a\x1e", "\x1e4a", "4a\x1e\x1e4b"] {
-            assert_eq!(
-                decode(body, 9).err(),
-                Some(DecodeError::EmptyPacket),
-                "{body:?}"
-            );
-        }
-        let error = decode("4\x1e4\x1e4", 2).err();
-        assert_eq!(error, Some(DecodeError::TooManyPackets { max: 2 }));
+    fn body(runs: &[&[u8]], max_packets: usize) -> (usize, Vec<u8>) {
+        let mut out = Vec::new();
+        let encoded = encode(
+            Format::Separated,
+            runs.iter().copied(),
+            max_packets,
+            &mut out,
+        );
+        assert_eq!(encoded.content, Content::Text);
+        (encoded.consumed, out)
     }
 
     #[test]
@@ -137,43 +228,51 @@ mod tests {
         for packet in ["4a", "4b", "4c"] {
             append_text(&mut frames, &[packet.as_bytes()]);
         }
-        let mut body = Vec::new();
-        let consumed = encode(&frames, 2, &mut body);
-        assert_eq!((consumed, &*body), (8, &b"4a\x1e4b"[..]));
-        body.clear();
-        assert_eq!(encode(&frames[consumed..], 2, &mut body), 4);
-        assert_eq!(body, b"4c");
+        assert_eq!(body(&[&frames], 2), (8, b"4a\x1e4b".to_vec()));
+        assert_eq!(body(&[&frames[8..]], 2), (4, b"4c".to_vec()));
     }
 
     #[test]
-    fn binary_becomes_base64_and_control_frames_nothing() {
-        let mut frames = Frame::binary(&[1, 2, 3, 4]).as_bytes().to_vec();
+    fn control_frames_are_passed_over() {
+        let mut frames = Frame::text(&[b"4a"]).as_bytes().to_vec();
         frames.extend_from_slice(Frame::pong(b"x").as_bytes());
-        frames.extend_from_slice(Frame::binary(&[]).as_bytes());
-        frames.extend_from_slice(Frame::text(&[b"4a"]).as_bytes());
-        let mut body = Vec::new();
-        assert_eq!(encode(&frames, 3, &mut body), frames.len());
-        assert_eq!(body, b"bAQIDBA==\x1eb\x1e4a");
+        frames.extend_from_slice(Frame::text(&[b"4b"]).as_bytes());
+        assert_eq!(body(&[&frames], 2), (frames.len(), b"4a\x1e4b".to_vec()));
     }
 
     #[test]
     fn a_frame_that_is_not_all_there_stays() {
         let frames = [Frame::text(&[b"4a"]).as_bytes(), b"\x81\x054b"].concat();
-        let mut body = Vec::new();
-        assert_eq!(encode(&frames, 9, &mut body), 4);
-        assert_eq!(body, b"4a");
+        assert_eq!(body(&[&frames, b"\x81\x016"], 9), (4, b"4a".to_vec()));
     }
 
     #[test]
     fn runs_of_frames_make_one_body() {
         let frame = Frame::text(&[b"4a"]);
-        let mut body = Vec::new();
-        let mut encoder = Encoder::new(&mut body, 2);
-        assert_eq!(encoder.push(frame.as_bytes()), 4);
-        assert!(!encoder.is_full());
-        assert_eq!(encoder.push(&frame.as_bytes().repeat(2)), 4);
-        assert!(encoder.is_full());
-        assert_eq!(encoder.push(frame.as_bytes()), 0);
-        assert_eq!(body, b"4a\x1e4a");
+        let twice = frame.as_bytes().repeat(2);
+        assert_eq!(
+            body(&[frame.as_bytes(), &twice], 2),
+            (8, b"4a\x1e4a".to_vec())
+        );
+        assert_eq!(body(&[], 2), (0, Vec::new()));
+    }
+
+    #[test]
+    fn the_handshake_chooses_the_format() {
+        let format = |query| Format::new(&Handshake::parse(query).unwrap(), Layer::SocketIo);
+        let counted = |base64, jsonp| Format::Counted {
+            base64,
+            json: true,
+            jsonp,
+        };
+        for (query, expected) in [
+            ("EIO=4&transport=polling&b64=1", Format::Separated),
+            ("EIO=3&transport=polling", counted(false, None)),
+            ("EIO=3&transport=polling&b64=1", counted(true, None)),
+            // What is in a script cannot be bytes.
+            ("EIO=3&transport=polling&j=3", counted(true, Some(3))),
+        ] {
+            assert_eq!(format(query), expected, "{query}");
+        }
     }
 }

@@ -16,8 +16,8 @@ use crate::{
     error::CloseReason,
     frame::{Frame, PING},
     handshake::Revision,
-    output::{Message, Output},
-    rules::{Layer, NamespaceId, Rules},
+    output::Output,
+    rules::{Layer, NamespaceId, Rules, Timing},
     socket_io,
 };
 
@@ -29,8 +29,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     opened: Instant,
-    /// When the next ping is due or the pong that is awaited, in nanoseconds after the opening:
-    /// half the size of an [`Instant`].
+    /// When the next ping is due, or the client's sign of life that is awaited, in nanoseconds
+    /// after the opening: half the size of an [`Instant`].
     heartbeat_nanos: u64,
     /// When a namespace must have been joined, in milliseconds after the opening; none when one
     /// has been.
@@ -40,7 +40,8 @@ pub struct Session {
     partial: Option<Box<Partial>>,
     revision: Revision,
     layer: Layer,
-    awaits_pong: bool,
+    /// Whether the heartbeat is the client's turn: the pong, or the ping where clients ping.
+    awaits_client: bool,
     is_closed: bool,
 }
 
@@ -52,22 +53,30 @@ struct Member {
 }
 
 impl Session {
-    /// A session whose open packet is just being sent.
+    /// A session whose open packet is just being sent. [`Session::start`] follows that.
     pub fn open(revision: Revision, layer: Layer, rules: &Rules, now: Instant) -> Self {
-        let connect_millis = match layer {
-            Layer::SocketIo => Some(millis(rules.timing.connect_timeout)),
-            Layer::EngineIo => None,
-        };
+        let must_connect = layer == Layer::SocketIo && !joins_root(revision);
         Self {
             opened: now,
-            heartbeat_nanos: nanos(rules.timing.ping_interval),
-            connect_millis,
+            heartbeat_nanos: patience(revision, &rules.timing),
+            connect_millis: must_connect.then(|| millis(rules.timing.connect_timeout)),
             members: SmallVec::new(),
             partial: None,
             revision,
             layer,
-            awaits_pong: false,
+            awaits_client: revision.client_pings(),
             is_closed: false,
+        }
+    }
+
+    /// Does what clients of the revision expect unasked: those of Engine.IO 3 join `/` by opening
+    /// a session.
+    pub fn start(&mut self, rules: &Rules, out: &mut Vec<Output>) {
+        if self.layer == Layer::EngineIo || !joins_root(self.revision) {
+            return;
+        }
+        if let Err(reason) = self.connect("/", None, rules, out) {
+            self.close(reason, out);
         }
     }
 
@@ -81,7 +90,7 @@ impl Session {
         }
     }
 
-    /// Handles one packet of a polling body: a text packet, or a binary one as `b` and base64.
+    /// Handles one text packet of a polling body, which may be a binary one as `b` and base64.
     pub fn handle_polling_packet(
         &mut self,
         now: Instant,
@@ -89,34 +98,22 @@ impl Session {
         rules: &Rules,
         out: &mut Vec<Output>,
     ) {
-        match engine_io::decode_base64(text) {
+        match engine_io::decode_base64(self.revision, text) {
             None => self.handle_text(now, text, rules, out),
-            Some(Ok(data)) => self.handle_binary(now, data, rules, out),
-            Some(Err(error)) => self.close(error.close_reason(), out),
+            Some(data) => self.binary_message(now, data, rules, out),
         }
     }
 
-    /// Handles one binary packet of a WebSocket.
+    /// Handles one binary packet.
     pub fn handle_binary(
         &mut self,
-        _now: Instant,
-        data: Bytes,
+        now: Instant,
+        packet: Bytes,
         rules: &Rules,
         out: &mut Vec<Output>,
     ) {
-        if self.is_closed {
-            return;
-        }
-        let handled = match self.layer {
-            Layer::EngineIo => {
-                out.push(Output::Message(Message::Binary(data)));
-                Ok(())
-            }
-            Layer::SocketIo => self.attachment(data, rules, out),
-        };
-        if let Err(reason) = handled {
-            self.close(reason, out);
-        }
+        let data = engine_io::decode_binary(self.revision, packet);
+        self.binary_message(now, data, rules, out);
     }
 
     /// Handles that time has passed: sends a ping, or closes. Does nothing before the deadline.
@@ -140,7 +137,7 @@ impl Session {
         if now < self.heartbeat_deadline() {
             return;
         }
-        if self.awaits_pong {
+        if self.awaits_client {
             return self.close(CloseReason::PingTimeout, out);
         }
         // The time to answer runs from when the ping was due, so that a dead client is found out
@@ -149,7 +146,7 @@ impl Session {
         let on_time = self.heartbeat_nanos.saturating_add(nanos(timeout));
         let at_least = self.since_opening(now).saturating_add(nanos(timeout / 2));
         self.heartbeat_nanos = on_time.max(at_least);
-        self.awaits_pong = true;
+        self.awaits_client = true;
         out.push(Output::Send(PING));
     }
 
@@ -167,7 +164,7 @@ impl Session {
         self.members[index].is_joined = true;
         self.connect_millis = None;
         let path = rules.namespaces.path(namespace);
-        send(&socket_io::encode_connect(path, sid), out);
+        send(&socket_io::encode_connect(self.revision, path, sid), out);
     }
 
     /// Keeps the client out of a namespace that it wants to join. `data` is a JSON text.
@@ -184,7 +181,11 @@ impl Session {
         };
         self.members.swap_remove(index);
         let path = rules.namespaces.path(namespace);
-        send(&socket_io::encode_connect_error(path, message, data), out);
+        let packet = match self.revision {
+            Revision::V3 => socket_io::encode_error(path, message, data),
+            Revision::V4 | Revision::Legacy => socket_io::encode_connect_error(path, message, data),
+        };
+        send(&packet, out);
     }
 
     /// Takes the client out of a namespace and tells it. The connection stays.
@@ -218,7 +219,7 @@ impl Session {
             out.extend(
                 attachments
                     .iter()
-                    .map(|data| Output::Send(Frame::binary(data))),
+                    .map(|data| Output::Send(Frame::binary(self.revision, data))),
             );
         }
     }
@@ -242,7 +243,7 @@ impl Session {
             out.extend(
                 attachments
                     .iter()
-                    .map(|data| Output::Send(Frame::binary(data))),
+                    .map(|data| Output::Send(Frame::binary(self.revision, data))),
             );
         }
     }
@@ -316,6 +317,22 @@ impl Session {
 
     fn since_opening(&self, now: Instant) -> u64 {
         nanos(now.saturating_duration_since(self.opened))
+    }
+}
+
+/// Whether a client is in the namespace `/` by opening a session, and so need not connect.
+const fn joins_root(revision: Revision) -> bool {
+    matches!(revision, Revision::V3)
+}
+
+/// Nanoseconds from a client's sign of life until the session acts: until it pings, or until a
+/// client that should have pinged is given up.
+fn patience(revision: Revision, timing: &Timing) -> u64 {
+    let interval = nanos(timing.ping_interval);
+    if revision.client_pings() {
+        interval.saturating_add(nanos(timing.ping_timeout))
+    } else {
+        interval
     }
 }
 

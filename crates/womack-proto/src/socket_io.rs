@@ -1,10 +1,12 @@
-//! Packets of Socket.IO 5, which travel in Engine.IO messages.
+//! Packets of Socket.IO 4 and 5, which travel in Engine.IO messages.
 //!
 //! `<type>[<attachments>-][/namespace,][<ack id>][<JSON>]`, for example `2["hello",1]` or
 //! `51-/another,12["hello",{"_placeholder":true,"num":0}]` (Socket.IO protocol, "Packet
-//! encoding"). The `4` of the Engine.IO message is no part of it.
+//! encoding"). The `4` of the Engine.IO message is no part of it. Socket.IO 4, which revision
+//! [`V3`](Revision::V3) speaks, has other payloads where a namespace is joined: none but a query
+//! after the name, `0/another?token=1,`, and text where 5 has an object that says what is wrong.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize,
@@ -12,7 +14,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{channel::is_reserved_event, error::DecodeError};
+use crate::{channel::is_reserved_event, error::DecodeError, handshake::Revision};
 
 /// The characters that JSON allows between its tokens.
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
@@ -119,6 +121,20 @@ impl<'a> Packet<'a> {
         };
         Ok(Self { namespace, body })
     }
+}
+
+/// The namespace that a client wants to join, and the query after its name as a JSON object of
+/// strings. Only clients of Socket.IO 4 send one; of repeated names the last counts.
+pub fn split_query(revision: Revision, namespace: &str) -> (&str, Option<String>) {
+    let Some((path, query)) = namespace.split_once('?') else {
+        return (namespace, None);
+    };
+    if revision != Revision::V3 {
+        return (namespace, None);
+    }
+    let pairs: BTreeMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
+    let object = serde_json::to_string(&pairs).expect("a map of strings is JSON");
+    (path, Some(object))
 }
 
 fn split_digits(text: &str) -> (&str, &str) {
@@ -240,12 +256,14 @@ pub fn encode_ack(namespace: &str, ack: u64, args: &str, attachments: usize) -> 
     packet
 }
 
-/// The packet that lets a client in, `0{"sid":"..."}`.
-pub fn encode_connect(namespace: &str, sid: &str) -> String {
+/// The packet that lets a client in, `0{"sid":"..."}`; `0` for those who know their id already.
+pub fn encode_connect(revision: Revision, namespace: &str, sid: &str) -> String {
     let mut packet = start("0", namespace);
-    packet.push_str(r#"{"sid":"#);
-    packet.push_str(&json_string(sid));
-    packet.push('}');
+    if revision != Revision::V3 {
+        packet.push_str(r#"{"sid":"#);
+        packet.push_str(&json_string(sid));
+        packet.push('}');
+    }
     packet
 }
 
@@ -259,6 +277,17 @@ pub fn encode_connect_error(namespace: &str, message: &str, data: Option<&str>) 
         packet.push_str(data);
     }
     packet.push('}');
+    packet
+}
+
+/// The packet that keeps a client of Socket.IO 4 out, `4"..."`: `data`, which is a JSON text, or
+/// else the message.
+pub fn encode_error(namespace: &str, message: &str, data: Option<&str>) -> String {
+    let mut packet = start("4", namespace);
+    match data {
+        Some(data) => packet.push_str(data),
+        None => packet.push_str(&json_string(message)),
+    }
     packet
 }
 

@@ -4,7 +4,8 @@ use std::{hint::black_box, time::Instant};
 
 use allocation_counter::measure;
 use womack_proto::{
-    Layer, NamespaceId, Revision, Rules, Scratch, Session, envelope, frame, payload,
+    Layer, NamespaceId, Revision, Rules, Scratch, Session, envelope, frame,
+    payload::{self, Format},
 };
 
 const MESSAGE: &[u8] = br#"{"data":{"text":"h\u00e9llo \ud83d\ude00","n":[1,2.5,true,null]}}"#;
@@ -45,12 +46,12 @@ fn checking_a_message_allocates_nothing_in_the_long_run() {
 fn answering_a_poll_allocates_nothing_with_a_buffer_of_its_size() {
     let frames = [
         frame::PING.as_bytes(),
-        frame::Frame::binary(&[7; 100]).as_bytes(),
+        frame::Frame::binary(Revision::V4, &[7; 100]).as_bytes(),
     ]
     .concat();
     let mut body = Vec::with_capacity(256);
     let info = measure(|| {
-        payload::encode(&frames, 16, &mut body);
+        payload::encode(Format::Separated, [&*frames], 16, &mut body);
     });
     assert_eq!(info.count_total, 0);
 }
@@ -95,6 +96,39 @@ fn no_packet_allocates_more_than_its_share() {
         let info = measure(|| session.handle_text(now, &text, &rules, &mut out));
         let share = 4 * text.len() as u64 + 1_024;
         assert!(info.bytes_total <= share, "{info:?} for {:.20}", text);
+    }
+}
+
+#[test]
+fn no_body_allocates_more_than_its_share() {
+    let long = 100_000;
+    let max_packets = 1_000;
+    for body in [
+        "1:2".repeat(long),
+        "1:2".repeat(max_packets),
+        format!("99999999:{}", "4".repeat(long)),
+        format!("{long}:{}", "\u{e9}".repeat(long)),
+        format!("{}:{}", 2 * long, "\u{c3}\u{a9}".repeat(long)),
+        format!("\0\u{1}\u{1}{}", "\u{1}".repeat(long)),
+        format!("d={}", "\\n".repeat(long)),
+        format!("d={}", "%31%3a%32".repeat(max_packets)),
+    ] {
+        for jsonp in [None, Some(0)] {
+            let format = Format::Counted {
+                base64: false,
+                json: true,
+                jsonp,
+            };
+            let info = measure(|| {
+                drop(black_box(payload::decode(
+                    format,
+                    body.as_bytes(),
+                    max_packets,
+                )))
+            });
+            let share = 8 * body.len() as u64 + 100 * max_packets as u64;
+            assert!(info.bytes_total <= share, "{info:?} for {body:.20}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! | line | meaning |
 //! |---|---|
 //! | `C> text`, `C= hex` | a text or binary packet comes over a WebSocket |
-//! | `P> text` | a packet comes in a polling body |
+//! | `P> text` | a text packet comes in a polling body |
 //! | `+ 300` | milliseconds pass, and every deadline in them is met on the dot |
 //! | `~ 300` | milliseconds pass, and only then the session is told |
 //! | `accept /path sid`, `refuse /path message`, `leave /path` | commands of the server |
@@ -23,7 +23,8 @@
 //! | `! text ..`, `! binary hex` | a message of Engine.IO alone |
 //! | `! closed reason` | the end |
 //!
-//! Lines `set name=value` come first and change the rules.
+//! Lines `set name=value` come first and change the rules. The name of a file begins with the
+//! revision that is spoken.
 
 use std::{
     collections::VecDeque,
@@ -60,11 +61,12 @@ fn run(file: &Path) -> Result<(), String> {
         .enumerate()
         .filter(|(_, line)| !line.is_empty());
     let mut lines = lines.filter(|(_, line)| !line.starts_with('#')).peekable();
-    let mut setting = Setting::default();
+    let mut setting = Setting::of(&name);
     while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("set ")) {
         setting.set(line.trim_start_matches("set "));
     }
     let mut conversation = Conversation::new(setting);
+    conversation.start();
     for (number, line) in lines {
         conversation
             .line(line)
@@ -75,14 +77,21 @@ fn run(file: &Path) -> Result<(), String> {
         .map_err(|error| format!("{name}, at its end: {error}"))
 }
 
-/// Rules and layer; the same as in the official conformance suites unless a file changes them.
+/// What a session is opened with; the same as in the official conformance suites unless a file
+/// changes it.
 struct Setting {
     rules: Rules,
+    revision: Revision,
     layer: Layer,
 }
 
-impl Default for Setting {
-    fn default() -> Self {
+impl Setting {
+    fn of(file: &str) -> Self {
+        let revision = match file.split_once('_') {
+            Some(("v3", _)) => Revision::V3,
+            Some(("v4", _)) => Revision::V4,
+            _ => panic!("{file} names no revision"),
+        };
         let timing = Timing {
             ping_interval: Duration::from_millis(300),
             ping_timeout: Duration::from_millis(200),
@@ -95,12 +104,11 @@ impl Default for Setting {
                 limits: Limits::default(),
                 namespaces,
             },
+            revision,
             layer: Layer::SocketIo,
         }
     }
-}
 
-impl Setting {
     fn set(&mut self, assignment: &str) {
         let (name, value) = assignment.split_once('=').expect("name=value");
         if (name, value) == ("layer", "engine_io") {
@@ -129,19 +137,30 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn new(Setting { rules, layer }: Setting) -> Self {
+    fn new(setting: Setting) -> Self {
+        let Setting {
+            rules,
+            revision,
+            layer,
+        } = setting;
         #[expect(
             clippy::disallowed_methods,
             reason = "a start for time; only differences count"
         )]
         let now = Instant::now();
-        let session = Session::open(Revision::V4, layer, &rules, now);
+        let session = Session::open(revision, layer, &rules, now);
         Self {
             rules,
             session,
             now,
             said: VecDeque::new(),
         }
+    }
+
+    fn start(&mut self) {
+        let mut out = Vec::new();
+        self.session.start(&self.rules, &mut out);
+        self.hear(&out);
     }
 
     fn line(&mut self, line: &str) -> Result<(), String> {
@@ -154,9 +173,13 @@ impl Conversation {
         self.nothing_more()?;
         let mut out = Vec::new();
         self.happen(line, &mut out);
+        self.hear(&out);
+        Ok(())
+    }
+
+    fn hear(&mut self, out: &[Output]) {
         self.said
             .extend(out.iter().map(|output| render(output, &self.rules)));
-        Ok(())
     }
 
     fn nothing_more(&self) -> Result<(), String> {

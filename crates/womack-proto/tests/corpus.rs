@@ -15,6 +15,11 @@ fn polling() {
 }
 
 #[test]
+fn counted() {
+    replay("counted", checks::counted);
+}
+
+#[test]
 fn envelopes() {
     replay("envelopes", checks::envelopes);
 }

@@ -5,14 +5,14 @@ use std::{net::TcpStream, sync::Arc, time::Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
-use womack_proto::{Except, Frame, NamespaceId};
+use womack_proto::{Except, Frame, NamespaceId, payload::Content};
 
 use crate::sid::{ShardId, Sid};
 
 /// Which bytes an event has; clients of one encoding share their frames.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Encoding {
-    /// Socket.IO 3 and later.
+    /// Socket.IO 1 and later.
     Modern,
 }
 
@@ -77,12 +77,20 @@ pub(crate) enum RequestKind {
 /// What a GET is answered.
 #[derive(Debug)]
 pub(crate) enum PollAnswer {
-    /// Packets, encoded.
-    Packets(Vec<u8>),
+    /// Packets.
+    Packets(PollBody),
     /// There is no such session, or no more.
     UnknownSid,
     /// The session has left polling, or another GET was there first.
     BadRequest,
+}
+
+/// The body of an answer that brings packets.
+#[derive(Debug)]
+pub(crate) struct PollBody {
+    pub(crate) bytes: Vec<u8>,
+    /// What the bytes are.
+    pub(crate) content: Content,
 }
 
 /// What a POST is answered.

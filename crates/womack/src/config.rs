@@ -36,6 +36,8 @@ pub struct Config {
     pub egress: Egress,
     /// Whether debug messages are logged.
     pub debug: bool,
+    /// Whether clients of Engine.IO 3 are refused, which are those of Socket.IO 1.x and 2.x.
+    pub no_eio3: bool,
     /// Origins whose pages may connect.
     pub cors_origins: CorsOrigins,
     /// Address that serves `/metrics`, `/healthz` and `/readyz` instead of the public port.
@@ -120,6 +122,7 @@ impl Config {
             shards: settings.shards.unwrap_or(defaults.shards),
             egress: settings.egress.unwrap_or(defaults.egress),
             debug: settings.debug.unwrap_or(defaults.debug),
+            no_eio3: settings.no_eio3.unwrap_or(defaults.no_eio3),
             cors_origins: cors_origins(settings.cors_origin.unwrap_or_default())?,
             admin_listen: settings.admin_listen,
             ping_interval: settings
@@ -242,6 +245,7 @@ impl Default for Config {
                 .min(128),
             egress: Egress::Auto,
             debug: false,
+            no_eio3: false,
             cors_origins: CorsOrigins::Any,
             admin_listen: None,
             ping_interval: Duration::from_secs(25),
@@ -346,8 +350,9 @@ mod tests {
 
     #[test]
     fn file_accepts_dashes_and_underscores() {
-        let config =
-            file("redis-port = 7000\nping_interval = 1.5\nnamespace = ['/a', '/b=k:x']\n").unwrap();
+        let text = "redis-port = 7000\nping_interval = 1.5\nnamespace = ['/a', '/b=k:x']\n";
+        let config = file(&format!("{text}no_eio3 = true\n")).unwrap();
+        assert!(config.no_eio3);
         assert_eq!(
             config.redis,
             RedisSource::Url("redis://localhost:7000".into())

@@ -79,6 +79,19 @@ pub struct Settings {
     )]
     pub debug: Option<bool>,
 
+    /// Refuse clients of Engine.IO 3, which are those of Socket.IO 1.x and 2.x
+    #[arg(
+        long,
+        env = "WOMACK_NO_EIO3",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    #[serde(alias = "no_eio3")]
+    pub no_eio3: Option<bool>,
+
     /// Origin whose pages may connect, or `*` for every one; may be given again [default: *]
     #[arg(
         long,
@@ -205,6 +218,7 @@ impl Settings {
             egress: self.egress.or(other.egress),
             config: self.config.or(other.config),
             debug: self.debug.or(other.debug),
+            no_eio3: self.no_eio3.or(other.no_eio3),
             cors_origin: self.cors_origin.or(other.cors_origin),
             admin_listen: self.admin_listen.or(other.admin_listen),
             ping_interval: self.ping_interval.or(other.ping_interval),

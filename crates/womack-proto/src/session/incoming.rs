@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Member, Session, nanos, send};
+use super::{Member, Session, nanos, patience, send};
 use crate::{
     attachments::{Head, Partial},
     engine_io,
     error::{CloseReason, DecodeError},
+    frame::Frame,
     output::{Message, Output},
     rules::{Layer, Rules},
     socket_io::{self, Body, Packet},
@@ -24,14 +25,17 @@ impl Session {
     ) -> Result<(), CloseReason> {
         use engine_io::Packet;
 
-        match Packet::decode(text)? {
+        let packet = Packet::decode(text)?;
+        if self.revision.client_pings() {
+            self.heard(now, rules);
+        }
+        match packet {
             Packet::Close => return Err(CloseReason::ClientDisconnect),
-            Packet::Ping(_) => return Err(DecodeError::Heartbeat.into()),
-            Packet::Pong(_) => {
-                self.awaits_pong = false;
-                let interval = nanos(rules.timing.ping_interval);
-                self.heartbeat_nanos = self.since_opening(now).saturating_add(interval);
+            Packet::Ping(data) if self.revision.client_pings() => {
+                out.push(Output::Send(Frame::text(&[b"3", data.as_bytes()])));
             }
+            Packet::Pong(_) if !self.revision.client_pings() => self.heard(now, rules),
+            Packet::Ping(_) | Packet::Pong(_) => return Err(DecodeError::Heartbeat.into()),
             Packet::Message(text) => match self.layer {
                 Layer::EngineIo => out.push(Output::Message(Message::Text(text.to_owned()))),
                 Layer::SocketIo => self.socket_io_packet(now, text, rules, out)?,
@@ -40,6 +44,40 @@ impl Session {
             Packet::Open(_) | Packet::Upgrade | Packet::Noop => {}
         }
         Ok(())
+    }
+
+    pub(super) fn binary_message(
+        &mut self,
+        now: Instant,
+        data: Result<Bytes, DecodeError>,
+        rules: &Rules,
+        out: &mut Vec<Output>,
+    ) {
+        if self.is_closed {
+            return;
+        }
+        let handled = data.map_err(CloseReason::from).and_then(|data| {
+            if self.revision.client_pings() {
+                self.heard(now, rules);
+            }
+            match self.layer {
+                Layer::EngineIo => {
+                    out.push(Output::Message(Message::Binary(data)));
+                    Ok(())
+                }
+                Layer::SocketIo => self.attachment(data, rules, out),
+            }
+        });
+        if let Err(reason) = handled {
+            self.close(reason, out);
+        }
+    }
+
+    /// The client has shown that it lives.
+    fn heard(&mut self, now: Instant, rules: &Rules) {
+        self.awaits_client = self.revision.client_pings();
+        let patience = patience(self.revision, &rules.timing);
+        self.heartbeat_nanos = self.since_opening(now).saturating_add(patience);
     }
 
     fn socket_io_packet(
@@ -57,7 +95,10 @@ impl Session {
             body,
         } = Packet::decode(text)?;
         if let Body::Connect { payload } = body {
-            return self.connect(path, payload, rules, out);
+            return match socket_io::split_query(self.revision, path) {
+                (path, Some(query)) => self.connect(path, Some(query), rules, out),
+                (path, None) => self.connect(path, payload.map(str::to_owned), rules, out),
+            };
         }
         // The official server closes the whole connection too, whatever else it has joined.
         let namespace = rules.namespaces.id(path).ok_or(CloseReason::InvalidState)?;
@@ -107,10 +148,10 @@ impl Session {
         Ok(())
     }
 
-    fn connect(
+    pub(super) fn connect(
         &mut self,
         path: &str,
-        auth: Option<&str>,
+        auth: Option<String>,
         rules: &Rules,
         out: &mut Vec<Output>,
     ) -> Result<(), CloseReason> {
@@ -134,14 +175,11 @@ impl Session {
             namespace,
             is_joined: false,
         });
-        out.push(Output::Connect {
-            namespace,
-            auth: auth.map(str::to_owned),
-        });
+        out.push(Output::Connect { namespace, auth });
         Ok(())
     }
 
-    pub(super) fn attachment(
+    fn attachment(
         &mut self,
         data: Bytes,
         rules: &Rules,

@@ -26,6 +26,15 @@ fn joined(rules: &Rules, now: Instant) -> Session {
     session
 }
 
+/// A session of Engine.IO 3, in `/` without having asked.
+fn older(rules: &Rules, now: Instant) -> Session {
+    let mut session = Session::open(Revision::V3, Layer::SocketIo, rules, now);
+    let mut out = Vec::new();
+    session.start(rules, &mut out);
+    session.accept(NamespaceId(0), "sid", rules, &mut out);
+    session
+}
+
 #[test]
 fn an_idle_client_costs_little() {
     assert!(size_of::<Session>() <= 64, "{}", size_of::<Session>());
@@ -79,6 +88,29 @@ fn timing_of_nothing_closes_at_once() {
 }
 
 #[test]
+fn clients_that_ping_are_heard_by_any_packet() {
+    let rules = rules();
+    let now = start();
+    let patience = rules.timing.ping_interval + rules.timing.ping_timeout;
+    let mut session = older(&rules, now);
+    let mut out = Vec::new();
+    assert_eq!(session.deadline(), now + patience);
+    for (second, text) in [
+        (1, "2"),
+        (2, "42[\"m\"]"),
+        (3, "451-[\"m\"]"),
+        (4, "b4AQ=="),
+    ] {
+        let now = now + second * SECOND;
+        session.handle_polling_packet(now, text, &rules, &mut out);
+        assert_eq!(session.deadline(), now + patience, "{text}");
+    }
+    session.handle_timeout(session.deadline(), &rules, &mut out);
+    let last = out.last();
+    assert_eq!(last, Some(&Output::Closed(CloseReason::PingTimeout)));
+}
+
+#[test]
 fn time_that_runs_backwards_does_no_harm() {
     let rules = rules();
     let now = start() + SECOND;
@@ -111,6 +143,7 @@ fn nothing_follows_the_end() {
     session.emit(root, "m", "", &[], &rules, &mut out);
     session.acknowledge(root, 1, "", &[], &rules, &mut out);
     session.leave(root, &rules, &mut out);
+    session.start(&rules, &mut out);
     assert_eq!(out, []);
     assert!(session.is_closed());
     assert_eq!(

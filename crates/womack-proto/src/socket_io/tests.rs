@@ -177,8 +177,9 @@ fn everything_else_is_refused_for_a_reason() {
 
 #[test]
 fn the_servers_packets_are_those_that_clients_know() {
-    assert_eq!(encode_connect("/", "a-\""), r#"0{"sid":"a-\""}"#);
-    assert_eq!(encode_connect("/custom", "a"), r#"0/custom,{"sid":"a"}"#);
+    let connect = |namespace, sid| encode_connect(Revision::V4, namespace, sid);
+    assert_eq!(connect("/", "a-\""), r#"0{"sid":"a-\""}"#);
+    assert_eq!(connect("/custom", "a"), r#"0/custom,{"sid":"a"}"#);
     assert_eq!(
         encode_connect_error("/random", "Invalid namespace", None),
         r#"4/random,{"message":"Invalid namespace"}"#,
@@ -216,4 +217,36 @@ fn nesting_without_end_costs_no_stack() {
         Packet::decode(&format!("0{}", "{\"a\":".repeat(depth))),
         Err(DecodeError::Payload)
     );
+}
+
+#[test]
+fn socket_io_4_joins_with_less() {
+    assert_eq!(encode_connect(Revision::V3, "/", "a"), "0");
+    assert_eq!(encode_connect(Revision::V3, "/custom", "a"), "0/custom,");
+    assert_eq!(
+        encode_error("/custom", "no \"a\"", None),
+        r#"4/custom,"no \"a\"""#
+    );
+    assert_eq!(
+        encode_error("/", "no", Some(r#"{"code":1}"#)),
+        r#"4{"code":1}"#
+    );
+}
+
+#[test]
+fn a_query_follows_the_name_in_socket_io_4_only() {
+    for (namespace, path, query) in [
+        ("/a", "/a", None),
+        ("/a?", "/a", Some("{}")),
+        ("/a?token=1", "/a", Some(r#"{"token":"1"}"#)),
+        (
+            "/a?b=%C3%A9+%22&a&b=2?=",
+            "/a",
+            Some(r#"{"a":"","b":"2?="}"#),
+        ),
+    ] {
+        let query = query.map(str::to_owned);
+        assert_eq!(split_query(Revision::V3, namespace), (path, query));
+        assert_eq!(split_query(Revision::V4, namespace), (namespace, None));
+    }
 }

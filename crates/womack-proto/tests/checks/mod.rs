@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use womack_proto::{
     EnvelopeError, Frame, Handshake, HandshakeError, Layer, Limits, NamespaceId, Namespaces,
-    Output, Revision, Rules, Scratch, Session, Timing, engine_io, envelope, frame, payload,
+    Output, Revision, Rules, Scratch, Session, Timing, engine_io, envelope, frame,
+    payload::{self, Content, Format},
     socket_io::{self, Body},
 };
 
@@ -19,7 +20,8 @@ pub(crate) fn packets(data: &[u8]) {
     // No outcome is wrong here, as long as there is one.
     drop((
         engine_io::Packet::decode(text),
-        engine_io::decode_base64(text),
+        engine_io::decode_base64(Revision::V3, text),
+        engine_io::decode_base64(Revision::V4, text),
     ));
     let Ok(packet) = socket_io::Packet::decode(text) else {
         return;
@@ -63,27 +65,86 @@ pub(crate) fn packets(data: &[u8]) {
     assert_eq!(socket_io::Packet::decode(&encoded), Ok(packet), "{encoded}");
 }
 
-/// What a polling body decodes to makes the same body again.
+/// What a polling body of Engine.IO 4 decodes to makes the same body again.
 pub(crate) fn polling(data: &[u8]) {
-    let Ok(body) = str::from_utf8(data) else {
+    let max_packets = data.len() / 2 + 1;
+    let Ok(packets) = payload::decode(Format::Separated, data, max_packets) else {
+        let hole = data.split(|&byte| byte == 0x1e).any(<[u8]>::is_empty);
+        assert!(
+            hole || str::from_utf8(data).is_err(),
+            "refused without a reason"
+        );
         return;
     };
-    let max_packets = body.len() / 2 + 1;
-    let Ok(packets) = payload::decode(body, max_packets) else {
-        let hole = body.split('\x1e').any(str::is_empty);
-        assert!(hole, "refused without a reason");
+    let (content, again) = body(Format::Separated, &packets);
+    assert_eq!((content, &*again), (Content::Text, data));
+}
+
+/// What a polling body of Engine.IO 3 decodes to is the same after encoding and decoding it again.
+/// What stands in a form is the same as what does not.
+pub(crate) fn counted(data: &[u8]) {
+    let format = |json, jsonp| Format::Counted {
+        base64: false,
+        json,
+        jsonp,
+    };
+    let max_packets = data.len() / 2 + 1;
+    let Ok(packets) = payload::decode(format(false, None), data, max_packets) else {
+        assert!(payload::decode(format(true, None), data, max_packets).is_err());
         return;
     };
+    let (content, again) = body(format(false, None), &packets);
+    assert_eq!(content == Content::Bytes, packets.iter().any(is_binary));
+    let decoded = payload::decode(format(false, None), &again, max_packets);
+    assert_eq!(decoded, Ok(packets.clone()));
+
+    let (content, script) = body(format(true, Some(7)), &packets);
+    assert_eq!(content, Content::Script);
+    let script = String::from_utf8(script).expect("scripts are text");
+    let literal = script
+        .strip_prefix("___eio[7](")
+        .and_then(|rest| rest.strip_suffix(");"))
+        .expect("a call and nothing beside it");
+    assert!(!literal.contains("</") && !literal.contains(['\u{2028}', '\u{2029}', '\n']));
+    let inside: String = serde_json::from_str(literal).expect("a string");
+    let base64 = Format::Counted {
+        base64: true,
+        json: true,
+        jsonp: None,
+    };
+    assert_eq!(inside.into_bytes(), body(base64, &packets).1);
+
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    let escaped = text.replace("\\n", "\\\\n");
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("d", &escaped)
+        .finish();
+    let in_form = payload::decode(format(false, Some(0)), form.as_bytes(), max_packets);
+    assert_eq!(in_form, Ok(packets));
+}
+
+const fn is_binary(packet: &payload::Packet<'_>) -> bool {
+    matches!(packet, payload::Packet::Binary(_))
+}
+
+/// The body that has these packets, as a client of its revision would have to read it.
+fn body(format: Format, packets: &[payload::Packet<'_>]) -> (Content, Vec<u8>) {
     let mut frames = Vec::new();
     for packet in packets {
-        frame::append_text(&mut frames, &[packet.as_bytes()]);
+        match packet {
+            payload::Packet::Text(text) => frame::append_text(&mut frames, &[text.as_bytes()]),
+            // Bytes as they are: the type before the data is there already.
+            payload::Packet::Binary(data) => {
+                frames.extend_from_slice(Frame::binary(Revision::V4, data).as_bytes());
+            }
+        }
     }
-    let mut again = Vec::new();
-    assert_eq!(
-        payload::encode(&frames, max_packets, &mut again),
-        frames.len()
-    );
-    assert_eq!(again, data);
+    let mut out = Vec::new();
+    let encoded = payload::encode(format, [&*frames], packets.len(), &mut out);
+    assert_eq!(encoded.consumed, frames.len());
+    (encoded.content, out)
 }
 
 /// A published message passes if and only if serde_json takes it for JSON.
@@ -133,7 +194,7 @@ pub(crate) fn frames(data: &[u8]) {
         match opcode {
             frame::Opcode::Text => frame::append_text(&mut written, &[payload]),
             frame::Opcode::Binary => {
-                written.extend_from_slice(Frame::binary(payload).as_bytes());
+                written.extend_from_slice(Frame::binary(Revision::V4, payload).as_bytes());
             }
             frame::Opcode::Other => continue,
         }
@@ -148,18 +209,27 @@ pub(crate) fn frames(data: &[u8]) {
     );
     assert!(written.len() <= consumed);
 
-    let mut body = Vec::new();
-    let mut at = 0;
-    loop {
-        match payload::encode(&data[at..], 1, &mut body) {
-            0 => break,
-            step => at += step,
+    for format in [
+        Format::Separated,
+        Format::Counted {
+            base64: false,
+            json: true,
+            jsonp: None,
+        },
+    ] {
+        let mut body = Vec::new();
+        let mut at = 0;
+        loop {
+            match payload::encode(format, [&data[at..]], 1, &mut body).consumed {
+                0 => break,
+                step => at += step,
+            }
         }
+        assert_eq!(at, consumed);
     }
-    assert_eq!(at, consumed);
 }
 
-/// A query says something or is refused for one of two reasons.
+/// A query says something or is refused for one of three reasons.
 pub(crate) fn queries(data: &[u8]) {
     let Ok(query) = str::from_utf8(data) else {
         return;
@@ -168,7 +238,9 @@ pub(crate) fn queries(data: &[u8]) {
         Ok(handshake) => assert_ne!(handshake.sid.as_deref(), Some("")),
         Err(error) => assert!(matches!(
             error,
-            HandshakeError::UnknownTransport | HandshakeError::UnsupportedVersion
+            HandshakeError::UnknownTransport
+                | HandshakeError::UnsupportedVersion
+                | HandshakeError::BadRequest
         )),
     }
 }
@@ -198,13 +270,21 @@ pub(crate) fn sessions(data: &[u8]) {
     } else {
         Layer::EngineIo
     };
+    let revision = if first & 2 == 0 {
+        Revision::V4
+    } else {
+        Revision::V3
+    };
     #[expect(
         clippy::disallowed_methods,
         reason = "a start for time; only differences count"
     )]
     let mut now = Instant::now();
-    let mut session = Session::open(Revision::V4, layer, &rules, now);
+    let mut session = Session::open(revision, layer, &rules, now);
     let mut out = Vec::new();
+    session.start(&rules, &mut out);
+    look_at(&session, layer, &out, &rules);
+    out.clear();
     while let Some((&[step, length], rest)) = steps.split_first_chunk() {
         let (content, rest) = rest.split_at(rest.len().min(length.into()));
         steps = rest;

@@ -25,6 +25,12 @@ pub(super) fn allows(origins: &CorsOrigins, origin: Option<&HeaderValue>) -> boo
     }
 }
 
+/// Whether answers may be scripts. Any page can load a script, and the request does not say which
+/// page does.
+pub(super) const fn allows_scripts(origins: &CorsOrigins) -> bool {
+    matches!(origins, CorsOrigins::Any)
+}
+
 /// Lets the page that asked read the answer. `preflight` holds what headers it wants to send.
 pub(super) fn add(
     headers: &mut HeaderMap,

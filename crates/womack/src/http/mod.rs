@@ -26,7 +26,7 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use womack_proto::{Handshake, HandshakeError, TransportKind};
+use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 
 pub(crate) use self::assets::Assets as Files;
 use crate::{
@@ -182,7 +182,7 @@ impl Http {
         request: Request<Incoming>,
         endpoint: u8,
     ) -> Response<Body> {
-        let handshake = match Handshake::parse(request.uri().query().unwrap_or_default()) {
+        let handshake = match self.handshake(request.uri().query().unwrap_or_default()) {
             Ok(handshake) => handshake,
             // The official server looks at the method before the version.
             Err(HandshakeError::UnsupportedVersion) if request.method() != Method::GET => {
@@ -206,9 +206,22 @@ impl Http {
             return response;
         }
         match handshake.transport {
-            TransportKind::WebSocket => self.websocket(request, sid, endpoint),
-            TransportKind::Polling => self.polling(request, sid, endpoint).await,
+            TransportKind::WebSocket => self.websocket(request, handshake.revision, sid, endpoint),
+            TransportKind::Polling => self.polling(request, &handshake, sid, endpoint).await,
         }
+    }
+
+    /// Reads the query of a request, as far as the server is to speak what it asks for.
+    fn handshake(&self, query: &str) -> Result<Handshake, HandshakeError> {
+        let handshake = Handshake::parse(query)?;
+        let refused = self.common.config.no_eio3 && handshake.revision == Revision::V3;
+        if refused && handshake.sid.is_none() {
+            return Err(HandshakeError::UnsupportedVersion);
+        }
+        if handshake.jsonp.is_some() && !cors::allows_scripts(&self.common.config.cors_origins) {
+            return Err(HandshakeError::Forbidden);
+        }
+        Ok(handshake)
     }
 
     /// Whether the session id was made by this process.

@@ -9,15 +9,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use tokio::{sync::oneshot, time::timeout};
-use womack_proto::HandshakeError;
+use womack_proto::{Handshake, HandshakeError};
 
 use super::{Body, Http, plain, respond};
 use crate::{
-    command::{PollAnswer, PostAnswer, RequestKind, SessionRequest, ToShard},
+    command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, ToShard},
     sid::Sid,
 };
-
-const PACKETS: &str = "text/plain; charset=UTF-8";
 
 /// Numbers the GETs of this process.
 static TOKENS: AtomicU64 = AtomicU64::new(0);
@@ -26,20 +24,21 @@ impl Http {
     pub(super) async fn polling(
         self: &Rc<Self>,
         request: Request<Incoming>,
+        handshake: &Handshake,
         sid: Option<Sid>,
         endpoint: u8,
     ) -> Response<Body> {
         match (sid, request.method()) {
-            (None, _) => self.open_polling(endpoint),
+            (None, _) => self.open_polling(handshake, endpoint),
             (Some(sid), &Method::GET) => self.poll(sid).await,
             (Some(sid), &Method::POST) => self.post(sid, request).await,
             (Some(_), _) => self.refuse(HandshakeError::BadMethod),
         }
     }
 
-    fn open_polling(&self, endpoint: u8) -> Response<Body> {
-        match self.shard.borrow_mut().open_polling(endpoint) {
-            Some(packet) => respond(StatusCode::OK, PACKETS, packet),
+    fn open_polling(&self, handshake: &Handshake, endpoint: u8) -> Response<Body> {
+        match self.shard.borrow_mut().open_polling(endpoint, handshake) {
+            Some(body) => packets(body),
             None => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no session can be opened\n",
@@ -68,7 +67,7 @@ impl Http {
         let answer = answered.await;
         guard.armed = false;
         match answer {
-            Ok(PollAnswer::Packets(packets)) => respond(StatusCode::OK, PACKETS, packets),
+            Ok(PollAnswer::Packets(body)) => packets(body),
             Ok(PollAnswer::UnknownSid) => self.refuse(HandshakeError::UnknownSid),
             Ok(PollAnswer::BadRequest) | Err(_) => self.refuse(HandshakeError::BadRequest),
         }
@@ -157,6 +156,10 @@ impl Drop for AbortGuard<'_> {
                 .ok();
         }
     }
+}
+
+fn packets(PollBody { bytes, content }: PollBody) -> Response<Body> {
+    respond(StatusCode::OK, content.media_type(), bytes)
 }
 
 /// What is left of the request's body is not read: the connection ends with the response.

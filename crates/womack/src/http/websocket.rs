@@ -11,7 +11,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{task::spawn_local, time::timeout};
-use womack_proto::HandshakeError;
+use womack_proto::{HandshakeError, Revision};
 
 use super::{Body, Http};
 use crate::{
@@ -25,6 +25,7 @@ impl Http {
     pub(super) fn websocket(
         self: &Rc<Self>,
         mut request: Request<Incoming>,
+        revision: Revision,
         sid: Option<Sid>,
         endpoint: u8,
     ) -> Response<Body> {
@@ -32,14 +33,20 @@ impl Http {
             return self.refuse(HandshakeError::BadRequest);
         };
         let upgraded = upgrade::on(&mut request);
-        spawn_local(self.clone().hand_over(upgraded, sid, endpoint));
+        spawn_local(self.clone().hand_over(upgraded, revision, sid, endpoint));
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
         response
     }
 
-    async fn hand_over(self: Rc<Self>, upgraded: OnUpgrade, sid: Option<Sid>, endpoint: u8) {
+    async fn hand_over(
+        self: Rc<Self>,
+        upgraded: OnUpgrade,
+        revision: Revision,
+        sid: Option<Sid>,
+        endpoint: u8,
+    ) {
         let Ok(Ok(upgraded)) = timeout(self.common.config.handshake_timeout, upgraded).await else {
             return tracing::debug!("a client went away during its WebSocket handshake");
         };
@@ -51,10 +58,11 @@ impl Http {
             Err(error) => return tracing::debug!(%error, "a stream was gone before it opened"),
         };
         match sid {
-            None => self
-                .shard
-                .borrow_mut()
-                .open_websocket(stream, &parts.read_buf, endpoint),
+            None => {
+                self.shard
+                    .borrow_mut()
+                    .open_websocket(stream, &parts.read_buf, endpoint, revision)
+            }
             Some(sid) => {
                 let early: Bytes = parts.read_buf;
                 // A full queue drops the stream, which the client sees at once.

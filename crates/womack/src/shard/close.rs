@@ -38,7 +38,7 @@ impl Shard {
         );
         self.leave_all(&mut connection);
         for namespace in connection.session.joined() {
-            self.tell_disconnect(id, connection.secret, namespace, reason);
+            self.tell_disconnect(id, &connection, namespace, reason);
         }
         self.common
             .metrics

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use womack_proto::{Channel, NamespaceId, Session, TransportKind};
+use womack_proto::{Channel, NamespaceId, Session, TransportKind, payload::Format};
 
 use super::{memberships, outbox::Outbox, wire::Wire};
 use crate::{
@@ -34,8 +34,9 @@ pub(crate) enum Transport {
 }
 
 /// A client that polls.
-#[derive(Default)]
 pub(crate) struct Polling {
+    /// How its bodies are written.
+    pub(crate) format: Format,
     /// The GET that waits for packets, and its number.
     pub(crate) waiting: Option<(u64, oneshot::Sender<PollAnswer>)>,
     /// A WebSocket that asks to take over.
@@ -51,6 +52,16 @@ pub(crate) struct Probe {
     pub(crate) deadline: Instant,
     /// When a waiting poll is to be ended.
     pub(crate) noop_at: Option<Instant>,
+}
+
+impl Polling {
+    pub(crate) const fn new(format: Format) -> Self {
+        Self {
+            format,
+            waiting: None,
+            probe: None,
+        }
+    }
 }
 
 impl Connection {

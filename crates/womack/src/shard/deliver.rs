@@ -1,13 +1,7 @@
 //! The delivery path: what other threads want, and one message to its subscribers.
 
-use smallvec::SmallVec;
-use womack_proto::{Except, NamespaceId};
-
 use super::Shard;
-use crate::{
-    command::{Delivery, RequestKind, SessionRequest, ToShard},
-    sid::Sid,
-};
+use crate::command::{Delivery, RequestKind, SessionRequest, ToShard};
 
 /// Frames gathered before clients are written to. Bounds the memory of a round, and with it how
 /// far a burst merges.
@@ -62,19 +56,5 @@ impl Shard {
             });
         self.common.metrics.deliveries.inc_by(count);
         self.received.push(delivery.received);
-    }
-
-    /// The connections of this shard that a message spares.
-    fn excepted(&self, except: &Except, namespace: NamespaceId) -> SmallVec<[u32; 4]> {
-        let sids = except.ids().filter_map(Sid::parse);
-        let here = sids.filter(|sid| sid.node == self.common.sids.node && sid.shard == self.id);
-        here.filter(|sid| {
-            let connection = self.connections.get(sid.slot as usize);
-            connection.is_some_and(|connection| {
-                *sid == self.namespace_sid(sid.slot, connection.secret, namespace)
-            })
-        })
-        .map(|sid| sid.slot)
-        .collect()
     }
 }

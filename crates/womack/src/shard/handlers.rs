@@ -1,9 +1,8 @@
 //! What sessions say, and what the namespaces' handlers make of it.
 
-use bytes::Bytes;
-use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output, socket_io};
+use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output};
 
-use super::Shard;
+use super::{Shard, connection::Connection};
 use crate::namespace::{Action, Client, MessageClient, View};
 
 impl Shard {
@@ -27,9 +26,7 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
-        let sid = self
-            .namespace_sid(id, connection.secret, namespace)
-            .to_string();
+        let sid = self.client_id(id, connection, namespace);
         let mut actions = Vec::new();
         let common = self.common.clone();
         let refusal = {
@@ -73,9 +70,7 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
-        let sid = self
-            .namespace_sid(id, connection.secret, namespace)
-            .to_string();
+        let sid = self.client_id(id, connection, namespace);
         let mut actions = Vec::new();
         let common = self.common.clone();
         {
@@ -101,12 +96,13 @@ impl Shard {
         let Some(handler) = &common.endpoints[usize::from(connection.endpoint)].messages else {
             return;
         };
+        let revision = connection.session.revision();
         let mut replies = Vec::new();
         handler.on_message(&mut MessageClient::new(&mut replies), message);
         for reply in replies {
             let frame = match reply {
                 Message::Text(text) => Frame::text(&[b"4", text.as_bytes()]),
-                Message::Binary(data) => Frame::binary(&data),
+                Message::Binary(data) => Frame::binary(revision, &data),
             };
             self.send(id, frame.as_bytes());
         }
@@ -114,8 +110,6 @@ impl Shard {
 
     /// Does what a handler wants.
     fn act(&mut self, id: u32, namespace: NamespaceId, actions: Vec<Action>) {
-        let common = self.common.clone();
-        let path = &common.registry.get(namespace).path;
         for action in actions {
             match action {
                 Action::Join(channel) => {
@@ -127,19 +121,16 @@ impl Shard {
                     name,
                     args,
                     attachments,
-                } => {
-                    let packet =
-                        socket_io::encode_event(path, None, &name, &args, attachments.len());
-                    self.send_packet(id, packet.as_ref(), &attachments);
-                }
+                } => self.with_session(id, |session, rules, out| {
+                    session.emit(namespace, &name, &args, &attachments, rules, out);
+                }),
                 Action::Acknowledge {
                     ack,
                     args,
                     attachments,
-                } => {
-                    let packet = socket_io::encode_ack(path, ack, &args, attachments.len());
-                    self.send_packet(id, packet.as_ref(), &attachments);
-                }
+                } => self.with_session(id, |session, rules, out| {
+                    session.acknowledge(namespace, ack, &args, &attachments, rules, out);
+                }),
                 Action::Disconnect => {
                     self.leave_namespace(id, namespace);
                     self.with_session(id, |session, rules, out| {
@@ -152,20 +143,20 @@ impl Shard {
     }
 
     fn tell_left(&self, id: u32, namespace: NamespaceId, reason: CloseReason) {
-        let Some(connection) = self.connections.get(id as usize) else {
-            return;
-        };
-        self.tell_disconnect(id, connection.secret, namespace, reason);
+        if let Some(connection) = self.connections.get(id as usize) {
+            self.tell_disconnect(id, connection, namespace, reason);
+        }
     }
 
+    /// Tells a namespace that the client of `connection`, which was in the place `id`, is gone.
     pub(super) fn tell_disconnect(
         &self,
         id: u32,
-        secret: u64,
+        connection: &Connection,
         namespace: NamespaceId,
         reason: CloseReason,
     ) {
-        let sid = self.namespace_sid(id, secret, namespace).to_string();
+        let sid = self.client_id(id, connection, namespace);
         let entry = self.common.registry.get(namespace);
         let channels = self.channels_of(id, namespace);
         let view = View {
@@ -179,12 +170,5 @@ impl Shard {
         entry
             .handler
             .on_disconnect(&mut Client::new(view, &mut actions), reason);
-    }
-
-    pub(super) fn send_packet(&mut self, id: u32, packet: &[u8], attachments: &[Bytes]) {
-        self.send(id, Frame::text(&[b"4", packet]).as_bytes());
-        for attachment in attachments {
-            self.send(id, Frame::binary(attachment).as_bytes());
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use womack_proto::{Channel, NamespaceId, socket_io};
+use womack_proto::{Channel, NamespaceId};
 
 use super::{
     Shard, acks::Waiting, channels::Subscriber, connection::Connection, memberships::Membership,
@@ -193,10 +193,9 @@ impl Shard {
     }
 
     fn acknowledge(&mut self, id: u32, namespace: NamespaceId, ack: u64, args: &str) {
-        let common = self.common.clone();
-        let path = &common.registry.get(namespace).path;
-        let packet = socket_io::encode_ack(path, ack, args, 0);
-        self.send_packet(id, packet.as_ref(), &[]);
+        self.with_session(id, |session, rules, out| {
+            session.acknowledge(namespace, ack, args, &[], rules, out);
+        });
     }
 
     fn take_back(&mut self, id: u32, namespace: NamespaceId, channels: &[Arc<str>]) {

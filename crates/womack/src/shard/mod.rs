@@ -14,6 +14,7 @@ mod connection;
 mod deliver;
 mod flush;
 mod handlers;
+mod ids;
 mod join;
 mod memberships;
 mod nested_poll;
@@ -41,14 +42,14 @@ use mio::Token;
 use slab::Slab;
 use tokio::sync::Notify;
 use womack_proto::{
-    Frame, Layer, Limits, NamespaceId, Namespaces, Output, Revision, Rules, Session, Timing,
-    handshake,
+    Frame, Handshake, Layer, Limits, NamespaceId, Namespaces, Output, Revision, Rules, Session,
+    Timing, TransportKind, handshake, payload::Format,
 };
 
 use self::{
     acks::Acks,
     channels::Channels,
-    connection::{ChannelsOf, Connection, Transport},
+    connection::{ChannelsOf, Connection, Polling, Transport},
     memberships::Memberships,
     outbox::{Span, Spans},
     ring::Answer,
@@ -62,7 +63,7 @@ pub(crate) use self::{
     ring::Ring,
 };
 use crate::{
-    command::{Encoding, ToRouter, Topic},
+    command::{Encoding, PollBody, ToRouter, Topic},
     config::Config,
     metrics::Metrics,
     namespace::{Messages, Registry},
@@ -187,39 +188,38 @@ impl Shard {
     }
 
     /// Opens a session whose transport is a WebSocket. `early` was read from it already.
-    pub(crate) fn open_websocket(&mut self, stream: TcpStream, early: &[u8], endpoint: u8) {
+    pub(crate) fn open_websocket(
+        &mut self,
+        stream: TcpStream,
+        early: &[u8],
+        endpoint: u8,
+        revision: Revision,
+    ) {
         let slot = self.connections.vacant_key();
         let wire = match Wire::open(stream, token(slot, false), &self.poll) {
             Ok(wire) => wire,
             Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
         };
-        let Some(sid) = self.open(Transport::WebSocket(wire), endpoint) else {
+        let Some(id) = self.open(Transport::WebSocket(wire), endpoint, revision) else {
             return;
         };
-        let rules = &self.common.rules;
-        let max_payload = self.common.config.max_payload_bytes;
-        let open = handshake::open_packet(&sid.to_string(), false, &rules.timing, max_payload);
-        self.send(sid.slot, Frame::text(&[open.as_bytes()]).as_bytes());
         if !early.is_empty() {
-            self.decode(sid.slot, false, early);
+            self.decode(id, false, early);
         }
         self.flush();
     }
 
-    /// Opens a session whose transport is polling. Returns its open packet.
-    pub(crate) fn open_polling(&mut self, endpoint: u8) -> Option<String> {
-        let sid = self.open(Transport::Polling(Box::default()), endpoint)?;
-        let rules = &self.common.rules;
-        let max_payload = self.common.config.max_payload_bytes;
-        Some(handshake::open_packet(
-            &sid.to_string(),
-            true,
-            &rules.timing,
-            max_payload,
-        ))
+    /// Opens a session whose transport is polling. Returns its open packet, and what else the
+    /// server has to say at once.
+    pub(crate) fn open_polling(&mut self, endpoint: u8, handshake: &Handshake) -> Option<PollBody> {
+        let format = Format::new(handshake, self.layer(endpoint));
+        let transport = Transport::Polling(Box::new(Polling::new(format)));
+        let id = self.open(transport, endpoint, handshake.revision)?;
+        self.flush();
+        self.take_body(id)
     }
 
-    fn open(&mut self, transport: Transport, endpoint: u8) -> Option<Sid> {
+    fn open(&mut self, transport: Transport, endpoint: u8, revision: Revision) -> Option<u32> {
         let secret = match SidSource::secret() {
             Ok(secret) => secret,
             Err(error) => {
@@ -227,29 +227,35 @@ impl Shard {
                 return None;
             }
         };
-        let layer = match self.common.endpoints[usize::from(endpoint)].messages {
-            Some(_) => Layer::EngineIo,
-            None => Layer::SocketIo,
-        };
-        let session = Session::open(Revision::V4, layer, &self.common.rules, Instant::now());
+        let (layer, rules) = (self.layer(endpoint), &self.common.rules);
         let connection = Connection {
-            session,
+            session: Session::open(revision, layer, rules, Instant::now()),
             secret,
             transport,
             outbox: Outbox::new(),
             memberships: Memberships::default(),
             endpoint,
         };
-        self.common.metrics.opened(connection.transport_kind());
-        let slot =
-            u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
-        self.schedule(slot);
-        Some(Sid {
-            node: self.common.sids.node,
-            shard: self.id,
-            slot,
-            secret,
-        })
+        let transport = connection.transport_kind();
+        self.common.metrics.opened(transport);
+        let id = u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
+        self.schedule(id);
+        let open = handshake::open_packet(
+            &self.sid(id, secret).to_string(),
+            transport == TransportKind::Polling,
+            &self.common.rules.timing,
+            self.common.config.max_payload_bytes,
+        );
+        self.send(id, Frame::text(&[open.as_bytes()]).as_bytes());
+        self.with_session(id, |session, rules, out| session.start(rules, out));
+        Some(id)
+    }
+
+    fn layer(&self, endpoint: u8) -> Layer {
+        match self.common.endpoints[usize::from(endpoint)].messages {
+            Some(_) => Layer::EngineIo,
+            None => Layer::SocketIo,
+        }
     }
 
     /// The connection of a session id, if it is this shard's and alive.
@@ -293,17 +299,6 @@ impl Shard {
         };
         let span = self.round.append(frames);
         self.round.add(id, &mut connection.outbox, span);
-    }
-
-    fn namespace_sid(&self, id: u32, secret: u64, namespace: NamespaceId) -> Sid {
-        let sids = &self.common.sids;
-        let secret = sids.namespace_secret(secret, namespace);
-        Sid {
-            node: sids.node,
-            shard: self.id,
-            slot: id,
-            secret,
-        }
     }
 
     fn channels_of(&self, id: u32, namespace: NamespaceId) -> ChannelsOf<'_> {

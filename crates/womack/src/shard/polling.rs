@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use tokio::sync::oneshot;
-use womack_proto::{CloseReason, payload};
+use womack_proto::{
+    CloseReason, Frame, frame,
+    payload::{self, Format, Packet},
+};
 
 use super::{
     Shard,
@@ -11,14 +14,12 @@ use super::{
     outbox::{Outbox, Spans},
 };
 use crate::{
-    command::{PollAnswer, PostAnswer},
+    command::{PollAnswer, PollBody, PostAnswer},
     sid::Sid,
 };
 
 /// Packets in one answer. python-engineio throws larger payloads away.
 const PACKETS_PER_ANSWER: usize = 16;
-const NOOP: &[u8] = b"6";
-const CLOSE: &[u8] = b"1";
 
 impl Shard {
     /// A GET asks for packets. It is answered at once if there are some, and waits otherwise.
@@ -60,25 +61,23 @@ impl Shard {
         let Some(id) = self.find(sid) else {
             return PostAnswer::UnknownSid;
         };
-        if self.polling(id).is_none() {
+        let Some(format) = self.polling(id).map(|polling| polling.format) else {
             return PostAnswer::BadRequest;
-        }
+        };
         let most = self.common.config.max_packets_per_payload;
-        let text = str::from_utf8(body).map_err(|_| CloseReason::ParseError);
-        let decoded =
-            text.and_then(|text| payload::decode(text, most).map_err(|error| error.close_reason()));
-        let packets = match decoded {
+        let packets = match payload::decode(format, body, most) {
             Ok(packets) => packets,
-            Err(reason) => {
-                self.close(id, reason);
+            Err(error) => {
+                self.close(id, error.close_reason());
                 return PostAnswer::BadRequest;
             }
         };
         let (mut last, now) = (PostAnswer::Ok, Instant::now());
         for packet in packets {
-            let is_close = packet == "1";
-            self.with_session(id, |session, rules, out| {
-                session.handle_polling_packet(now, packet, rules, out);
+            let is_close = matches!(&packet, Packet::Text(text) if text == "1");
+            self.with_session(id, |session, rules, out| match packet {
+                Packet::Text(text) => session.handle_polling_packet(now, &text, rules, out),
+                Packet::Binary(data) => session.handle_binary(now, data, rules, out),
             });
             if self.find(sid).is_none() {
                 last = if is_close {
@@ -94,33 +93,45 @@ impl Shard {
 
     /// Answers the GET that waits, if one does and there is something to say.
     pub(super) fn answer_poll(&mut self, id: u32) {
-        let Some(connection) = self.connections.get_mut(id as usize) else {
-            return;
-        };
-        let Transport::Polling(polling) = &mut connection.transport else {
-            return;
-        };
-        if connection.outbox.pending.is_none() {
+        let is_waiting = |polling: &mut Polling| polling.waiting.is_some();
+        if !self.polling(id).is_some_and(is_waiting) {
             return;
         }
-        let Some((_, answer)) = polling.waiting.take() else {
-            return;
-        };
-        let before = connection.outbox.pending_bytes();
-        let body = packets(&mut connection.outbox);
-        let taken = before - connection.outbox.pending_bytes();
-        self.common.metrics.client_queue_bytes.dec_by(taken as i64);
-        self.common.metrics.sent_bytes.inc_by(body.len() as u64);
-        if answer.send(PollAnswer::Packets(body)).is_err() {
-            self.close(id, CloseReason::PollAborted);
+        if let Some(body) = self.take_body(id) {
+            self.answer(id, body);
         }
+    }
+
+    /// Takes what one answer has room for of what waits for a client; `None` if nothing does.
+    pub(super) fn take_body(&mut self, id: u32) -> Option<PollBody> {
+        let connection = self.connections.get_mut(id as usize)?;
+        let Transport::Polling(polling) = &connection.transport else {
+            return None;
+        };
+        let pending = connection.outbox.pending.as_mut()?;
+        let (body, taken) = encode(polling.format, pending.chunks.iter().map(|chunk| &**chunk));
+        pending.advance(taken);
+        if pending.len() == 0 {
+            connection.outbox.pending = None;
+        }
+        let metrics = &self.common.metrics;
+        metrics.client_queue_bytes.dec_by(taken as i64);
+        metrics.sent_bytes.inc_by(body.bytes.len() as u64);
+        Some(body)
     }
 
     /// Ends the GET that waits with an empty answer.
     pub(super) fn answer_noop(&mut self, id: u32) {
+        if let Some(format) = self.polling(id).map(|polling| polling.format) {
+            self.answer(id, encode(format, [frame::NOOP.as_bytes()]).0);
+        }
+    }
+
+    /// Answers the GET that waits, if one does.
+    fn answer(&mut self, id: u32, body: PollBody) {
         let waiting = self.polling(id).and_then(|polling| polling.waiting.take());
         let Some((_, answer)) = waiting else { return };
-        if answer.send(PollAnswer::Packets(NOOP.to_vec())).is_err() {
+        if answer.send(PollAnswer::Packets(body)).is_err() {
             self.close(id, CloseReason::PollAborted);
         }
     }
@@ -150,23 +161,10 @@ impl Shard {
             CloseReason::PollAborted => return,
             // A close packet would end it for good: python-socketio stays away after one. A session
             // that is not known any more is opened anew by every client.
-            CloseReason::Shutdown => match packets(&mut outbox) {
-                rest if rest.is_empty() => PollAnswer::UnknownSid,
-                rest => PollAnswer::Packets(rest),
-            },
-            _ => {
-                let mut body = packets(&mut outbox);
-                if !body.is_empty() {
-                    body.push(0x1e);
-                }
-                let end = if reason == CloseReason::ClientDisconnect {
-                    NOOP
-                } else {
-                    CLOSE
-                };
-                body.extend_from_slice(end);
-                PollAnswer::Packets(body)
-            }
+            CloseReason::Shutdown if outbox.pending.is_none() => PollAnswer::UnknownSid,
+            CloseReason::Shutdown => last_body(polling.format, &outbox, None),
+            CloseReason::ClientDisconnect => last_body(polling.format, &outbox, Some(frame::NOOP)),
+            _ => last_body(polling.format, &outbox, Some(frame::CLOSE)),
         };
         reply(answer, last);
     }
@@ -179,26 +177,20 @@ impl Shard {
     }
 }
 
-/// Takes packets for one answer out of an outbox.
-fn packets(outbox: &mut Outbox) -> Vec<u8> {
-    let mut body = Vec::new();
-    let Some(pending) = &mut outbox.pending else {
-        return body;
-    };
-    let mut encoder = payload::Encoder::new(&mut body, PACKETS_PER_ANSWER);
-    let mut taken = 0;
-    for chunk in &pending.chunks {
-        let done = encoder.push(chunk);
-        taken += done;
-        if done < chunk.len() || encoder.is_full() {
-            break;
-        }
-    }
-    pending.advance(taken);
-    if pending.len() == 0 {
-        outbox.pending = None;
-    }
-    body
+/// The body of one answer, and how many bytes of the frames are done with.
+fn encode<'a>(format: Format, runs: impl IntoIterator<Item = &'a [u8]>) -> (PollBody, usize) {
+    let mut bytes = Vec::new();
+    let encoded = payload::encode(format, runs, PACKETS_PER_ANSWER, &mut bytes);
+    let content = encoded.content;
+    (PollBody { bytes, content }, encoded.consumed)
+}
+
+/// The answer after which none follows: what waits, and `end`.
+fn last_body(format: Format, outbox: &Outbox, end: Option<Frame>) -> PollAnswer {
+    let pending = outbox.pending.iter().flat_map(|pending| &pending.chunks);
+    let runs = pending.map(|chunk| &**chunk);
+    let end = end.as_ref().map(Frame::as_bytes);
+    PollAnswer::Packets(encode(format, runs.chain(end)).0)
 }
 
 /// Answers a request whose client may have gone, in which case nothing is lost.
