@@ -41,6 +41,33 @@ async fn every_library_gets_only_its_namespaces_messages() {
 }
 
 #[tokio::test]
+async fn every_library_can_be_excepted_by_its_id_in_a_namespace() {
+    let redis = Redis::start().await;
+    let server = server(&redis).await;
+    let drivers = Drivers::default();
+    let mut clients = drivers.everyone(&server.url("/another")).await;
+    for client in &mut clients {
+        client.subscribe("a").await;
+    }
+    let ids: Vec<String> = clients
+        .iter()
+        .map(|client| client.id().to_owned())
+        .collect();
+    for id in &ids {
+        let sparing = json!({ "data": 1, "except": id }).to_string();
+        let marker = json!({ "data": 2 }).to_string();
+        redis.publish("a", &sparing).await;
+        redis.publish("a", &marker).await;
+        for client in &mut clients {
+            if client.id() != id {
+                client.message("a").await.is("a", &sparing);
+            }
+            client.message("a").await.is("a", &marker);
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_library_is_told_that_a_namespace_is_invalid() {
     let redis = Redis::start().await;
     let server = server(&redis).await;

@@ -43,9 +43,14 @@ async fn a_waiting_poll_is_answered_by_a_message() {
 async fn an_answer_has_sixteen_packets_at_most() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
-    let mut client = Polling::connect(server.address()).await;
+    let mut clients = [
+        Polling::connect(server.address()).await,
+        Polling::connect_eio3(server.address()).await,
+    ];
     let mut witness = Client::connect(server.address()).await;
-    client.subscribe("a").await;
+    for client in &mut clients {
+        client.subscribe("a").await;
+    }
     witness.subscribe("a").await;
     redis
         .publish_all("a", (0..100).map(|n| n.to_string()))
@@ -53,14 +58,15 @@ async fn an_answer_has_sixteen_packets_at_most() {
     for n in 0..100 {
         assert_eq!(witness.message("a").await, n.to_string());
     }
-    let mut next = 0;
-    while next < 100 {
-        let text = client.poll().await.text();
-        let packets: Vec<&str> = text.split('\u{1e}').collect();
-        assert!((1..=16).contains(&packets.len()), "{text}");
-        for packet in packets {
-            assert_eq!(packet, format!(r#"42["a",{next}]"#));
-            next += 1;
+    for client in clients {
+        let mut next = 0;
+        while next < 100 {
+            let packets = client.split(&client.poll().await.text());
+            assert!((1..=16).contains(&packets.len()), "{packets:?}");
+            for packet in packets {
+                assert_eq!(packet, format!(r#"42["a",{next}]"#));
+                next += 1;
+            }
         }
     }
 }

@@ -5,6 +5,8 @@ import { createInterface } from "node:readline";
 
 import Redis from "ioredis";
 import { createClient } from "redis";
+import io1 from "socket.io-client-1";
+import io2 from "socket.io-client-2";
 import { io as io3 } from "socket.io-client-3";
 import { io as io4 } from "socket.io-client-4";
 
@@ -17,7 +19,12 @@ function report(part, event, details = {}) {
 // Each kind of library has a class with the commands as methods.
 
 class SocketIo {
-  static connectors = { "socket.io-client-3": io3, "socket.io-client-4": io4 };
+  static connectors = {
+    "socket.io-client-1": io1,
+    "socket.io-client-2": io2,
+    "socket.io-client-3": io3,
+    "socket.io-client-4": io4,
+  };
 
   constructor(part) {
     this.part = part;
@@ -36,14 +43,28 @@ class SocketIo {
     const { socket } = this;
     socket.on("connect", () => report(this.part, "connect", { id: socket.id }));
     socket.on("disconnect", (reason) => report(this.part, "disconnect", { reason }));
-    socket.on("connect_error", (error) => {
-      report(this.part, "connect_error", { message: error.message });
-    });
-    socket.onAny((name, ...args) => {
+    // What later clients call an error of connecting was any error before.
+    for (const name of ["connect_error", "error"]) {
+      socket.on(name, (error) => {
+        report(this.part, "connect_error", { message: error.message ?? error });
+      });
+    }
+    this.onAny((name, ...args) => {
       report(this.part, "message", { name, args, packet: this.packets.shift() });
     });
     socket.io.on("open", () => this.watch(socket.io.engine));
     if (socket.io.engine) this.watch(socket.io.engine);
+  }
+
+  onAny(listener) {
+    const { socket } = this;
+    if (socket.onAny) return socket.onAny(listener);
+    // Clients before version 3 tell of events by name only, in this method.
+    const { onevent } = socket;
+    socket.onevent = (packet) => {
+      listener(...packet.data);
+      onevent.call(socket, packet);
+    };
   }
 
   // The engine shows an event's text some time before the event itself, in the same order.
@@ -117,6 +138,8 @@ class NodeRedis {
 const libraries = {
   ioredis: IoRedis,
   redis: NodeRedis,
+  "socket.io-client-1": SocketIo,
+  "socket.io-client-2": SocketIo,
   "socket.io-client-3": SocketIo,
   "socket.io-client-4": SocketIo,
 };

@@ -10,12 +10,14 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::within;
 
-/// A Socket.IO 5 client over WebSocket which shows every packet, and answers pings unseen.
+/// A Socket.IO client over WebSocket which shows every packet, and answers pings unseen.
 pub struct Client {
     stream: WebSocketStream<TcpStream>,
     address: SocketAddr,
     namespace: String,
     id: String,
+    /// The id of the session, if that is what the client knows itself by.
+    sid: Option<String>,
     next_ack: u32,
     /// Packets that came while something else was waited for.
     kept: VecDeque<String>,
@@ -43,6 +45,15 @@ impl Client {
         client
     }
 
+    /// Connects as clients 1.x and 2.x do: the server joins `/` for them.
+    pub async fn connect_eio3(address: SocketAddr) -> Self {
+        let mut client = Self::raw(address, "/socket.io/?EIO=3&transport=websocket").await;
+        client.id = sid(&client.packet().await);
+        client.sid = Some(client.id.clone());
+        assert_eq!(client.packet().await, "40");
+        client
+    }
+
     /// Opens a WebSocket at any path and reads nothing from it.
     pub async fn raw(address: SocketAddr, path: &str) -> Self {
         Self::try_raw(address, path)
@@ -61,6 +72,7 @@ impl Client {
             address,
             namespace: "/".to_owned(),
             id: String::new(),
+            sid: None,
             next_ack: 0,
             kept: VecDeque::new(),
             answers_pings: true,
@@ -77,6 +89,11 @@ impl Client {
         self.namespace = namespace.to_owned();
         let prefix = self.prefix();
         self.send(&format!("40{prefix}")).await;
+        if let Some(sid) = &self.sid {
+            self.id = format!("{namespace}#{sid}");
+            assert_eq!(self.packet().await, format!("40{prefix}"));
+            return;
+        }
         let head = format!("40{prefix}{{");
         let answer = self.find(|packet| packet.starts_with("4")).await;
         assert!(answer.starts_with(&head), "a connect packet, not {answer}");
@@ -261,6 +278,15 @@ impl Client {
             namespace => format!("{namespace},"),
         }
     }
+}
+
+/// The session id in an open packet.
+pub(crate) fn sid(packet: &str) -> String {
+    let open = packet
+        .strip_prefix('0')
+        .unwrap_or_else(|| panic!("an open packet, not {packet}"));
+    let open: Value = serde_json::from_str(open).expect("JSON in the open packet");
+    open["sid"].as_str().expect("a session id").to_owned()
 }
 
 fn shortened(text: &str) -> String {

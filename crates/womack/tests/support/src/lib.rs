@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use driver::Driver;
 pub use engine::Client;
-pub use polling::Polling;
+pub use polling::{Polling, counted};
 pub use redis_server::{Broker, Redis};
 pub use server::{Launch, Refusal, Server, Signal};
 

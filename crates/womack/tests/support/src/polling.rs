@@ -3,11 +3,14 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use crate::engine::sid;
 use crate::http::{self, Answer};
 
-/// A Socket.IO 5 client over long-polling. Every request uses a TCP connection of its own.
+/// A Socket.IO client over long-polling. Every request uses a TCP connection of its own.
 pub struct Polling {
     address: SocketAddr,
+    /// The version of Engine.IO, as its parameter has it.
+    eio: &'static str,
     sid: String,
     packets: VecDeque<String>,
     next_ack: u32,
@@ -25,19 +28,30 @@ impl Polling {
 
     /// Opens a session only.
     pub async fn open(address: SocketAddr) -> Self {
-        let answer = http::get(address, "/socket.io/?EIO=4&transport=polling").await;
-        let text = answer.text();
-        assert_eq!(answer.status, 200, "{text}");
-        let open = text
-            .strip_prefix('0')
-            .unwrap_or_else(|| panic!("an open packet, not {text}"));
-        let open: Value = serde_json::from_str(open).expect("JSON in the open packet");
-        Self {
+        Self::open_as(address, "4").await
+    }
+
+    /// Opens a session as clients 1.x and 2.x do: the server joins `/` for them.
+    pub async fn connect_eio3(address: SocketAddr) -> Self {
+        let mut client = Self::open_as(address, "3").await;
+        assert_eq!(client.packet().await, "40");
+        client
+    }
+
+    async fn open_as(address: SocketAddr, eio: &'static str) -> Self {
+        let path = format!("/socket.io/?EIO={eio}&transport=polling");
+        let answer = http::get(address, &path).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let mut client = Self {
             address,
-            sid: open["sid"].as_str().expect("a session id").to_owned(),
+            eio,
+            sid: String::new(),
             packets: VecDeque::new(),
             next_ack: 0,
-        }
+        };
+        client.packets.extend(client.split(&answer.text()));
+        client.sid = sid(&client.packets.pop_front().expect("an open packet"));
+        client
     }
 
     /// The id of the session.
@@ -47,17 +61,22 @@ impl Polling {
 
     /// The path of every request of this session.
     pub fn path(&self) -> String {
-        format!("/socket.io/?EIO=4&transport=polling&sid={}", self.sid)
+        let Self { eio, sid, .. } = self;
+        format!("/socket.io/?EIO={eio}&transport=polling&sid={sid}")
     }
 
     /// The path of a WebSocket of this session.
     pub fn upgrade_path(&self) -> String {
-        format!("/socket.io/?EIO=4&transport=websocket&sid={}", self.sid)
+        let Self { eio, sid, .. } = self;
+        format!("/socket.io/?EIO={eio}&transport=websocket&sid={sid}")
     }
 
-    /// POSTs one packet, or several with 0x1e between them, which must be accepted.
+    /// POSTs one packet, or in Engine.IO 4 several with 0x1e between them, which must be accepted.
     pub async fn send(&self, payload: &str) {
-        let answer = self.post(payload).await;
+        let answer = match self.eio {
+            "3" => self.post(&counted(payload)).await,
+            _ => self.post(payload).await,
+        };
         assert_eq!(
             (answer.status, answer.text().as_str()),
             (200, "ok"),
@@ -117,6 +136,30 @@ impl Polling {
         let answer = self.poll().await;
         let text = answer.text();
         assert_eq!(answer.status, 200, "{text}");
-        self.packets.extend(text.split('\u{1e}').map(str::to_owned));
+        self.packets.extend(self.split(&text));
     }
+
+    /// The packets of a payload.
+    pub fn split(&self, payload: &str) -> Vec<String> {
+        if self.eio != "3" {
+            return payload.split('\u{1e}').map(str::to_owned).collect();
+        }
+        assert!(
+            payload.is_ascii(),
+            "client 1.x takes nothing else: {payload}"
+        );
+        let (mut packets, mut rest) = (Vec::new(), payload);
+        while let Some((length, after)) = rest.split_once(':') {
+            let (packet, after) = after.split_at(length.parse().expect("a length"));
+            packets.push(packet.to_owned());
+            rest = after;
+        }
+        assert_eq!(rest, "", "nothing without a length");
+        packets
+    }
+}
+
+/// A packet as Engine.IO 3 has it in a payload.
+pub fn counted(packet: &str) -> String {
+    format!("{}:{packet}", packet.encode_utf16().count())
 }
