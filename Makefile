@@ -3,8 +3,11 @@
 VENV := target/venv
 WOMACK_BIN := $(CURDIR)/target/debug/womack
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+INSTALL := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
+NCHAN := /usr/lib/nginx/modules/ngx_nchan_module.so
+comma := ,
 
-.PHONY: help run test deps lint fmt bench fanout loadtest fuzz
+.PHONY: help run test deps lint fmt bench counts fanout proof loadtest fuzz
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,11 +44,36 @@ fmt: ## format the code
 	cd clients/python && ../../$(VENV)/bin/ruff format .
 
 bench: ## measure single steps
-	cargo bench -p womack-benches
+	cargo bench -p womack-benches --bench proto --bench delivery
 
-fanout: ## measure whole servers: make fanout ARGS='--workloads W1,W2'
+counts: ## count the instructions of single steps
+	command -v valgrind >/dev/null || { $(INSTALL) valgrind; }
+	cargo bench -p womack-benches --bench counts
+
+fanout: $(addprefix peer-,$(subst $(comma), ,$(PEERS))) ## measure whole servers: make fanout PEERS=nats,uwebsockets ARGS='--workloads W1,W2'
 	cargo build --release -p womack -p womack-benches
-	target/release/fanout $(ARGS)
+	target/release/fanout $(if $(PEERS),--servers womack$(comma)floor$(comma)floor-batch$(comma)$(PEERS)) $(ARGS)
+
+proof: peer-uwebsockets peer-socketioxide peer-nats peer-nchan peer-socketio ## measure all that the README claims, and draw its plots
+	cargo build --release -p womack -p womack-benches
+	target/release/fanout --proof --json target/proof.json --plot benches/plots
+	$(MAKE) counts
+
+peer-uwebsockets:
+	command -v g++ >/dev/null || { $(INSTALL) g++; }
+	$(MAKE) -C benches/peers/uwebsockets
+
+peer-socketioxide:
+	cargo build --release -p womack-benches --features peers --bin peer-socketioxide
+
+peer-nats:
+	command -v nats-server >/dev/null || { $(INSTALL) nats-server; }
+
+peer-nchan:
+	[ -e $(NCHAN) ] || { $(INSTALL) nginx-light libnginx-mod-nchan; }
+
+peer-socketio peer-socketio-adapter:
+	npm install --no-package-lock --no-audit --no-fund --prefix benches/peers/socketio
 
 loadtest: ## run the k6 scripts against URL, a running server
 	for script in connect fanout polling; do k6 run -e URL=$(URL) loadtest/$$script.js; done

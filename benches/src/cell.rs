@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     fleet::Fleet,
-    process::{Cpus, Process},
+    process::{Addresses, Cpus, Process},
     servers::{Server, Setting},
     usage::{self, Cpu},
     workload::{Pace, Picker, Workload},
@@ -28,12 +28,14 @@ const DRAIN: Duration = Duration::from_secs(15);
 const TURN: Duration = Duration::from_millis(50);
 
 /// What a server did under a workload, and what it cost.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Cell {
     /// The workload's name.
-    pub workload: &'static str,
+    pub workload: String,
+    /// What was varied, if the workload is one point of a sweep.
+    pub value: Option<u64>,
     /// The server's name.
-    pub server: &'static str,
+    pub server: String,
     /// The round, from 1.
     pub round: usize,
     /// Clients that got subscribed.
@@ -51,7 +53,7 @@ pub struct Cell {
 }
 
 /// What came of publishing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Traffic {
     /// Messages delivered to clients.
     pub deliveries: u64,
@@ -78,7 +80,7 @@ pub struct Traffic {
 }
 
 /// Milliseconds, by the part of deliveries that took no longer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Delay {
     /// Half of them.
     pub p50: f64,
@@ -96,6 +98,8 @@ pub struct Bench {
     pub setting: Setting,
     /// The Redis.
     pub redis: SocketAddr,
+    /// Its process.
+    pub redis_pid: u32,
     /// The server's CPUs.
     pub server_cpus: Vec<usize>,
     /// This program's, and Redis's.
@@ -107,14 +111,8 @@ pub struct Bench {
 impl Bench {
     /// Starts the server, puts the workload on it, and ends it.
     pub fn measure(&self, workload: &Workload, server: &Server, round: usize) -> io::Result<Cell> {
-        let cpus = Cpus {
-            process: &self.server_cpus,
-            own: &self.load_cpus,
-        };
-        let mut command = (server.command)(&self.setting);
-        let (process, address) = Process::start_server(&mut command, cpus)?;
-        let mut fleet = Fleet::open(address, self.redis, workload)?;
-
+        let (process, mut fleet) = self.start(workload, server)?;
+        let cpus = self.cpus_of(server);
         let memory = usage::anonymous_bytes(process.pid())?;
         let cpu = Cpu::of(process.pid())?;
         connect(&mut fleet, workload)?;
@@ -127,14 +125,15 @@ impl Bench {
         let traffic = match workload.pace {
             Pace::Idle => None,
             _ if clients == 0 => None,
-            _ => Some(self.traffic(&mut fleet, workload, process.pid())?),
+            _ => Some(self.traffic(&mut fleet, workload, process.pid(), &cpus)?),
         };
         // The server goes first: whoever closes first keeps the address busy for a while.
         drop(process);
         let per_client = |value: f64| value / clients.max(1) as f64;
         Ok(Cell {
-            workload: workload.name,
-            server: server.name,
+            workload: workload.name.to_owned(),
+            value: workload.value,
+            server: server.name.to_owned(),
             round,
             clients,
             failed: fleet.failed + late,
@@ -145,13 +144,44 @@ impl Bench {
         })
     }
 
-    fn traffic(&self, fleet: &mut Fleet, workload: &Workload, pid: u32) -> io::Result<Traffic> {
+    /// Starts the server, and a fleet without clients.
+    pub(crate) fn start(
+        &self,
+        workload: &Workload,
+        server: &Server,
+    ) -> io::Result<(Process, Fleet)> {
+        let launch = (server.launch)(&self.setting)?;
+        let publisher = launch.publisher.unwrap_or(self.redis);
+        let cpus = Cpus {
+            process: &self.cpus_of(server),
+            own: &self.load_cpus,
+        };
+        let (process, clients) = Process::start_server(launch, cpus)?;
+        let addresses = Addresses { clients, publisher };
+        Ok((process, Fleet::open(addresses, server.dialect, workload)?))
+    }
+
+    fn cpus_of(&self, server: &Server) -> Vec<usize> {
+        let mut cpus = self.server_cpus.clone();
+        if server.everywhere {
+            cpus.extend(&self.load_cpus);
+        }
+        cpus
+    }
+
+    fn traffic(
+        &self,
+        fleet: &mut Fleet,
+        workload: &Workload,
+        pid: u32,
+        cpus: &[usize],
+    ) -> io::Result<Traffic> {
         let mut source = Source::new(workload);
         source.publish(fleet, WARM_UP)?;
         drain(fleet)?;
         fleet.tally.forget_delays();
 
-        let busy = usage::busy(&self.server_cpus)?;
+        let busy = usage::busy(cpus)?;
         let cpu = Cpu::of(pid)?;
         let (deliveries, reads) = (fleet.tally.deliveries, fleet.tally.reads);
         let began = Instant::now();
@@ -159,7 +189,7 @@ impl Bench {
         drain(fleet)?;
         let elapsed = began.elapsed().as_secs_f64();
         let (spent, system_share) = Cpu::of(pid)?.since(&cpu);
-        let busy = usage::busy(&self.server_cpus)?.saturating_sub(busy);
+        let busy = usage::busy(cpus)?.saturating_sub(busy);
 
         let tally = &fleet.tally;
         let deliveries = tally.deliveries - deliveries;
@@ -181,14 +211,13 @@ impl Bench {
             lost: fleet.publisher.expected - tally.deliveries,
             wrong: tally.wrong,
             closed: tally.closed,
-            others: busy.saturating_sub(spent).as_secs_f64()
-                / (elapsed * self.server_cpus.len() as f64),
+            others: busy.saturating_sub(spent).as_secs_f64() / (elapsed * cpus.len() as f64),
         })
     }
 }
 
 /// Connects all clients; those that are not subscribed at the deadline have failed.
-fn connect(fleet: &mut Fleet, workload: &Workload) -> io::Result<()> {
+pub(crate) fn connect(fleet: &mut Fleet, workload: &Workload) -> io::Result<()> {
     let mut subscriptions = workload.subscriptions();
     let deadline = Instant::now() + CONNECT;
     loop {

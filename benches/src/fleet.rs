@@ -11,6 +11,8 @@ use slab::Slab;
 
 use crate::{
     client::{Client, ClientKind, Failure},
+    dialect::Dialect,
+    process::Addresses,
     publisher::Publisher,
     tally::Tally,
     workload::Workload,
@@ -26,6 +28,7 @@ pub struct Fleet {
     events: Events,
     buffer: Vec<u8>,
     server: SocketAddr,
+    dialect: Dialect,
     polling: bool,
     clients: Slab<Client>,
     /// Who publishes.
@@ -44,16 +47,22 @@ pub struct Fleet {
 
 impl Fleet {
     /// A fleet without clients.
-    pub fn open(server: SocketAddr, redis: SocketAddr, workload: &Workload) -> io::Result<Self> {
+    pub fn open(server: Addresses, dialect: Dialect, workload: &Workload) -> io::Result<Self> {
         let poll = Poll::new()?;
         let payload_len = workload.payload_len;
-        let channels = workload.channels();
-        let publisher = Publisher::open(redis, poll.registry(), PUBLISHER, channels, payload_len)?;
+        let publisher = Publisher::open(
+            server.publisher,
+            dialect,
+            (poll.registry(), PUBLISHER),
+            workload.channels(),
+            payload_len,
+        )?;
         Ok(Self {
             poll,
             events: Events::with_capacity(1_024),
             buffer: vec![0; READ_BYTES],
-            server,
+            server: server.clients,
+            dialect,
             polling: workload.polling,
             clients: Slab::with_capacity(workload.clients),
             publisher,
@@ -63,6 +72,12 @@ impl Fleet {
             failed: 0,
             failure: None,
         })
+    }
+
+    /// Where the clients connect.
+    #[must_use]
+    pub fn server(&self) -> SocketAddr {
+        self.server
     }
 
     /// Opens a client that expects every message of these channels.
@@ -125,6 +140,7 @@ impl Fleet {
     fn open_client(&mut self, channels: &[u32], counts: bool) -> io::Result<()> {
         let entry = self.clients.vacant_entry();
         let kind = ClientKind {
+            dialect: self.dialect,
             polling: self.polling,
             counts,
         };

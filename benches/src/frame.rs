@@ -2,6 +2,7 @@
 
 /// A whole text message in one frame, without a mask: what a server sends.
 const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 /// Masking with zeros leaves the payload as it is; the server has to undo the mask all the same.
@@ -10,8 +11,8 @@ const MASK: [u8; 4] = [0; 4];
 /// What a frame from the server holds.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A whole text message.
-    Text,
+    /// A whole message, text or binary.
+    Message,
     /// A ping of WebSocket's own.
     Ping,
     /// The server says goodbye.
@@ -54,7 +55,7 @@ pub fn scan(bytes: &[u8]) -> Option<Found> {
         return None;
     }
     let kind = match first {
-        TEXT => Kind::Text,
+        TEXT | BINARY => Kind::Message,
         CLOSE => Kind::Close,
         PING => Kind::Ping,
         _ => Kind::Other,
@@ -70,7 +71,16 @@ pub fn server_header(length: usize, out: &mut Vec<u8>) {
 
 /// Appends a client's text frame.
 pub fn client_text(payload: &[u8], out: &mut Vec<u8>) {
-    out.push(TEXT);
+    client_frame(TEXT, payload, out);
+}
+
+/// Appends a client's binary frame.
+pub fn client_binary(payload: &[u8], out: &mut Vec<u8>) {
+    client_frame(BINARY, payload, out);
+}
+
+fn client_frame(first: u8, payload: &[u8], out: &mut Vec<u8>) {
+    out.push(first);
     push_length(payload.len(), 0x80, out);
     out.extend_from_slice(&MASK);
     out.extend_from_slice(payload);
@@ -113,7 +123,7 @@ pub fn unmask(bytes: &mut [u8]) -> Option<Found> {
         *byte ^= key;
     }
     let kind = match first {
-        TEXT => Kind::Text,
+        TEXT | BINARY => Kind::Message,
         CLOSE => Kind::Close,
         _ => Kind::Other,
     };
@@ -133,7 +143,7 @@ mod tests {
             bytes.resize(start + length, b'x');
             let end = bytes.len();
             bytes.extend_from_slice(b"next");
-            let kind = Kind::Text;
+            let kind = Kind::Message;
             assert_eq!(scan(&bytes), Some(Found { kind, start, end }));
             assert_eq!(scan(&bytes[..start.max(end) - 1]), None);
         }
@@ -144,7 +154,7 @@ mod tests {
         let mut bytes = Vec::new();
         client_text(b"40", &mut bytes);
         let found = unmask(&mut bytes).unwrap();
-        assert_eq!(found.kind, Kind::Text);
+        assert_eq!(found.kind, Kind::Message);
         assert_eq!(&bytes[found.start..found.end], b"40");
     }
 }

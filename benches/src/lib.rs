@@ -17,29 +17,41 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`workload`] | the workloads by name: clients, channels, pace |
-//! | [`servers`] | the servers by name: how each is started |
+//! | [`workload`], [`sweep`] | the workloads by name: clients, channels, pace |
+//! | [`servers`], [`dialect`] | the servers by name: how each is started and spoken to |
 //! | [`cell`] | one server under one workload: connect, warm up, measure, check |
+//! | [`series`], [`proof`] | many cells in interleaved rounds; all that is claimed |
+//! | [`ceiling`], [`start`] | what the router can do at most; how long a start takes |
 //! | [`fleet`], [`client`], [`polling`] | the clients, on one thread and one epoll |
 //! | [`subscription`] | whether each message comes once and in its turn |
-//! | [`message`], [`frame`], [`resp`] | the published message, WebSocket frames, Redis replies |
-//! | [`publisher`], [`process`], [`usage`] | Redis, child processes, what they cost |
-//! | [`tally`], [`report`] | what was counted, and its tables |
+//! | [`message`], [`frame`], [`resp`], [`nats`], [`http`] | the published message, and the protocols around it |
+//! | [`publisher`], [`process`], [`usage`] | who publishes, child processes, what they cost |
+//! | [`tally`], [`figures`], [`report`], [`plot`] | what was counted, its tables and plots |
 //! | [`floor`] | the floor |
 
+pub mod ceiling;
 pub mod cell;
 pub mod client;
+pub mod dialect;
+pub mod figures;
 pub mod fleet;
 pub mod floor;
 pub mod frame;
+pub mod http;
 pub mod message;
+pub mod nats;
+pub mod plot;
 pub mod polling;
 pub mod process;
+pub mod proof;
 pub mod publisher;
 pub mod report;
 pub mod resp;
+pub mod series;
 pub mod servers;
+pub mod start;
 pub mod subscription;
+pub mod sweep;
 pub mod tally;
 pub mod usage;
 pub mod workload;

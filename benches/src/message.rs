@@ -1,11 +1,14 @@
 //! The published message: a stamp at fixed places, so that reading it back costs next to nothing.
 //!
 //! ```text
-//! {"data":{"n":"0000000007","s":"0000000003","t":"0000000123456789","p":"xxxx…"}}
+//! {"data":["0000000007","0000000003","0000000123456789","xxxx…"]}
 //! ```
 //!
-//! `n` numbers the messages of a run, `s` those of a channel, `t` is the time of publishing in
-//! nanoseconds since the run began, and `p` fills up to the workload's size.
+//! The first number counts the messages of a run, the second those of a channel, the third is the
+//! time of publishing in nanoseconds since the run began; the rest fills up to the workload's
+//! size, 64 bytes at least.
+
+use crate::dialect::Dialect;
 
 /// The Redis key in front of every channel name.
 pub const KEY: &str = "womack:ns:default:";
@@ -15,12 +18,11 @@ const NAME_LEN: usize = 6;
 /// Where the payload begins in `42["c00042",{…}]`.
 const PAYLOAD_AT: usize = 4 + NAME_LEN + 2;
 
-const SCAFFOLD: &[u8] =
-    br#"{"data":{"n":"0000000000","s":"0000000000","t":"0000000000000000","p":""#;
-const TAIL: &[u8] = br#""}}"#;
-const NUMBER: Field = Field { at: 14, len: 10 };
-const SEQUENCE: Field = Field { at: 31, len: 10 };
-const NANOS: Field = Field { at: 48, len: 16 };
+const SCAFFOLD: &[u8] = br#"{"data":["0000000000","0000000000","0000000000000000",""#;
+const TAIL: &[u8] = br#""]}"#;
+const NUMBER: Field = Field { at: 10, len: 10 };
+const SEQUENCE: Field = Field { at: 23, len: 10 };
+const NANOS: Field = Field { at: 36, len: 16 };
 
 /// The name of the channel with this number, at most 99,999.
 #[must_use]
@@ -45,19 +47,38 @@ impl Stamp {
     /// Reads the stamp from a Socket.IO event packet, and checks the packet's form and length.
     #[must_use]
     #[inline]
-    pub fn read(packet: &[u8], payload_len: usize) -> Option<Self> {
+    pub fn of_packet(packet: &[u8], payload_len: usize) -> Option<Self> {
         if packet.len() != PAYLOAD_AT + payload_len + 1 {
             return None;
         }
         let (head, payload) = packet.split_at(PAYLOAD_AT);
-        let payload = payload.strip_suffix(b"]")?;
-        let intact = head.starts_with(br#"42["c"#)
-            && head.ends_with(br#"","#)
+        let name = head.strip_prefix(br#"42[""#)?.strip_suffix(br#"","#)?;
+        Self::of_payload(name, payload.strip_suffix(b"]")?, payload_len)
+    }
+
+    /// Reads the stamp from a payload that came on the channel with this name, and checks the
+    /// form and length of both.
+    #[must_use]
+    #[inline]
+    pub fn of_payload(name: &[u8], payload: &[u8], payload_len: usize) -> Option<Self> {
+        let (b"c", channel) = name.split_at_checked(1)? else {
+            return None;
+        };
+        let channel = digits(channel)? as u32;
+        (name.len() == NAME_LEN).then_some(())?;
+        Self::of_channel(channel, payload, payload_len)
+    }
+
+    /// Reads the stamp from a payload that came on a known channel.
+    #[must_use]
+    #[inline]
+    pub fn of_channel(channel: u32, payload: &[u8], payload_len: usize) -> Option<Self> {
+        let intact = payload.len() == payload_len
             && payload.starts_with(&SCAFFOLD[..NUMBER.at])
             && payload.ends_with(TAIL);
         intact.then_some(())?;
         Some(Self {
-            channel: digits(&head[5..PAYLOAD_AT - 2])? as u32,
+            channel,
             number: digits(NUMBER.of(payload))?,
             sequence: digits(SEQUENCE.of(payload))?,
             nanos: digits(NANOS.of(payload))?,
@@ -65,7 +86,7 @@ impl Stamp {
     }
 }
 
-/// A `PUBLISH` command in Redis's protocol, built once and stamped for each message.
+/// The command that publishes, built once and stamped for each message.
 pub struct Template {
     command: Vec<u8>,
     channel_at: usize,
@@ -75,20 +96,20 @@ pub struct Template {
 impl Template {
     /// A command with `payload_len` bytes of payload, or the least that a stamp needs.
     #[must_use]
-    pub fn new(payload_len: usize) -> Self {
+    pub fn new(dialect: Dialect, payload_len: usize) -> Self {
         let filling = payload_len.saturating_sub(SCAFFOLD.len() + TAIL.len());
         let length = SCAFFOLD.len() + filling + TAIL.len();
-        let mut command =
-            format!("*3\r\n$7\r\nPUBLISH\r\n${}\r\n{KEY}", KEY.len() + NAME_LEN).into_bytes();
-        let channel_at = command.len() + 1;
-        command.extend_from_slice(format!("c00000\r\n${length}\r\n").as_bytes());
-        let payload_at = command.len();
-        command.extend_from_slice(SCAFFOLD);
-        command.resize(command.len() + filling, b'x');
-        command.extend_from_slice(TAIL);
-        command.extend_from_slice(b"\r\n");
+        let command = dialect.publish(NAME_LEN, length);
+        let mut bytes = [command.before.as_bytes(), b"c00000"].concat();
+        let channel_at = command.before.len() + 1;
+        bytes.extend_from_slice(command.between.as_bytes());
+        let payload_at = bytes.len();
+        bytes.extend_from_slice(SCAFFOLD);
+        bytes.resize(bytes.len() + filling, b'x');
+        bytes.extend_from_slice(TAIL);
+        bytes.extend_from_slice(command.after.as_bytes());
         Self {
-            command,
+            command: bytes,
             channel_at,
             payload_at,
         }
@@ -158,7 +179,7 @@ mod tests {
 
     fn packet(payload_len: usize) -> Vec<u8> {
         let mut command = Vec::new();
-        Template::new(payload_len).append(&STAMP, &mut command);
+        Template::new(Dialect::SocketIo, payload_len).append(&STAMP, &mut command);
         // A subscriber's push differs from a publisher's command in this one word.
         let at = memchr::memmem::find(&command, b"PUBLISH").unwrap();
         command[at..at + 7].copy_from_slice(b"message");
@@ -174,18 +195,35 @@ mod tests {
 
     #[test]
     fn stamp_survives_the_way_through_a_server() {
-        for length in [128, 16_384] {
-            assert_eq!(Stamp::read(&packet(length), length), Some(STAMP));
+        for length in [64, 128, 16_384] {
+            assert_eq!(Stamp::of_packet(&packet(length), length), Some(STAMP));
+        }
+    }
+
+    #[test]
+    fn command_holds_the_same_message_in_every_dialect() {
+        let expected = &packet(128)[PAYLOAD_AT..][..128];
+        for dialect in [Dialect::SocketIo, Dialect::Nats, Dialect::Nchan] {
+            let mut command = Vec::new();
+            Template::new(dialect, 128).append(&STAMP, &mut command);
+            assert!(memchr::memmem::find(&command, b"c00042").is_some());
+            let at = memchr::memmem::find(&command, expected).unwrap();
+            let end = if dialect == Dialect::Nchan { 0 } else { 2 };
+            assert_eq!(command.len(), at + 128 + end);
+            assert_eq!(
+                Stamp::of_payload(b"c00042", &command[at..at + 128], 128),
+                Some(STAMP)
+            );
         }
     }
 
     #[test]
     fn damaged_packet_has_no_stamp() {
         let whole = packet(128);
-        assert_eq!(Stamp::read(&whole[1..], 128), None);
-        assert_eq!(Stamp::read(&whole[..whole.len() - 1], 128), None);
+        assert_eq!(Stamp::of_packet(&whole[1..], 128), None);
+        assert_eq!(Stamp::of_packet(&whole[..whole.len() - 1], 128), None);
         let mut damaged = whole;
         damaged[PAYLOAD_AT + SEQUENCE.at] = b'x';
-        assert_eq!(Stamp::read(&damaged, 128), None);
+        assert_eq!(Stamp::of_packet(&damaged, 128), None);
     }
 }

@@ -11,16 +11,6 @@ pub struct Polling {
     outgoing: Vec<u8>,
 }
 
-/// An HTTP answer: where its body is, and where the answer ends with it.
-pub struct Answer {
-    /// Whether its status is 200.
-    pub ok: bool,
-    /// Where the body begins.
-    pub start: usize,
-    /// Where it ends.
-    pub end: usize,
-}
-
 impl Polling {
     /// Takes the session id from `0{"sid":"…",…}`.
     pub fn open(&mut self, packet: &[u8]) {
@@ -55,35 +45,11 @@ impl Polling {
         request.extend_from_slice(&body);
         request
     }
-
-    /// The answer at the start of `bytes`, or `None` while it is incomplete.
-    #[must_use]
-    pub fn scan(bytes: &[u8]) -> Option<Answer> {
-        let start = memchr::memmem::find(bytes, b"\r\n\r\n")? + 4;
-        let head = str::from_utf8(&bytes[..start]).ok()?;
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let is_length = name.eq_ignore_ascii_case("content-length");
-            is_length.then(|| value.trim().parse().ok())?
-        });
-        let end = start + length.unwrap_or(0);
-        let ok = head.starts_with("HTTP/1.1 200");
-        (bytes.len() >= end).then_some(Answer { ok, start, end })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn answer_is_found_when_its_body_is_there() {
-        let bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-        assert!(Polling::scan(&bytes[..bytes.len() - 1]).is_none());
-        let answer = Polling::scan(bytes).unwrap();
-        assert!(answer.ok);
-        assert_eq!(&bytes[answer.start..answer.end], b"ok");
-    }
 
     #[test]
     fn packets_are_posted_before_the_next_poll() {

@@ -16,6 +16,8 @@ use rustix::{
 
 /// How long a process may take to listen.
 const START: Duration = Duration::from_secs(20);
+/// How often to look whether it does.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A child process, killed when dropped.
 pub struct Process {
@@ -23,23 +25,40 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a server on these CPUs and waits until its log says where it listens.
-    pub fn start_server(command: &mut Command, cpus: Cpus<'_>) -> io::Result<(Self, SocketAddr)> {
+    /// Starts a server on these CPUs and waits until it listens.
+    pub fn start_server(mut launch: Launch, cpus: Cpus<'_>) -> io::Result<(Self, SocketAddr)> {
+        let command = &mut launch.command;
         let mut process = Self::start(command.stderr(Stdio::piped()), cpus)?;
         let stderr = process.child.stderr.take();
         let stderr = stderr.ok_or_else(|| io::Error::other("a child without stderr"))?;
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || follow(stderr, &sender));
-        match receiver.recv_timeout(START) {
-            Ok(Ok(address)) => Ok((process, address)),
-            Ok(Err(log)) => Err(io::Error::other(format!("{command:?} ended: {log}"))),
-            Err(_) => Err(io::Error::other(format!("{command:?} does not listen"))),
+        let deadline = Instant::now() + START;
+        loop {
+            match receiver.recv_timeout(LOOK) {
+                Ok(Ok(address)) => return Ok((process, address)),
+                Ok(Err(log)) => return Err(io::Error::other(format!("{command:?} ended: {log}"))),
+                Err(_) => {}
+            }
+            if let Some(address) = launch.listens
+                && TcpStream::connect(address).is_ok()
+            {
+                return Ok((process, address));
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("{command:?} does not listen")));
+            }
         }
+    }
+
+    /// Starts a program whose log nobody reads.
+    pub fn start_silent(command: &mut Command, cpus: Cpus<'_>) -> io::Result<Self> {
+        Self::start(command.stderr(Stdio::null()), cpus)
     }
 
     /// Starts a Redis on a free port, without files.
     pub fn start_redis(program: &str, cpus: Cpus<'_>) -> io::Result<(Self, SocketAddr)> {
-        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let address = free_address()?;
         let mut command = Command::new(program);
         command.args([
             "--bind",
@@ -62,7 +81,7 @@ impl Process {
             if Instant::now() > deadline {
                 return Err(io::Error::other(format!("{program} does not answer")));
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(LOOK);
         }
         Ok((process, address))
     }
@@ -92,6 +111,36 @@ impl Drop for Process {
     }
 }
 
+/// How to start a server, and where it will listen.
+pub struct Launch {
+    /// The command.
+    pub command: Command,
+    /// Where clients connect; if `None`, it writes a JSON line with `"message":"listening"` and
+    /// its `"address"` to stderr.
+    pub listens: Option<SocketAddr>,
+    /// Where to publish, if not to Redis.
+    pub publisher: Option<SocketAddr>,
+}
+
+impl From<Command> for Launch {
+    fn from(command: Command) -> Self {
+        Self {
+            command,
+            listens: None,
+            publisher: None,
+        }
+    }
+}
+
+/// Where a server and its publishers meet their peers.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// Where clients connect.
+    pub clients: SocketAddr,
+    /// Where to publish.
+    pub publisher: SocketAddr,
+}
+
 /// Where a process is to run, and where the one that starts it goes on running.
 #[derive(Clone, Copy, Debug)]
 pub struct Cpus<'a> {
@@ -99,6 +148,11 @@ pub struct Cpus<'a> {
     pub process: &'a [usize],
     /// The calling thread's.
     pub own: &'a [usize],
+}
+
+/// An address of this host that nobody listens on.
+pub fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
 }
 
 /// Keeps this thread, and what it starts, on these CPUs.

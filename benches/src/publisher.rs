@@ -1,4 +1,5 @@
-//! Publishes through Redis, as an application would, over one pipelined connection.
+//! Publishes as an application would, over one pipelined connection: through Redis, or to a server
+//! that has publishers of its own.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -8,20 +9,26 @@ use std::{
 use mio::{Interest, Registry, Token, net::TcpStream};
 
 use crate::{
+    dialect::Dialect,
+    http::Answer,
     message::{Stamp, Template},
+    nats::{self, Operation},
     resp::{self, Reply},
     tally::Tally,
 };
 
-/// A connection to Redis and the numbering of messages.
+/// A connection, and the numbering of messages.
 pub struct Publisher {
     stream: TcpStream,
+    dialect: Dialect,
     template: Template,
     outgoing: Vec<u8>,
     unread: Vec<u8>,
     channels: Vec<Channel>,
     /// Messages published.
     pub published: u64,
+    /// How many of them Redis, or the server, has answered.
+    pub answered: u64,
     /// Deliveries that they should cause.
     pub expected: u64,
 }
@@ -33,26 +40,28 @@ struct Channel {
 }
 
 impl Publisher {
-    /// Connects to Redis.
+    /// Connects to Redis, or to whoever understands the dialect.
     pub fn open(
-        redis: SocketAddr,
-        registry: &Registry,
-        token: Token,
+        address: SocketAddr,
+        dialect: Dialect,
+        (registry, token): (&Registry, Token),
         channels: u32,
         payload_len: usize,
     ) -> io::Result<Self> {
-        let stream = std::net::TcpStream::connect(redis)?;
+        let stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             stream,
-            template: Template::new(payload_len),
-            outgoing: Vec::new(),
+            dialect,
+            template: Template::new(dialect, payload_len),
+            outgoing: dialect.greeting().into(),
             unread: Vec::new(),
             channels: vec![Channel::default(); channels as usize],
             published: 0,
+            answered: 0,
             expected: 0,
         })
     }
@@ -84,7 +93,7 @@ impl Publisher {
         self.template.append(&stamp, &mut self.outgoing);
     }
 
-    /// Sends as much as Redis takes; the rest follows by [`on_event`](Self::on_event).
+    /// Sends as much as the socket takes; the rest follows by [`on_event`](Self::on_event).
     pub fn flush(&mut self) -> io::Result<()> {
         let mut written = 0;
         while written < self.outgoing.len() {
@@ -98,7 +107,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Goes on sending, and reads what Redis answers.
+    /// Goes on sending, and reads what is answered.
     pub fn on_event(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         self.flush()?;
         loop {
@@ -114,13 +123,45 @@ impl Publisher {
     fn on_replies(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.unread.extend_from_slice(bytes);
         let mut at = 0;
-        while let Some((reply, length)) = resp::scan(&self.unread[at..]) {
-            if let Reply::Error(message) = reply {
-                return Err(io::Error::other(String::from_utf8_lossy(message)));
-            }
+        while let Some(length) = self.on_reply(at)? {
             at += length;
         }
         self.unread.drain(..at);
         Ok(())
+    }
+
+    /// Handles the reply at this place of what is unread, and tells its length.
+    fn on_reply(&mut self, at: usize) -> io::Result<Option<usize>> {
+        let bytes = &self.unread[at..];
+        let refused = |message: &[u8]| Err(io::Error::other(String::from_utf8_lossy(message)));
+        match self.dialect {
+            Dialect::SocketIo => match resp::scan(bytes) {
+                Some((Reply::Error(message), _)) => return refused(message),
+                Some((_, length)) => {
+                    self.answered += 1;
+                    return Ok(Some(length));
+                }
+                None => {}
+            },
+            Dialect::Nats => match nats::scan(bytes) {
+                Some((Operation::Error(message), _)) => return refused(message),
+                Some((operation, length)) => {
+                    if operation == Operation::Ping {
+                        self.outgoing.extend_from_slice(b"PONG\r\n");
+                    }
+                    return Ok(Some(length));
+                }
+                None => {}
+            },
+            Dialect::Nchan => match Answer::scan(bytes) {
+                Some(answer) if answer.ok => {
+                    self.answered += 1;
+                    return Ok(Some(answer.end));
+                }
+                Some(answer) => return refused(&bytes[..answer.end]),
+                None => {}
+            },
+        }
+        Ok(None)
     }
 }

@@ -1,27 +1,16 @@
-//! Medians over the rounds, and ratios to the floor of the same round, as Markdown.
+//! What was measured, as Markdown.
 
-use crate::cell::{Cell, Delay, Traffic};
+use crate::{
+    ceiling::Ceiling,
+    cell::Cell,
+    figures::{CPU, Figure, Fold, delay, fold, least, load, median, rows, servers, sum, traffic},
+    series::{Measured, Results},
+    start::Start,
+};
 
-/// A figure of a cell, and how it is shown.
-struct Column {
-    title: &'static str,
-    value: fn(&Cell) -> Option<f64>,
-    digits: usize,
-    fold: Fold,
-}
-
-/// How the rounds' figures become one.
-#[derive(Clone, Copy)]
-enum Fold {
-    Median,
-    /// What disturbs a measurement of CPU only ever adds to it.
-    Least,
-    Sum,
-}
-
-const COLUMNS: [Column; 15] = [
+const FIGURES: [Figure; 15] = [
     median("deliveries/s", |cell| traffic(cell, |it| it.rate), 0),
-    median("CPU µs", |cell| traffic(cell, |it| it.cpu_micros), 3),
+    CPU,
     least("least µs", |cell| traffic(cell, |it| it.cpu_micros), 3),
     median(
         "user µs",
@@ -41,28 +30,12 @@ const COLUMNS: [Column; 15] = [
     median("others %", |cell| traffic(cell, |it| it.others * 100.0), 0),
 ];
 
-/// What is compared with the floors: the figure and the floor's name.
-const RATIOS: [(Column, &str); 8] = [
-    (
-        median("CPU × floor", |cell| traffic(cell, |it| it.cpu_micros), 2),
-        "floor",
-    ),
-    (
-        least(
-            "least CPU × floor",
-            |cell| traffic(cell, |it| it.cpu_micros),
-            2,
-        ),
-        "floor",
-    ),
-    (
-        median(
-            "CPU × floor-batch",
-            |cell| traffic(cell, |it| it.cpu_micros),
-            2,
-        ),
-        "floor-batch",
-    ),
+/// What is compared, and with which server.
+const RATIOS: [(Figure, &str); 9] = [
+    (titled("CPU × floor", CPU), "floor"),
+    (least("least CPU × floor", CPU.value, 2), "floor"),
+    (titled("CPU × floor-batch", CPU), "floor-batch"),
+    (titled("CPU × womack", CPU), "womack"),
     (
         median("p50 × floor", |cell| delay(cell, |it| it.p50), 2),
         "floor",
@@ -85,66 +58,122 @@ const RATIOS: [(Column, &str); 8] = [
     ),
 ];
 
-/// Both tables: the figures, and the ratios.
+/// Everything, with a heading for each series.
 #[must_use]
-pub fn markdown(cells: &[Cell]) -> String {
+pub fn markdown(results: &Results) -> String {
     let mut text = String::new();
-    let titles = COLUMNS.iter().map(|column| column.title);
-    header(&mut text, titles);
-    for rows in rows(cells) {
-        let values = COLUMNS.iter().map(|column| {
-            let values = rows
-                .iter()
-                .filter_map(|cell| (column.value)(cell))
-                .collect();
-            (fold(values, column.fold), column.digits)
-        });
-        row(&mut text, rows[0], values);
+    for measured in &results.series {
+        text += &format!("\n### {}\n\n", measured.title);
+        text += &series(measured);
     }
-    text.push('\n');
-    header(&mut text, RATIOS.iter().map(|(column, _)| column.title));
-    for rows in rows(cells) {
-        let values = RATIOS
-            .iter()
-            .map(|(column, floor)| (ratio(cells, &rows, column, floor), column.digits));
-        row(&mut text, rows[0], values);
+    if !results.ceilings.is_empty() {
+        text += "\n### The router's ceiling\n\n";
+        text += &ceilings(&results.ceilings);
+    }
+    if !results.starts.is_empty() {
+        text += "\n### Start\n\n";
+        text += &starts(&results.starts);
     }
     text
 }
 
-const fn median(title: &'static str, value: fn(&Cell) -> Option<f64>, digits: usize) -> Column {
-    Column {
-        title,
-        value,
-        digits,
-        fold: Fold::Median,
+fn series(measured: &Measured) -> String {
+    let cells = &measured.cells;
+    if cells.iter().any(|cell| cell.value.is_some()) {
+        return sweep(cells);
     }
-}
-
-const fn least(title: &'static str, value: fn(&Cell) -> Option<f64>, digits: usize) -> Column {
-    Column {
-        title,
-        value,
-        digits,
-        fold: Fold::Least,
+    let mut table = Table::new(["workload", "server"], FIGURES.map(|figure| figure.title));
+    for row in rows(cells) {
+        let values = FIGURES.map(|figure| (figure.of(&row), figure.digits));
+        table.row([&row[0].workload, &row[0].server], values);
     }
-}
-
-const fn sum(title: &'static str, value: fn(&Cell) -> Option<f64>) -> Column {
-    Column {
-        title,
-        value,
-        digits: 0,
-        fold: Fold::Sum,
+    let mut ratios = Table::new(
+        ["workload", "server"],
+        RATIOS.map(|(figure, _)| figure.title),
+    );
+    for row in rows(cells) {
+        let values = RATIOS.map(|(figure, base)| (figure.ratio(cells, &row, base), figure.digits));
+        ratios.row([&row[0].workload, &row[0].server], values);
     }
+    format!("{}\n{}", table.0, ratios.0)
 }
 
-fn traffic(cell: &Cell, value: fn(&Traffic) -> f64) -> Option<f64> {
-    cell.traffic.as_ref().map(value)
+/// One line for each point, the servers beside one another; ratios to the floor, or without one
+/// to the first server.
+fn sweep(cells: &[Cell]) -> String {
+    let servers = servers(cells);
+    let base = *servers
+        .iter()
+        .find(|&&server| server == "floor")
+        .unwrap_or(&servers[0]);
+    let others: Vec<_> = servers.iter().filter(|&&server| server != base).collect();
+    let titles = servers.iter().map(|server| format!("{server} µs"));
+    let ratios = others.iter().map(|server| format!("{server} × {base}"));
+    let mut table = Table::new(
+        [cells[0].workload.as_str()],
+        titles.chain(ratios).chain(["lost".to_owned()]),
+    );
+    let rows = rows(cells);
+    let lost = sum("lost", |cell| {
+        traffic(cell, |it| it.lost as f64).map(|lost| lost + wrong(cell) as f64)
+    });
+    for point in rows.chunk_by(|one, other| load(one[0]) == load(other[0])) {
+        let of = |server: &str| point.iter().find(|row| row[0].server == server);
+        let micros = servers
+            .iter()
+            .map(|server| of(server).and_then(|row| CPU.of(row)));
+        let ratios = others
+            .iter()
+            .map(|server| of(server).and_then(|row| CPU.ratio(cells, row, base)));
+        let all: Vec<_> = point.iter().flatten().copied().collect();
+        let values = micros.zip([3].into_iter().cycle());
+        let values = values.chain(ratios.zip([2].into_iter().cycle()));
+        let value = point[0][0].value.unwrap_or_default();
+        table.row([&value.to_string()], values.chain([(lost.of(&all), 0)]));
+    }
+    table.0
 }
 
-fn delay(cell: &Cell, value: fn(&Delay) -> f64) -> Option<f64> {
-    cell.traffic.as_ref().map(|traffic| value(&traffic.delay))
+fn ceilings(ceilings: &[Ceiling]) -> String {
+    let titles = [
+        "messages/s",
+        "server µs",
+        "Redis µs",
+        "load µs",
+        "server alone, messages/s",
+        "lost",
+    ];
+    let mut table = Table::new(["server", "clients"], titles);
+    for one in ceilings.iter().filter(|it| it.round == 1) {
+        let median = |value: fn(&Ceiling) -> f64| {
+            let same = ceilings
+                .iter()
+                .filter(|it| it.server == one.server && it.clients == one.clients);
+            fold(same.map(value).collect(), Fold::Median)
+        };
+        let values = [
+            (median(|it| it.rate), 0),
+            (median(|it| it.server_micros), 2),
+            (median(|it| it.redis_micros), 2),
+            (median(|it| it.load_micros), 2),
+            (median(|it| 1e6 / it.server_micros), 0),
+            (median(|it| it.lost as f64), 0),
+        ];
+        table.row([&one.server, &one.clients.to_string()], values);
+    }
+    table.0
+}
+
+fn starts(starts: &[Start]) -> String {
+    let mut table = Table::new(["from starting to"], ["median ms", "least ms"]);
+    let mut row = |name: &str, value: fn(&Start) -> f64| {
+        let values: Vec<_> = starts.iter().map(value).collect();
+        let least = fold(values.clone(), Fold::Least);
+        table.row([name], [(fold(values, Fold::Median), 1), (least, 1)]);
+    };
+    row("a client's handshake answered", |start| start.accepted);
+    row("`/readyz` says yes", |start| start.ready);
+    table.0
 }
 
 fn wrong(cell: &Cell) -> u64 {
@@ -153,84 +182,57 @@ fn wrong(cell: &Cell) -> u64 {
         .map_or(0, |traffic| traffic.wrong + traffic.closed)
 }
 
-/// The cells of each workload and server, in the order of their first appearance.
-fn rows(cells: &[Cell]) -> Vec<Vec<&Cell>> {
-    let mut rows: Vec<Vec<&Cell>> = Vec::new();
-    for cell in cells {
-        let same = |row: &&mut Vec<&Cell>| {
-            row[0].workload == cell.workload && row[0].server == cell.server
-        };
-        match rows.iter_mut().find(same) {
-            Some(row) => row.push(cell),
-            None => rows.push(vec![cell]),
+const fn titled(title: &'static str, figure: Figure) -> Figure {
+    Figure {
+        title,
+        digits: 2,
+        ..figure
+    }
+}
+
+/// A table in Markdown: names on the left, numbers on the right.
+struct Table(String);
+
+impl Table {
+    fn new<const N: usize>(
+        names: [&str; N],
+        titles: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Self {
+        let mut line = format!("| {} |", names.join(" | "));
+        let mut rule = format!("|{}", "---|".repeat(N));
+        for title in titles {
+            line += &format!(" {} |", title.as_ref());
+            rule += "---:|";
         }
+        Self(format!("{line}\n{rule}\n"))
     }
-    // Stable: servers keep their order within a workload.
-    let place = |name| cells.iter().position(|cell| cell.workload == name);
-    rows.sort_by_key(|row| place(row[0].workload));
-    rows
-}
 
-/// A row's figure, divided by the floor's in the same workload.
-fn ratio(cells: &[Cell], row: &[&Cell], column: &Column, floor: &str) -> Option<f64> {
-    let floors = || {
-        let same = |cell: &&Cell| cell.server == floor && cell.workload == row[0].workload;
-        cells.iter().filter(same)
-    };
-    if let Fold::Least = column.fold {
-        let own = row.iter().filter_map(|cell| (column.value)(cell));
-        let floors = floors().filter_map(column.value);
-        return Some(fold(own.collect(), Fold::Least)? / fold(floors.collect(), Fold::Least)?);
-    }
-    let of_round = |cell: &&Cell| {
-        let floor = floors().find(|floor| floor.round == cell.round)?;
-        Some((column.value)(cell)? / (column.value)(floor)?)
-    };
-    fold(row.iter().filter_map(of_round).collect(), column.fold)
-}
-
-fn fold(mut values: Vec<f64>, fold: Fold) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match fold {
-        _ if values.is_empty() => None,
-        Fold::Sum => Some(values.iter().sum()),
-        Fold::Least => Some(values[0]),
-        Fold::Median if values.len() % 2 == 1 => Some(values[middle]),
-        Fold::Median => Some(f64::midpoint(values[middle - 1], values[middle])),
-    }
-}
-
-fn header<'a>(text: &mut String, titles: impl Iterator<Item = &'a str>) {
-    let mut line = String::from("| workload | server |");
-    let mut rule = String::from("|---|---|");
-    for title in titles {
-        line = format!("{line} {title} |");
-        rule += "---:|";
-    }
-    text.push_str(&format!("{line}\n{rule}\n"));
-}
-
-fn row(text: &mut String, cell: &Cell, values: impl Iterator<Item = (Option<f64>, usize)>) {
-    text.push_str(&format!("| {} | {} |", cell.workload, cell.server));
-    for (value, digits) in values {
-        match value {
-            Some(value) => text.push_str(&format!(" {value:.digits$} |")),
-            None => text.push_str(" – |"),
+    fn row<const N: usize>(
+        &mut self,
+        names: [&str; N],
+        values: impl IntoIterator<Item = (Option<f64>, usize)>,
+    ) {
+        self.0 += &format!("| {} |", names.join(" | "));
+        for (value, digits) in values {
+            self.0 += &match value {
+                Some(value) => format!(" {value:.digits$} |"),
+                None => " – |".to_owned(),
+            };
         }
+        self.0.push('\n');
     }
-    text.push('\n');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn cell(server: &'static str, round: usize, connect_micros: f64) -> Cell {
+    fn cell(server: &str, value: u64, connect_micros: f64) -> Cell {
         Cell {
-            workload: "connect",
-            server,
-            round,
+            workload: "clients".to_owned(),
+            value: Some(value),
+            server: server.to_owned(),
+            round: 1,
             clients: 1,
             failed: 0,
             connect_micros,
@@ -241,20 +243,17 @@ mod tests {
     }
 
     #[test]
-    fn ratio_is_the_median_of_the_rounds_ratios() {
+    fn sweep_has_a_line_for_each_point() {
         let cells = [
-            cell("womack", 1, 30.0),
-            cell("floor", 1, 10.0),
-            cell("womack", 2, 40.0),
-            cell("floor", 2, 20.0),
-            cell("womack", 3, 90.0),
-            cell("floor", 3, 90.0),
+            cell("womack", 100, 1.0),
+            cell("floor", 100, 1.0),
+            cell("womack", 300, 1.0),
+            cell("floor", 300, 1.0),
         ];
-        let text = markdown(&cells);
-        assert!(
-            text.contains("| connect | womack | – | – | – | – | – | – | – | 2.00 |"),
-            "{text}"
-        );
-        assert!(text.contains("| 40.0 |"), "{text}");
+        let expected = "| clients | womack µs | floor µs | womack × floor | lost |\n\
+                        |---|---:|---:|---:|---:|\n\
+                        | 100 | – | – | – | – |\n\
+                        | 300 | – | – | – | – |\n";
+        assert_eq!(sweep(&cells), expected);
     }
 }

@@ -1,9 +1,18 @@
 //! The servers by name: how each is started, and what it can.
 
 use std::{
+    fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    dialect::Dialect,
+    process::{Launch, free_address},
+    workload::Workload,
 };
 
 /// A server to be measured.
@@ -11,53 +20,101 @@ use std::{
 pub struct Server {
     /// Its name on the command line and in tables.
     pub name: &'static str,
-    /// Builds the command that starts it. It is to write a JSON line with `"message":"listening"`
-    /// and its `"address"` to stderr.
-    pub command: fn(&Setting) -> Command,
+    /// Tells how to start it.
+    pub launch: fn(&Setting) -> io::Result<Launch>,
+    /// What its clients and publishers speak.
+    pub dialect: Dialect,
     /// Whether it serves long-polling clients.
     pub polling: bool,
+    /// Whether it has the load's CPUs beside its own.
+    pub everywhere: bool,
 }
 
 /// What a server is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Setting {
     programs: PathBuf,
     womack: PathBuf,
+    womack_args: Vec<String>,
     redis: SocketAddr,
     shards: usize,
+    /// For the files of those that need some.
+    folder: TempDir,
 }
 
+const SOCKET_IO: Server = Server {
+    name: "womack",
+    launch: |setting| Ok(setting.womack(&[]).into()),
+    dialect: Dialect::SocketIo,
+    polling: true,
+    everywhere: false,
+};
+
 /// All servers.
-pub const SERVERS: [Server; 6] = [
+pub const SERVERS: [Server; 12] = [
+    SOCKET_IO,
     Server {
-        name: "womack",
-        command: womack,
-        polling: true,
+        name: "womack-2",
+        launch: |setting| Ok(setting.womack_with_shards(2).into()),
+        everywhere: true,
+        ..SOCKET_IO
+    },
+    Server {
+        name: "womack-10ms",
+        launch: |setting| Ok(setting.womack(&["--coalesce-ms", "10"]).into()),
+        ..SOCKET_IO
+    },
+    Server {
+        name: "womack-50ms",
+        launch: |setting| Ok(setting.womack(&["--coalesce-ms", "50"]).into()),
+        ..SOCKET_IO
     },
     Server {
         name: "floor",
-        command: floor,
+        launch: |setting| Ok(setting.floor(&[]).into()),
         polling: false,
+        ..SOCKET_IO
     },
     Server {
         name: "floor-batch",
-        command: floor_batch,
+        launch: |setting| Ok(setting.floor(&["--batch"]).into()),
         polling: false,
+        ..SOCKET_IO
     },
     Server {
-        name: "socketio",
-        command: socketio,
-        polling: true,
-    },
-    Server {
-        name: "socketio-adapter",
-        command: socketio_adapter,
-        polling: true,
+        name: "uwebsockets",
+        launch: |setting| Ok(setting.uwebsockets().into()),
+        polling: false,
+        ..SOCKET_IO
     },
     Server {
         name: "socketioxide",
-        command: socketioxide,
-        polling: true,
+        launch: |setting| Ok(setting.socketioxide().into()),
+        ..SOCKET_IO
+    },
+    Server {
+        name: "nats",
+        launch: Setting::nats,
+        dialect: Dialect::Nats,
+        polling: false,
+        everywhere: false,
+    },
+    Server {
+        name: "nchan",
+        launch: Setting::nchan,
+        dialect: Dialect::Nchan,
+        polling: false,
+        everywhere: false,
+    },
+    Server {
+        name: "socketio",
+        launch: |setting| Ok(setting.socketio(&[]).into()),
+        ..SOCKET_IO
+    },
+    Server {
+        name: "socketio-adapter",
+        launch: |setting| Ok(setting.socketio(&["--adapter"]).into()),
+        ..SOCKET_IO
     },
 ];
 
@@ -67,68 +124,141 @@ impl Server {
     pub fn find(name: &str) -> Option<Self> {
         SERVERS.into_iter().find(|server| server.name == name)
     }
-}
 
-impl Setting {
-    /// Programs are taken from the folder `programs`, unless `womack` says where that one is.
+    /// Whether its clients can do what the workload asks of them.
     #[must_use]
-    pub fn new(
-        programs: PathBuf,
-        womack: Option<PathBuf>,
-        redis: SocketAddr,
-        shards: usize,
-    ) -> Self {
-        Self {
-            womack: womack.unwrap_or_else(|| programs.join("womack")),
-            programs,
-            redis,
-            shards,
-        }
+    pub fn serves(&self, workload: &Workload) -> bool {
+        let polling = self.polling || !workload.polling;
+        // A client of nchan does not learn which of several channels a message came on.
+        polling && (self.dialect != Dialect::Nchan || workload.held() == 1)
     }
 }
 
-fn womack(setting: &Setting) -> Command {
-    let mut command = Command::new(&setting.womack);
-    command.args(["--host", "127.0.0.1", "--port", "0", "--shards"]);
-    command.arg(setting.shards.to_string());
-    command.args(["--redis-url", &format!("redis://{}", setting.redis)]);
-    command
+impl Setting {
+    /// Programs are taken from the folder `programs`; Womack has one shard.
+    pub fn new(programs: PathBuf, redis: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            womack: programs.join("womack"),
+            womack_args: Vec::new(),
+            programs,
+            redis,
+            shards: 1,
+            folder: TempDir::new()?,
+        })
+    }
+
+    /// Takes Womack from elsewhere.
+    #[must_use]
+    pub fn with_womack(mut self, program: Option<PathBuf>) -> Self {
+        self.womack = program.unwrap_or(self.womack);
+        self
+    }
+
+    /// Starts Womack with further arguments.
+    #[must_use]
+    pub fn with_womack_args(mut self, arguments: &[String]) -> Self {
+        self.womack_args.extend_from_slice(arguments);
+        self
+    }
+
+    /// Starts Womack with so many shards, and socketioxide with as many workers.
+    #[must_use]
+    pub fn with_shards(self, shards: usize) -> Self {
+        Self { shards, ..self }
+    }
+
+    /// Womack on this port, 0 for a free one.
+    pub(crate) fn womack_on(&self, port: u16, shards: usize) -> Command {
+        let mut command = Command::new(&self.womack);
+        command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        command.args(["--shards", &shards.to_string()]);
+        command.args(["--redis-url", &self.redis_url()]);
+        command.args(&self.womack_args);
+        command
+    }
+
+    /// Womack with further arguments.
+    pub(crate) fn womack(&self, arguments: &[&str]) -> Command {
+        let mut command = self.womack_on(0, self.shards);
+        command.args(arguments);
+        command
+    }
+
+    fn womack_with_shards(&self, shards: usize) -> Command {
+        self.womack_on(0, shards)
+    }
+
+    fn floor(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.programs.join("floor"));
+        command.args(arguments).arg(self.redis.to_string());
+        command
+    }
+
+    fn uwebsockets(&self) -> Command {
+        let mut command = Command::new(self.programs.join("peer-uwebsockets"));
+        command.arg(self.redis.ip().to_string());
+        command.arg(self.redis.port().to_string());
+        command
+    }
+
+    fn socketioxide(&self) -> Command {
+        let mut command = Command::new(self.programs.join("peer-socketioxide"));
+        command.args([self.redis_url(), self.shards.to_string()]);
+        command
+    }
+
+    fn socketio(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("node");
+        command.arg(peers().join("socketio/server.mjs"));
+        command.args(arguments).arg(self.redis_url());
+        command
+    }
+
+    fn nats(&self) -> io::Result<Launch> {
+        let (clients, publisher) = (free_address()?, free_address()?);
+        let ports = [("{clients}", clients), ("{publisher}", publisher)];
+        let file = self.file("nats.conf", &ports)?;
+        let mut command = Command::new("nats-server");
+        command.arg("--config").arg(file);
+        Ok(Launch {
+            command,
+            listens: Some(clients),
+            publisher: Some(publisher),
+        })
+    }
+
+    fn nchan(&self) -> io::Result<Launch> {
+        let address = free_address()?;
+        let file = self.file("nginx.conf", &[("{address}", address)])?;
+        let mut command = Command::new("nginx");
+        command
+            .arg("-p")
+            .arg(self.folder.path())
+            .arg("-c")
+            .arg(file);
+        Ok(Launch {
+            command,
+            listens: Some(address),
+            publisher: Some(address),
+        })
+    }
+
+    /// A file of the folder `peers` with addresses filled in.
+    fn file(&self, name: &str, addresses: &[(&str, SocketAddr)]) -> io::Result<PathBuf> {
+        let mut text = fs::read_to_string(peers().join(name))?;
+        for (place, address) in addresses {
+            text = text.replace(place, &address.to_string());
+        }
+        let path = self.folder.path().join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    fn redis_url(&self) -> String {
+        format!("redis://{}", self.redis)
+    }
 }
 
-fn floor(setting: &Setting) -> Command {
-    let mut command = Command::new(setting.programs.join("floor"));
-    command.arg(setting.redis.to_string());
-    command
-}
-
-fn floor_batch(setting: &Setting) -> Command {
-    let mut command = floor(setting);
-    command.arg("--batch");
-    command
-}
-
-fn socketio(setting: &Setting) -> Command {
-    let mut command = node();
-    command.arg(format!("redis://{}", setting.redis));
-    command
-}
-
-fn socketio_adapter(setting: &Setting) -> Command {
-    let mut command = node();
-    command.args(["--adapter", &format!("redis://{}", setting.redis)]);
-    command
-}
-
-fn node() -> Command {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new("node");
-    command.arg(package.join("peers/socketio/server.mjs"));
-    command
-}
-
-fn socketioxide(setting: &Setting) -> Command {
-    let mut command = Command::new(setting.programs.join("peer-socketioxide"));
-    command.arg(format!("redis://{}", setting.redis));
-    command.arg(setting.shards.to_string());
-    command
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }

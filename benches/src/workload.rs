@@ -10,6 +10,8 @@ const SEED: u64 = 0x776f_6d61_636b;
 pub struct Workload {
     /// Its name on the command line and in tables.
     pub name: &'static str,
+    /// What is varied, if it is one point of a sweep.
+    pub value: Option<u64>,
     /// Clients that stay connected throughout.
     pub clients: usize,
     /// Which channels they hold.
@@ -31,6 +33,8 @@ pub enum Holding {
     Shared,
     /// Each one of its own.
     Own,
+    /// Dealt out in turn: as few as possible each, so that every channel has a client.
+    Dealt(u32),
     /// Each `held` of `channels`, any of which is as likely; some are published to more often.
     Some {
         /// How many channels there are.
@@ -51,8 +55,9 @@ pub enum Pace {
     Rate(u32),
 }
 
-const BASE: Workload = Workload {
+pub(crate) const BASE: Workload = Workload {
     name: "W2",
+    value: None,
     clients: 1_000,
     holding: Holding::Shared,
     payload_len: 128,
@@ -62,7 +67,7 @@ const BASE: Workload = Workload {
 };
 
 /// All workloads.
-pub const WORKLOADS: [Workload; 10] = [
+pub const WORKLOADS: [Workload; 11] = [
     Workload {
         name: "W1",
         pace: Pace::Flood(64),
@@ -110,6 +115,12 @@ pub const WORKLOADS: [Workload; 10] = [
         ..BASE
     },
     Workload {
+        name: "W8-19000",
+        clients: 19_000,
+        pace: Pace::Idle,
+        ..BASE
+    },
+    Workload {
         name: "W9",
         clients: 500,
         pace: Pace::Rate(20),
@@ -138,17 +149,30 @@ impl Workload {
         match self.holding {
             Holding::Shared => 1,
             Holding::Own => self.clients as u32,
+            Holding::Dealt(channels) => channels,
             Holding::Some { channels, .. } => channels,
+        }
+    }
+
+    /// How many channels a client holds, at most.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self.holding {
+            Holding::Shared | Holding::Own => 1,
+            Holding::Dealt(channels) => (channels as usize).div_ceil(self.clients),
+            Holding::Some { held, .. } => held,
         }
     }
 
     /// The channels of each client, in order.
     pub fn subscriptions(&self) -> impl Iterator<Item = Vec<u32>> {
-        let holding = self.holding;
+        let (holding, clients) = (self.holding, self.clients);
         let mut random = Rng::with_seed(SEED);
         (0..self.clients as u32).map(move |client| match holding {
             Holding::Shared => vec![0],
             Holding::Own => vec![client],
+            Holding::Dealt(channels) if channels <= clients as u32 => vec![client % channels],
+            Holding::Dealt(channels) => (client..channels).step_by(clients).collect(),
             Holding::Some { channels, held } => random.choose_multiple(0..channels, held),
         })
     }
@@ -220,6 +244,26 @@ mod tests {
         assert!(picks.iter().all(|&channel| channel < workload.channels()));
         let count = |channel| picks.iter().filter(|&&pick| pick == channel).count();
         assert!(count(0) > count(9) && count(9) > count(999));
+    }
+
+    #[test]
+    fn every_channel_is_dealt_to_a_client_and_every_client_has_one() {
+        for channels in [1, 7, 1_000, 2_500] {
+            let workload = Workload {
+                holding: Holding::Dealt(channels),
+                ..BASE
+            };
+            let mut dealt: Vec<_> = workload.subscriptions().collect();
+            assert!(
+                dealt
+                    .iter()
+                    .all(|held| (1..=workload.held()).contains(&held.len()))
+            );
+            let mut channels_held = dealt.drain(..).flatten().collect::<Vec<_>>();
+            channels_held.sort_unstable();
+            channels_held.dedup();
+            assert_eq!(channels_held.len(), channels as usize);
+        }
     }
 
     #[test]

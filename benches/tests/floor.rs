@@ -18,11 +18,12 @@ fn measure(server: &str, workload: Workload) -> Cell {
         process: &CPU,
         own: &CPU,
     };
-    let (_redis, redis) = Process::start_redis("redis-server", cpus).unwrap();
+    let (redis_process, redis) = Process::start_redis("redis-server", cpus).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_floor")).parent().unwrap();
     let bench = Bench {
-        setting: Setting::new(programs.to_owned(), None, redis, 1),
+        setting: Setting::new(programs.to_owned(), redis).unwrap(),
         redis,
+        redis_pid: redis_process.pid(),
         server_cpus: CPU.to_vec(),
         load_cpus: CPU.to_vec(),
         duration: Duration::from_millis(200),

@@ -1,4 +1,10 @@
 //! One client: from the first byte to its subscription, and then every message checked.
+//!
+//! What is said between the two depends on the dialect, and is in the files of those names.
+
+mod nats;
+mod nchan;
+mod socket_io;
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -11,7 +17,9 @@ use thiserror::Error;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::{
+    dialect::Dialect,
     frame::{self, Kind},
+    http::Answer,
     message::{Stamp, channel_name},
     polling::Polling,
     subscription::{Arrival, Subscriptions},
@@ -43,7 +51,7 @@ pub enum Stage {
     Connecting,
     /// The request for a WebSocket is sent.
     Upgrading,
-    /// The open packet is to come.
+    /// The server is to introduce itself.
     Opening,
     /// The namespace is to be confirmed.
     Joining,
@@ -56,10 +64,13 @@ pub enum Stage {
 /// A connection with its subscriptions.
 pub struct Client {
     stream: TcpStream,
+    dialect: Dialect,
     transport: Transport,
     stage: Stage,
     /// The beginning of a frame or an answer whose end has not come yet.
     unread: Vec<u8>,
+    /// The beginning of an operation whose end is in a later frame.
+    unfinished: Vec<u8>,
     subscriptions: Subscriptions,
     /// Whether its deliveries are expected; those of a passer-by are only checked for order.
     counts: bool,
@@ -84,6 +95,7 @@ impl Client {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             stream,
+            dialect: kind.dialect,
             transport: if kind.polling {
                 Transport::Polling(Polling::default())
             } else {
@@ -91,6 +103,7 @@ impl Client {
             },
             stage: Stage::Connecting,
             unread: Vec::new(),
+            unfinished: Vec::new(),
             subscriptions: Subscriptions::new(channels, kind.counts),
             counts: kind.counts,
         })
@@ -152,8 +165,10 @@ impl Client {
         match &mut self.transport {
             Transport::WebSocket => {
                 self.stage = Stage::Upgrading;
+                let channel = self.subscriptions.channels().next().unwrap_or_default();
+                let target = self.dialect.target(&channel_name(channel));
                 let request = format!(
-                    "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {peer}\r\n\
+                    "GET {target} HTTP/1.1\r\nHost: {peer}\r\n\
                      Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                      Sec-WebSocket-Key: {KEY}\r\n\r\n"
                 );
@@ -178,14 +193,22 @@ impl Client {
             if !accepted {
                 return Err(self.unexpected(&bytes[..end]));
             }
-            self.stage = Stage::Opening;
+            // With nchan the channel was part of the request.
+            self.stage = match self.dialect {
+                Dialect::SocketIo | Dialect::Nats => Stage::Opening,
+                Dialect::Nchan => Stage::Ready,
+            };
             at = end + 4;
         }
         let now = tally.now();
         while let Some(found) = frame::scan(&bytes[at..]) {
             let payload = &bytes[at + found.start..at + found.end];
             match found.kind {
-                Kind::Text => self.on_packet(payload, now, tally)?,
+                Kind::Message => match self.dialect {
+                    Dialect::SocketIo => self.on_packet(payload, now, tally)?,
+                    Dialect::Nats => self.on_operations(payload, now, tally)?,
+                    Dialect::Nchan => self.on_payload(payload, now, tally),
+                },
                 Kind::Close => return Err(Failure::Closed(self.stage)),
                 Kind::Ping | Kind::Other => return Err(self.unexpected(payload)),
             }
@@ -196,7 +219,7 @@ impl Client {
 
     fn on_polling(&mut self, bytes: &[u8], tally: &mut Tally) -> Result<usize, Failure> {
         let now = tally.now();
-        let Some(answer) = Polling::scan(bytes) else {
+        let Some(answer) = Answer::scan(bytes) else {
             return Ok(0);
         };
         if !answer.ok {
@@ -214,40 +237,10 @@ impl Client {
         Ok(answer.end)
     }
 
+    /// Counts a message, and checks that it is whole and the next of its channel.
     #[inline]
-    fn on_packet(&mut self, packet: &[u8], now: u64, tally: &mut Tally) -> Result<(), Failure> {
-        if packet.starts_with(b"42") {
-            self.on_message(packet, now, tally);
-            return Ok(());
-        }
-        match (self.stage, packet) {
-            (Stage::Opening, [b'0', ..]) => {
-                if let Transport::Polling(polling) = &mut self.transport {
-                    polling.open(packet);
-                }
-                self.stage = Stage::Joining;
-                self.send(b"40")
-            }
-            (Stage::Joining, [b'4', b'0', ..]) => {
-                self.stage = Stage::Subscribing;
-                self.send(&self.subscribe())
-            }
-            (Stage::Subscribing, [b'4', b'3', ..])
-                if memchr::memmem::find(packet, br#""ok":true"#).is_some() =>
-            {
-                self.stage = Stage::Ready;
-                Ok(())
-            }
-            (_, b"2") => self.send(b"3"),
-            (_, b"6") => Ok(()),
-            _ => Err(self.unexpected(packet)),
-        }
-    }
-
-    /// Checks that a message is whole and the next of its channel.
-    #[inline]
-    fn on_message(&mut self, packet: &[u8], now: u64, tally: &mut Tally) {
-        let Some(stamp) = Stamp::read(packet, tally.payload_len) else {
+    fn on_message(&mut self, stamp: Option<Stamp>, now: u64, tally: &mut Tally) {
+        let Some(stamp) = stamp else {
             tally.wrong += 1;
             return;
         };
@@ -260,29 +253,6 @@ impl Client {
         }
     }
 
-    fn subscribe(&self) -> Vec<u8> {
-        let names = self.subscriptions.channels().map(channel_name);
-        let names: Vec<_> = names.map(|name| format!("\"{name}\"")).collect();
-        let argument = match names.as_slice() {
-            [name] => format!(r#"{{"channel":{name}}}"#),
-            names => format!(r#"{{"channels":[{}]}}"#, names.join(",")),
-        };
-        format!(r#"420["subscribe",{argument}]"#).into_bytes()
-    }
-
-    /// A client says so little that its socket always takes it whole.
-    fn send(&mut self, packet: &[u8]) -> Result<(), Failure> {
-        match &mut self.transport {
-            Transport::WebSocket => {
-                let mut bytes = Vec::with_capacity(packet.len() + 8);
-                frame::client_text(packet, &mut bytes);
-                self.stream.write_all(&bytes)?;
-            }
-            Transport::Polling(polling) => polling.push(packet),
-        }
-        Ok(())
-    }
-
     fn unexpected(&self, bytes: &[u8]) -> Failure {
         let bytes = &bytes[..bytes.len().min(200)];
         Failure::Unexpected(self.stage, String::from_utf8_lossy(bytes).into_owned())
@@ -292,6 +262,8 @@ impl Client {
 /// What sort of client to open.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientKind {
+    /// What the server understands.
+    pub dialect: Dialect,
     /// Long-polling instead of a WebSocket.
     pub polling: bool,
     /// Whether its deliveries are expected.

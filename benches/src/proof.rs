@@ -1,0 +1,90 @@
+//! The whole proof that a delivery costs what the kernel makes it cost: all series in one run.
+
+use std::time::Duration;
+
+use crate::{
+    series::Series,
+    servers::{SERVERS, Server},
+    sweep::Axis,
+    workload::{WORKLOADS, Workload},
+};
+
+const FLOORS: [&str; 3] = ["womack", "floor", "floor-batch"];
+const PEERS: [&str; 5] = ["uwebsockets", "socketioxide", "nats", "nchan", "socketio"];
+const SHORT: Duration = Duration::from_secs(2);
+
+/// All series: about twenty minutes.
+#[must_use]
+pub fn series() -> Vec<Series> {
+    let peers: Vec<_> = FLOORS.into_iter().chain(PEERS).collect();
+    let mut all = vec![
+        Series {
+            rounds: 3,
+            ..new("Servers", &peers, &["W1", "W2", "W3", "W4"])
+        },
+        Series {
+            rounds: 3,
+            ..new(
+                "Idle and connecting clients",
+                &FLOORS,
+                &["W8", "W8-19000", "connect"],
+            )
+        },
+        new(
+            "Shards",
+            &["womack", "womack-2", "floor"],
+            &["W1", "W2", "W4"],
+        ),
+    ];
+    let sweeps = Axis::ALL.into_iter().map(|axis| {
+        let servers = match axis {
+            Axis::Clients | Axis::Channels | Axis::Bytes => &FLOORS[..2],
+            Axis::Rate => &["womack", "womack-10ms", "womack-50ms"],
+        };
+        Series {
+            workloads: axis.workloads(),
+            ..new(axis.title(), servers, &[])
+        }
+    });
+    all.extend(sweeps);
+    all
+}
+
+fn new(title: &str, servers: &[&str], workloads: &[&str]) -> Series {
+    let named_server = |name: &&str| SERVERS.iter().find(|server| server.name == *name).copied();
+    let named = |name: &&str| {
+        WORKLOADS
+            .iter()
+            .find(|workload| workload.name == *name)
+            .copied()
+    };
+    Series {
+        title: title.to_owned(),
+        servers: servers
+            .iter()
+            .filter_map(named_server)
+            .collect::<Vec<Server>>(),
+        workloads: workloads
+            .iter()
+            .filter_map(named)
+            .collect::<Vec<Workload>>(),
+        rounds: 2,
+        duration: SHORT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_has_all_that_it_names() {
+        let counts = series()
+            .into_iter()
+            .map(|it| (it.servers.len(), it.workloads.len()));
+        assert_eq!(
+            counts.collect::<Vec<_>>(),
+            [(8, 4), (3, 3), (3, 3), (2, 6), (2, 6), (2, 5), (3, 3)]
+        );
+    }
+}
