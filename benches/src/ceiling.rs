@@ -4,6 +4,7 @@
 //! any more: its last subscriber has gone, and Womack keeps the channel at Redis for a while.
 
 use std::{
+    cell::Cell,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     process,
@@ -25,9 +26,13 @@ use crate::{
 
 /// Messages that Redis has not answered yet, or that the client has not read.
 const UNDER_WAY: u64 = 1_024;
+/// Messages that Womack has not received yet where no client tells: enough to keep it busy while it
+/// is asked, and few enough for Redis not to cut it off.
+const UNRECEIVED: u64 = 65_536;
 /// How long the server may take to catch up.
 const CATCH_UP: Duration = Duration::from_secs(15);
 const TURN: Duration = Duration::from_millis(1);
+const RECEIVED: &str = "womack_messages_received_total";
 
 /// What a message cost everyone that it passed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -95,8 +100,16 @@ impl Bench {
         while metric(address, "womack_subscriptions")? > 0 {
             fleet.turn(TURN)?;
         }
-        let answered = |fleet: &Fleet| Ok(fleet.publisher.answered);
-        let received = |_: &Fleet| metric(address, "womack_messages_received_total");
+        // Womack is asked as seldom as will do: an answer costs as much as many messages.
+        let asked = Cell::new(0);
+        let answered = |fleet: &Fleet| {
+            let publisher = &fleet.publisher;
+            if publisher.published - asked.get() > UNRECEIVED / 2 {
+                asked.set(metric(address, RECEIVED)?);
+            }
+            Ok(publisher.answered.min(asked.get() + UNRECEIVED - UNDER_WAY))
+        };
+        let received = |_: &Fleet| metric(address, RECEIVED);
         let mut ceiling = self.flood(&mut fleet, process.pid(), answered, received)?;
         (ceiling.clients, ceiling.round) = (0, round);
         Ok(ceiling)

@@ -29,6 +29,15 @@ pub enum Fold {
 /// The server's CPU for a delivery.
 pub const CPU: Figure = median("CPU µs", |cell| traffic(cell, |it| it.cpu_micros), 3);
 
+/// Deliveries that did not come.
+pub const LOST: Figure = sum("lost", |cell| traffic(cell, |it| it.lost as f64));
+
+/// Clients that could not connect or were closed, and messages that were not what they should be.
+pub const FAILED: Figure = sum("failed", |cell| {
+    let wrong = traffic(cell, |it| (it.wrong + it.closed) as f64);
+    Some(cell.failed as f64 + wrong.unwrap_or_default())
+});
+
 impl Figure {
     /// The figure of these cells, which are one server's under one workload.
     #[must_use]

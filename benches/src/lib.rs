@@ -19,14 +19,15 @@
 //! |---|---|
 //! | [`workload`], [`sweep`] | the workloads by name: clients, channels, pace |
 //! | [`servers`], [`dialect`] | the servers by name: how each is started and spoken to |
-//! | [`cell`] | one server under one workload: connect, warm up, measure, check |
+//! | [`cell`], `source` | one server under one workload: connect, warm up, measure, check |
 //! | [`series`], [`proof`] | many cells in interleaved rounds; all that is claimed |
 //! | [`ceiling`], [`start`] | what the router can do at most; how long a start takes |
 //! | [`fleet`], [`client`], [`polling`] | the clients, on one thread and one epoll |
 //! | [`subscription`] | whether each message comes once and in its turn |
 //! | [`message`], [`frame`], [`resp`], [`nats`], [`http`] | the published message, and the protocols around it |
 //! | [`publisher`], [`process`], [`usage`] | who publishes, child processes, what they cost |
-//! | [`tally`], [`figures`], [`report`], [`plot`] | what was counted, its tables and plots |
+//! | [`tally`], [`figures`] | what was counted, and what is told of it |
+//! | [`report`], [`summary`], [`table`], [`plot`] | tables and plots |
 //! | [`floor`] | the floor |
 
 pub mod ceiling;
@@ -49,9 +50,12 @@ pub mod report;
 pub mod resp;
 pub mod series;
 pub mod servers;
+mod source;
 pub mod start;
 pub mod subscription;
+pub mod summary;
 pub mod sweep;
+pub mod table;
 pub mod tally;
 pub mod usage;
 pub mod workload;

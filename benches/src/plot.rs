@@ -25,6 +25,7 @@ const BARS: [(&str, &str); 3] = [
 const WIDTH: u32 = 900;
 const COST: &str = "µs of CPU per delivery";
 const FONT: &str = "sans-serif";
+const SMALL: u32 = 15;
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 /// Womack's, the floors' and the peers' bars.
@@ -85,7 +86,7 @@ fn bar_panel(panel: &Area<'_>, title: &str, values: &[(&str, f64)]) -> Plotted {
     let rows = values.len() as u32;
     let place = |index: usize| rows - 1 - index as u32;
     let mut chart = ChartBuilder::on(panel)
-        .caption(title, text(16))
+        .caption(title, text(17))
         .margin_right(20)
         .set_label_area_size(LabelAreaPosition::Left, 120)
         .set_label_area_size(LabelAreaPosition::Bottom, 45)
@@ -105,7 +106,8 @@ fn bar_panel(panel: &Area<'_>, title: &str, values: &[(&str, f64)]) -> Plotted {
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(INK)
-        .label_style(text(13))
+        .label_style(text(SMALL))
+        .x_label_formatter(&|value| plain(*value))
         .x_desc(COST)
         .draw()?;
     for (index, (server, value)) in values.iter().enumerate() {
@@ -117,7 +119,7 @@ fn bar_panel(panel: &Area<'_>, title: &str, values: &[(&str, f64)]) -> Plotted {
         let mut bar = Rectangle::new(corners, colour(server).filled());
         bar.set_margin(4, 4, 0, 0);
         chart.draw_series([bar])?;
-        let style = text(13).pos(Pos::new(HPos::Left, VPos::Center));
+        let style = text(SMALL).pos(Pos::new(HPos::Left, VPos::Center));
         let figure = Text::new(significant(*value), (6, 0), style);
         chart.draw_series([EmptyElement::at((*value, SegmentValue::CenterOf(row))) + figure])?;
     }
@@ -137,19 +139,26 @@ fn lines(cells: &[Cell], axis: Axis, title: &str, path: &Path) -> Plotted {
         let values = points.iter().map(value);
         values.clone().fold(f64::MAX, f64::min)..values.fold(0.0, f64::max)
     };
+    let mut values: Vec<_> = points.iter().map(|point| point.1).collect();
+    values.dedup();
     let (x, y) = (bounds(|point| point.1), bounds(|point| point.2));
     let mut chart = ChartBuilder::on(&area)
         .margin(15)
+        .margin_right(40)
         .set_label_area_size(LabelAreaPosition::Left, 60)
         .set_label_area_size(LabelAreaPosition::Bottom, 45)
-        .build_cartesian_2d((x.start..x.end).log_scale(), 0.0..y.end * 1.25)?;
+        .build_cartesian_2d(
+            (x.start..x.end).log_scale().with_key_points(values),
+            0.0..y.end * 1.25,
+        )?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(INK)
-        .label_style(text(13))
+        .label_style(text(SMALL))
         .x_label_formatter(&|value| grouped(*value))
+        .y_label_formatter(&|value| plain(*value))
         .x_desc(axis.label())
         .y_desc(COST)
         .draw()?;
@@ -170,7 +179,7 @@ fn lines(cells: &[Cell], axis: Axis, title: &str, path: &Path) -> Plotted {
         .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE)
         .border_style(GRID)
-        .label_font(text(13))
+        .label_font(text(SMALL))
         .draw()?;
     Ok(area.present()?)
 }
@@ -204,6 +213,12 @@ fn significant(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// Two decimals at most.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A whole number with commas between the thousands.
 fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
@@ -226,6 +241,7 @@ mod tests {
         assert_eq!(significant(0.1434), "0.143");
         assert_eq!(significant(8.4567), "8.46");
         assert_eq!(significant(16.41), "16.4");
+        assert_eq!([plain(20.0), plain(0.5)], ["20", "0.5"]);
         assert_eq!([grouped(100.0), grouped(100_000.0)], ["100", "100,000"]);
     }
 }

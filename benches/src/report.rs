@@ -3,9 +3,13 @@
 use crate::{
     ceiling::Ceiling,
     cell::Cell,
-    figures::{CPU, Figure, Fold, delay, fold, least, load, median, rows, servers, sum, traffic},
+    figures::{
+        CPU, FAILED, Figure, Fold, LOST, delay, fold, least, load, median, rows, servers, traffic,
+    },
     series::{Measured, Results},
     start::Start,
+    summary,
+    table::Table,
 };
 
 const FIGURES: [Figure; 15] = [
@@ -25,8 +29,8 @@ const FIGURES: [Figure; 15] = [
     median("last ms", |cell| traffic(cell, |it| it.last), 1),
     median("idle B", |cell| Some(cell.idle_bytes), 0),
     median("connect µs", |cell| Some(cell.connect_micros), 1),
-    sum("lost", |cell| traffic(cell, |it| it.lost as f64)),
-    sum("failed", |cell| Some((cell.failed + wrong(cell)) as f64)),
+    LOST,
+    FAILED,
     median("others %", |cell| traffic(cell, |it| it.others * 100.0), 0),
 ];
 
@@ -95,7 +99,12 @@ fn series(measured: &Measured) -> String {
         let values = RATIOS.map(|(figure, base)| (figure.ratio(cells, &row, base), figure.digits));
         ratios.row([&row[0].workload, &row[0].server], values);
     }
-    format!("{}\n{}", table.0, ratios.0)
+    format!(
+        "{}\n{}\n{}",
+        summary::table(cells).into_text(),
+        table.into_text(),
+        ratios.into_text()
+    )
 }
 
 /// One line for each point, the servers beside one another; ratios to the floor, or without one
@@ -111,12 +120,11 @@ fn sweep(cells: &[Cell]) -> String {
     let ratios = others.iter().map(|server| format!("{server} × {base}"));
     let mut table = Table::new(
         [cells[0].workload.as_str()],
-        titles.chain(ratios).chain(["lost".to_owned()]),
+        titles
+            .chain(ratios)
+            .chain(["lost".to_owned(), "failed".to_owned()]),
     );
     let rows = rows(cells);
-    let lost = sum("lost", |cell| {
-        traffic(cell, |it| it.lost as f64).map(|lost| lost + wrong(cell) as f64)
-    });
     for point in rows.chunk_by(|one, other| load(one[0]) == load(other[0])) {
         let of = |server: &str| point.iter().find(|row| row[0].server == server);
         let micros = servers
@@ -129,9 +137,12 @@ fn sweep(cells: &[Cell]) -> String {
         let values = micros.zip([3].into_iter().cycle());
         let values = values.chain(ratios.zip([2].into_iter().cycle()));
         let value = point[0][0].value.unwrap_or_default();
-        table.row([&value.to_string()], values.chain([(lost.of(&all), 0)]));
+        table.row(
+            [&value.to_string()],
+            values.chain([(LOST.of(&all), 0), (FAILED.of(&all), 0)]),
+        );
     }
-    table.0
+    table.into_text()
 }
 
 fn ceilings(ceilings: &[Ceiling]) -> String {
@@ -161,7 +172,7 @@ fn ceilings(ceilings: &[Ceiling]) -> String {
         ];
         table.row([&one.server, &one.clients.to_string()], values);
     }
-    table.0
+    table.into_text()
 }
 
 fn starts(starts: &[Start]) -> String {
@@ -173,13 +184,7 @@ fn starts(starts: &[Start]) -> String {
     };
     row("a client's handshake answered", |start| start.accepted);
     row("`/readyz` says yes", |start| start.ready);
-    table.0
-}
-
-fn wrong(cell: &Cell) -> u64 {
-    cell.traffic
-        .as_ref()
-        .map_or(0, |traffic| traffic.wrong + traffic.closed)
+    table.into_text()
 }
 
 const fn titled(title: &'static str, figure: Figure) -> Figure {
@@ -187,39 +192,6 @@ const fn titled(title: &'static str, figure: Figure) -> Figure {
         title,
         digits: 2,
         ..figure
-    }
-}
-
-/// A table in Markdown: names on the left, numbers on the right.
-struct Table(String);
-
-impl Table {
-    fn new<const N: usize>(
-        names: [&str; N],
-        titles: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> Self {
-        let mut line = format!("| {} |", names.join(" | "));
-        let mut rule = format!("|{}", "---|".repeat(N));
-        for title in titles {
-            line += &format!(" {} |", title.as_ref());
-            rule += "---:|";
-        }
-        Self(format!("{line}\n{rule}\n"))
-    }
-
-    fn row<const N: usize>(
-        &mut self,
-        names: [&str; N],
-        values: impl IntoIterator<Item = (Option<f64>, usize)>,
-    ) {
-        self.0 += &format!("| {} |", names.join(" | "));
-        for (value, digits) in values {
-            self.0 += &match value {
-                Some(value) => format!(" {value:.digits$} |"),
-                None => " – |".to_owned(),
-            };
-        }
-        self.0.push('\n');
     }
 }
 
@@ -250,10 +222,10 @@ mod tests {
             cell("womack", 300, 1.0),
             cell("floor", 300, 1.0),
         ];
-        let expected = "| clients | womack µs | floor µs | womack × floor | lost |\n\
-                        |---|---:|---:|---:|---:|\n\
-                        | 100 | – | – | – | – |\n\
-                        | 300 | – | – | – | – |\n";
+        let expected = "| clients | womack µs | floor µs | womack × floor | lost | failed |\n\
+                        |---|---:|---:|---:|---:|---:|\n\
+                        | 100 | – | – | – | – | 0 |\n\
+                        | 300 | – | – | – | – | 0 |\n";
         assert_eq!(sweep(&cells), expected);
     }
 }
