@@ -13,7 +13,7 @@ use std::{
 };
 
 use mimalloc::MiMalloc;
-use redis::{Msg, parse_redis_value};
+use redis::{Msg, Parser};
 use tokio::runtime::Builder;
 use womack::bench::{FanOut, HandOver};
 use womack_benches::{
@@ -157,11 +157,12 @@ fn collected(name: &str, repetitions: u64) -> Result<f64, Box<dyn Error>> {
 
 /// From the bytes of a push to the channel's name and the payload.
 fn decode(times: u64) {
-    let bytes = push();
+    let bytes = push().repeat(times as usize);
+    let mut stream = bytes.as_slice();
+    let mut parser = Parser::new();
     for _ in 0..times {
-        let message = parse_redis_value(black_box(&bytes))
-            .ok()
-            .and_then(Msg::from_owned_value);
+        let value = parser.parse_value(black_box(&mut stream)).ok();
+        let message = value.and_then(Msg::from_owned_value);
         assert!(message.is_some_and(|message| message.get_payload_bytes().len() == 128));
     }
 }

@@ -87,6 +87,7 @@ fn bar_panel(panel: &Area<'_>, title: &str, values: &[(&str, f64)]) -> Plotted {
     let place = |index: usize| rows - 1 - index as u32;
     let mut chart = ChartBuilder::on(panel)
         .caption(title, text(17))
+        .margin_bottom(12)
         .margin_right(20)
         .set_label_area_size(LabelAreaPosition::Left, 120)
         .set_label_area_size(LabelAreaPosition::Bottom, 45)
@@ -149,7 +150,7 @@ fn lines(cells: &[Cell], axis: Axis, title: &str, path: &Path) -> Plotted {
         .set_label_area_size(LabelAreaPosition::Bottom, 45)
         .build_cartesian_2d(
             (x.start..x.end).log_scale().with_key_points(values),
-            0.0..y.end * 1.25,
+            0.0..y.end * 1.1,
         )?;
     chart
         .configure_mesh()
@@ -176,7 +177,7 @@ fn lines(cells: &[Cell], axis: Axis, title: &str, path: &Path) -> Plotted {
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerLeft)
         .background_style(WHITE)
         .border_style(GRID)
         .label_font(text(SMALL))
