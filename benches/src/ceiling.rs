@@ -24,8 +24,9 @@ use crate::{
     workload::{BASE, Workload},
 };
 
-/// Messages that Redis has not answered yet, or that the client has not read.
-const UNDER_WAY: u64 = 1_024;
+/// Messages that Redis has not answered yet, or that the client has not read: so many that nobody
+/// waits for another, and few enough for Redis to hold.
+const UNDER_WAY: u64 = 16_384;
 /// Messages that Womack has not received yet where no client tells: enough to keep it busy while it
 /// is asked, and few enough for Redis not to cut it off.
 const UNRECEIVED: u64 = 65_536;
