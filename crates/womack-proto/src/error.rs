@@ -31,6 +31,9 @@ pub enum DecodeError {
     /// Not a Socket.IO packet: no such type.
     #[error("unknown Socket.IO packet type")]
     SocketIoType,
+    /// Not a packet of Socket.IO 0.9: it has fewer than three fields.
+    #[error("packet without its three fields")]
+    LegacyFields,
     /// The number of attachments is missing or no number.
     #[error("invalid number of attachments")]
     AttachmentCount,

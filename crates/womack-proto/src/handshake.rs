@@ -98,7 +98,7 @@ impl Handshake {
 }
 
 /// The number of a JSONP callback. Nothing but digits may come back in a script.
-fn callback_number(value: &str) -> Result<u32, HandshakeError> {
+pub(crate) fn callback_number(value: &str) -> Result<u32, HandshakeError> {
     let number = value.parse().ok();
     number
         .filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()))

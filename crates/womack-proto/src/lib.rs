@@ -3,8 +3,8 @@
 //!
 //! There is no networking code in this crate, and no clock, no thread and no runtime. It knows
 //! what bytes mean; whoever calls it moves them. Spoken so far are Engine.IO 4 with Socket.IO 5 in
-//! it, which is what `socket.io-client` 3.x and 4.x send, and Engine.IO 3 with Socket.IO 4, which
-//! is what 1.x and 2.x send.
+//! it, which is what `socket.io-client` 3.x and 4.x send, Engine.IO 3 with Socket.IO 4, which is
+//! what 1.x and 2.x send, and Socket.IO 0.9.
 //!
 //! # The calling contract
 //!
@@ -44,6 +44,7 @@
 //! | [`handshake`] | the query of a request, and the open packet that answers the first |
 //! | [`engine_io`], [`socket_io`] | packets of the two layers |
 //! | [`payload`] | several packets in one polling body |
+//! | [`legacy`], [`legacy_handshake`] | packets and requests of Socket.IO 0.9, which has no Engine.IO |
 //! | [`frame`] | packets as WebSocket frames, encoded once for all receivers |
 //! | [`session`], [`output`] | what a client may do when, pings and time-outs; what the caller does then |
 //! | [`envelope`], [`channel`] | what publishers send, and where to |
@@ -59,6 +60,8 @@ pub mod error;
 pub mod event;
 pub mod frame;
 pub mod handshake;
+pub mod legacy;
+pub mod legacy_handshake;
 pub mod output;
 pub mod payload;
 pub mod rules;

@@ -1,10 +1,12 @@
 //! Several packets in one polling body.
 //!
 //! Engine.IO 4 puts the byte 0x1e between them. Engine.IO 3 puts the length of each before it, as
-//! text or, where binary packets are among them, as bytes; and its answers may be scripts.
+//! text or, where binary packets are among them, as bytes; and its answers may be scripts. Socket.IO
+//! 0.9 does nearly the same, but with text only and not for a packet that is alone.
 
 mod counted;
-mod jsonp;
+pub(crate) mod jsonp;
+mod legacy;
 mod separated;
 
 use std::borrow::Cow;
@@ -35,6 +37,8 @@ pub enum Format {
         /// The callback of a client whose answers are scripts.
         jsonp: Option<u32>,
     },
+    /// Socket.IO 0.9: its length before each packet, unless it is alone.
+    Legacy,
 }
 
 impl Format {
@@ -46,7 +50,8 @@ impl Format {
                 json: layer == Layer::SocketIo,
                 jsonp: handshake.jsonp,
             },
-            Revision::V4 | Revision::Legacy => Self::Separated,
+            Revision::V4 => Self::Separated,
+            Revision::Legacy => Self::Legacy,
         }
     }
 }
@@ -90,6 +95,7 @@ pub fn decode(
             let packets = counted::decode(body.as_bytes(), json, max_packets)?;
             Ok(packets.into_iter().map(Packet::into_owned).collect())
         }
+        Format::Legacy => legacy::decode(body, max_packets),
     }
 }
 
@@ -118,6 +124,7 @@ pub fn encode<'a>(
             counted::encode(&packets, true, json, &mut body);
             jsonp::encode(callback, &body, out)
         }
+        Format::Legacy => legacy::encode(&packets, out),
     };
     Encoded { consumed, content }
 }

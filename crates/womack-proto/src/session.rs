@@ -1,6 +1,8 @@
 //! The protocol state of one client.
 
 mod incoming;
+mod legacy;
+mod outgoing;
 
 use std::{
     num::NonZeroU32,
@@ -14,11 +16,9 @@ use crate::{
     attachments::Partial,
     engine_io,
     error::CloseReason,
-    frame::{Frame, PING},
     handshake::Revision,
     output::Output,
     rules::{Layer, NamespaceId, Rules, Timing},
-    socket_io,
 };
 
 /// The protocol state of one client.
@@ -29,8 +29,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     opened: Instant,
-    /// When the next ping is due, or the client's sign of life that is awaited, in nanoseconds
-    /// after the opening: half the size of an [`Instant`].
+    /// When `due` is, in nanoseconds after the opening: half the size of an [`Instant`].
     heartbeat_nanos: u64,
     /// When a namespace must have been joined, in milliseconds after the opening; none when one
     /// has been.
@@ -40,9 +39,21 @@ pub struct Session {
     partial: Option<Box<Partial>>,
     revision: Revision,
     layer: Layer,
-    /// Whether the heartbeat is the client's turn: the pong, or the ping where clients ping.
-    awaits_client: bool,
+    due: Due,
     is_closed: bool,
+}
+
+/// What shows that client and server live, and is due next.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Due {
+    /// The server's ping.
+    Ping,
+    /// The client's pong, or its ping where clients ping.
+    Client,
+    /// The end of the poll that waits; with Socket.IO 0.9 only.
+    EndOfPoll,
+    /// A poll or a WebSocket where there is none; with Socket.IO 0.9 only.
+    Transport,
 }
 
 /// A namespace that the client has joined, or wants to join.
@@ -64,13 +75,17 @@ impl Session {
             partial: None,
             revision,
             layer,
-            awaits_client: revision.client_pings(),
+            due: match revision {
+                Revision::Legacy => Due::Transport,
+                Revision::V3 => Due::Client,
+                Revision::V4 => Due::Ping,
+            },
             is_closed: false,
         }
     }
 
-    /// Does what clients of the revision expect unasked: those of Engine.IO 3 join `/` by opening
-    /// a session.
+    /// Does what clients of the revision expect unasked: those of Engine.IO 3 and of
+    /// Socket.IO 0.9 join `/` by opening a session.
     pub fn start(&mut self, rules: &Rules, out: &mut Vec<Output>) {
         if self.layer == Layer::EngineIo || !joins_root(self.revision) {
             return;
@@ -85,7 +100,11 @@ impl Session {
         if self.is_closed {
             return;
         }
-        if let Err(reason) = self.engine_io_packet(now, text, rules, out) {
+        let handled = match self.revision {
+            Revision::Legacy => self.legacy_packet(now, text, rules, out),
+            Revision::V3 | Revision::V4 => self.engine_io_packet(now, text, rules, out),
+        };
+        if let Err(reason) = handled {
             self.close(reason, out);
         }
     }
@@ -137,8 +156,10 @@ impl Session {
         if now < self.heartbeat_deadline() {
             return;
         }
-        if self.awaits_client {
-            return self.close(CloseReason::PingTimeout, out);
+        match self.due {
+            Due::Ping => {}
+            Due::Client | Due::Transport => return self.close(CloseReason::PingTimeout, out),
+            Due::EndOfPoll => return self.end_poll(now, rules, out),
         }
         // The time to answer runs from when the ping was due, so that a dead client is found out
         // on time; but of a ping that is sent too late it has half the time at least.
@@ -146,8 +167,8 @@ impl Session {
         let on_time = self.heartbeat_nanos.saturating_add(nanos(timeout));
         let at_least = self.since_opening(now).saturating_add(nanos(timeout / 2));
         self.heartbeat_nanos = on_time.max(at_least);
-        self.awaits_client = true;
-        out.push(Output::Send(PING));
+        self.due = Due::Client;
+        out.push(Output::Send(self.ping()));
     }
 
     /// Lets the client into a namespace that it wants to join.
@@ -163,8 +184,7 @@ impl Session {
         };
         self.members[index].is_joined = true;
         self.connect_millis = None;
-        let path = rules.namespaces.path(namespace);
-        send(&socket_io::encode_connect(self.revision, path, sid), out);
+        self.send_connect(rules.namespaces.path(namespace), sid, out);
     }
 
     /// Keeps the client out of a namespace that it wants to join. `data` is a JSON text.
@@ -180,12 +200,8 @@ impl Session {
             return;
         };
         self.members.swap_remove(index);
-        let path = rules.namespaces.path(namespace);
-        let packet = match self.revision {
-            Revision::V3 => socket_io::encode_error(path, message, data),
-            Revision::V4 | Revision::Legacy => socket_io::encode_connect_error(path, message, data),
-        };
-        send(&packet, out);
+        self.send_refusal(rules.namespaces.path(namespace), message, data, out);
+        self.close_without_root(namespace, out);
     }
 
     /// Takes the client out of a namespace and tells it. The connection stays.
@@ -194,10 +210,8 @@ impl Session {
             return;
         };
         self.members.swap_remove(index);
-        send(
-            &socket_io::encode_disconnect(rules.namespaces.path(namespace)),
-            out,
-        );
+        self.send_disconnect(rules.namespaces.path(namespace), out);
+        self.close_without_root(namespace, out);
     }
 
     /// Sends an event to the client. `args` is JSON texts separated by commas, or empty.
@@ -212,15 +226,7 @@ impl Session {
     ) {
         if self.member(namespace, true).is_some() {
             let path = rules.namespaces.path(namespace);
-            send(
-                &socket_io::encode_event(path, None, name, args, attachments.len()),
-                out,
-            );
-            out.extend(
-                attachments
-                    .iter()
-                    .map(|data| Output::Send(Frame::binary(self.revision, data))),
-            );
+            self.send_event(path, name, args, attachments, out);
         }
     }
 
@@ -236,15 +242,7 @@ impl Session {
     ) {
         if self.member(namespace, true).is_some() {
             let path = rules.namespaces.path(namespace);
-            send(
-                &socket_io::encode_ack(path, ack, args, attachments.len()),
-                out,
-            );
-            out.extend(
-                attachments
-                    .iter()
-                    .map(|data| Output::Send(Frame::binary(self.revision, data))),
-            );
+            self.send_ack(path, ack, args, attachments, out);
         }
     }
 
@@ -295,6 +293,14 @@ impl Session {
         self.layer
     }
 
+    /// Ends a session that is nothing without `/`, when the server takes that away: a client of
+    /// Socket.IO 0.9 is connected as long as it is there.
+    fn close_without_root(&mut self, left: NamespaceId, out: &mut Vec<Output>) {
+        if self.revision == Revision::Legacy && left == NamespaceId::default() {
+            self.close(CloseReason::ServerDisconnect, out);
+        }
+    }
+
     /// Where a namespace stands among the members, if it is there in this state and the session
     /// is not over.
     fn member(&self, namespace: NamespaceId, is_joined: bool) -> Option<usize> {
@@ -322,23 +328,18 @@ impl Session {
 
 /// Whether a client is in the namespace `/` by opening a session, and so need not connect.
 const fn joins_root(revision: Revision) -> bool {
-    matches!(revision, Revision::V3)
+    matches!(revision, Revision::V3 | Revision::Legacy)
 }
 
 /// Nanoseconds from a client's sign of life until the session acts: until it pings, or until a
-/// client that should have pinged is given up.
+/// client is given up that should have pinged, or opened a transport.
 fn patience(revision: Revision, timing: &Timing) -> u64 {
     let interval = nanos(timing.ping_interval);
-    if revision.client_pings() {
-        interval.saturating_add(nanos(timing.ping_timeout))
-    } else {
-        interval
+    match revision {
+        Revision::Legacy => nanos(timing.close_timeout),
+        Revision::V3 => interval.saturating_add(nanos(timing.ping_timeout)),
+        Revision::V4 => interval,
     }
-}
-
-/// Queues a Socket.IO packet that the session answers with.
-fn send(packet: &str, out: &mut Vec<Output>) {
-    out.push(Output::Send(Frame::text(&[b"4", packet.as_bytes()])));
 }
 
 /// Nanoseconds, no more than a hundred years of them: an [`Instant`] can always be moved so far.

@@ -132,9 +132,13 @@ pub fn split_query(revision: Revision, namespace: &str) -> (&str, Option<String>
     if revision != Revision::V3 {
         return (namespace, None);
     }
+    (path, Some(query_object(query)))
+}
+
+/// A query as a JSON object of strings; of repeated names the last counts.
+pub(crate) fn query_object(query: &str) -> String {
     let pairs: BTreeMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
-    let object = serde_json::to_string(&pairs).expect("a map of strings is JSON");
-    (path, Some(object))
+    serde_json::to_string(&pairs).expect("a map of strings is JSON")
 }
 
 fn split_digits(text: &str) -> (&str, &str) {

@@ -11,6 +11,7 @@
 //! | `accept /path sid`, `refuse /path message`, `leave /path` | commands of the server |
 //! | `emit /path name args`, `ack /path 7 args` | more of them; a last `+hex` is an attachment |
 //! | `close reason` | the server ends the session |
+//! | `transport websocket`, `transport poll`, `transport answered` | a WebSocket is open, a poll waits or has been answered |
 //!
 //! and what the session must say to it, in order, before anything else happens:
 //!
@@ -88,6 +89,7 @@ struct Setting {
 impl Setting {
     fn of(file: &str) -> Self {
         let revision = match file.split_once('_') {
+            Some(("legacy", _)) => Revision::Legacy,
             Some(("v3", _)) => Revision::V3,
             Some(("v4", _)) => Revision::V4,
             _ => panic!("{file} names no revision"),
@@ -96,6 +98,8 @@ impl Setting {
             ping_interval: Duration::from_millis(300),
             ping_timeout: Duration::from_millis(200),
             connect_timeout: Duration::from_millis(1000),
+            poll_duration: Duration::from_millis(250),
+            close_timeout: Duration::from_millis(700),
         };
         let namespaces = Namespaces::new(["/custom", "/other"]);
         Self {
@@ -220,6 +224,12 @@ impl Conversation {
                 *now += milliseconds(rest);
                 session.handle_timeout(*now, rules, out);
             }
+            "transport" => match rest {
+                "websocket" => session.handle_websocket(*now, rules),
+                "poll" => session.handle_poll(*now, rules),
+                "answered" => session.handle_poll_answered(*now, rules),
+                _ => panic!("no transport {rest}"),
+            },
             "close" => {
                 let named = |reason: &&CloseReason| reason.as_str() == rest;
                 session.close(*CloseReason::ALL.iter().find(named).expect("a reason"), out);

@@ -39,6 +39,21 @@ fn sessions() {
     replay("sessions", checks::sessions);
 }
 
+#[test]
+fn legacy_packets() {
+    replay("legacy_packets", checks::legacy::packets);
+}
+
+#[test]
+fn legacy_polling() {
+    replay("legacy_polling", checks::legacy::polling);
+}
+
+#[test]
+fn legacy_requests() {
+    replay("legacy_requests", checks::legacy::requests);
+}
+
 /// Runs `check` on each file of the corpus of `target`, and on each beginning of it.
 fn replay(target: &str, check: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -183,6 +183,7 @@ proptest! {
         let revision = match format {
             Format::Separated => Revision::V4,
             Format::Counted { .. } => Revision::V3,
+            Format::Legacy => Revision::Legacy,
         };
         let frames: Vec<u8> = packets.iter().flat_map(|packet| match packet {
             Ok(text) => Frame::text(&[text.as_bytes()]).into_bytes(),
@@ -279,6 +280,24 @@ proptest! {
     #[test]
     fn no_bodies_confuse_a_decoder(body in vec(counted(), 0..6)) {
         checks::counted(&body.concat());
+    }
+
+    #[test]
+    fn no_bytes_confuse_a_decoder_of_socket_io_09(data in vec(any::<u8>(), 0..128)) {
+        checks::legacy::packets(&data);
+        checks::legacy::polling(&data);
+        checks::legacy::requests(&data);
+    }
+
+    #[test]
+    fn no_text_confuses_a_decoder_of_socket_io_09(
+        packet in "[0-9]?:?[0-9]{0,2}\\+?:?(/[ab]?)?\\??:?[0-9]?\\+?[{\\[]{0,2}.{0,12}[}\\]]{0,2}",
+        body in "(\u{fffd}[0-9]{0,2}\u{fffd}[2-8]::.{0,4}){0,3}",
+        request in "(/|/(websocket|jsonp-polling|x)){0,2}(/[a-z]{1,3})?/?(\\?(i|jsonp|disconnect)=[0-9<]{0,3})?",
+    ) {
+        checks::legacy::packets(packet.as_bytes());
+        checks::legacy::polling(body.as_bytes());
+        checks::legacy::requests(request.as_bytes());
     }
 
     #[test]

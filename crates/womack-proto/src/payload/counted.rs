@@ -90,7 +90,7 @@ fn next_digit(length: usize, digit: u8) -> Option<usize> {
 }
 
 /// Splits `text` after so many UTF-16 code units, if a character ends there.
-fn split_at_unit(text: &str, units: usize) -> Option<(&str, &str)> {
+pub(super) fn split_at_unit(text: &str, units: usize) -> Option<(&str, &str)> {
     if let Some((head, rest)) = text.split_at_checked(units)
         && head.is_ascii()
     {

@@ -27,8 +27,14 @@ pub(super) fn decode(form: &[u8]) -> String {
 
 /// Writes the script that hands `body` to the callback with that number.
 pub(super) fn encode(callback: u32, body: &[u8], out: &mut Vec<u8>) -> Content {
-    let body = String::from_utf8_lossy(body);
-    let mut literal = serde_json::to_string(&body).expect("every string is JSON");
+    let literal = literal(&String::from_utf8_lossy(body));
+    out.extend_from_slice(format!("___eio[{callback}]({literal});").as_bytes());
+    Content::Script
+}
+
+/// A JavaScript string that holds `text`.
+pub(crate) fn literal(text: &str) -> String {
+    let mut literal = serde_json::to_string(text).expect("every string is JSON");
     // JSON, but no JavaScript before 2019; and what would end a script inside a page.
     for (unsafe_text, escaped) in [
         ("\u{2028}", "\\u2028"),
@@ -39,8 +45,7 @@ pub(super) fn encode(callback: u32, body: &[u8], out: &mut Vec<u8>) -> Content {
             literal = literal.replace(unsafe_text, escaped);
         }
     }
-    out.extend_from_slice(format!("___eio[{callback}]({literal});").as_bytes());
-    Content::Script
+    literal
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Member, Session, nanos, patience, send};
+use super::{Due, Member, Session, nanos, patience};
 use crate::{
     attachments::{Head, Partial},
     engine_io,
@@ -75,7 +75,11 @@ impl Session {
 
     /// The client has shown that it lives.
     fn heard(&mut self, now: Instant, rules: &Rules) {
-        self.awaits_client = self.revision.client_pings();
+        self.due = if self.revision.client_pings() {
+            Due::Client
+        } else {
+            Due::Ping
+        };
         let patience = patience(self.revision, &rules.timing);
         self.heartbeat_nanos = self.since_opening(now).saturating_add(patience);
     }
@@ -155,9 +159,8 @@ impl Session {
         rules: &Rules,
         out: &mut Vec<Output>,
     ) -> Result<(), CloseReason> {
-        let refuse = |message| socket_io::encode_connect_error(path, message, None);
         let Some(namespace) = rules.namespaces.id(path) else {
-            send(&refuse("Invalid namespace"), out);
+            self.send_connect_error(path, "Invalid namespace", out);
             return Ok(());
         };
         if self
@@ -168,7 +171,7 @@ impl Session {
             return Err(CloseReason::InvalidState);
         }
         if self.members.len() >= rules.limits.max_namespaces {
-            send(&refuse("Too many namespaces"), out);
+            self.send_connect_error(path, "Too many namespaces", out);
             return Ok(());
         }
         self.members.push(Member {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::rules::{Namespaces, Timing};
+use crate::{
+    frame::PING,
+    rules::{Namespaces, Timing},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,8 @@ fn timing_without_end_is_no_overflow() {
         ping_interval: Duration::MAX,
         ping_timeout: Duration::MAX,
         connect_timeout: Duration::MAX,
+        poll_duration: Duration::MAX,
+        close_timeout: Duration::MAX,
     };
     let rules = Rules {
         timing: endless,
@@ -71,6 +76,8 @@ fn timing_of_nothing_closes_at_once() {
         ping_interval: Duration::ZERO,
         ping_timeout: Duration::ZERO,
         connect_timeout: Duration::ZERO,
+        poll_duration: Duration::ZERO,
+        close_timeout: Duration::ZERO,
     };
     let rules = Rules {
         timing: none,

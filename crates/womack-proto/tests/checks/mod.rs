@@ -1,6 +1,8 @@
 //! What must hold for any bytes whatever. The fuzz targets, the replay of their corpus and the
 //! property tests all run these.
 
+pub(crate) mod legacy;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -257,6 +259,8 @@ pub(crate) fn sessions(data: &[u8]) {
             ping_interval: Duration::from_millis(300),
             ping_timeout: Duration::from_millis(200),
             connect_timeout: Duration::from_millis(1000),
+            poll_duration: Duration::from_millis(250),
+            close_timeout: Duration::from_millis(700),
         },
         limits: Limits {
             max_attachments: 3,
@@ -270,10 +274,10 @@ pub(crate) fn sessions(data: &[u8]) {
     } else {
         Layer::EngineIo
     };
-    let revision = if first & 2 == 0 {
-        Revision::V4
-    } else {
-        Revision::V3
+    let revision = match first & 6 {
+        0 => Revision::V4,
+        2 => Revision::V3,
+        _ => Revision::Legacy,
     };
     #[expect(
         clippy::disallowed_methods,
@@ -291,7 +295,7 @@ pub(crate) fn sessions(data: &[u8]) {
         let text = String::from_utf8_lossy(content);
         let namespace = NamespaceId(u16::from(length % 4));
         let was_closed = session.is_closed();
-        match step % 10 {
+        match step % 13 {
             0 | 1 => session.handle_text(now, &text, &rules, &mut out),
             2 => session.handle_polling_packet(now, &text, &rules, &mut out),
             3 => session.handle_binary(now, Bytes::copy_from_slice(content), &rules, &mut out),
@@ -307,6 +311,9 @@ pub(crate) fn sessions(data: &[u8]) {
             6 => session.accept(namespace, &text, &rules, &mut out),
             7 => session.refuse(namespace, &text, None, &rules, &mut out),
             8 => session.leave(namespace, &rules, &mut out),
+            10 => session.handle_websocket(now, &rules),
+            11 => session.handle_poll(now, &rules),
+            12 => session.handle_poll_answered(now, &rules),
             _ => session.emit(namespace, &text, "", &[], &rules, &mut out),
         }
         assert!(!was_closed || out.is_empty(), "something follows the end");

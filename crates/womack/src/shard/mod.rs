@@ -99,6 +99,7 @@ impl Common {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,
                 connect_timeout: config.handshake_timeout,
+                ..Timing::default()
             },
             limits: Limits {
                 max_attachments: 64,
