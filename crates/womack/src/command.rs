@@ -5,15 +5,43 @@ use std::{net::TcpStream, sync::Arc, time::Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
-use womack_proto::{Except, Frame, NamespaceId, payload::Content};
+use womack_proto::{Except, Frame, NamespaceId, Revision, frame, legacy, payload::Content};
 
 use crate::sid::{ShardId, Sid};
 
 /// Which bytes an event has; clients of one encoding share their frames.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Encoding {
+    /// Socket.IO 0.9.
+    Legacy,
     /// Socket.IO 1 and later.
     Modern,
+}
+
+impl Encoding {
+    /// What clients of `revision` understand.
+    pub(crate) const fn of(revision: Revision) -> Self {
+        match revision {
+            Revision::Legacy => Self::Legacy,
+            Revision::V3 | Revision::V4 => Self::Modern,
+        }
+    }
+
+    /// What stands before a message of `channel` in its packet.
+    pub(crate) fn prefix(self, namespace: &str, channel: &str) -> Vec<u8> {
+        match self {
+            Self::Legacy => legacy::event_prefix(namespace, channel),
+            Self::Modern => frame::event_prefix(namespace, channel),
+        }
+    }
+
+    /// The frame of a message; `prefix` is that of its channel.
+    pub(crate) fn frame(self, prefix: &[u8], json: &[u8]) -> Frame {
+        match self {
+            Self::Legacy => legacy::event(prefix, json),
+            Self::Modern => frame::event(prefix, json),
+        }
+    }
 }
 
 /// What tells the topics of one Redis channel apart.
@@ -72,6 +100,10 @@ pub(crate) enum RequestKind {
     },
     /// A WebSocket that asks to become the session's transport; `early` was read already.
     Upgrade { stream: TcpStream, early: Bytes },
+    /// The WebSocket of a Socket.IO 0.9 client that has shaken hands.
+    Attach { stream: TcpStream, early: Bytes },
+    /// A Socket.IO 0.9 client says that it is gone.
+    Goodbye,
 }
 
 /// What a GET is answered.

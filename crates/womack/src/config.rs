@@ -38,6 +38,8 @@ pub struct Config {
     pub debug: bool,
     /// Whether clients of Engine.IO 3 are refused, which are those of Socket.IO 1.x and 2.x.
     pub no_eio3: bool,
+    /// Whether clients of Socket.IO 0.9 are refused.
+    pub no_legacy: bool,
     /// Origins whose pages may connect.
     pub cors_origins: CorsOrigins,
     /// Address that serves `/metrics`, `/healthz` and `/readyz` instead of the public port.
@@ -123,6 +125,7 @@ impl Config {
             egress: settings.egress.unwrap_or(defaults.egress),
             debug: settings.debug.unwrap_or(defaults.debug),
             no_eio3: settings.no_eio3.unwrap_or(defaults.no_eio3),
+            no_legacy: settings.no_legacy.unwrap_or(defaults.no_legacy),
             cors_origins: cors_origins(settings.cors_origin.unwrap_or_default())?,
             admin_listen: settings.admin_listen,
             ping_interval: settings
@@ -246,6 +249,7 @@ impl Default for Config {
             egress: Egress::Auto,
             debug: false,
             no_eio3: false,
+            no_legacy: false,
             cors_origins: CorsOrigins::Any,
             admin_listen: None,
             ping_interval: Duration::from_secs(25),
@@ -351,8 +355,8 @@ mod tests {
     #[test]
     fn file_accepts_dashes_and_underscores() {
         let text = "redis-port = 7000\nping_interval = 1.5\nnamespace = ['/a', '/b=k:x']\n";
-        let config = file(&format!("{text}no_eio3 = true\n")).unwrap();
-        assert!(config.no_eio3);
+        let config = file(&format!("{text}no_eio3 = true\nno-legacy = true\n")).unwrap();
+        assert!(config.no_eio3 && config.no_legacy);
         assert_eq!(
             config.redis,
             RedisSource::Url("redis://localhost:7000".into())

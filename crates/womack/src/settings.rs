@@ -92,6 +92,19 @@ pub struct Settings {
     #[serde(alias = "no_eio3")]
     pub no_eio3: Option<bool>,
 
+    /// Refuse clients of Socket.IO 0.9, among them the script of Womack 0.1.1
+    #[arg(
+        long,
+        env = "WOMACK_NO_LEGACY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    #[serde(alias = "no_legacy")]
+    pub no_legacy: Option<bool>,
+
     /// Origin whose pages may connect, or `*` for every one; may be given again [default: *]
     #[arg(
         long,
@@ -219,6 +232,7 @@ impl Settings {
             config: self.config.or(other.config),
             debug: self.debug.or(other.debug),
             no_eio3: self.no_eio3.or(other.no_eio3),
+            no_legacy: self.no_legacy.or(other.no_legacy),
             cors_origin: self.cors_origin.or(other.cors_origin),
             admin_listen: self.admin_listen.or(other.admin_listen),
             ping_interval: self.ping_interval.or(other.ping_interval),

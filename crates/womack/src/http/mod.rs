@@ -3,6 +3,7 @@
 mod admin;
 mod assets;
 mod cors;
+mod legacy;
 mod polling;
 mod websocket;
 
@@ -29,6 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 
 pub(crate) use self::assets::Assets as Files;
+use self::websocket::Purpose;
 use crate::{
     command::{ToRouter, ToShard},
     queue::Sender,
@@ -133,12 +135,8 @@ impl Http {
     ) -> Response<Body> {
         let origin = request.headers().get(hyper::header::ORIGIN).cloned();
         let path = request.uri().path();
-        let endpoints = &self.common.endpoints;
-        let endpoint = endpoints.iter().position(|endpoint| {
-            path == endpoint.path || endpoint.path.strip_suffix('/') == Some(path)
-        });
-        if let Some(endpoint) = endpoint.filter(|_| surface != Surface::Admin) {
-            let endpoint = u8::try_from(endpoint).expect("few endpoints");
+        let endpoint = self.endpoint(path);
+        if let Some((endpoint, legacy)) = endpoint.filter(|_| surface != Surface::Admin) {
             let requested = request.headers().get(cors::REQUEST_HEADERS).cloned();
             let origins = &self.common.config.cors_origins;
             if !cors::allows(origins, origin.as_ref()) {
@@ -147,6 +145,7 @@ impl Http {
             let preflight = request.method() == Method::OPTIONS;
             let mut response = match preflight {
                 true => plain(StatusCode::NO_CONTENT, ""),
+                false if legacy => self.legacy_request(request, endpoint).await,
                 false => self.session_request(request, endpoint).await,
             };
             cors::add(
@@ -176,6 +175,20 @@ impl Http {
         plain(StatusCode::NOT_FOUND, "not found\n")
     }
 
+    /// The endpoint at `path`, and whether the path is one of Socket.IO 0.9.
+    fn endpoint(&self, path: &str) -> Option<(u8, bool)> {
+        let endpoints = (0..).zip(&self.common.endpoints);
+        let mut found = endpoints.filter_map(|(index, endpoint)| {
+            let root = endpoint.path.strip_suffix('/').unwrap_or(&endpoint.path);
+            let below = path.strip_prefix(root)?;
+            let is_legacy = !self.common.config.no_legacy
+                && endpoint.messages.is_none()
+                && legacy::below(below).is_some();
+            (is_legacy || matches!(below, "" | "/")).then_some((index, is_legacy))
+        });
+        found.next()
+    }
+
     /// A request of a Socket.IO client.
     async fn session_request(
         self: &Rc<Self>,
@@ -199,14 +212,14 @@ impl Http {
             return self.refuse(HandshakeError::BadMethod);
         }
         if sid.is_none() && self.status.is_draining() {
-            let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            return response;
+            return draining();
         }
         match handshake.transport {
-            TransportKind::WebSocket => self.websocket(request, handshake.revision, sid, endpoint),
+            TransportKind::WebSocket => {
+                let revision = handshake.revision;
+                let open = Purpose::Open { endpoint, revision };
+                self.websocket(request, sid.map_or(open, Purpose::Upgrade))
+            }
             TransportKind::Polling => self.polling(request, &handshake, sid, endpoint).await,
         }
     }
@@ -244,6 +257,14 @@ impl Http {
         };
         respond(status, "application/json", error.body())
     }
+}
+
+/// The answer to whom a server that ends does not open a session any more.
+fn draining() -> Response<Body> {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Body> {

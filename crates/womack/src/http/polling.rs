@@ -47,17 +47,20 @@ impl Http {
     }
 
     async fn poll(&self, sid: Sid) -> Response<Body> {
+        match self.packets_for(sid).await {
+            None => overloaded(),
+            Some(PollAnswer::Packets(body)) => packets(body),
+            Some(PollAnswer::UnknownSid) => self.refuse(HandshakeError::UnknownSid),
+            Some(PollAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
+        }
+    }
+
+    /// Waits for what a session has to say. `None` if its shard has no time for that.
+    pub(super) async fn packets_for(&self, sid: Sid) -> Option<PollAnswer> {
         let token = TOKENS.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
-        if self
-            .ask(SessionRequest {
-                sid,
-                kind: RequestKind::Poll { token, answer },
-            })
-            .is_err()
-        {
-            return overloaded();
-        }
+        let kind = RequestKind::Poll { token, answer };
+        self.ask(SessionRequest { sid, kind }).ok()?;
         let mut guard = AbortGuard {
             http: self,
             sid,
@@ -66,49 +69,53 @@ impl Http {
         };
         let answer = answered.await;
         guard.armed = false;
-        match answer {
-            Ok(PollAnswer::Packets(body)) => packets(body),
-            Ok(PollAnswer::UnknownSid) => self.refuse(HandshakeError::UnknownSid),
-            Ok(PollAnswer::BadRequest) | Err(_) => self.refuse(HandshakeError::BadRequest),
-        }
+        Some(answer.unwrap_or(PollAnswer::BadRequest))
     }
 
     async fn post(&self, sid: Sid, request: Request<Incoming>) -> Response<Body> {
+        let body = match self.read_body(request).await {
+            Ok(body) => body,
+            Err(refusal) => return *refusal,
+        };
+        match self.hand_in(sid, body).await {
+            None => overloaded(),
+            Some(PostAnswer::Ok) => respond(StatusCode::OK, "text/html", "ok"),
+            Some(PostAnswer::UnknownSid) => self.refuse(HandshakeError::UnknownSid),
+            Some(PostAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
+        }
+    }
+
+    /// Reads the body of a POST.
+    ///
+    /// # Errors
+    /// The answer to a body that is too large, takes too long or breaks off.
+    pub(super) async fn read_body(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Bytes, Box<Response<Body>>> {
         let most = self.common.config.max_payload_bytes;
         let body = Limited::new(request.into_body(), most).collect();
-        let body: Bytes = match timeout(self.common.config.handshake_timeout, body).await {
+        let refusal = match timeout(self.common.config.handshake_timeout, body).await {
             Err(_) => {
                 self.common.metrics.limit("handshake_seconds");
-                return closing(plain(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "the body took too long\n",
-                ));
+                plain(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 self.common.metrics.limit("max_payload");
-                return closing(plain(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "the body is too large\n",
-                ));
+                plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
             }
-            Ok(Err(_)) => return closing(self.refuse(HandshakeError::BadRequest)),
-            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_)) => self.refuse(HandshakeError::BadRequest),
+            Ok(Ok(body)) => return Ok(body.to_bytes()),
         };
+        Err(Box::new(closing(refusal)))
+    }
+
+    /// Brings the packets in `body` to a session. `None` if its shard has no time for that.
+    pub(super) async fn hand_in(&self, sid: Sid, body: Bytes) -> Option<PostAnswer> {
         let (answer, answered) = oneshot::channel();
-        if self
-            .ask(SessionRequest {
-                sid,
-                kind: RequestKind::Post { body, answer },
-            })
-            .is_err()
-        {
-            return overloaded();
-        }
-        match answered.await {
-            Ok(PostAnswer::Ok) => respond(StatusCode::OK, "text/html", "ok"),
-            Ok(PostAnswer::UnknownSid) => self.refuse(HandshakeError::UnknownSid),
-            Ok(PostAnswer::BadRequest) | Err(_) => self.refuse(HandshakeError::BadRequest),
-        }
+        let kind = RequestKind::Post { body, answer };
+        self.ask(SessionRequest { sid, kind }).ok()?;
+        Some(answered.await.unwrap_or(PostAnswer::BadRequest))
     }
 
     /// Brings a request to its session: here at once, or through the queue of its shard.
@@ -171,6 +178,6 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn overloaded() -> Response<Body> {
+pub(super) fn overloaded() -> Response<Body> {
     plain(StatusCode::SERVICE_UNAVAILABLE, "overloaded\n")
 }

@@ -20,33 +20,36 @@ use crate::{
     websocket,
 };
 
+/// What a WebSocket is opened for.
+pub(super) enum Purpose {
+    /// A session of its own.
+    Open { endpoint: u8, revision: Revision },
+    /// To take over from polling.
+    Upgrade(Sid),
+    /// To be the transport of a Socket.IO 0.9 client, which learns through it that its session is
+    /// not known.
+    Attach(Option<Sid>),
+}
+
 impl Http {
     /// Answers a WebSocket handshake, and hands the stream over once the answer is out.
     pub(super) fn websocket(
         self: &Rc<Self>,
         mut request: Request<Incoming>,
-        revision: Revision,
-        sid: Option<Sid>,
-        endpoint: u8,
+        purpose: Purpose,
     ) -> Response<Body> {
         let Some(headers) = websocket::accept(&request) else {
             return self.refuse(HandshakeError::BadRequest);
         };
         let upgraded = upgrade::on(&mut request);
-        spawn_local(self.clone().hand_over(upgraded, revision, sid, endpoint));
+        spawn_local(self.clone().hand_over(upgraded, purpose));
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
         response
     }
 
-    async fn hand_over(
-        self: Rc<Self>,
-        upgraded: OnUpgrade,
-        revision: Revision,
-        sid: Option<Sid>,
-        endpoint: u8,
-    ) {
+    async fn hand_over(self: Rc<Self>, upgraded: OnUpgrade, purpose: Purpose) {
         let Ok(Ok(upgraded)) = timeout(self.common.config.handshake_timeout, upgraded).await else {
             return tracing::debug!("a client went away during its WebSocket handshake");
         };
@@ -57,21 +60,17 @@ impl Http {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!(%error, "a stream was gone before it opened"),
         };
-        match sid {
-            None => {
-                self.shard
-                    .borrow_mut()
-                    .open_websocket(stream, &parts.read_buf, endpoint, revision)
+        let early: Bytes = parts.read_buf;
+        let (sid, kind) = match purpose {
+            Purpose::Open { endpoint, revision } => {
+                let mut shard = self.shard.borrow_mut();
+                return shard.open_websocket(stream, &early, endpoint, revision);
             }
-            Some(sid) => {
-                let early: Bytes = parts.read_buf;
-                // A full queue drops the stream, which the client sees at once.
-                self.ask(SessionRequest {
-                    sid,
-                    kind: RequestKind::Upgrade { stream, early },
-                })
-                .ok();
-            }
-        }
+            Purpose::Upgrade(sid) => (sid, RequestKind::Upgrade { stream, early }),
+            Purpose::Attach(Some(sid)) => (sid, RequestKind::Attach { stream, early }),
+            Purpose::Attach(None) => return self.shard.borrow_mut().turn_away_unknown(stream),
+        };
+        // A full queue drops the stream, which the client sees at once.
+        self.ask(SessionRequest { sid, kind }).ok();
     }
 }

@@ -5,8 +5,6 @@ use std::{
     time::Instant,
 };
 
-use womack_proto::frame;
-
 use super::Running;
 use crate::{
     command::{ToRouter, ToShard, Topic, Topics},
@@ -51,7 +49,8 @@ impl Running {
             let name = registry
                 .channel(topic.namespace, channel)
                 .unwrap_or_default();
-            frame::event_prefix(&registry.get(topic.namespace).path, name).into()
+            let path = &registry.get(topic.namespace).path;
+            topic.encoding.prefix(path, name).into()
         };
         match self.routes.look(shard, channel, &topics, prefix, now) {
             Looked::Unchanged => {}

@@ -7,7 +7,6 @@ use tracing::warn;
 use womack_proto::{
     Except,
     envelope::{self, Scratch},
-    frame,
 };
 
 use super::Running;
@@ -84,7 +83,7 @@ impl Running {
                 }
             };
             for known in &route.topics {
-                let frame = frame::event(&known.prefix, payload);
+                let frame = known.topic.encoding.frame(&known.prefix, payload);
                 let hold = self
                     .router
                     .common

@@ -35,6 +35,8 @@ impl Shard {
             RequestKind::PollAborted { token } => self.abort_poll(sid, token),
             RequestKind::Post { body, answer } => self.post(sid, &body, answer),
             RequestKind::Upgrade { stream, early } => self.probe(sid, stream, &early),
+            RequestKind::Attach { stream, early } => self.attach(sid, stream, &early),
+            RequestKind::Goodbye => self.goodbye(sid),
         }
     }
 

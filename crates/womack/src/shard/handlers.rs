@@ -133,10 +133,11 @@ impl Shard {
                 }),
                 Action::Disconnect => {
                     self.leave_namespace(id, namespace);
+                    // Before the session, which may end by it.
+                    self.tell_left(id, namespace, CloseReason::ServerDisconnect);
                     self.with_session(id, |session, rules, out| {
                         session.leave(namespace, rules, out)
                     });
-                    self.tell_left(id, namespace, CloseReason::ServerDisconnect);
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! The ids that clients know themselves by, and that messages except.
 //!
 //! Clients of Engine.IO 4 learn an id of their own in each namespace they join. Older ones call
-//! themselves by the id of the session, in a namespace with its path before it:
-//! `/another#Y9ntO3TPvFImbz_XAAAD`.
+//! themselves by the id of the session, those of Engine.IO 3 in a namespace with its path before
+//! it: `/another#Y9ntO3TPvFImbz_XAAAD`.
 
 use smallvec::SmallVec;
 use womack_proto::{Except, NamespaceId, Revision};
@@ -22,8 +22,8 @@ impl Shard {
         let path = &self.common.registry.get(namespace).path;
         match connection.session.revision() {
             Revision::V4 => self.namespace_sid(id, secret, namespace).to_string(),
-            Revision::V3 | Revision::Legacy if path == "/" => self.sid(id, secret).to_string(),
-            Revision::V3 | Revision::Legacy => format!("{path}#{}", self.sid(id, secret)),
+            Revision::V3 if path != "/" => format!("{path}#{}", self.sid(id, secret)),
+            Revision::V3 | Revision::Legacy => self.sid(id, secret).to_string(),
         }
     }
 

@@ -9,7 +9,6 @@ use womack_proto::{Channel, NamespaceId};
 
 use super::{
     Shard, acks::Waiting, channels::Subscriber, connection::Connection, memberships::Membership,
-    topic,
 };
 use crate::{
     command::{ToRouter, Topic, Topics},
@@ -33,7 +32,7 @@ impl Shard {
         namespace: NamespaceId,
         channel: &Channel,
     ) -> Option<Join> {
-        let topic = topic(namespace);
+        let topic = self.topic(id, namespace);
         let name = self
             .common
             .registry
@@ -102,7 +101,7 @@ impl Shard {
                 new.push(joined.channel.clone());
             }
             if !joined.live {
-                missing.push((joined.channel, topic(namespace)));
+                missing.push((joined.channel, self.topic(id, namespace)));
             }
         }
         if missing.is_empty() {
@@ -200,7 +199,7 @@ impl Shard {
 
     fn take_back(&mut self, id: u32, namespace: NamespaceId, channels: &[Arc<str>]) {
         for channel in channels {
-            self.leave_topic(id, channel, topic(namespace));
+            self.leave_topic(id, channel, self.topic(id, namespace));
         }
     }
 
@@ -210,7 +209,7 @@ impl Shard {
             .common
             .registry
             .redis_channel(namespace, channel.as_str());
-        self.leave_topic(id, &name, topic(namespace));
+        self.leave_topic(id, &name, self.topic(id, namespace));
     }
 
     /// Takes a client out of all channels of a namespace.
@@ -218,7 +217,7 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
-        let topic = topic(namespace);
+        let topic = self.topic(id, namespace);
         let memberships = connection
             .memberships
             .iter()

@@ -2,8 +2,9 @@
 //!
 //! It accepts, reads, decides, writes and keeps time for its own connections, and shares nothing
 //! but its queue and the reading half of its map. This file opens connections and speaks to their
-//! sessions; `close` ends them. `handlers`, `join`, `deliver`, `flush`, `polling`, `upgrade` and `readiness`
-//! are what a shard does; the other files of this folder are what it is made of.
+//! sessions; `close` ends them. `handlers`, `join`, `deliver`, `flush`, `polling`, `upgrade`,
+//! `legacy` and `readiness` are what a shard does; the other files of this folder are what it is
+//! made of.
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
@@ -16,6 +17,7 @@ mod flush;
 mod handlers;
 mod ids;
 mod join;
+mod legacy;
 mod memberships;
 mod nested_poll;
 mod outbox;
@@ -35,7 +37,7 @@ use std::{
     net::TcpStream,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use mio::Token;
@@ -58,6 +60,7 @@ use self::{
 };
 pub(crate) use self::{
     channels::ChannelsReader,
+    legacy::Handshaken,
     outbox::{Outbox, Round},
     readiness::Readiness,
     ring::Ring,
@@ -74,6 +77,10 @@ use crate::{
 
 /// Bytes that are read from a socket at one go.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How long a poll of a Socket.IO 0.9 client waits at most, as in the original server. Where
+/// something on the way makes more frequent pings necessary, it must not wait longer either.
+const POLL_DURATION: Duration = Duration::from_secs(20);
 
 /// What all shards of a server have in common and none changes.
 pub(crate) struct Common {
@@ -99,6 +106,7 @@ impl Common {
                 ping_interval: config.ping_interval,
                 ping_timeout: config.ping_timeout,
                 connect_timeout: config.handshake_timeout,
+                poll_duration: POLL_DURATION.min(config.ping_interval),
                 ..Timing::default()
             },
             limits: Limits {
@@ -204,6 +212,7 @@ impl Shard {
         let Some(id) = self.open(Transport::WebSocket(wire), endpoint, revision) else {
             return;
         };
+        self.greet(id);
         if !early.is_empty() {
             self.decode(id, false, early);
         }
@@ -216,6 +225,7 @@ impl Shard {
         let format = Format::new(handshake, self.layer(endpoint));
         let transport = Transport::Polling(Box::new(Polling::new(format)));
         let id = self.open(transport, endpoint, handshake.revision)?;
+        self.greet(id);
         self.flush();
         self.take_body(id)
     }
@@ -237,19 +247,29 @@ impl Shard {
             memberships: Memberships::default(),
             endpoint,
         };
-        let transport = connection.transport_kind();
-        self.common.metrics.opened(transport);
+        self.common.metrics.opened(connection.transport_kind());
         let id = u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
         self.schedule(id);
+        Some(id)
+    }
+
+    /// Sends the open packet, and what follows it unasked.
+    fn greet(&mut self, id: u32) {
+        let Some(connection) = self.connections.get(id as usize) else {
+            return;
+        };
         let open = handshake::open_packet(
-            &self.sid(id, secret).to_string(),
-            transport == TransportKind::Polling,
+            &self.sid(id, connection.secret).to_string(),
+            connection.transport_kind() == TransportKind::Polling,
             &self.common.rules.timing,
             self.common.config.max_payload_bytes,
         );
         self.send(id, Frame::text(&[open.as_bytes()]).as_bytes());
+        self.start(id);
+    }
+
+    fn start(&mut self, id: u32) {
         self.with_session(id, |session, rules, out| session.start(rules, out));
-        Some(id)
     }
 
     fn layer(&self, endpoint: u8) -> Layer {
@@ -309,22 +329,24 @@ impl Shard {
             .map(|found| &found.memberships);
         ChannelsOf {
             memberships,
-            topic: topic(namespace),
+            topic: self.topic(id, namespace),
             registry: &self.common.registry,
+        }
+    }
+
+    /// What the client `id` is in when it is in a channel of `namespace`.
+    fn topic(&self, id: u32, namespace: NamespaceId) -> Topic {
+        let connection = self.connections.get(id as usize);
+        let revision = connection.map_or(Revision::V4, |found| found.session.revision());
+        Topic {
+            namespace,
+            encoding: Encoding::of(revision),
         }
     }
 
     /// How many sessions this shard has.
     pub(crate) fn len(&self) -> usize {
         self.connections.len()
-    }
-}
-
-/// The topic of clients of `namespace`.
-const fn topic(namespace: NamespaceId) -> Topic {
-    Topic {
-        namespace,
-        encoding: Encoding::Modern,
     }
 }
 

@@ -11,6 +11,7 @@ use womack_proto::{
 use super::{
     Shard,
     connection::{Polling, Transport},
+    legacy,
     outbox::{Outbox, Spans},
 };
 use crate::{
@@ -35,6 +36,9 @@ impl Shard {
             return self.close(id, CloseReason::PollOverlap);
         }
         polling.waiting = Some((token, answer));
+        self.with_session(id, |session, rules, _| {
+            session.handle_poll(Instant::now(), rules);
+        });
         self.answer_poll(id);
         self.end_poll_soon(id);
     }
@@ -74,7 +78,7 @@ impl Shard {
         };
         let (mut last, now) = (PostAnswer::Ok, Instant::now());
         for packet in packets {
-            let is_close = matches!(&packet, Packet::Text(text) if text == "1");
+            let is_close = ends_session(format, &packet);
             self.with_session(id, |session, rules, out| match packet {
                 Packet::Text(text) => session.handle_polling_packet(now, &text, rules, out),
                 Packet::Binary(data) => session.handle_binary(now, data, rules, out),
@@ -132,8 +136,11 @@ impl Shard {
         let waiting = self.polling(id).and_then(|polling| polling.waiting.take());
         let Some((_, answer)) = waiting else { return };
         if answer.send(PollAnswer::Packets(body)).is_err() {
-            self.close(id, CloseReason::PollAborted);
+            return self.close(id, CloseReason::PollAborted);
         }
+        self.with_session(id, |session, rules, _| {
+            session.handle_poll_answered(Instant::now(), rules);
+        });
     }
 
     /// Says the last word to a polling client whose session has ended.
@@ -163,6 +170,9 @@ impl Shard {
             // that is not known any more is opened anew by every client.
             CloseReason::Shutdown if outbox.pending.is_none() => PollAnswer::UnknownSid,
             CloseReason::Shutdown => last_body(polling.format, &outbox, None),
+            _ if polling.format == Format::Legacy => {
+                last_body(polling.format, &outbox, legacy::last_packet(reason))
+            }
             CloseReason::ClientDisconnect => last_body(polling.format, &outbox, Some(frame::NOOP)),
             _ => last_body(polling.format, &outbox, Some(frame::CLOSE)),
         };
@@ -174,6 +184,17 @@ impl Shard {
             Transport::Polling(polling) => Some(polling),
             Transport::WebSocket(_) => None,
         }
+    }
+}
+
+/// Whether a client ends its session with this packet.
+fn ends_session(format: Format, packet: &Packet<'_>) -> bool {
+    let Packet::Text(text) = packet else {
+        return false;
+    };
+    match format {
+        Format::Separated | Format::Counted { .. } => text == "1",
+        Format::Legacy => text.starts_with("0:"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use womack_proto::Frame;
+use womack_proto::{Frame, payload::Format};
 
 use super::{
     Shard,
@@ -30,11 +30,11 @@ impl Shard {
         let found = self.find(sid);
         let free = found.filter(|&id| {
             self.polling(id)
-                .is_some_and(|polling| polling.probe.is_none())
+                .is_some_and(|polling| polling.probe.is_none() && polling.format != Format::Legacy)
         });
         let Some(id) = free else {
             // The session has its WebSocket, or is gone: the newcomer is told to go.
-            return self.turn_away(stream);
+            return self.turn_away(stream, Outbox::new(), "session has a transport");
         };
         let wire = match Wire::open(stream, token(id as usize, true), &self.poll) {
             Ok(wire) => wire,
@@ -55,16 +55,12 @@ impl Shard {
         }
     }
 
-    fn turn_away(&mut self, stream: TcpStream) {
+    /// Ends a WebSocket that belongs to no connection, after what `outbox` has for it.
+    pub(super) fn turn_away(&mut self, stream: TcpStream, outbox: Outbox, why: &str) {
         // The token of no connection: nobody listens to this stream's events.
         if let Ok(wire) = Wire::open(stream, token(usize::MAX >> 2, false), &self.poll) {
             let reason = womack_proto::CloseReason::ServerDisconnect;
-            self.finish(
-                wire,
-                Outbox::new(),
-                Some(Frame::close(1008, "session has a transport")),
-                reason,
-            );
+            self.finish(wire, outbox, Some(Frame::close(1008, why)), reason);
         }
     }
 

@@ -1,0 +1,177 @@
+//! The requests of Socket.IO 0.9: a handshake, then a transport of the session that it opened.
+//!
+//! Packets come and go as over [`polling`](super::polling), but errors are packets too: a client
+//! looks for them in answers with status 200. Pages of browsers that know no CORS use scripts and
+//! forms, which any page may; so they are refused where not every origin may connect.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use womack_proto::{
+    HandshakeError,
+    legacy::NOT_HANDSHAKEN,
+    legacy_handshake::{self, JsonpIndex, Transport},
+};
+
+use super::{Body, Http, cors, draining, polling::overloaded, respond, websocket::Purpose};
+use crate::{
+    command::{PollAnswer, PostAnswer, RequestKind, SessionRequest},
+    shard::Handshaken,
+    sid::Sid,
+};
+
+const TEXT: &str = "text/plain; charset=UTF-8";
+const SCRIPT: &str = "text/javascript; charset=UTF-8";
+
+/// What follows `/1` in a path below an endpoint; `None` if the path is not one of Socket.IO 0.9.
+pub(super) fn below(path: &str) -> Option<&str> {
+    let below = path.strip_prefix("/1")?;
+    (below.is_empty() || below.starts_with('/')).then_some(below)
+}
+
+impl Http {
+    /// A request of a Socket.IO 0.9 client.
+    pub(super) async fn legacy_request(
+        self: &Rc<Self>,
+        request: Request<Incoming>,
+        endpoint: u8,
+    ) -> Response<Body> {
+        use legacy_handshake::Request::{Disconnect, Handshake, Transport as Carry};
+
+        let path = request.uri().path().to_owned();
+        let root = &self.common.endpoints[usize::from(endpoint)].path;
+        let root = root.strip_suffix('/').unwrap_or(root);
+        let below = path.strip_prefix(root).and_then(below).unwrap_or_default();
+        let query = request.uri().query().unwrap_or_default();
+        match legacy_handshake::Request::parse(below, query) {
+            Err(error) => self.refuse(error),
+            Ok(Handshake { .. }) if request.method() != Method::GET => {
+                self.refuse(HandshakeError::BadMethod)
+            }
+            Ok(Handshake { jsonp: Some(_) }) if !self.offers_scripts() => {
+                self.refuse(HandshakeError::Forbidden)
+            }
+            Ok(Handshake { jsonp }) => self.shake_hands(endpoint, jsonp),
+            Ok(Disconnect { sid }) => self.goodbye(self.known(sid)),
+            Ok(Carry { transport, sid }) => {
+                let sid = self.known(sid);
+                match transport {
+                    Transport::WebSocket => self.websocket(request, Purpose::Attach(sid)),
+                    Transport::XhrPolling => self.legacy_polling(request, sid, None).await,
+                    Transport::JsonpPolling(_) if !self.offers_scripts() => {
+                        self.refuse(HandshakeError::Forbidden)
+                    }
+                    Transport::JsonpPolling(index) => {
+                        self.legacy_polling(request, sid, Some(index)).await
+                    }
+                }
+            }
+        }
+    }
+
+    fn offers_scripts(&self) -> bool {
+        cors::allows_scripts(&self.common.config.cors_origins)
+    }
+
+    fn known(&self, sid: &str) -> Option<Sid> {
+        Sid::parse(sid).filter(|sid| self.knows(*sid))
+    }
+
+    fn shake_hands(&self, endpoint: u8, jsonp: Option<JsonpIndex>) -> Response<Body> {
+        let handshaken = match self.status.is_draining() {
+            true => Handshaken::Unavailable,
+            false => {
+                let scripts = self.offers_scripts();
+                self.shard.borrow_mut().shake_hands(endpoint, scripts)
+            }
+        };
+        // A page learns of an error only by a script that says so.
+        let failure = |index: JsonpIndex, message| {
+            respond(StatusCode::OK, SCRIPT, index.error_script(message))
+        };
+        match (handshaken, jsonp) {
+            (Handshaken::Opened(line), _) => answer(jsonp, line.into()),
+            (Handshaken::Unauthorized, None) => self.refuse(HandshakeError::Forbidden),
+            (Handshaken::Unauthorized, Some(index)) => failure(index, "unauthorized"),
+            (Handshaken::Unavailable, None) => draining(),
+            (Handshaken::Unavailable, Some(index)) => failure(index, "unavailable"),
+        }
+    }
+
+    fn goodbye(&self, sid: Option<Sid>) -> Response<Body> {
+        if let Some(sid) = sid {
+            let kind = RequestKind::Goodbye;
+            // When the queue is full, the session ends with its next time-out instead.
+            self.ask(SessionRequest { sid, kind }).ok();
+        }
+        respond(StatusCode::OK, TEXT, "")
+    }
+
+    async fn legacy_polling(
+        &self,
+        request: Request<Incoming>,
+        sid: Option<Sid>,
+        jsonp: Option<JsonpIndex>,
+    ) -> Response<Body> {
+        match *request.method() {
+            Method::GET => self.legacy_poll(sid, jsonp).await,
+            Method::POST => self.legacy_post(request, sid, jsonp).await,
+            _ => self.refuse(HandshakeError::BadMethod),
+        }
+    }
+
+    async fn legacy_poll(&self, sid: Option<Sid>, jsonp: Option<JsonpIndex>) -> Response<Body> {
+        let Some(sid) = sid else {
+            return self.not_handshaken(jsonp);
+        };
+        match self.packets_for(sid).await {
+            None => overloaded(),
+            Some(PollAnswer::Packets(body)) => answer(jsonp, body.bytes.into()),
+            Some(PollAnswer::UnknownSid | PollAnswer::BadRequest) => self.not_handshaken(jsonp),
+        }
+    }
+
+    async fn legacy_post(
+        &self,
+        request: Request<Incoming>,
+        sid: Option<Sid>,
+        jsonp: Option<JsonpIndex>,
+    ) -> Response<Body> {
+        let mut body = match self.read_body(request).await {
+            Ok(body) => body,
+            Err(refusal) => return *refusal,
+        };
+        if jsonp.is_some() {
+            body = match legacy_handshake::form_payload(&body) {
+                Ok(payload) => payload.into(),
+                Err(_) => return self.refuse(HandshakeError::BadRequest),
+            };
+        }
+        let Some(sid) = sid else {
+            return self.not_handshaken(None);
+        };
+        match self.hand_in(sid, body).await {
+            None => overloaded(),
+            Some(PostAnswer::Ok) => respond(StatusCode::OK, TEXT, "1"),
+            Some(PostAnswer::UnknownSid) => self.not_handshaken(None),
+            Some(PostAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
+        }
+    }
+
+    fn not_handshaken(&self, jsonp: Option<JsonpIndex>) -> Response<Body> {
+        self.common.metrics.refused("unknown_sid");
+        answer(jsonp, NOT_HANDSHAKEN.into())
+    }
+}
+
+/// An answer as text, or in the script that a page waits for.
+fn answer(jsonp: Option<JsonpIndex>, text: Bytes) -> Response<Body> {
+    match jsonp {
+        None => respond(StatusCode::OK, TEXT, text),
+        Some(index) => {
+            let script = index.script(&String::from_utf8_lossy(&text));
+            respond(StatusCode::OK, SCRIPT, script)
+        }
+    }
+}
