@@ -74,7 +74,11 @@ async fn every_library_is_told_that_a_namespace_is_invalid() {
     let drivers = Drivers::default();
     for flavour in FLAVOURS {
         let mut client = drivers.begin(*flavour, &server.url("/unknown")).await;
-        assert_eq!(client.refused().await, "Invalid namespace", "{flavour:?}");
+        let message = match flavour.is_legacy() {
+            true => "unauthorized",
+            false => "Invalid namespace",
+        };
+        assert_eq!(client.refused().await, message, "{flavour:?}");
     }
 }
 

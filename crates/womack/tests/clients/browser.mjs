@@ -23,7 +23,7 @@ function report(part, event, details = {}) {
   process.stdout.write(JSON.stringify({ part, event, ...details }) + "\n");
 }
 
-async function open({ part, url }) {
+async function open({ part, url, files }) {
   // Without a user data folder in its options, a browser gets a fresh one in a temporary folder.
   const browser = await chromium.launch({
     executablePath: process.env.WOMACK_CHROMIUM ?? "/usr/bin/chromium",
@@ -34,6 +34,9 @@ async function open({ part, url }) {
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => report(part, "error", { message: String(error.stack ?? error) }));
   pages.set(part, page);
+  for (const [pattern, path] of Object.entries(files ?? {})) {
+    await page.route(pattern, (route) => route.fulfill({ path }));
+  }
   await page.goto(url);
   report(part, "opened");
 }

@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 
 import Redis from "ioredis";
 import { createClient } from "redis";
+import io09 from "socket.io-client-0.9";
 import io1 from "socket.io-client-1";
 import io2 from "socket.io-client-2";
 import { io as io3 } from "socket.io-client-3";
@@ -90,6 +91,52 @@ class SocketIo {
   }
 }
 
+// Socket.IO 0.9 shows an event's text to nobody but its parser.
+const { decodePacket } = io09.parser;
+io09.parser.decodePacket = (text) => Object.assign(decodePacket(text), { text });
+
+class SocketIo09 {
+  constructor(part) {
+    this.part = part;
+  }
+
+  connect({ url, transports }) {
+    const socket = io09.connect(url, {
+      "force new connection": true,
+      "max reconnection attempts": Infinity,
+      "reconnection delay": 50,
+      "reconnection limit": 200,
+      transports,
+    });
+    this.socket = socket;
+    socket.on("connect", () => report(this.part, "connect", { id: socket.socket.sessionid }));
+    socket.on("disconnect", (reason) => report(this.part, "disconnect", { reason }));
+    for (const refusal of ["connect_failed", "error"]) {
+      socket.on(refusal, (reason) => {
+        report(this.part, "connect_error", { message: String(reason) });
+      });
+    }
+    const onPacket = socket.onPacket.bind(socket);
+    socket.onPacket = (packet) => {
+      const { type, name, args, text } = packet;
+      if (type !== "event") return onPacket(packet);
+      report(this.part, "message", { name, args, packet: text });
+    };
+  }
+
+  emit({ name, args }) {
+    this.socket.emit(name, ...args);
+  }
+
+  call({ name, args }) {
+    this.socket.emit(name, ...args, (...args) => report(this.part, "ack", { args }));
+  }
+
+  disconnect() {
+    this.socket.disconnect();
+  }
+}
+
 class IoRedis {
   constructor(part) {
     this.part = part;
@@ -138,6 +185,7 @@ class NodeRedis {
 const libraries = {
   ioredis: IoRedis,
   redis: NodeRedis,
+  "socket.io-client-0.9": SocketIo09,
   "socket.io-client-1": SocketIo,
   "socket.io-client-2": SocketIo,
   "socket.io-client-3": SocketIo,

@@ -1,6 +1,8 @@
 //! Chromium, through playwright.
 
-use serde_json::{Value, json};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
 
 use crate::Driver;
 use crate::driver::Part;
@@ -13,9 +15,22 @@ pub struct Page {
 impl Page {
     /// Starts a browser and loads a page.
     pub async fn open(driver: &Driver, url: &str) -> Self {
+        Self::open_with(driver, url, &[]).await
+    }
+
+    /// Starts a browser and loads a page. What the patterns of URLs in `files` name comes from
+    /// the files beside them, and from no server.
+    pub async fn open_with(driver: &Driver, url: &str, files: &[(&str, &Path)]) -> Self {
+        let files: Map<String, Value> = files
+            .iter()
+            .map(|(pattern, path)| ((*pattern).to_owned(), json!(path)))
+            .collect();
         let mut part = driver.part("page");
-        part.ask(json!({ "do": "open", "url": url }), "opened")
-            .await;
+        part.ask(
+            json!({ "do": "open", "url": url, "files": files }),
+            "opened",
+        )
+        .await;
         Self { part }
     }
 

@@ -26,6 +26,9 @@ const WEBSOCKET: &[&str] = &["websocket"];
 const POLLING: &[&str] = &["polling"];
 const UPGRADE: &[&str] = &["polling", "websocket"];
 
+/// The library of before Engine.IO, whose packets look otherwise.
+const SOCKET_IO_09: &str = "socket.io-client-0.9";
+
 /// Every client that the server promises to serve.
 pub const FLAVOURS: &[Flavour] = &[
     javascript("socket.io-client-4", WEBSOCKET),
@@ -40,6 +43,8 @@ pub const FLAVOURS: &[Flavour] = &[
     javascript("socket.io-client-1", WEBSOCKET),
     javascript("socket.io-client-1", POLLING),
     javascript("socket.io-client-1", UPGRADE),
+    javascript(SOCKET_IO_09, WEBSOCKET),
+    javascript(SOCKET_IO_09, &["xhr-polling"]),
     python("python-socketio", WEBSOCKET),
     python("python-socketio", POLLING),
     python("python-socketio", UPGRADE),
@@ -70,9 +75,26 @@ impl Flavour {
         self.transports == UPGRADE
     }
 
+    /// True if it speaks Socket.IO 0.9, where errors are numbers.
+    pub fn is_legacy(&self) -> bool {
+        self.library == SOCKET_IO_09
+    }
+
     /// True if it speaks Engine.IO 3.
     pub fn is_eio3(&self) -> bool {
         matches!(self.library, "socket.io-client-1" | "socket.io-client-2")
+    }
+
+    /// The packet of a message; `namespace` is nothing, or the path and a comma.
+    fn packet(&self, namespace: &str, channel: &str, envelope: &str) -> String {
+        let name = Value::from(channel);
+        match self.library {
+            SOCKET_IO_09 => {
+                let endpoint = namespace.trim_end_matches(',');
+                format!(r#"5::{endpoint}:{{"name":{name},"args":[{envelope}]}}"#)
+            }
+            _ => format!("2{namespace}[{name},{envelope}]"),
+        }
     }
 
     /// The texts that a packet may have on its way to this client. Engine.IO 3 has it in ASCII
@@ -177,7 +199,7 @@ impl Received {
     #[track_caller]
     pub fn is(&self, channel: &str, envelope: &str) {
         if let Some(packet) = &self.packet {
-            let expected = format!("2{}[{},{envelope}]", self.namespace, Value::from(channel));
+            let expected = self.flavour.packet(&self.namespace, channel, envelope);
             assert!(
                 self.flavour.spellings(&expected).contains(packet),
                 "{packet:.300} is not {expected:.300}"

@@ -18,6 +18,7 @@ mod engine;
 pub mod http;
 mod log;
 pub mod metrics;
+mod original;
 mod polling;
 pub mod proxy;
 pub mod raw;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 pub use driver::Driver;
 pub use engine::Client;
+pub use original::Original;
 pub use polling::{Polling, counted};
 pub use redis_server::{Broker, Redis};
 pub use server::{Launch, Refusal, Server, Signal};
