@@ -1,6 +1,7 @@
 //! The stock namespace: clients subscribe to channels and get what is published there.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use smallvec::SmallVec;
 use womack_proto::{Channel, ChannelError, Event};
 
@@ -9,12 +10,18 @@ use crate::{
     namespace::{Client, Namespace},
 };
 
-/// The stock behaviour of a namespace: the client events `subscribe` and `unsubscribe`.
+/// The stock behaviour of a namespace: the client events `subscribe`, `unsubscribe`, `meta`,
+/// `event` and `presence`.
 #[derive(Clone, Debug)]
 pub struct Channels {
     key: Option<String>,
     max_channel_bytes: usize,
     max_channels_per_client: usize,
+    max_meta_bytes: usize,
+    /// How large an argument of `event` may be; `None` forbids them.
+    max_event_bytes: Option<usize>,
+    /// Namespaces where clients may ask who is in a channel.
+    presence: Vec<String>,
 }
 
 impl Channels {
@@ -25,6 +32,9 @@ impl Channels {
             key,
             max_channel_bytes: config.max_channel_bytes,
             max_channels_per_client: config.max_channels_per_client,
+            max_meta_bytes: config.max_meta_bytes,
+            max_event_bytes: config.client_events.then_some(config.max_event_bytes),
+            presence: config.presence.clone(),
         }
     }
 
@@ -36,6 +46,7 @@ impl Channels {
             .filter(|channel| !client.is_in(channel))
             .count();
         if client.channel_count() + new > self.max_channels_per_client {
+            client.limit("max_channels_per_client");
             return Err(Problem::TooManyChannels(self.max_channels_per_client));
         }
         match event.ack {
@@ -61,6 +72,41 @@ impl Channels {
         Ok(())
     }
 
+    fn meta(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
+        let meta = argument(client, event, ("max_meta_bytes", self.max_meta_bytes))?;
+        client.set_meta(meta);
+        if let Some(ack) = event.ack {
+            client.acknowledge(ack, DONE);
+        }
+        Ok(())
+    }
+
+    fn event(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
+        let most = self.max_event_bytes.ok_or(Problem::EventForbidden)?;
+        let data = argument(client, event, ("max_event_bytes", most))?;
+        client.report(data);
+        if let Some(ack) = event.ack {
+            client.acknowledge(ack, DONE);
+        }
+        Ok(())
+    }
+
+    fn presence(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
+        if !self.presence.iter().any(|path| path == client.namespace()) {
+            return Err(Problem::PresenceForbidden);
+        }
+        let names = Names::of(event)?;
+        let [name] = names.0.as_slice() else {
+            return Err(Problem::BadRequest);
+        };
+        let channel = Channel::parse(name, self.max_channel_bytes)?;
+        // Whoever wants no answer gets none.
+        if let Some(ack) = event.ack {
+            client.acknowledge_presence(channel, ack, &Problem::Unavailable.answer());
+        }
+        Ok(())
+    }
+
     fn channels(&self, names: &Names) -> Result<Vec<Channel>, Problem> {
         let mut channels: Vec<Channel> = names
             .0
@@ -82,12 +128,35 @@ impl Namespace for Channels {
         let done = match event.name.as_str() {
             "subscribe" => self.subscribe(client, event),
             "unsubscribe" => self.unsubscribe(client, event),
+            "meta" => self.meta(client, event),
+            "event" => self.event(client, event),
+            "presence" => self.presence(client, event),
             _ => Err(Problem::UnknownEvent),
         };
         if let (Err(problem), Some(ack)) = (done, event.ack) {
             client.acknowledge(ack, &problem.answer());
         }
     }
+}
+
+/// What a request without anything to tell is answered.
+const DONE: &str = r#"{"ok":true}"#;
+
+/// The one argument of an event, any JSON within the named limit.
+fn argument(
+    client: &mut Client<'_>,
+    event: &Event,
+    (limit, most): (&'static str, usize),
+) -> Result<Box<RawValue>, Problem> {
+    if event.args.len() > most {
+        client.limit(limit);
+        return Err(Problem::TooLarge(most));
+    }
+    // Whoever reads it elsewhere must be able to: neither nested without end nor half a character.
+    let plain = event.decode_args::<(serde_json::Value,)>().is_ok();
+    let one = event.decode_args().ok().map(|(argument,)| argument);
+    one.filter(|_| plain && event.attachments.is_empty())
+        .ok_or(Problem::NotOneArgument)
 }
 
 /// The channel names in the argument of a `subscribe` or an `unsubscribe`.
@@ -142,8 +211,16 @@ enum Problem {
     BadChannel(#[from] ChannelError),
     #[error("a client may subscribe to {0} channels at most")]
     TooManyChannels(usize),
-    #[error("the message source did not confirm in time")]
+    #[error("the message source did not answer in time")]
     Unavailable,
+    #[error("there is not one argument of plain JSON")]
+    NotOneArgument,
+    #[error("the argument is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("this server takes no events from clients")]
+    EventForbidden,
+    #[error("this namespace does not tell who is in a channel")]
+    PresenceForbidden,
     #[error("there is no such event")]
     UnknownEvent,
 }
@@ -151,7 +228,10 @@ enum Problem {
 impl Problem {
     const fn code(&self) -> &'static str {
         match self {
-            Self::BadRequest | Self::UnknownEvent => "bad_request",
+            Self::BadRequest | Self::NotOneArgument | Self::TooLarge(_) | Self::UnknownEvent => {
+                "bad_request"
+            }
+            Self::EventForbidden | Self::PresenceForbidden => "forbidden",
             Self::BadChannel(_) => "bad_channel",
             Self::TooManyChannels(_) => "too_many_channels",
             Self::Unavailable => "unavailable",
@@ -210,6 +290,10 @@ mod tests {
         let config = Config {
             max_channels_per_client: 3,
             max_channel_bytes: 5,
+            max_meta_bytes: 8,
+            max_event_bytes: 9,
+            client_events: true,
+            presence: vec!["/".to_owned()],
             ..Config::default()
         };
         let event = Event {
@@ -224,6 +308,7 @@ mod tests {
             id: "id",
             namespace: "/",
             auth: None,
+            meta: None,
             channels: &joined,
         };
         Channels::new(&config, None).on_event(&mut Client::new(view, &mut actions), &event);
@@ -233,6 +318,12 @@ mod tests {
                 Action::Leave(channel) => format!("leave {}", channel.as_str()),
                 Action::Acknowledge { ack, args, .. } => format!("ack {ack} {args}"),
                 Action::JoinAcknowledged(join) => format!("join, ack {} {}", join.ack, join.live),
+                Action::SetMeta(meta) => format!("meta {meta}"),
+                Action::Report(data) => format!("report {data}"),
+                Action::AcknowledgePresence { channel, ack, .. } => {
+                    format!("presence of {}, ack {ack}", channel.as_str())
+                }
+                Action::Limit(limit) => format!("limit {limit}"),
                 _ => "other".to_owned(),
             })
             .collect()
@@ -268,9 +359,10 @@ mod tests {
             (r#"{"channels":["b","c","d"]}"#, "too_many_channels"),
         ] {
             let actions = actions("subscribe", args, &["a"]);
-            assert_eq!(actions.len(), 1, "{args}");
+            let answer = actions.last().unwrap();
+            assert!(!actions.iter().any(|action| action.starts_with("join")));
             assert!(
-                actions[0].contains(&format!("\"error\":\"{code}\"")),
+                answer.contains(&format!("\"error\":\"{code}\"")),
                 "{args}: {actions:?}"
             );
         }
@@ -290,5 +382,55 @@ mod tests {
     fn unsubscribe_leaves_and_says_so() {
         let done = actions("unsubscribe", r#"{"channel":"a"}"#, &["a"]);
         assert_eq!(done, ["leave a", r#"ack 7 {"ok":true,"channels":["a"]}"#]);
+    }
+
+    #[test]
+    fn one_argument_is_remembered_or_handed_on_as_it_is() {
+        for args in ["1", "null", r#"{"a": 1}"#, "[1,2]"] {
+            assert_eq!(
+                actions("meta", args, &[]),
+                [&format!("meta {args}"), r#"ack 7 {"ok":true}"#]
+            );
+            assert_eq!(
+                actions("event", args, &[]),
+                [&format!("report {args}"), r#"ack 7 {"ok":true}"#]
+            );
+        }
+        for args in ["", "1,2", r#""\ud83d""#] {
+            for event in ["meta", "event"] {
+                let done = actions(event, args, &[]);
+                assert!(done[0].contains("bad_request"), "{event} {args}: {done:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn larger_arguments_are_refused_and_counted() {
+        for (event, limit, most) in [
+            ("meta", "max_meta_bytes", 8),
+            ("event", "max_event_bytes", 9),
+        ] {
+            let longest = format!("\"{}\"", "x".repeat(most - 2));
+            assert_eq!(actions(event, &longest, &[]).len(), 2, "{event}");
+            let longer = format!("\"{}\"", "x".repeat(most - 1));
+            let done = actions(event, &longer, &[]);
+            assert_eq!(done[0], format!("limit {limit}"));
+            assert!(done[1].contains(r#""error":"bad_request""#), "{done:?}");
+        }
+    }
+
+    #[test]
+    fn presence_is_of_one_channel() {
+        for args in [r#"{"channel":"a"}"#, r#"{"channels":["a"]}"#, r#""a""#] {
+            assert_eq!(actions("presence", args, &[]), ["presence of a, ack 7"]);
+        }
+        for (args, code) in [
+            ("{}", "bad_request"),
+            (r#"["a","b"]"#, "bad_request"),
+            (r#""abcdef""#, "bad_channel"),
+        ] {
+            let done = actions("presence", args, &[]);
+            assert!(done[0].contains(code), "{args}: {done:?}");
+        }
     }
 }

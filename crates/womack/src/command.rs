@@ -7,7 +7,10 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use womack_proto::{Except, Frame, NamespaceId, Revision, frame, legacy, payload::Content};
 
-use crate::sid::{ShardId, Sid};
+use crate::{
+    report::Count,
+    sid::{ShardId, Sid},
+};
 
 /// Which bytes an event has; clients of one encoding share their frames.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -64,6 +67,10 @@ pub(crate) enum ToShard {
     Link(bool),
     /// A request that another shard accepted for a session of this one.
     Request(Box<SessionRequest>),
+    /// Report who is in which channel, beginning with the client in slot `from`.
+    Count { count: Count, from: u32 },
+    /// What the question `token` is answered; nothing if nobody knows.
+    Presence { token: u64, answer: Option<String> },
     /// Close all clients evenly over a time, then end.
     Drain,
 }

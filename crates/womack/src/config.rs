@@ -60,6 +60,14 @@ pub struct Config {
     pub coalesce: Duration,
     /// The same for single namespaces, by their path.
     pub coalesce_by_namespace: Vec<(String, Duration)>,
+    /// Prefix of the Redis channels on which server events are published; `None` publishes none.
+    pub events_key: Option<String>,
+    /// Whether what clients send as `event` is published.
+    pub client_events: bool,
+    /// Namespaces, by their path, whose clients may ask who is in a channel.
+    pub presence: Vec<String>,
+    /// After how long without a sign of life a node is taken for dead.
+    pub node_timeout: Duration,
     /// Largest message from a client: one WebSocket message or one polling body.
     pub max_payload_bytes: usize,
     /// Largest message that is accepted from Redis.
@@ -74,6 +82,14 @@ pub struct Config {
     pub max_packets_per_payload: usize,
     /// Subscriptions that may wait for Redis at one time in one shard.
     pub max_waiting_acks: usize,
+    /// Server events that may wait for Redis.
+    pub max_waiting_events: usize,
+    /// Largest `meta` of a client.
+    pub max_meta_bytes: usize,
+    /// Largest `event` of a client.
+    pub max_event_bytes: usize,
+    /// Clients about whom one that asks for presence is told.
+    pub max_presence_members: usize,
 }
 
 /// Which Redis the server listens to.
@@ -144,6 +160,12 @@ impl Config {
             drain: settings.drain_seconds.map_or(defaults.drain, |s| s.0),
             coalesce,
             coalesce_by_namespace,
+            events_key: settings.events_key,
+            client_events: settings.client_events.unwrap_or(defaults.client_events),
+            presence: settings.presence.unwrap_or_default(),
+            node_timeout: settings
+                .node_timeout_seconds
+                .map_or(defaults.node_timeout, |s| s.0),
             max_payload_bytes: settings.max_payload.unwrap_or(defaults.max_payload_bytes),
             max_message_bytes,
             max_channel_bytes: settings
@@ -160,6 +182,14 @@ impl Config {
             max_waiting_acks: settings
                 .max_waiting_acks
                 .unwrap_or(defaults.max_waiting_acks),
+            max_waiting_events: settings
+                .max_waiting_events
+                .unwrap_or(defaults.max_waiting_events),
+            max_meta_bytes: settings.max_meta_bytes.unwrap_or(defaults.max_meta_bytes),
+            max_event_bytes: settings.max_event_bytes.unwrap_or(defaults.max_event_bytes),
+            max_presence_members: settings
+                .max_presence_members
+                .unwrap_or(defaults.max_presence_members),
         };
         config.check()?;
         Ok(config)
@@ -175,7 +205,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let rules: [(bool, &str); 10] = [
+        let rules: [(bool, &str); 15] = [
             (
                 (1..=128).contains(&self.shards),
                 "shards is not between 1 and 128",
@@ -212,6 +242,26 @@ impl Config {
             (
                 self.max_packets_per_payload >= 1,
                 "max-packets-per-payload is 0",
+            ),
+            (
+                self.events_key.as_deref() != Some(""),
+                "events-key is empty",
+            ),
+            (
+                self.events_key.is_some() || !self.client_events,
+                "client-events needs events-key",
+            ),
+            (
+                self.events_key.is_some() || self.presence.is_empty(),
+                "presence needs events-key",
+            ),
+            (
+                self.node_timeout >= MIN_NODE_TIMEOUT,
+                "node-timeout-seconds is below 100 ms",
+            ),
+            (
+                (1..=MAX_WAITING_EVENTS).contains(&self.max_waiting_events),
+                "max-waiting-events is not between 1 and 10000000",
             ),
         ];
         if let Some((_, message)) = rules.iter().find(|(holds, _)| !holds) {
@@ -260,6 +310,10 @@ impl Default for Config {
             drain: Duration::from_secs(5),
             coalesce: Duration::ZERO,
             coalesce_by_namespace: Vec::new(),
+            events_key: None,
+            client_events: false,
+            presence: Vec::new(),
+            node_timeout: Duration::from_secs(15),
             max_payload_bytes: 1_000_000,
             max_message_bytes: 1 << 20,
             max_channel_bytes: 1024,
@@ -267,6 +321,10 @@ impl Default for Config {
             max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,
             max_packets_per_payload: 1000,
             max_waiting_acks: 100_000,
+            max_waiting_events: 100_000,
+            max_meta_bytes: 4096,
+            max_event_bytes: 4096,
+            max_presence_members: 100,
         }
     }
 }
@@ -274,6 +332,9 @@ impl Default for Config {
 /// What Redis itself takes in one string.
 const MAX_MESSAGE_BYTES: usize = 512 << 20;
 const MIN_TIME: Duration = Duration::from_millis(10);
+const MIN_NODE_TIMEOUT: Duration = Duration::from_millis(100);
+/// Room for server events is taken when the server starts.
+const MAX_WAITING_EVENTS: usize = 10_000_000;
 
 fn coalesce(settings: Option<Vec<CoalesceSetting>>) -> (Duration, Vec<(String, Duration)>) {
     let (mut all, mut single) = (Duration::ZERO, Vec::new());
@@ -390,6 +451,10 @@ mod tests {
             ("shards = 0", "shards"),
             ("redis-url = 'http://x'", "scheme"),
             ("cors-origin = 'example'", "cors-origin"),
+            ("client-events = true", "needs events-key"),
+            ("presence = '/'", "needs events-key"),
+            ("events-key = ''", "events-key is empty"),
+            ("max-waiting-events = 0", "max-waiting-events"),
             ("port = ", ":1: "),
         ] {
             let message = file(text).unwrap_err().to_string();

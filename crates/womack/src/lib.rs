@@ -27,6 +27,7 @@
 //! A program of one's own registers a [`Namespace`] with a [`Server`], or publishes through a
 //! [`Publisher`].
 
+mod backoff;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -42,6 +43,8 @@ mod namespace;
 mod publisher;
 mod pubsub;
 mod queue;
+mod report;
+mod reporter;
 mod router;
 mod routes;
 mod server;

@@ -35,6 +35,12 @@ pub(crate) struct LimitLabel {
     limit: &'static str,
 }
 
+/// One label: a kind of server event.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+pub(crate) struct EventLabel {
+    event: &'static str,
+}
+
 /// One label: which queue between threads.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
 pub(crate) struct QueueLabel {
@@ -83,6 +89,11 @@ pub(crate) struct Metrics {
     pub(crate) redis_channels: Gauge,
     /// Times the router had to wait because a shard's queue was full.
     pub(crate) shard_queue_waits: Counter,
+    server_events: Family<EventLabel, Counter>,
+    /// Server events that gave way to later ones while Redis was not there.
+    pub(crate) server_events_dropped: Counter,
+    /// Memberships whose end nobody reported: of nodes that died, or found by counting.
+    pub(crate) ghosts: Counter,
 }
 
 impl Metrics {
@@ -113,6 +124,9 @@ impl Metrics {
             redis_gap_seconds: Counter::default(),
             redis_channels: Gauge::default(),
             shard_queue_waits: Counter::default(),
+            server_events: Family::default(),
+            server_events_dropped: Counter::default(),
+            ghosts: Counter::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -224,6 +238,21 @@ impl Metrics {
             "Times the router waited for room in a shard's queue",
             m.shard_queue_waits.clone(),
         );
+        registry.register(
+            "server_events",
+            "Server events published by kind",
+            m.server_events.clone(),
+        );
+        registry.register(
+            "server_events_dropped",
+            "Server events that gave way to later ones",
+            m.server_events_dropped.clone(),
+        );
+        registry.register(
+            "ghosts",
+            "Memberships whose end was found out by others, or by counting",
+            m.ghosts.clone(),
+        );
         // Every reason is there from the start, at zero: a rate over a series that appears with
         // its first event would miss that event.
         for reason in CloseReason::ALL {
@@ -234,6 +263,9 @@ impl Metrics {
         for transport in [TransportKind::Polling, TransportKind::WebSocket] {
             drop(m.connections.get_or_create(&label(transport)));
             drop(m.opened.get_or_create(&label(transport)));
+        }
+        for event in ["subscribe", "unsubscribe", "custom"] {
+            drop(m.server_events.get_or_create(&EventLabel { event }));
         }
         for reason in ["json", "utf8", "too_large"] {
             drop(m.rejected.get_or_create(&ReasonLabel { reason }));
@@ -274,6 +306,13 @@ impl Metrics {
     /// Counts an HTTP request that is refused.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts server events of one kind that were published.
+    pub(crate) fn server_events(&self, event: &'static str, count: u64) {
+        self.server_events
+            .get_or_create(&EventLabel { event })
+            .inc_by(count);
     }
 
     /// Counts that `limit` was reached.
@@ -339,6 +378,7 @@ mod tests {
             "womack_connections_closed_total{reason=\"slow_consumer\"} 1",
             "womack_messages_rejected_total{reason=\"json\"} 0",
             "womack_upgrades_total 1",
+            "womack_server_events_total{event=\"custom\"} 0",
         ] {
             assert!(
                 text.lines().any(|found| found == line),

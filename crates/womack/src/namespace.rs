@@ -21,7 +21,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId};
+
+use crate::report::Meta;
 
 /// What a namespace does with its clients.
 ///
@@ -66,6 +69,7 @@ pub(crate) struct View<'a> {
     pub(crate) id: &'a str,
     pub(crate) namespace: &'a str,
     pub(crate) auth: Option<&'a str>,
+    pub(crate) meta: Option<&'a RawValue>,
     pub(crate) channels: &'a dyn Memberships,
 }
 
@@ -93,6 +97,11 @@ impl<'a> Client<'a> {
     /// What the client sent with its CONNECT, as JSON text. Only there in `on_connect`.
     pub const fn auth(&self) -> Option<&str> {
         self.view.auth
+    }
+
+    /// What is remembered about the client in this namespace, see [`Client::set_meta`].
+    pub const fn meta(&self) -> Option<&RawValue> {
+        self.view.meta
     }
 
     /// How many channels the client is in, in this namespace.
@@ -163,6 +172,34 @@ impl<'a> Client<'a> {
             })));
     }
 
+    /// Remembers `meta` about the client until it leaves the namespace: server events and presence
+    /// tell it to others. JSON's `null` forgets.
+    pub fn set_meta(&mut self, meta: Box<RawValue>) {
+        self.actions.push(Action::SetMeta(meta.into()));
+    }
+
+    /// Hands `data` to the back end, as a `custom` server event. Nothing is done with it when
+    /// the server publishes none.
+    pub fn report(&mut self, data: Box<RawValue>) {
+        self.actions.push(Action::Report(data));
+    }
+
+    /// Answers `ack` with the number of clients in `channel`, those of other nodes included, and
+    /// with what is remembered about some of them; or with `unavailable` when that takes too
+    /// long, or when the namespace has no presence.
+    pub fn acknowledge_presence(&mut self, channel: Channel, ack: u64, unavailable: &str) {
+        self.actions.push(Action::AcknowledgePresence {
+            channel,
+            ack,
+            unavailable: unavailable.to_owned(),
+        });
+    }
+
+    /// Counts that the client has come to a limit of the settings.
+    pub(crate) fn limit(&mut self, limit: &'static str) {
+        self.actions.push(Action::Limit(limit));
+    }
+
     /// Takes the client out of this namespace.
     pub fn disconnect(&mut self) {
         self.actions.push(Action::Disconnect);
@@ -219,6 +256,14 @@ pub(crate) enum Action {
         attachments: Vec<Bytes>,
     },
     JoinAcknowledged(Box<JoinAcknowledged>),
+    SetMeta(Meta),
+    Report(Box<RawValue>),
+    AcknowledgePresence {
+        channel: Channel,
+        ack: u64,
+        unavailable: String,
+    },
+    Limit(&'static str),
     Disconnect,
 }
 
@@ -241,6 +286,8 @@ pub(crate) struct Entry {
     pub(crate) key: String,
     /// How long messages are gathered before they are written.
     pub(crate) coalesce: Duration,
+    /// Whether clients may ask who is in a channel.
+    pub(crate) presence: bool,
     pub(crate) handler: Arc<dyn Namespace>,
 }
 

@@ -75,6 +75,14 @@ impl<T> Sender<T> {
         pushed
     }
 
+    /// Hands `value` over and wakes the receiver; when the queue is full, the oldest value makes
+    /// room and is returned.
+    pub(crate) fn send_over(&self, value: T) -> Option<T> {
+        let oldest = self.shared.values.force_push(value);
+        self.wake();
+        oldest
+    }
+
     /// Hands `value` over, waiting for room if there is none. The receiver is woken only when
     /// there was no room. Gives up when the receiver is gone.
     pub(crate) async fn push_waiting(&self, value: T) {
@@ -213,6 +221,18 @@ mod tests {
         let (sender, _receiver) = queue(1);
         assert_eq!(sender.push(1), Ok(()));
         assert_eq!(sender.push(2), Err(2));
+    }
+
+    #[test]
+    fn oldest_value_makes_room_for_one_that_must_go_in() {
+        let (sender, mut receiver) = queue(2);
+        assert_eq!(
+            [1, 2, 3].map(|value| sender.send_over(value)),
+            [None, None, Some(1)]
+        );
+        let mut batch = Vec::new();
+        run(receiver.receive(&mut batch, 5));
+        assert_eq!(batch, [2, 3]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::{Arc, atomic::AtomicBool},
     thread,
+    time::Duration,
 };
 
 use tokio::{
@@ -11,7 +12,9 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::LocalSet,
+    time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -24,6 +27,8 @@ use crate::{
     metrics::Metrics,
     namespace::{Entry, Messages, Namespace, Registry},
     queue::{Receiver, Sender, queue},
+    report::{Report, Reports},
+    reporter::Reporter,
     router::Router,
     settings::Egress,
     shard::{ChannelsReader, Common, Endpoint, Ring},
@@ -38,6 +43,8 @@ const SHARD_QUEUE: usize = 4096;
 /// Looks that may wait for the router. When they do not fit, one look at everything takes their
 /// place.
 const ROUTER_QUEUE: usize = 16_384;
+/// How long the last server events may take.
+const LAST_EVENTS: Duration = Duration::from_secs(5);
 /// Descriptors that are not clients: listeners, Redis, logs.
 const RESERVED_FILES: u64 = 64;
 
@@ -107,6 +114,28 @@ impl Server {
         self
     }
 
+    /// What only the namespaces together with the configuration can be asked.
+    fn check(&self) -> Result<(), Error> {
+        if let Some(events_key) = &self.config.events_key {
+            for (path, namespace) in &self.namespaces {
+                let key = namespace.key().unwrap_or(&self.config.key);
+                if format!("{events_key}:").starts_with(&format!("{key}:")) {
+                    return Err(Error::Config(format!(
+                        "clients of {path} could read all events: events-key {events_key:?} \
+                         begins with its key"
+                    )));
+                }
+            }
+        }
+        let known = |path: &&String| self.namespaces.iter().any(|(known, _)| known == *path);
+        let unknown = self.config.presence.iter().find(|path| !known(path));
+        unknown.map_or(Ok(()), |path| {
+            Err(Error::Config(format!(
+                "presence names {path:?}, which is no namespace"
+            )))
+        })
+    }
+
     /// Runs until SIGTERM or SIGINT, then closes all clients and returns. A second signal ends
     /// the process at once.
     ///
@@ -151,10 +180,19 @@ struct Running {
     status: Arc<Status>,
     /// One for each shard's thread: what it ended with.
     ended: Vec<oneshot::Receiver<std::io::Result<()>>>,
+    reporting: Option<Reporting>,
+}
+
+/// The reporter's thread.
+struct Reporting {
+    /// Tells it that the shards have said all.
+    finish: CancellationToken,
+    ended: oneshot::Receiver<()>,
 }
 
 impl Running {
     async fn start(server: Server) -> Result<Self, Error> {
+        server.check()?;
         let config = &server.config;
         let listeners = listen(&config.host, config.port, config.shards)?;
         let address = listeners[0].local_addr()?;
@@ -180,7 +218,8 @@ impl Running {
                 }
             });
         }
-        let common = Arc::new(common(server)?);
+        let (common, reports) = common(server)?;
+        let common = Arc::new(common);
         let status = Arc::new(Status::default());
         let look_at_all = Arc::new(AtomicBool::new(false));
         let (router_sender, router_queue) = queue(ROUTER_QUEUE);
@@ -194,6 +233,9 @@ impl Running {
             shards,
             uses_ring,
         };
+        let reporting = reports
+            .map(|queue| start.reporter(queue, source.url.clone()))
+            .transpose()?;
         let ended = start
             .threads(listeners, queues, admin, router_queue, source.url)
             .await?;
@@ -202,6 +244,7 @@ impl Running {
             shards: start.shards,
             status: start.status,
             ended,
+            reporting,
         })
     }
 
@@ -234,12 +277,29 @@ impl Running {
             };
             return Err(Error::Thread(reason));
         }
+        let ended = async {
+            futures_util::future::join_all(self.ended).await;
+            if let Some(reporting) = self.reporting {
+                reporting.finish().await;
+            }
+        };
         select! {
-            _ = futures_util::future::join_all(self.ended) => Ok(()),
+            () = ended => Ok(()),
             signal = signals.next() => {
                 warn!(signal, "stopping at once");
                 std::process::exit(1);
             }
+        }
+    }
+}
+
+impl Reporting {
+    /// Waits until the last server events are published. If Redis does not take them, the other
+    /// nodes will, in the place of this one.
+    async fn finish(self) {
+        self.finish.cancel();
+        if timeout(LAST_EVENTS, self.ended).await.is_err() {
+            warn!("redis does not take the last server events");
         }
     }
 }
@@ -326,6 +386,28 @@ impl Start {
         Ok(ended)
     }
 
+    /// Starts the reporter, whose `queue` the shards fill.
+    fn reporter(&self, queue: Receiver<Report>, url: String) -> Result<Reporting, Error> {
+        let finish = CancellationToken::new();
+        let reporter = Reporter {
+            url,
+            queue,
+            shards: self.shards.clone(),
+            common: self.common.clone(),
+            finish: finish.clone(),
+        };
+        let runtime = worker::runtime()?;
+        let (sender, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("womack-reporter".to_owned())
+            .spawn(move || {
+                runtime.block_on(reporter.run());
+                // Nobody waits for it when the process is about to end anyway.
+                sender.send(()).ok();
+            })?;
+        Ok(Reporting { finish, ended })
+    }
+
     fn router(
         &self,
         queue: Receiver<ToRouter>,
@@ -353,7 +435,7 @@ fn uses_ring(setting: Egress) -> Result<bool, Error> {
     }
 }
 
-fn common(server: Server) -> Result<Common, Error> {
+fn common(server: Server) -> Result<(Common, Option<Receiver<Report>>), Error> {
     let Server {
         config,
         namespaces,
@@ -364,23 +446,32 @@ fn common(server: Server) -> Result<Common, Error> {
     let entries = namespaces.into_iter().map(|(path, handler)| {
         let key = handler.key().unwrap_or(&config.key).to_owned();
         let coalesce = config.coalesce_of(&path);
+        let presence = config.presence.contains(&path);
         Entry {
             path,
             key,
             coalesce,
+            presence,
             handler,
         }
     });
     let registry = Registry::new(entries.collect());
     let sids = SidSource::new().map_err(|error| Error::Io(std::io::Error::other(error)))?;
-    Ok(Common {
+    let (reports, queue) = config
+        .events_key
+        .is_some()
+        .then(|| Reports::new(config.max_waiting_events))
+        .unzip();
+    let common = Common {
         config,
         rules,
         registry,
         endpoints,
         metrics: Arc::new(Metrics::new()),
         sids,
-    })
+        reports,
+    };
+    Ok((common, queue))
 }
 
 fn admin_listener(address: &str) -> Result<TcpListener, Error> {

@@ -162,6 +162,41 @@ pub struct Settings {
     #[serde(alias = "coalesce_ms", deserialize_with = "one_or_many")]
     pub coalesce_ms: Option<Vec<CoalesceSetting>>,
 
+    /// Prefix of the Redis channels on which server events are published, as they are not
+    /// otherwise: KEY:subscribe, KEY:unsubscribe and KEY:custom
+    #[arg(long, env = "WOMACK_EVENTS_KEY", value_name = "KEY")]
+    #[serde(alias = "events_key")]
+    pub events_key: Option<String>,
+
+    /// Publish what clients send as `event`; needs --events-key
+    #[arg(
+        long,
+        env = "WOMACK_CLIENT_EVENTS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    #[serde(alias = "client_events")]
+    pub client_events: Option<bool>,
+
+    /// Namespace whose clients may ask who is in a channel; may be given again; needs
+    /// --events-key
+    #[arg(
+        long,
+        env = "WOMACK_PRESENCE",
+        value_name = "PATH",
+        value_delimiter = ','
+    )]
+    #[serde(deserialize_with = "one_or_many")]
+    pub presence: Option<Vec<String>>,
+
+    /// Seconds after which a node that gives no sign of life is taken for dead [default: 15]
+    #[arg(long, env = "WOMACK_NODE_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    #[serde(alias = "node_timeout_seconds")]
+    pub node_timeout_seconds: Option<Seconds>,
+
     /// Largest message from a client, in bytes [default: 1000000]
     #[arg(long, env = "WOMACK_MAX_PAYLOAD", value_name = "BYTES")]
     #[serde(alias = "max_payload")]
@@ -197,6 +232,26 @@ pub struct Settings {
     #[arg(long, env = "WOMACK_MAX_WAITING_ACKS", value_name = "N")]
     #[serde(alias = "max_waiting_acks")]
     pub max_waiting_acks: Option<usize>,
+
+    /// Server events that may wait for Redis; beyond, the oldest are dropped [default: 100000]
+    #[arg(long, env = "WOMACK_MAX_WAITING_EVENTS", value_name = "N")]
+    #[serde(alias = "max_waiting_events")]
+    pub max_waiting_events: Option<usize>,
+
+    /// Largest `meta` of a client, in bytes [default: 4096]
+    #[arg(long, env = "WOMACK_MAX_META_BYTES", value_name = "BYTES")]
+    #[serde(alias = "max_meta_bytes")]
+    pub max_meta_bytes: Option<usize>,
+
+    /// Largest `event` of a client, in bytes [default: 4096]
+    #[arg(long, env = "WOMACK_MAX_EVENT_BYTES", value_name = "BYTES")]
+    #[serde(alias = "max_event_bytes")]
+    pub max_event_bytes: Option<usize>,
+
+    /// Clients about whom a client that asks for presence is told [default: 100]
+    #[arg(long, env = "WOMACK_MAX_PRESENCE_MEMBERS", value_name = "N")]
+    #[serde(alias = "max_presence_members")]
+    pub max_presence_members: Option<usize>,
 }
 
 impl Settings {
@@ -246,6 +301,10 @@ impl Settings {
                 .or(other.unsubscribe_grace_seconds),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             coalesce_ms: self.coalesce_ms.or(other.coalesce_ms),
+            events_key: self.events_key.or(other.events_key),
+            client_events: self.client_events.or(other.client_events),
+            presence: self.presence.or(other.presence),
+            node_timeout_seconds: self.node_timeout_seconds.or(other.node_timeout_seconds),
             max_payload: self.max_payload.or(other.max_payload),
             max_message_bytes: self.max_message_bytes.or(other.max_message_bytes),
             max_channel_bytes: self.max_channel_bytes.or(other.max_channel_bytes),
@@ -257,6 +316,10 @@ impl Settings {
                 .max_packets_per_payload
                 .or(other.max_packets_per_payload),
             max_waiting_acks: self.max_waiting_acks.or(other.max_waiting_acks),
+            max_waiting_events: self.max_waiting_events.or(other.max_waiting_events),
+            max_meta_bytes: self.max_meta_bytes.or(other.max_meta_bytes),
+            max_event_bytes: self.max_event_bytes.or(other.max_event_bytes),
+            max_presence_members: self.max_presence_members.or(other.max_presence_members),
         }
     }
 }

@@ -51,7 +51,7 @@ async fn the_port_of_another_womack_is_in_use_too() {
 
 #[tokio::test]
 async fn usage_mistakes_are_one_line_and_status_2() {
-    let mistakes: [(&[&str], &str); 14] = [
+    let mistakes: [(&[&str], &str); 18] = [
         (&["--no-such-flag"], "--no-such-flag"),
         (&["--port"], "--port"),
         (&["--port", "many"], "many"),
@@ -65,6 +65,10 @@ async fn usage_mistakes_are_one_line_and_status_2() {
         (&["--redis-url", "http://localhost"], "http"),
         (&["--cors-origin", "example"], "example"),
         (&["--key", ""], "key"),
+        (&["--client-events"], "events-key"),
+        (&["--presence=/"], "events-key"),
+        (&["--events-key=e", "--presence=/x"], "/x"),
+        (&["--events-key=womack:ns:default:e"], "read all events"),
         (&["no-such-command"], "no-such-command"),
     ];
     for (args, word) in mistakes {

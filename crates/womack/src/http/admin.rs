@@ -21,6 +21,9 @@ impl Http {
             "/metrics" => {
                 let metrics = &self.common.metrics;
                 metrics.queue_depth("router", self.router.len());
+                if let Some(reports) = &self.common.reports {
+                    metrics.queue_depth("reports", reports.len());
+                }
                 for (number, shard) in self.shards.iter().enumerate() {
                     metrics.queue_depth(&format!("shard-{number}"), shard.len());
                 }

@@ -25,6 +25,7 @@ use womack_proto::envelope::Scratch;
 
 use self::messages::Held;
 use crate::{
+    backoff::Backoff,
     command::{ToRouter, ToShard},
     pubsub::{Asks, Link},
     queue::{Receiver, Sender},
@@ -45,8 +46,6 @@ const CHANNELS_PER_COMMAND: usize = 1024;
 const COMMANDS_UNDER_WAY: usize = 2;
 /// Time between the checks that Redis still answers.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
-const FIRST_RETRY: Duration = Duration::from_millis(50);
-const LAST_RETRY: Duration = Duration::from_secs(1);
 
 /// What the router is made of.
 pub(crate) struct Router {
@@ -72,7 +71,7 @@ impl Router {
             rejections: Throttle::new(Duration::from_secs(1)),
             failures: Throttle::new(Duration::from_secs(10)),
             held: Held::default(),
-            retry: None,
+            backoff: Backoff::default(),
             lost_at: None,
             is_linked: false,
             router: self,
@@ -109,8 +108,7 @@ struct Running {
     rejections: Throttle,
     failures: Throttle,
     held: Held,
-    /// How long to wait before the next try to connect, after one that came to nothing.
-    retry: Option<Duration>,
+    backoff: Backoff,
     /// When the link was lost that has not come back.
     lost_at: Option<Instant>,
     is_linked: bool,
@@ -129,11 +127,8 @@ impl Running {
     /// Connects, trying again and again; meanwhile the table follows the shards.
     async fn connect(&mut self) -> Link {
         loop {
-            if let Some(retry) = self.retry {
-                // Half of the wait is random, so that nodes do not come back in step.
-                let jitter = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
-                self.looking_meanwhile(sleep(retry.mul_f64(0.5 + jitter / 2.0)))
-                    .await;
+            if let Some(wait) = self.backoff.wait() {
+                self.looking_meanwhile(sleep(wait)).await;
             }
             let url = self.router.url.clone();
             let error = match self.looking_meanwhile(Link::connect(&url)).await {
@@ -143,15 +138,8 @@ impl Running {
             if let Some(held_back) = self.failures.pass(Instant::now()) {
                 warn!(%error, held_back, "redis cannot be reached, trying again");
             }
-            self.back_off();
+            self.backoff.failed();
         }
-    }
-
-    fn back_off(&mut self) {
-        self.retry = Some(
-            self.retry
-                .map_or(FIRST_RETRY, |retry| (retry * 2).min(LAST_RETRY)),
-        );
     }
 
     async fn looking_meanwhile<T>(&mut self, future: impl Future<Output = T>) -> T {
@@ -224,7 +212,7 @@ impl Running {
     /// The link stands and everything wanted is subscribed.
     async fn linked(&mut self) {
         self.is_linked = true;
-        self.retry = None;
+        self.backoff.succeeded();
         let metrics = &self.router.common.metrics;
         metrics.redis_connected.set(1);
         self.router.status.set_redis(true);
@@ -253,7 +241,7 @@ impl Running {
             let channels = self.routes.len();
             warn!(channels, "redis is gone, clients stay connected");
         } else {
-            self.back_off();
+            self.backoff.failed();
         }
         self.is_linked = false;
         // What was received before is delivered.

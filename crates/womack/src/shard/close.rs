@@ -36,9 +36,10 @@ impl Shard {
             reason = reason.as_str(),
             "session closed"
         );
-        self.leave_all(&mut connection);
+        self.leave_all(id, &mut connection);
         for namespace in connection.session.joined() {
             self.tell_disconnect(id, &connection, namespace, reason);
+            self.metas.forget(connection.secret, namespace);
         }
         self.common
             .metrics

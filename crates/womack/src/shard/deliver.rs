@@ -20,6 +20,10 @@ impl Shard {
                 }
                 ToShard::Live { channel, topics } => self.live(&channel, &topics),
                 ToShard::Link(linked) => self.link(linked),
+                ToShard::Count { count, from } => self.count(count, from),
+                ToShard::Presence { token, answer } => {
+                    self.answer_presence(token, answer.as_deref());
+                }
                 ToShard::Request(request) => self.request(*request),
                 // The shard's tasks see to it.
                 ToShard::Drain => {}

@@ -36,6 +36,7 @@ impl Shard {
                 id: &sid,
                 namespace: path,
                 auth,
+                meta: None,
                 channels: &channels,
             };
             let mut client = Client::new(view, &mut actions);
@@ -70,7 +71,7 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
-        let sid = self.client_id(id, connection, namespace);
+        let (sid, secret) = (self.client_id(id, connection, namespace), connection.secret);
         let mut actions = Vec::new();
         let common = self.common.clone();
         {
@@ -80,6 +81,7 @@ impl Shard {
                 id: &sid,
                 namespace: path,
                 auth: None,
+                meta: self.metas.get(secret, namespace).map(AsRef::as_ref),
                 channels: &channels,
             };
             let handler = &common.registry.get(namespace).handler;
@@ -131,6 +133,14 @@ impl Shard {
                 } => self.with_session(id, |session, rules, out| {
                     session.acknowledge(namespace, ack, &args, &attachments, rules, out);
                 }),
+                Action::SetMeta(meta) => self.set_meta(id, namespace, meta),
+                Action::Report(data) => self.report_custom(id, namespace, data),
+                Action::AcknowledgePresence {
+                    channel,
+                    ack,
+                    unavailable,
+                } => self.ask_presence(id, namespace, &channel, (ack, unavailable)),
+                Action::Limit(limit) => self.common.metrics.limit(limit),
                 Action::Disconnect => {
                     self.leave_namespace(id, namespace);
                     // Before the session, which may end by it.
@@ -143,9 +153,10 @@ impl Shard {
         }
     }
 
-    fn tell_left(&self, id: u32, namespace: NamespaceId, reason: CloseReason) {
+    fn tell_left(&mut self, id: u32, namespace: NamespaceId, reason: CloseReason) {
         if let Some(connection) = self.connections.get(id as usize) {
             self.tell_disconnect(id, connection, namespace, reason);
+            self.metas.forget(connection.secret, namespace);
         }
     }
 
@@ -164,6 +175,10 @@ impl Shard {
             id: &sid,
             namespace: &entry.path,
             auth: None,
+            meta: self
+                .metas
+                .get(connection.secret, namespace)
+                .map(AsRef::as_ref),
             channels: &channels,
         };
         // Nothing can be done any more for a client that is gone.

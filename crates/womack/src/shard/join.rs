@@ -13,6 +13,7 @@ use super::{
 use crate::{
     command::{ToRouter, Topic, Topics},
     namespace::JoinAcknowledged,
+    report::Report,
 };
 
 /// What a join came to.
@@ -73,6 +74,7 @@ impl Shard {
             place,
         });
         self.common.metrics.subscriptions.inc();
+        self.report_member(Report::Subscribed, id, namespace, &joined.channel);
         if joined.first {
             self.look(joined.channel.clone());
         }
@@ -155,7 +157,7 @@ impl Shard {
 
     fn acknowledge_ready(&mut self, ready: Vec<Waiting>) {
         for waiting in ready {
-            if self.is_same(&waiting) {
+            if self.is_same((waiting.connection, waiting.secret), waiting.namespace) {
                 self.acknowledge(
                     waiting.connection,
                     waiting.namespace,
@@ -171,7 +173,7 @@ impl Shard {
         let mut late = Vec::new();
         self.acks.expire(now, &mut late);
         for waiting in late {
-            if !self.is_same(&waiting) {
+            if !self.is_same((waiting.connection, waiting.secret), waiting.namespace) {
                 continue;
             }
             self.common.metrics.limit("subscribe_timeout_seconds");
@@ -181,17 +183,13 @@ impl Shard {
         }
     }
 
-    /// Whether the client that waits is still there, in its namespace.
-    fn is_same(&self, waiting: &Waiting) -> bool {
-        self.connections
-            .get(waiting.connection as usize)
-            .is_some_and(|connection| {
-                connection.secret == waiting.secret
-                    && connection.session.is_joined(waiting.namespace)
-            })
+    /// Whether a client, named by its slot and its secret, is still there, in its namespace.
+    pub(super) fn is_same(&self, (id, secret): (u32, u64), namespace: NamespaceId) -> bool {
+        let connection = self.connections.get(id as usize);
+        connection.is_some_and(|found| found.secret == secret && found.session.is_joined(namespace))
     }
 
-    fn acknowledge(&mut self, id: u32, namespace: NamespaceId, ack: u64, args: &str) {
+    pub(super) fn acknowledge(&mut self, id: u32, namespace: NamespaceId, ack: u64, args: &str) {
         self.with_session(id, |session, rules, out| {
             session.acknowledge(namespace, ack, args, &[], rules, out);
         });
@@ -238,12 +236,16 @@ impl Shard {
             self.channels
                 .set_membership(&moved.channel, moved.topic, moved.place, number);
         }
+        self.report_member(Report::Unsubscribed, id, topic.namespace, channel);
         self.give_up(&membership);
     }
 
     /// Takes a connection, which is closing, out of all channels.
-    pub(super) fn leave_all(&mut self, connection: &mut Connection) {
+    pub(super) fn leave_all(&mut self, id: u32, connection: &mut Connection) {
         for membership in std::mem::take(&mut connection.memberships).iter() {
+            let client = (id, &*connection);
+            let namespace = membership.topic.namespace;
+            self.report_place(Report::Unsubscribed, client, namespace, &membership.channel);
             self.give_up(membership);
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! It accepts, reads, decides, writes and keeps time for its own connections, and shares nothing
 //! but its queue and the reading half of its map. This file opens connections and speaks to their
-//! sessions; `close` ends them. `handlers`, `join`, `deliver`, `flush`, `polling`, `upgrade`,
-//! `legacy` and `readiness` are what a shard does; the other files of this folder are what it is
-//! made of.
+//! sessions; `close` ends them. `handlers`, `join`, `report`, `deliver`, `flush`, `polling`,
+//! `upgrade`, `legacy` and `readiness` are what a shard does; the other files of this folder are
+//! what it is made of.
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
@@ -19,10 +19,13 @@ mod ids;
 mod join;
 mod legacy;
 mod memberships;
+mod metas;
 mod nested_poll;
 mod outbox;
 mod polling;
+mod questions;
 mod readiness;
+mod report;
 #[cfg_attr(
     not(all(feature = "io-uring", target_os = "linux")),
     path = "no_ring.rs"
@@ -53,7 +56,9 @@ use self::{
     channels::Channels,
     connection::{ChannelsOf, Connection, Polling, Transport},
     memberships::Memberships,
+    metas::Metas,
     outbox::{Span, Spans},
+    questions::Questions,
     ring::Answer,
     wheel::Wheel,
     wire::Wire,
@@ -71,6 +76,7 @@ use crate::{
     metrics::Metrics,
     namespace::{Messages, Registry},
     queue::Sender,
+    report::Reports,
     sid::{ShardId, Sid, SidSource},
     websocket::{Decoder, Inbound},
 };
@@ -90,6 +96,8 @@ pub(crate) struct Common {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sids: SidSource,
+    /// Where shards say what the back end shall hear; `None` if it shall hear nothing.
+    pub(crate) reports: Option<Reports>,
 }
 
 /// A path where sessions are opened, and what is spoken there.
@@ -128,6 +136,8 @@ pub(crate) struct Shard {
     round: Round,
     wheel: Wheel,
     acks: Acks,
+    questions: Questions,
+    metas: Metas,
     decoder: Decoder,
     poll: mio::Registry,
     /// Sends rounds with one system call; none where the system has it not.
@@ -170,6 +180,8 @@ impl Shard {
             round: Round::default(),
             wheel: Wheel::new(Instant::now()),
             acks: Acks::new(config.subscribe_timeout),
+            questions: Questions::new(config.subscribe_timeout),
+            metas: Metas::default(),
             decoder: Decoder::new(config.max_payload_bytes),
             poll,
             ring,

@@ -196,6 +196,7 @@ impl Shard {
             self.schedule(id);
         }
         self.expire_acks(now);
+        self.expire_questions(now);
         while self
             .lingering
             .front()
@@ -205,8 +206,10 @@ impl Shard {
         }
         self.flush();
         let lingering = self.lingering.front().map(|(deadline, _)| *deadline);
-        self.next_turn = [self.wheel.next(), self.acks.next(), lingering]
+        let waiting = [self.acks.next(), self.questions.next()];
+        self.next_turn = [self.wheel.next(), lingering]
             .into_iter()
+            .chain(waiting)
             .flatten()
             .min();
     }

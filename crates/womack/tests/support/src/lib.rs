@@ -15,6 +15,7 @@ pub mod clients;
 pub mod conformance;
 mod driver;
 mod engine;
+pub mod events;
 pub mod http;
 mod log;
 pub mod metrics;

@@ -1,10 +1,13 @@
-//! A proxy between clients and a server, of the kind that real networks have.
+//! Proxies, of the kind that real networks have: between clients and a server, or a server and Redis.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::Broker;
 
 /// Passes HTTP on and refuses WebSockets. Ends when dropped.
 pub struct NoWebSockets {
@@ -65,4 +68,71 @@ async fn pass(client: TcpStream, server: SocketAddr) -> std::io::Result<()> {
         bytes.clear();
     }
     Ok(())
+}
+
+/// Passes everything on until it is cut. Ends when dropped.
+pub struct Cable {
+    address: SocketAddr,
+    whole: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Cable {
+    /// Lays one to `server`, from a free port.
+    pub async fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let (whole, state) = watch::channel(true);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass_while_whole(client, server, state.clone()));
+            }
+        });
+        Self {
+            address,
+            whole,
+            task,
+        }
+    }
+
+    /// Ends what goes through it, and lets nothing through any more.
+    pub fn cut(&self) {
+        self.whole.send_replace(false);
+    }
+
+    /// Lets new connections through.
+    pub fn mend(&self) {
+        self.whole.send_replace(true);
+    }
+}
+
+impl Broker for Cable {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass_while_whole(
+    mut client: TcpStream,
+    server: SocketAddr,
+    mut whole: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    if !*whole.borrow_and_update() {
+        return Ok(());
+    }
+    let mut server = TcpStream::connect(server).await?;
+    tokio::select! {
+        passed = copy_bidirectional(&mut client, &mut server) => passed.map(drop),
+        _ = whole.changed() => Ok(()),
+    }
 }

@@ -173,13 +173,19 @@ pub struct Refusal {
     pub stderr: Vec<String>,
 }
 
-/// A signal that asks a server to go.
+/// A signal that a server gets: those that ask it to go, and worse ones.
 #[derive(Clone, Copy, Debug)]
 pub enum Signal {
     /// What supervisors send.
     Terminate,
     /// Ctrl-C.
     Interrupt,
+    /// The end, without a last word.
+    Kill,
+    /// A halt, as of a machine that is suspended.
+    Halt,
+    /// The end of a halt.
+    GoOn,
 }
 
 /// A running server. It is killed when dropped; if a test fails, its log is shown.
@@ -231,6 +237,9 @@ impl Server {
         let name = match signal {
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
+            Signal::Kill => "-KILL",
+            Signal::Halt => "-STOP",
+            Signal::GoOn => "-CONT",
         };
         let pid = self.pid().to_string();
         let status = Command::new("kill").args([name, &pid]).status().await;

@@ -1,0 +1,154 @@
+//! What shards say of their clients, so that the back end may hear of it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use serde_json::value::RawValue;
+use womack_proto::NamespaceId;
+
+use crate::{
+    metrics::Metrics,
+    queue::{Receiver, Sender, queue},
+    sid::ShardId,
+};
+
+/// What is remembered about a client: any JSON that it sent.
+pub(crate) type Meta = Arc<RawValue>;
+
+/// What a shard says of its clients.
+pub(crate) enum Report {
+    /// A client is in a channel from now on.
+    Subscribed(Place),
+    /// A client is in a channel no more.
+    Unsubscribed(Place),
+    /// A client has sent this to the back end.
+    Custom(Box<Custom>),
+    /// A client is in a channel: it was counted, or something else is known about it.
+    Present(Place),
+    /// A part of the shard was counted; the next begins at slot `next`, if there is one.
+    Counted {
+        count: Count,
+        shard: ShardId,
+        next: Option<u32>,
+    },
+    /// A client wants to know who is in a channel.
+    Asked(Question),
+}
+
+/// A client in a channel.
+pub(crate) struct Place {
+    /// What the client calls itself.
+    pub(crate) session: String,
+    pub(crate) namespace: NamespaceId,
+    /// As Redis knows it, with its prefix.
+    pub(crate) channel: Arc<str>,
+    pub(crate) meta: Option<Meta>,
+}
+
+/// What a client sent to the back end.
+pub(crate) struct Custom {
+    /// What the client calls itself.
+    pub(crate) session: String,
+    pub(crate) namespace: NamespaceId,
+    pub(crate) meta: Option<Meta>,
+    pub(crate) data: Box<RawValue>,
+}
+
+/// Who is in this channel? `token` is the shard's own name for the question.
+pub(crate) struct Question {
+    pub(crate) shard: ShardId,
+    pub(crate) token: u64,
+    pub(crate) namespace: NamespaceId,
+    /// As Redis knows it, with its prefix.
+    pub(crate) channel: Arc<str>,
+}
+
+/// The number of a count, which goes through all clients of the node.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Count(pub(crate) u32);
+
+/// The end of the queue of reports that shards hold.
+///
+/// A shard waits for nobody. When the queue is full, the oldest report makes room, and as that may
+/// have been any, all clients have to be counted again.
+pub(crate) struct Reports {
+    queue: Sender<Report>,
+    lost: AtomicBool,
+}
+
+impl Reports {
+    /// A queue of at most `capacity` reports, whose other end is the reporter's.
+    pub(crate) fn new(capacity: usize) -> (Self, Receiver<Report>) {
+        let (sender, receiver) = queue(capacity);
+        let reports = Self {
+            queue: sender,
+            lost: AtomicBool::new(false),
+        };
+        (reports, receiver)
+    }
+
+    /// Hands `report` over.
+    pub(crate) fn send(&self, report: Report, metrics: &Metrics) {
+        let Some(oldest) = self.queue.send_over(report) else {
+            return;
+        };
+        self.lost.store(true, Ordering::Release);
+        if let Report::Subscribed(_) | Report::Unsubscribed(_) | Report::Custom(_) = oldest {
+            metrics.server_events_dropped.inc();
+        }
+    }
+
+    /// Notes that what others know of this node's clients may be wrong.
+    pub(crate) fn set_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether that was noted since the last call.
+    pub(crate) fn take_lost(&self) -> bool {
+        self.lost.swap(false, Ordering::AcqRel)
+    }
+
+    /// How many reports wait.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METRIC: &str = "womack_server_events_dropped_total";
+
+    fn place() -> Place {
+        Place {
+            session: "sid".to_owned(),
+            namespace: NamespaceId(0),
+            channel: "key:a".into(),
+            meta: None,
+        }
+    }
+
+    #[test]
+    fn oldest_report_makes_room_and_is_missed() {
+        let metrics = Metrics::new();
+        let (reports, _receiver) = Reports::new(2);
+        for report in [
+            Report::Subscribed(place()),
+            Report::Present(place()),
+            Report::Unsubscribed(place()),
+        ] {
+            reports.send(report, &metrics);
+        }
+        assert_eq!(reports.len(), 2);
+        assert!(reports.take_lost());
+        assert!(!reports.take_lost(), "it is asked once for each loss");
+        assert!(metrics.text().contains(&format!("{METRIC} 1\n")));
+        // Of a client that was only counted, nobody outside was to hear.
+        reports.send(Report::Subscribed(place()), &metrics);
+        assert!(metrics.text().contains(&format!("{METRIC} 1\n")));
+        assert!(reports.take_lost());
+    }
+}

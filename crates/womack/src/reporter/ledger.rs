@@ -1,0 +1,372 @@
+//! The reporter's link to Redis: server events, and the records that nodes keep of their clients.
+//!
+//! | key | type | what it holds |
+//! |---|---|---|
+//! | `KEY:nodes` | set | the nodes that have a record |
+//! | `KEY:nodes:NODE` | string | a sign of life, which expires |
+//! | `KEY:nodes:NODE:lock` | string | whoever set it may end or begin the record; expires |
+//! | `KEY:nodes:NODE:sessions` | hash | the record: `SESSION,NAMESPACE,CHANNEL` → `COUNT,META` |
+//! | `KEY:nodes:NODE:in:NAMESPACE,CHANNEL` | hash | for presence: `SESSION` → `META` |
+
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
+    Value, aio::MultiplexedConnection, cmd,
+};
+
+use super::entry::Entry;
+use crate::report::Count;
+
+/// How long Redis may take to accept a connection, or to answer.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a lock holds after its owner has last done something.
+const LOCK: Duration = Duration::from_secs(10);
+/// Entries of a record that are read at one go.
+const ENTRIES_PER_PAGE: usize = 512;
+
+/// Writes an entry into a record, and says that the client has come if the record did not know.
+const CONFIRM: &str = "local new = redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) \
+                       if new == 1 then redis.call('PUBLISH', ARGV[3], ARGV[4]) end \
+                       return new";
+
+/// A link that stands.
+pub(super) struct Ledger {
+    connection: MultiplexedConnection,
+    pub(super) keys: Keys,
+}
+
+/// The names of everything at Redis.
+#[derive(Clone)]
+pub(super) struct Keys {
+    key: String,
+    /// This node.
+    pub(super) node: String,
+}
+
+/// Commands that travel together.
+pub(super) struct Commands<'a> {
+    pipeline: Pipeline,
+    keys: &'a Keys,
+    /// Whether this Redis keeps records.
+    records: bool,
+    /// Which of the commands confirm a client.
+    confirms: Vec<usize>,
+}
+
+/// What came of commands.
+#[derive(Default)]
+pub(super) struct Sent {
+    /// Confirmed clients of which the record did not know.
+    pub(super) come: u64,
+    /// What Redis said to one that it refused.
+    pub(super) refusal: Option<RedisError>,
+}
+
+/// A part of a record.
+pub(super) struct Page {
+    /// Where the next begins; 0 if this is the last.
+    pub(super) cursor: u64,
+    pub(super) entries: Vec<(String, String)>,
+}
+
+impl Ledger {
+    pub(super) async fn connect(url: &str, keys: Keys) -> RedisResult<Self> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(REPLY_TIMEOUT))
+            .set_response_timeout(Some(REPLY_TIMEOUT));
+        let client = Client::open(url)?;
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        Ok(Self { connection, keys })
+    }
+
+    /// Sends commands. An error means that nobody knows which of them were done.
+    pub(super) async fn send(&mut self, commands: &Commands<'_>) -> RedisResult<Sent> {
+        let mut sent = Sent::default();
+        let replies = self.query::<Value>(&commands.pipeline).await?;
+        for (at, reply) in replies.into_iter().enumerate() {
+            match reply {
+                Ok(Value::Int(1)) if commands.confirms.binary_search(&at).is_ok() => sent.come += 1,
+                Ok(_) => {}
+                Err(error) => sent.refusal = Some(error),
+            }
+        }
+        Ok(sent)
+    }
+
+    async fn query<T: FromRedisValue>(
+        &mut self,
+        pipeline: &Pipeline,
+    ) -> RedisResult<Vec<RedisResult<T>>> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        pipeline.query_async(&mut self.connection).await
+    }
+
+    /// Gives a sign of life. False if there has been none for too long: others may have taken the
+    /// record for that of a dead node.
+    pub(super) async fn beat(&mut self, timeout: Duration) -> RedisResult<bool> {
+        let alive = self.keys.alive(&self.keys.node);
+        let mut beat = cmd("PEXPIRE");
+        beat.arg(alive).arg(millis(timeout));
+        beat.query_async(&mut self.connection).await
+    }
+
+    /// Begins this node's record, or goes on with it. False while another node ends it.
+    pub(super) async fn enlist(&mut self, timeout: Duration) -> RedisResult<bool> {
+        let node = self.keys.node.clone();
+        if !self.lock(&node).await? {
+            return Ok(false);
+        }
+        let mut pipeline = Pipeline::new();
+        let alive = self.keys.alive(&node);
+        pipeline
+            .cmd("SET")
+            .arg(alive)
+            .arg(1)
+            .arg("PX")
+            .arg(millis(timeout))
+            .cmd("SADD")
+            .arg(self.keys.nodes())
+            .arg(&node)
+            .cmd("DEL")
+            .arg(self.keys.lock(&node));
+        pipeline.exec_async(&mut self.connection).await?;
+        Ok(true)
+    }
+
+    /// The nodes that have a record.
+    pub(super) async fn nodes(&mut self) -> RedisResult<Vec<String>> {
+        let mut nodes = cmd("SMEMBERS");
+        nodes.arg(self.keys.nodes());
+        nodes.query_async(&mut self.connection).await
+    }
+
+    /// The nodes that have a record and give no sign of life.
+    pub(super) async fn dead_nodes(&mut self) -> RedisResult<Vec<String>> {
+        let mut nodes = self.nodes().await?;
+        nodes.retain(|node| *node != self.keys.node);
+        let mut pipeline = Pipeline::new();
+        pipeline.ignore_errors();
+        for node in &nodes {
+            pipeline.cmd("EXISTS").arg(self.keys.alive(node));
+        }
+        let mut alive = self.query::<bool>(&pipeline).await?.into_iter();
+        nodes.retain(|_| matches!(alive.next(), Some(Ok(false))));
+        Ok(nodes)
+    }
+
+    /// Takes the record of a dead node over. False if another node does, or if it is alive again.
+    pub(super) async fn claim(&mut self, node: &str) -> RedisResult<bool> {
+        if !self.lock(node).await? {
+            return Ok(false);
+        }
+        let mut exists = cmd("EXISTS");
+        exists.arg(self.keys.alive(node));
+        let alive: bool = exists.query_async(&mut self.connection).await?;
+        if alive {
+            self.unlock(node).await?;
+        }
+        Ok(!alive)
+    }
+
+    async fn lock(&mut self, node: &str) -> RedisResult<bool> {
+        let mut lock = cmd("SET");
+        lock.arg(self.keys.lock(node)).arg(&self.keys.node);
+        lock.arg("NX").arg("PX").arg(millis(LOCK));
+        let answer: Value = lock.query_async(&mut self.connection).await?;
+        Ok(answer != Value::Nil)
+    }
+
+    async fn unlock(&mut self, node: &str) -> RedisResult<()> {
+        let mut unlock = cmd("DEL");
+        unlock.arg(self.keys.lock(node));
+        unlock.query_async(&mut self.connection).await
+    }
+
+    /// Reads a part of a node's record.
+    pub(super) async fn page(&mut self, node: &str, cursor: u64) -> RedisResult<Page> {
+        let mut scan = cmd("HSCAN");
+        scan.arg(self.keys.sessions(node)).arg(cursor);
+        scan.arg("COUNT").arg(ENTRIES_PER_PAGE);
+        let (cursor, entries) = scan.query_async(&mut self.connection).await?;
+        Ok(Page { cursor, entries })
+    }
+
+    /// Ends the record of a node that is no more.
+    pub(super) async fn end(&mut self, node: &str) -> RedisResult<()> {
+        let mut pipeline = Pipeline::new();
+        pipeline
+            .cmd("SREM")
+            .arg(self.keys.nodes())
+            .arg(node)
+            .cmd("DEL")
+            .arg(self.keys.alive(node))
+            .arg(self.keys.sessions(node))
+            .arg(self.keys.lock(node));
+        pipeline.exec_async(&mut self.connection).await
+    }
+
+    /// How many clients each of `nodes` has in a channel, and what is known of up to `most` of
+    /// them, at random.
+    pub(super) async fn members(
+        &mut self,
+        nodes: &[String],
+        (namespace, channel): (&str, &str),
+        most: usize,
+    ) -> RedisResult<(u64, Vec<String>)> {
+        let mut pipeline = Pipeline::new();
+        for node in nodes {
+            let members = self.keys.members(node, namespace, channel);
+            pipeline.cmd("HLEN").arg(&members);
+            pipeline.cmd("HRANDFIELD").arg(members);
+            pipeline.arg(most).arg("WITHVALUES");
+        }
+        let mut replies = self
+            .query::<Value>(pipeline.ignore_errors())
+            .await?
+            .into_iter();
+        let (mut count, mut metas) = (0, Vec::new());
+        while let (Some(here), Some(members)) = (replies.next(), replies.next()) {
+            count += redis::from_redis_value::<u64>(here?)?;
+            let members: Vec<(String, String)> = redis::from_redis_value(members?)?;
+            let room = most - metas.len();
+            metas.extend(members.into_iter().map(|(_, meta)| meta).take(room));
+        }
+        Ok((count, metas))
+    }
+}
+
+impl Keys {
+    pub(super) fn new(key: &str, node: u32) -> Self {
+        Self {
+            key: key.to_owned(),
+            node: format!("{node:08x}"),
+        }
+    }
+
+    fn nodes(&self) -> String {
+        format!("{}:nodes", self.key)
+    }
+
+    fn alive(&self, node: &str) -> String {
+        format!("{}:nodes:{node}", self.key)
+    }
+
+    fn lock(&self, node: &str) -> String {
+        format!("{}:nodes:{node}:lock", self.key)
+    }
+
+    fn sessions(&self, node: &str) -> String {
+        format!("{}:nodes:{node}:sessions", self.key)
+    }
+
+    fn members(&self, node: &str, namespace: &str, channel: &str) -> String {
+        format!("{}:nodes:{node}:in:{namespace},{channel}", self.key)
+    }
+}
+
+impl<'a> Commands<'a> {
+    pub(super) fn new(keys: &'a Keys, records: bool) -> Self {
+        let mut pipeline = Pipeline::new();
+        pipeline.ignore_errors();
+        Self {
+            pipeline,
+            keys,
+            records,
+            confirms: Vec::new(),
+        }
+    }
+
+    /// A client of this node has come. With `presence` others may ask for it.
+    pub(super) fn come(&mut self, entry: &Entry<'_>, count: Count, presence: bool) {
+        let keys = self.keys;
+        if self.records {
+            let sessions = keys.sessions(&keys.node);
+            self.pipeline.cmd("HSET").arg(sessions);
+            self.pipeline.arg(entry.field()).arg(entry.value(count));
+            self.index(entry, presence);
+        }
+        self.publish("subscribe", &entry.event(&keys.node));
+    }
+
+    /// A client of this node is there. If the record did not know, it has come.
+    pub(super) fn confirm(&mut self, entry: &Entry<'_>, count: Count, presence: bool) {
+        if !self.records {
+            return;
+        }
+        let keys = self.keys;
+        self.confirms.push(self.pipeline.len());
+        self.pipeline.cmd("EVAL").arg(CONFIRM).arg(1);
+        self.pipeline.arg(keys.sessions(&keys.node));
+        self.pipeline.arg(entry.field()).arg(entry.value(count));
+        self.pipeline.arg(keys.channel("subscribe"));
+        self.pipeline.arg(entry.event(&keys.node));
+        self.index(entry, presence);
+    }
+
+    fn index(&mut self, entry: &Entry<'_>, presence: bool) {
+        if !presence {
+            return;
+        }
+        let members = self
+            .keys
+            .members(&self.keys.node, entry.namespace, entry.channel);
+        self.pipeline.cmd("HSET").arg(members);
+        self.pipeline.arg(entry.session).arg(entry.meta());
+    }
+
+    /// A client of `node` has gone.
+    pub(super) fn go(&mut self, node: &str, entry: &Entry<'_>, presence: bool) {
+        if self.records {
+            self.forget(node, &entry.field());
+        }
+        if self.records && presence {
+            let members = self.keys.members(node, entry.namespace, entry.channel);
+            self.pipeline.cmd("HDEL").arg(members);
+            self.pipeline.arg(entry.session);
+        }
+        self.publish("unsubscribe", &entry.event(node));
+    }
+
+    /// Takes an entry out of the record of `node`.
+    pub(super) fn forget(&mut self, node: &str, field: &str) {
+        self.pipeline.cmd("HDEL").arg(self.keys.sessions(node));
+        self.pipeline.arg(field);
+    }
+
+    /// Holds the lock of a node's record for longer.
+    pub(super) fn hold(&mut self, node: &str) {
+        self.pipeline.cmd("PEXPIRE").arg(self.keys.lock(node));
+        self.pipeline.arg(millis(LOCK));
+    }
+
+    /// Publishes an event of one kind.
+    pub(super) fn publish(&mut self, kind: &str, event: &str) {
+        self.pipeline.cmd("PUBLISH").arg(self.keys.channel(kind));
+        self.pipeline.arg(event);
+    }
+}
+
+impl Keys {
+    fn channel(&self, kind: &str) -> String {
+        format!("{}:{kind}", self.key)
+    }
+}
+
+/// Whether Redis has answered, although not as it should.
+pub(super) fn is_refusal(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+}
+
+/// Whether the server behind this error has no keys: the embedded broker.
+pub(super) fn has_no_keys(error: &RedisError) -> bool {
+    is_refusal(error) && error.to_string().contains("unknown command")
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

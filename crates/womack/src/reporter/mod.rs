@@ -1,0 +1,269 @@
+//! The reporter: what shards say of their clients to the back end.
+//!
+//! It has a thread and a connection to Redis of its own, so that messages wait for none of it.
+//! What it takes out of the queue it publishes as server events and, in the same commands, writes
+//! into this node's record, which others read: for presence, and to say that clients have gone
+//! when the node itself cannot.
+//!
+//! A record may come to be wrong: Redis has lost it, or reports gave way to later ones. Then the
+//! reporter has the shards count their clients. Whoever was counted and was not in the record
+//! has come, and whoever was not counted and is in the record has gone; both are published. Each
+//! entry bears the number of the count that last met it, so that nothing else need be remembered.
+
+mod entry;
+mod ledger;
+mod presence;
+mod sweep;
+mod write;
+
+use std::{
+    collections::VecDeque,
+    future::ready,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use redis::{RedisError, RedisResult};
+use tokio::{
+    select,
+    time::{Interval, MissedTickBehavior, interval_at, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::{
+    ledger::{Keys, Ledger, has_no_keys, is_refusal},
+    sweep::Sweep,
+};
+use crate::{
+    backoff::Backoff,
+    command::ToShard,
+    queue::{Receiver, Sender},
+    report::{Count, Report, Reports},
+    shard::Common,
+    sid::ShardId,
+    throttle::Throttle,
+};
+
+/// Reports that are taken at one go and travel together.
+const REPORTS_PER_BATCH: usize = 512;
+/// Signs of life within the time after which a node is taken for dead.
+const BEATS: u32 = 3;
+
+/// What the reporter is made of.
+pub(crate) struct Reporter {
+    pub(crate) url: String,
+    pub(crate) queue: Receiver<Report>,
+    pub(crate) shards: Vec<Sender<ToShard>>,
+    pub(crate) common: Arc<Common>,
+    /// Cancelled when the shards have said all.
+    pub(crate) finish: CancellationToken,
+}
+
+impl Reporter {
+    /// Runs until everything is written after the shards have said all.
+    pub(crate) async fn run(self) {
+        let key = self.common.config.events_key.as_deref().unwrap_or_default();
+        let keys = Keys::new(key, self.common.sids.node);
+        let mut running = Running {
+            keys,
+            batch: Vec::new(),
+            count: Count::default(),
+            counting: 0,
+            sweeps: VecDeque::new(),
+            records: true,
+            enlisted: false,
+            look_from: Instant::now(),
+            backoff: Backoff::default(),
+            failures: Throttle::new(Duration::from_secs(10)),
+            refusals: Throttle::new(Duration::from_secs(10)),
+            reporter: self,
+        };
+        loop {
+            let ledger = running.connect().await;
+            match running.serve(ledger).await {
+                Ok(()) => return,
+                Err(error) => running.failed(&error),
+            }
+        }
+    }
+}
+
+struct Running {
+    reporter: Reporter,
+    keys: Keys,
+    /// Reports that are not written yet.
+    batch: Vec<Report>,
+    /// The last count that was begun.
+    count: Count,
+    /// Shards that have not been counted to their end.
+    counting: usize,
+    /// Records that are gone through.
+    sweeps: VecDeque<Sweep>,
+    /// Whether this Redis has keys.
+    records: bool,
+    /// Whether this node has a record and gives signs of life.
+    enlisted: bool,
+    /// From when on nodes without a sign of life are dead: after Redis was away, all had none.
+    look_from: Instant,
+    backoff: Backoff,
+    failures: Throttle,
+    refusals: Throttle,
+}
+
+impl Running {
+    /// Connects, trying again and again; what is reported meanwhile waits in the queue.
+    async fn connect(&mut self) -> Ledger {
+        loop {
+            if let Some(wait) = self.backoff.wait() {
+                sleep(wait).await;
+            }
+            match Ledger::connect(&self.reporter.url, self.keys.clone()).await {
+                Ok(ledger) => return ledger,
+                Err(error) => self.failed(&error),
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &RedisError) {
+        self.backoff.failed();
+        if let Some(held_back) = self.failures.pass(Instant::now()) {
+            let waiting = self.reports().len() + self.batch.len();
+            warn!(%error, held_back, waiting, "server events wait for redis");
+        }
+    }
+
+    /// Serves until the shards have said all, or until the link is lost.
+    async fn serve(&mut self, mut ledger: Ledger) -> RedisResult<()> {
+        let timeout = self.reporter.common.config.node_timeout;
+        let mut beats = beats(timeout);
+        let mut finishing = false;
+        self.records = true;
+        self.enlisted = false;
+        self.look_from = Instant::now() + timeout;
+        self.sweeps.clear();
+        self.keep_record(&mut ledger).await?;
+        loop {
+            // After a link was lost there are reports before the first that is received.
+            if !self.batch.is_empty() {
+                self.write(&mut ledger).await?;
+            }
+            self.sweep(&mut ledger).await?;
+            select! {
+                biased;
+                _ = beats.tick() => self.keep_record(&mut ledger).await?,
+                () = self.reporter.finish.cancelled(), if !finishing => finishing = true,
+                () = self.reporter.queue.receive(&mut self.batch, REPORTS_PER_BATCH) => {}
+                () = ready(()), if finishing => return self.take_leave(&mut ledger).await,
+                () = ready(()), if !self.sweeps.is_empty() => {}
+            }
+        }
+    }
+
+    /// Keeps this node's record alive and looks for those of dead nodes, if this Redis has keys.
+    async fn keep_record(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
+        if !self.records {
+            return Ok(());
+        }
+        match self.beat(ledger).await {
+            Err(error) if has_no_keys(&error) => {
+                self.records = false;
+                info!(
+                    "this redis has no keys: there is no presence, and nobody publishes \
+                     unsubscribe events in place of a node that died"
+                );
+            }
+            done => self.unless_refused(done)?,
+        }
+        self.backoff.succeeded();
+        Ok(())
+    }
+
+    /// Gives a sign of life and looks for those who give none.
+    async fn beat(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
+        let timeout = self.reporter.common.config.node_timeout;
+        if !ledger.beat(timeout).await? {
+            self.enlisted = false;
+        }
+        if !self.enlisted {
+            if !ledger.enlist(timeout).await? {
+                return Ok(());
+            }
+            self.enlisted = true;
+            self.reports().set_lost();
+        }
+        if self.reports().take_lost() {
+            self.begin_count().await;
+        }
+        if self.sweeps.is_empty() && Instant::now() >= self.look_from {
+            self.look_for_the_dead(ledger).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the shards report who is in which channel.
+    async fn begin_count(&mut self) {
+        self.count.0 += 1;
+        self.counting = self.reporter.shards.len();
+        for shard in (0..).map(ShardId).take(self.counting) {
+            self.count_on(shard, 0).await;
+        }
+    }
+
+    async fn count_on(&self, shard: ShardId, from: u32) {
+        let count = self.count;
+        self.hand(shard, ToShard::Count { count, from }).await;
+    }
+
+    /// A shard has counted a part of its clients.
+    async fn counted(&mut self, count: Count, shard: ShardId, next: Option<u32>) {
+        if count != self.count {
+            return;
+        }
+        match next {
+            Some(from) => self.count_on(shard, from).await,
+            None => self.counting = self.counting.saturating_sub(1),
+        }
+        if self.counting == 0 && self.records {
+            let node = self.keys.node.clone();
+            self.sweeps.push_back(Sweep::uncounted(node, count));
+        }
+    }
+
+    /// Puts `command` into the queue of `shard`, and waits for room if there is none: a shard
+    /// waits for nobody, so it will make room.
+    async fn hand(&self, shard: ShardId, command: ToShard) {
+        let sender = &self.reporter.shards[usize::from(shard.0)];
+        sender.push_waiting(command).await;
+        sender.wake();
+    }
+
+    /// A refusal by Redis is the operator's to see to, and no reason to connect again.
+    fn unless_refused(&mut self, done: RedisResult<()>) -> RedisResult<()> {
+        match done {
+            Err(error) if is_refusal(&error) => {
+                self.refused(&error);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn refused(&mut self, error: &RedisError) {
+        if let Some(held_back) = self.refusals.pass(Instant::now()) {
+            warn!(%error, held_back, "redis refuses a server event, or a record of clients");
+        }
+    }
+
+    fn reports(&self) -> &Reports {
+        let reports = self.reporter.common.reports.as_ref();
+        reports.expect("there is a reporter only if there are reports")
+    }
+}
+
+fn beats(timeout: Duration) -> Interval {
+    let time = timeout / BEATS;
+    let mut beats = interval_at(tokio::time::Instant::now() + time, time);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beats
+}

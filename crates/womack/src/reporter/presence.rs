@@ -1,0 +1,61 @@
+//! Who is in a channel: questions of clients, answered from the records of all nodes.
+
+use redis::RedisResult;
+
+use super::{Running, ledger::Ledger, write::channel};
+use crate::{command::ToShard, report::Question};
+
+impl Running {
+    /// Answers questions in their order.
+    pub(super) async fn answer(
+        &mut self,
+        ledger: &mut Ledger,
+        questions: Vec<Question>,
+    ) -> RedisResult<()> {
+        for question in questions {
+            let (answer, done) = match self.find(ledger, &question).await {
+                Ok(answer) => (answer, Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            let token = question.token;
+            self.hand(question.shard, ToShard::Presence { token, answer })
+                .await;
+            self.unless_refused(done)?;
+        }
+        Ok(())
+    }
+
+    async fn find(&self, ledger: &mut Ledger, question: &Question) -> RedisResult<Option<String>> {
+        if !self.records {
+            return Ok(None);
+        }
+        let common = &self.reporter.common;
+        let namespace = &common.registry.get(question.namespace).path;
+        let channel = channel(&common.registry, question.namespace, &question.channel);
+        let nodes = ledger.nodes().await?;
+        let most = common.config.max_presence_members;
+        let (count, members) = ledger.members(&nodes, (namespace, channel), most).await?;
+        Ok(Some(answer(count, &members)))
+    }
+}
+
+/// What a client that asked is told; `members` are JSON texts.
+fn answer(count: u64, members: &[String]) -> String {
+    let members = members.join(",");
+    format!(r#"{{"ok":true,"count":{count},"members":[{members}]}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_json() {
+        assert_eq!(answer(0, &[]), r#"{"ok":true,"count":0,"members":[]}"#);
+        let members = [r#"{"name":"ann"}"#.to_owned(), "null".to_owned()];
+        assert_eq!(
+            answer(7, &members),
+            r#"{"ok":true,"count":7,"members":[{"name":"ann"},null]}"#
+        );
+    }
+}
