@@ -36,8 +36,23 @@ declare class Womack {
   /** Ends the subscription, or with `callback` only that callback's part in it. */
   unsubscribe(channels: string | readonly string[], callback?: Womack.Callback<any>): void;
 
-  /** Tells the server something about this client, now and after each reconnect. */
-  meta(value: unknown): void;
+  /**
+   * What the server is told about this client, any JSON: when it is set, and before all else after
+   * each connect. Server events and `presence` show it to others.
+   */
+  meta: any;
+
+  /**
+   * Hands `data`, any JSON, to the application behind the server, which must have been started
+   * with `--client-events`. Leaving a rejection unhandled is harmless.
+   */
+  event(data: unknown): Promise<void>;
+
+  /**
+   * Who is in a channel, where the server tells that (`--presence`). `members` has the `meta` of
+   * some of them, `null` for those that have none.
+   */
+  presence<Meta = any>(channel: string): Promise<Womack.Presence<Meta>>;
 }
 
 declare namespace Womack {
@@ -89,6 +104,11 @@ declare namespace Womack {
 
   /** What was published. */
   export type Envelope<Data = any> = { data: Data; [option: string]: any };
+
+  export interface Presence<Meta = any> {
+    count: number;
+    members: (Meta | null)[];
+  }
 
   export interface Events {
     connect(): void;

@@ -90,9 +90,8 @@
       super();
       this.options = settle(host !== null && typeof host === 'object' ? host : { ...options, host });
       const deliver = (name, envelope) => this.#subscriptions.get(name)?.deliver(envelope);
-      this.io = new Socket(this.options, deliver);
+      this.io = new Socket(this.options, deliver, () => this.#tellMeta());
       this.io.on('connect', () => {
-        if (this.#meta !== undefined) this.io.emit('meta', this.#meta);
         this.#askNew();
         this.trigger('connect');
       });
@@ -155,10 +154,42 @@
       if (told.length) this.io.emit('unsubscribe', { channels: told });
     }
 
-    /** Tells the server something about this client, now and after each reconnect. */
-    meta(value) {
-      this.#meta = value;
-      if (this.io.connected) this.io.emit('meta', value);
+    /** What the server is told about this client: now, and before all else after each connect. */
+    get meta() {
+      return this.#meta;
+    }
+
+    set meta(value) {
+      this.#meta = value ?? null;
+      this.#tellMeta();
+    }
+
+    #tellMeta() {
+      if (this.io.connected && this.#meta !== undefined) this.io.emit('meta', this.#meta);
+    }
+
+    /** Hands `data` to the application behind the server, if that takes any. */
+    event(data) {
+      return this.#request('event', data).then(noop);
+    }
+
+    /** Who is in a channel: `{count, members}`, with what some of them set as `meta`. */
+    presence(channel) {
+      return this.#request('presence', { channel }, channel).then(({ count, members }) => ({ count, members }));
+    }
+
+    /** The promise of the server's answer; if it is rejected, nobody need handle that. */
+    #request(name, argument, channel) {
+      const answered = new Promise((resolve, reject) => {
+        const gone = (reason) => reject(failure('disconnected', reason, channel));
+        this.io.once('disconnect', gone).emit(name, argument, (answer) => {
+          this.io.off('disconnect', gone);
+          if (answer?.ok) resolve(answer);
+          else reject(failure(answer?.error, answer?.message, channel));
+        });
+      });
+      answered.catch(noop);
+      return answered;
     }
 
     #askNew() {
@@ -253,6 +284,7 @@
   class Socket extends Emitter {
     #options;
     #deliver;
+    #greet; // Emits what goes before all else.
     #transports; // The one that served last comes first.
     #wanted = false;
     #hidden = false;
@@ -265,10 +297,11 @@
     #acks = new Map();
     #lastAck = 0;
 
-    constructor(options, deliver) {
+    constructor(options, deliver, greet) {
       super();
       this.#options = options;
       this.#deliver = deliver;
+      this.#greet = greet;
       this.#transports = options.transports;
     }
 
@@ -360,6 +393,7 @@
       clearTimeout(this.#timer);
       this.#id = sid;
       this.#since = Date.now();
+      this.#greet();
       for (const text of this.#waiting.splice(0)) this.#link.send(text);
       this.trigger('connect');
     }

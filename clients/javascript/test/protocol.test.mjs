@@ -54,15 +54,33 @@ test('subscriptions of one turn are one request', async (t) => {
 
 test('sends meta and what was emitted early, then meta again after a reconnect', async (t) => {
   const [womack, conversation] = await talk(t);
-  womack.meta({ user: 1 });
+  womack.meta = { user: 1 };
+  assert.deepEqual(womack.meta, { user: 1 });
+  womack.subscribe('a');
   womack.io.emit('event', 'x');
   let peer = await conversation();
   await peer.accept();
-  assert.deepEqual([await peer.hear(), await peer.hear()], ['42["event","x"]', '42["meta",{"user":1}]']);
+  // What follows is the client of whom that is known.
+  assert.equal(await peer.hear(), '42["meta",{"user":1}]');
+  assert.equal(await peer.hear(), '42["event","x"]');
+  assert.match(await peer.hear(), /"subscribe"/);
   peer.say('1');
   peer = await conversation();
   await peer.accept();
   assert.equal(await peer.hear(), '42["meta",{"user":1}]');
+  assert.match(await peer.hear(), /"subscribe"/);
+  womack.meta = null;
+  assert.equal(await peer.hear(), '42["meta",null]');
+});
+
+test('a request that the connection does not survive is rejected', async (t) => {
+  const [womack, conversation] = await talk(t);
+  const peer = await conversation();
+  await peer.accept();
+  const presence = womack.presence('a');
+  assert.match(await peer.hear(), /"presence"/);
+  peer.say('1');
+  await assert.rejects(presence, { code: 'disconnected', channel: 'a' });
 });
 
 test('asks for auth at each connect', async (t) => {

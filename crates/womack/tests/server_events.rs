@@ -255,7 +255,9 @@ async fn the_oldest_events_give_way_and_nobody_stays_as_a_ghost() {
     }
     cable.cut();
     server.unready().await;
+    // What is under way when the loss is noticed is kept beside what waits.
     client.call("event", &json!(-1)).await;
+    server.logged("server events wait for redis").await;
     client.unsubscribe("goes").await;
     client.emit("subscribe", &json!("comes")).await;
     for n in 0..1000 {

@@ -30,6 +30,8 @@ export async function startRedis() {
     url: `unix://${path}`,
     /** Publishes a JSON text; tells how many servers got it. */
     publish: (channel, json) => command(path, ['PUBLISH', `womack:ns:default:${channel}`, json]),
+    /** Subscribes to Redis channels; `next()` waits for the next message on any of them. */
+    listen: (...channels) => listen(path, channels),
     async stop() {
       await redis.stop();
       await rm(directory, { recursive: true });
@@ -76,6 +78,38 @@ async function start(program, args, stream, isReady) {
       child.kill('SIGKILL');
       await exited;
     },
+  };
+}
+
+/** Messages on Redis channels, in their order; they must be of one line each. */
+async function listen(path, channels) {
+  const socket = connect(path);
+  const messages = [];
+  let wake = () => {};
+  let confirmed = 0;
+  let lines = [];
+  createInterface({ input: socket }).on('line', (line) => {
+    lines.push(line);
+    // *3, then type, channel and payload, each after a line with its length; a count has none.
+    if (lines[2] === 'subscribe' && lines.length === 6) confirmed++;
+    else if (lines[2] === 'message' && lines.length === 7) messages.push(lines[6]);
+    else return;
+    lines = [];
+    wake();
+  });
+  const until = (condition) =>
+    new Promise((resolve) => {
+      wake = () => condition() && resolve();
+      wake();
+    });
+  socket.write(`SUBSCRIBE ${channels.join(' ')}\r\n`);
+  await until(() => confirmed === channels.length);
+  return {
+    async next() {
+      await until(() => messages.length);
+      return messages.shift();
+    },
+    stop: () => socket.destroy(),
   };
 }
 

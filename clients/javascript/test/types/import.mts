@@ -20,7 +20,9 @@ const live: Promise<string[]> = womack.subscribe<Greeting>('hello', (data, envel
 });
 womack.subscribe(['a', 'b'], (data, _, channel) => console.log(channel, data));
 womack.unsubscribe('hello');
-womack.meta({ user: 1 });
+womack.meta = { user: 1 };
+womack.event({ clicked: true }).catch((error: Womack.SubscribeError) => error.code);
+womack.presence<{ user: number }>('hello').then(({ count, members }) => [count, members[0]?.user]);
 womack.io.emit('event', { a: 1 }, (answer: unknown) => answer).disconnect();
 
 new Womack();
