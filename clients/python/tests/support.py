@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import redis
 
@@ -91,3 +91,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Looks at a condition until it holds, and fails when it never does."""
+    give_up = time.monotonic() + MESSAGE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up, "the condition never held"
+        time.sleep(0.01)

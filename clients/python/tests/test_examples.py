@@ -6,12 +6,15 @@ import doctest
 import importlib
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from conftest import Listen
+from server import Server
+from support import RedisServer, eventually
 
 import womack.publish
 from womack.config import config
@@ -56,6 +59,48 @@ def test_asyncio_section_publishes(listen: Listen) -> None:
     run(blocks("asyncio")[0])
 
     assert listener.message()[1] == {"data": {"hello": "world"}}
+
+
+def test_server_events_section_listens(redis_server: RedisServer) -> None:
+    class EnoughError(Exception):
+        pass
+
+    said: list[Any] = []
+
+    def say(*words: Any) -> None:
+        said.append(words)
+        raise EnoughError
+
+    with redis_server.connect() as connection:
+        server = Server(connection)
+        anything: Any = connection
+
+        def subscribe() -> None:
+            channel = "womack:event:default:subscribe"
+            eventually(lambda: anything.pubsub_numsub(channel)[0][1] > 0)
+            server.subscribe("s1", "news")
+
+        with ThreadPoolExecutor() as pool:
+            published = pool.submit(subscribe)
+            with pytest.raises(EnoughError):
+                run(blocks("Server events")[0], print=say)
+            published.result()
+
+    assert said == [("s1", "came to", "news")]
+
+
+def test_who_is_online_section_is_right(listen: Listen) -> None:
+    look, own = blocks("Who is online")
+    test = doctest.DocTestParser().get_doctest(look, {}, "Who is online", "README.md", 0)
+    results = doctest.DocTestRunner().run(test)
+    assert (results.failed, results.attempted) == (0, 3)
+
+    listener = listen("news")
+    roster = run(own, __name__="notify")["News"]()
+    roster.on_signed_in("ann")
+    roster.on_signed_out("ann")
+    messages = [listener.message()[1]["data"] for _ in range(2)]
+    assert messages == [{"signed in": "ann"}, {"signed out": "ann"}]
 
 
 def test_configuration_section_configures() -> None:

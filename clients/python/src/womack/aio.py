@@ -1,4 +1,4 @@
-"""The publisher for asyncio."""
+"""The publisher for asyncio, and the listener and the roster."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import redis
 from redis.asyncio import Redis
 
+from ._aio_events import Listener, connect
+from ._aio_roster import Roster
 from ._message import JsonDefault, Message, messages
 from .config import config
 
-__all__ = ["Publisher"]
+__all__ = ["Listener", "Publisher", "Roster"]
 
 
 class Publisher:
@@ -54,7 +56,7 @@ class Publisher:
         # A blocking connection would publish, stop the event loop meanwhile, and then fail.
         if isinstance(redis_connection, (redis.Redis, redis.RedisCluster)):
             raise TypeError("this is a blocking connection: use womack.publish.Publisher")
-        self.redis = _connect() if redis_connection is None else redis_connection
+        self.redis = connect() if redis_connection is None else redis_connection
         self.key = key or config.key
         self._json_default = json_default
         self._owns_connection = redis_connection is None
@@ -91,10 +93,3 @@ async def _publish_together(connection: Redis, outgoing: list[Message]) -> list[
         for message in outgoing:
             pipeline.publish(*message)
         return await pipeline.execute()
-
-
-def _connect() -> Redis:
-    if config.redis_url:
-        connection: Redis = Redis.from_url(config.redis_url)
-        return connection
-    return Redis(host=config.redis_host, port=config.redis_port)

@@ -1,4 +1,4 @@
-"""Settings that all publishers of a program share."""
+"""Settings that all publishers and listeners of a program share."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ class Config(dict[str, Any]):
     key: str
     """What stands before every channel name in Redis; each namespace of the server has one."""
 
+    events_key: str
+    """What the servers publish their events under, their `--events-key`."""
+
     def configure(self, items: Settings = (), **settings: Any) -> None:
         """Changes several settings at once and keeps the others.
 
@@ -69,5 +72,6 @@ config = Config(
     redis_port=6379,
     redis_url=None,
     key="womack:ns:default",
+    events_key="womack:event:default",
 )
-"""The settings that publishers use."""
+"""The settings that publishers and listeners use."""
