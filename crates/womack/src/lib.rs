@@ -20,6 +20,8 @@
 //!
 //! Each shard is one thread that owns its connections and shares nothing but its queue and the
 //! reading half of its map of channels. The router is one thread, or a guest on the only shard's.
+//! Where the back end is to hear of clients there is one more, the reporter: shards tell it who
+//! comes and goes, it tells Redis.
 //!
 //! What bytes mean is the business of [`womack_proto`], which does no I/O; this crate moves bytes
 //! and knows no syntax.

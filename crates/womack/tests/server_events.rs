@@ -253,6 +253,9 @@ async fn the_oldest_events_give_way_and_nobody_stays_as_a_ghost() {
         client.subscribe(channel).await;
         events.expect("subscribe", channel).await;
     }
+    // An event whose answer is lost with the link would come twice.
+    let published = "womack_server_events_total";
+    metrics::reaches(server.address(), published, r#"event="subscribe""#, 2.0).await;
     cable.cut();
     server.unready().await;
     // What is under way when the loss is noticed is kept beside what waits.
