@@ -4,7 +4,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::{Arc, atomic::AtomicBool},
     thread,
-    time::Duration,
 };
 
 use tokio::{
@@ -12,7 +11,6 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::LocalSet,
-    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -28,7 +26,7 @@ use crate::{
     namespace::{Entry, Messages, Namespace, Registry},
     queue::{Receiver, Sender, queue},
     report::{Report, Reports},
-    reporter::Reporter,
+    reporter::{Reporter, Reporting},
     router::Router,
     settings::Egress,
     shard::{ChannelsReader, Common, Endpoint, Ring},
@@ -43,8 +41,6 @@ const SHARD_QUEUE: usize = 4096;
 /// Looks that may wait for the router. When they do not fit, one look at everything takes their
 /// place.
 const ROUTER_QUEUE: usize = 16_384;
-/// How long the last server events may take.
-const LAST_EVENTS: Duration = Duration::from_secs(5);
 /// Descriptors that are not clients: listeners, Redis, logs.
 const RESERVED_FILES: u64 = 64;
 
@@ -183,13 +179,6 @@ struct Running {
     reporting: Option<Reporting>,
 }
 
-/// The reporter's thread.
-struct Reporting {
-    /// Tells it that the shards have said all.
-    finish: CancellationToken,
-    ended: oneshot::Receiver<()>,
-}
-
 impl Running {
     async fn start(server: Server) -> Result<Self, Error> {
         server.check()?;
@@ -234,7 +223,7 @@ impl Running {
             uses_ring,
         };
         let reporting = reports
-            .map(|queue| start.reporter(queue, source.url.clone()))
+            .map(|queue| Reporting::start(start.reporter(queue, source.url.clone())))
             .transpose()?;
         let ended = start
             .threads(listeners, queues, admin, router_queue, source.url)
@@ -289,17 +278,6 @@ impl Running {
                 warn!(signal, "stopping at once");
                 std::process::exit(1);
             }
-        }
-    }
-}
-
-impl Reporting {
-    /// Waits until the last server events are published. If Redis does not take them, the other
-    /// nodes will, in the place of this one.
-    async fn finish(self) {
-        self.finish.cancel();
-        if timeout(LAST_EVENTS, self.ended).await.is_err() {
-            warn!("redis does not take the last server events");
         }
     }
 }
@@ -386,26 +364,15 @@ impl Start {
         Ok(ended)
     }
 
-    /// Starts the reporter, whose `queue` the shards fill.
-    fn reporter(&self, queue: Receiver<Report>, url: String) -> Result<Reporting, Error> {
-        let finish = CancellationToken::new();
-        let reporter = Reporter {
+    /// The reporter, whose `queue` the shards fill.
+    fn reporter(&self, queue: Receiver<Report>, url: String) -> Reporter {
+        Reporter {
             url,
             queue,
             shards: self.shards.clone(),
             common: self.common.clone(),
-            finish: finish.clone(),
-        };
-        let runtime = worker::runtime()?;
-        let (sender, ended) = oneshot::channel();
-        thread::Builder::new()
-            .name("womack-reporter".to_owned())
-            .spawn(move || {
-                runtime.block_on(reporter.run());
-                // Nobody waits for it when the process is about to end anyway.
-                sender.send(()).ok();
-            })?;
-        Ok(Reporting { finish, ended })
+            finish: CancellationToken::new(),
+        }
     }
 
     fn router(

@@ -390,6 +390,45 @@ async fn client_node(redis: &Redis, node: &Value) -> Option<String> {
 }
 
 #[tokio::test]
+async fn of_many_nobody_is_missed() {
+    let mut redis = Redis::start().await;
+    let cable = Cable::to(redis.address()).await;
+    let mut dead = launch(&cable).start().await;
+    let channels: Vec<String> = (0..1000).map(|n| format!("channel-{n}")).collect();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::connect(dead.address()).await;
+        let answer = client.call("subscribe", &json!(channels)).await;
+        assert_eq!(answer["ok"], true, "{answer}");
+        clients.push(client);
+    }
+    cable.cut();
+    redis.stop().await;
+    dead.unready().await;
+    redis.resume().await;
+    let mut events = ServerEvents::of(&redis).await;
+    cable.mend();
+    everybody(&mut events, "subscribe", 3000).await;
+    let _other = launch(&redis).start().await;
+    dead.signal(Signal::Kill).await;
+    dead.exit().await;
+    everybody(&mut events, "unsubscribe", 3000).await;
+}
+
+/// Waits until so many different clients in channels were told of; some may be told twice.
+async fn everybody(events: &mut ServerEvents, kind: &str, count: usize) {
+    let mut told = BTreeSet::new();
+    while told.len() < count {
+        let event = events.next().await;
+        assert_eq!(event.kind, kind);
+        told.insert((
+            event.data["session_id"].to_string(),
+            event.data["channel"].to_string(),
+        ));
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_was_taken_for_dead_says_that_its_clients_live() {
     let redis = Redis::start().await;
     let suspended = launch(&redis).start().await;

@@ -14,6 +14,7 @@ mod entry;
 mod ledger;
 mod presence;
 mod sweep;
+mod thread;
 mod write;
 
 use std::{
@@ -31,6 +32,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub(crate) use self::thread::Reporting;
 use self::{
     ledger::{Keys, Ledger, has_no_keys, is_refusal},
     sweep::Sweep,
