@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Instant};
 use serde_json::value::RawValue;
 use womack_proto::{Channel, NamespaceId};
 
-use super::{Shard, connection::Connection, questions::Asker, topic};
+use super::{Shard, connection::Connection, questions::Asker};
 use crate::report::{Count, Custom, Meta, Place, Question, Report};
 
 /// Memberships that are reported at one go when clients are counted: what is published meanwhile
@@ -63,7 +63,7 @@ impl Shard {
             return;
         }
         let memberships = connection.memberships.iter();
-        for membership in memberships.filter(|found| found.topic == topic(namespace)) {
+        for membership in memberships.filter(|found| found.topic.namespace == namespace) {
             let client = (id, connection);
             self.report_place(Report::Present, client, namespace, &membership.channel);
         }
