@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use womack_proto::{CloseReason, Frame};
+use womack_proto::{CloseReason, Frame, payload::Format};
 
 use super::{Shard, connection::Transport, outbox::Outbox, wire::Wire};
 
@@ -50,7 +50,16 @@ impl Shard {
                 let last = code.map(|code| Frame::close(code, reason.as_str()));
                 self.finish(wire, connection.outbox, last, reason);
             }
-            Transport::Polling(polling) => self.answer_last(*polling, connection.outbox, reason),
+            Transport::Polling(polling) => {
+                // Clients of 0.9 that leave ask for nothing more.
+                let may_ask = polling.waiting.is_none() && polling.format != Format::Legacy;
+                if reason == CloseReason::ClientDisconnect && may_ask {
+                    let now = Instant::now();
+                    self.goodbyes
+                        .remember(connection.secret, polling.format, now);
+                }
+                self.answer_last(*polling, connection.outbox, reason);
+            }
         }
     }
 

@@ -14,6 +14,7 @@ mod close;
 mod connection;
 mod deliver;
 mod flush;
+mod goodbyes;
 mod handlers;
 mod ids;
 mod join;
@@ -55,6 +56,7 @@ use self::{
     acks::Acks,
     channels::Channels,
     connection::{ChannelsOf, Connection, Polling, Transport},
+    goodbyes::Goodbyes,
     memberships::Memberships,
     metas::Metas,
     outbox::{Span, Spans},
@@ -136,6 +138,7 @@ pub(crate) struct Shard {
     round: Round,
     wheel: Wheel,
     acks: Acks,
+    goodbyes: Goodbyes,
     questions: Questions,
     metas: Metas,
     decoder: Decoder,
@@ -179,6 +182,7 @@ impl Shard {
             channels: Channels::new(),
             round: Round::default(),
             wheel: Wheel::new(Instant::now()),
+            goodbyes: Goodbyes::default(),
             acks: Acks::new(config.subscribe_timeout),
             questions: Questions::new(config.subscribe_timeout),
             metas: Metas::default(),

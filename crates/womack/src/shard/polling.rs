@@ -26,7 +26,7 @@ impl Shard {
     /// A GET asks for packets. It is answered at once if there are some, and waits otherwise.
     pub(super) fn poll(&mut self, sid: Sid, token: u64, answer: oneshot::Sender<PollAnswer>) {
         let Some(id) = self.find(sid) else {
-            return reply(answer, PollAnswer::UnknownSid);
+            return reply(answer, self.answer_late(sid));
         };
         let Some(polling) = self.polling(id) else {
             return reply(answer, PollAnswer::BadRequest);
@@ -161,22 +161,18 @@ impl Shard {
         let Some((_, answer)) = polling.waiting else {
             return;
         };
-        let last = match reason {
-            CloseReason::ParseError | CloseReason::InvalidState | CloseReason::TooManyPackets => {
-                PollAnswer::BadRequest
-            }
-            CloseReason::PollAborted => return,
-            // A close packet would end it for good: python-socketio stays away after one. A session
-            // that is not known any more is opened anew by every client.
-            CloseReason::Shutdown if outbox.pending.is_none() => PollAnswer::UnknownSid,
-            CloseReason::Shutdown => last_body(polling.format, &outbox, None),
-            _ if polling.format == Format::Legacy => {
-                last_body(polling.format, &outbox, legacy::last_packet(reason))
-            }
-            CloseReason::ClientDisconnect => last_body(polling.format, &outbox, Some(frame::NOOP)),
-            _ => last_body(polling.format, &outbox, Some(frame::CLOSE)),
-        };
-        reply(answer, last);
+        if reason == CloseReason::PollAborted {
+            return;
+        }
+        reply(answer, last_answer(polling.format, &outbox, reason));
+    }
+
+    /// The answer to a GET for a session that is not there any more.
+    fn answer_late(&mut self, sid: Sid) -> PollAnswer {
+        match self.goodbyes.take(sid.secret, Instant::now()) {
+            Some(format) => last_answer(format, &Outbox::new(), CloseReason::ClientDisconnect),
+            None => PollAnswer::UnknownSid,
+        }
     }
 
     pub(super) fn polling(&mut self, id: u32) -> Option<&mut Polling> {
@@ -184,6 +180,22 @@ impl Shard {
             Transport::Polling(polling) => Some(polling),
             Transport::WebSocket(_) => None,
         }
+    }
+}
+
+/// The answer to the last GET of a session that ended for `reason`.
+fn last_answer(format: Format, outbox: &Outbox, reason: CloseReason) -> PollAnswer {
+    match reason {
+        CloseReason::ParseError | CloseReason::InvalidState | CloseReason::TooManyPackets => {
+            PollAnswer::BadRequest
+        }
+        // A close packet would end it for good: python-socketio stays away after one. A session
+        // that is not known any more is opened anew by every client.
+        CloseReason::Shutdown if outbox.pending.is_none() => PollAnswer::UnknownSid,
+        CloseReason::Shutdown => last_body(format, outbox, None),
+        _ if format == Format::Legacy => last_body(format, outbox, legacy::last_packet(reason)),
+        CloseReason::ClientDisconnect => last_body(format, outbox, Some(frame::NOOP)),
+        _ => last_body(format, outbox, Some(frame::CLOSE)),
     }
 }
 
