@@ -51,6 +51,8 @@ async fn the_test_page_says_hello() {
     let mut page = files.open(&driver, &server, "/test.html").await;
     page.logged("start").await;
     page.logged("hi!").await;
+    let websocket = r#"transport="websocket""#;
+    metrics::reaches(server.address(), "womack_connections", websocket, 1.0).await;
     eventually("SUBSCRIBE", async || redis.subscribers("hello").await == 1).await;
     redis
         .publish("hello", r#"{"data":{"hello":"world"}}"#)

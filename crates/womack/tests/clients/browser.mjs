@@ -23,18 +23,20 @@ function report(part, event, details = {}) {
   process.stdout.write(JSON.stringify({ part, event, ...details }) + "\n");
 }
 
-async function open({ part, url, files }) {
+async function open({ part, url, files = {} }) {
+  const replaced = Object.entries(files);
   // Without a user data folder in its options, a browser gets a fresh one in a temporary folder.
   const browser = await chromium.launch({
     executablePath: process.env.WOMACK_CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
-    args: ARGS,
+    // A page from a file has no address, and Chromium lets such a page reach no local one.
+    args: replaced.length ? [...ARGS, "--disable-features=LocalNetworkAccessChecks"] : ARGS,
   });
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => report(part, "error", { message: String(error.stack ?? error) }));
   pages.set(part, page);
-  for (const [pattern, path] of Object.entries(files ?? {})) {
+  for (const [pattern, path] of replaced) {
     await page.route(pattern, (route) => route.fulfill({ path }));
   }
   await page.goto(url);
