@@ -48,6 +48,7 @@
 //! | [`frame`] | packets as WebSocket frames, encoded once for all receivers |
 //! | [`session`], [`output`] | what a client may do when, pings and time-outs; what the caller does then |
 //! | [`envelope`], [`channel`] | what publishers send, and where to |
+//! | [`publishers`] | what publishers of other families send |
 //!
 //! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
 //! [`Limits`] or an argument.
@@ -64,6 +65,7 @@ pub mod legacy;
 pub mod legacy_handshake;
 pub mod output;
 pub mod payload;
+pub mod publishers;
 pub mod rules;
 pub mod session;
 pub mod socket_io;

@@ -6,6 +6,7 @@ use allocation_counter::measure;
 use womack_proto::{
     Layer, NamespaceId, Revision, Rules, Scratch, Session, envelope, frame,
     payload::{self, Format},
+    publishers::{addressed, emitter, python},
 };
 
 const MESSAGE: &[u8] = br#"{"data":{"text":"h\u00e9llo \ud83d\ude00","n":[1,2.5,true,null]}}"#;
@@ -129,6 +130,43 @@ fn no_body_allocates_more_than_its_share() {
             let share = 8 * body.len() as u64 + 100 * max_packets as u64;
             assert!(info.bytes_total <= share, "{info:?} for {body:.20}");
         }
+    }
+}
+
+#[test]
+fn no_publisher_makes_the_server_allocate_more_than_its_share() {
+    let head = b"\x93\xc0\x82\xa4type\x02\xa4data";
+    let array = |items: &[u8]| [head, &b"\xdd\xff\xff\xff\xff\xa1e"[..], items].concat();
+    for message in [
+        array(b""),
+        array(&[0xc0; 100_000]),
+        array(&[0xdd, 0xff, 0xff, 0xff, 0xff].repeat(10_000)),
+        array(&[0xa1, 1].repeat(50_000)),
+        array(&[0x81, 0xa0, 0x81].repeat(50_000)),
+        array(&[0xc4, 0].repeat(50_000)),
+        [
+            &head[..],
+            b"\x91\xa1e\x81\xa5rooms\xdd\xff\xff\xff\xff",
+            &[0xa0; 100_000],
+        ]
+        .concat(),
+        format!("{{{}\"a\":1}}", "\"a\":1,".repeat(20_000)).into_bytes(),
+        br#"{"method":"emit","event":"e","binary":true,"data":["#.repeat(1_000),
+        format!(r#"{{"channels":[{}""]}}"#, "\"\",".repeat(20_000)).into_bytes(),
+    ] {
+        let info = measure(|| {
+            drop(black_box(emitter::decode_broadcast(&message, "/")));
+            drop(black_box(emitter::decode_request(&message, "/")));
+            drop(black_box(python::decode(&message)));
+            drop(black_box(addressed::decode(&message)));
+        });
+        // A list of names is strings of 24 bytes, in a vector that doubles.
+        let share = 64 * message.len() as u64 + 1_024;
+        assert!(
+            info.bytes_total <= share,
+            "{info:?} for {:.40}",
+            message.escape_ascii()
+        );
     }
 }
 

@@ -35,6 +35,11 @@ fn queries() {
 }
 
 #[test]
+fn publishers() {
+    replay("publishers", checks::publishers::messages);
+}
+
+#[test]
 fn sessions() {
     replay("sessions", checks::sessions);
 }

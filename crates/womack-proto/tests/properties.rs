@@ -265,6 +265,7 @@ proptest! {
         checks::polling(&data);
         checks::counted(&data);
         checks::frames(&data);
+        checks::publishers::messages(&data);
         checks::queries(&data);
         checks::sessions(&data);
     }

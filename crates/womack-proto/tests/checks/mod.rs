@@ -2,6 +2,7 @@
 //! property tests all run these.
 
 pub(crate) mod legacy;
+pub(crate) mod publishers;
 
 use std::time::{Duration, Instant};
 
@@ -354,6 +355,9 @@ fn look_at(session: &Session, layer: Layer, out: &[Output], rules: &Rules) {
 }
 
 fn assert_json_list(args: &str) {
-    let array = format!("[{args}]");
-    assert!(serde_json::from_str::<&RawValue>(&array).is_ok(), "{array}");
+    assert_json(&format!("[{args}]"));
+}
+
+fn assert_json(text: &str) {
+    assert!(serde_json::from_str::<&RawValue>(text).is_ok(), "{text}");
 }
