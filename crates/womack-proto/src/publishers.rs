@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 pub mod addressed;
 pub mod emitter;
+mod frames;
 pub mod juggernaut;
 pub mod laravel;
 mod msgpack;
@@ -24,7 +25,7 @@ mod names;
 mod placeholders;
 pub mod python;
 
-pub use addressed::Addressed;
+pub use self::{addressed::Addressed, frames::Frames};
 
 use crate::channel::is_reserved_event;
 
@@ -81,6 +82,11 @@ pub struct Emission {
 }
 
 impl Emission {
+    /// The event as frames for clients of the namespace at `path`.
+    pub fn frames(&self, path: &str) -> Frames {
+        Frames::new(self, path)
+    }
+
     /// Checks what clients rely on.
     fn new(name: String, args: String, attachments: Vec<Bytes>) -> Result<Self, PublicationError> {
         if is_reserved_event(&name) {

@@ -5,7 +5,11 @@ use std::{net::TcpStream, sync::Arc, time::Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
-use womack_proto::{Except, Frame, NamespaceId, Revision, frame, legacy, payload::Content};
+use womack_proto::{
+    Channel, Except, Frame, NamespaceId, Revision, frame, legacy,
+    payload::Content,
+    publishers::{Frames, Selection},
+};
 
 use crate::{
     report::Count,
@@ -61,6 +65,8 @@ pub(crate) type Topics = SmallVec<[Topic; 2]>;
 pub(crate) enum ToShard {
     /// Queue `frame` for the subscribers of a topic.
     Deliver(Delivery),
+    /// Do what a publisher of another family wants.
+    Order(Arc<Order>),
     /// Redis has confirmed the channel for these topics.
     Live { channel: Arc<str>, topics: Topics },
     /// Whether the subscription link to Redis stands, with everything subscribed.
@@ -84,6 +90,26 @@ pub(crate) struct Delivery {
     pub(crate) except: Except,
     /// When the router took it from Redis.
     pub(crate) received: Instant,
+}
+
+/// What a publisher of another family wants done for some clients.
+pub(crate) struct Order {
+    pub(crate) namespace: NamespaceId,
+    pub(crate) clients: Selection,
+    pub(crate) deed: Deed,
+    /// When the router took it from Redis.
+    pub(crate) received: Instant,
+}
+
+pub(crate) enum Deed {
+    /// Queue an event.
+    Send(Frames),
+    Join(Vec<Channel>),
+    Leave(Vec<Channel>),
+    /// Take them out of the namespace, or `close` their connections.
+    Disconnect {
+        close: bool,
+    },
 }
 
 /// A request of a polling client, or its change to a WebSocket, for the session `sid`.

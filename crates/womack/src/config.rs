@@ -30,6 +30,14 @@ pub struct Config {
     pub key: String,
     /// Namespaces beside `/`, with the stock behaviour.
     pub namespaces: Vec<NamespaceSetting>,
+    /// Key of the publishers that use `@socket.io/redis-emitter` or one of its ports.
+    pub emitter_key: Option<String>,
+    /// Redis channel of the publishers that use python-socketio.
+    pub python_channel: Option<String>,
+    /// Prefix of Laravel's Redis channels.
+    pub laravel_prefix: Option<String>,
+    /// Whether Juggernaut's publishers are listened to.
+    pub juggernaut: bool,
     /// Threads that own connections.
     pub shards: usize,
     /// How clients are written to.
@@ -76,6 +84,8 @@ pub struct Config {
     pub max_channel_bytes: usize,
     /// Channels that one client may subscribe to in one namespace.
     pub max_channels_per_client: usize,
+    /// Channels that one message may name which says itself where it goes.
+    pub max_channels_per_publish: usize,
     /// Bytes that may wait for one client. Always room for one largest message.
     pub max_client_queue_bytes: usize,
     /// Packets in one polling body.
@@ -137,6 +147,10 @@ impl Config {
             port: settings.port.unwrap_or(defaults.port),
             key: settings.key.unwrap_or(defaults.key),
             namespaces: settings.namespace.unwrap_or_default(),
+            emitter_key: settings.emitter_key,
+            python_channel: settings.python_channel,
+            laravel_prefix: settings.laravel_prefix,
+            juggernaut: settings.juggernaut.unwrap_or(defaults.juggernaut),
             shards: settings.shards.unwrap_or(defaults.shards),
             egress: settings.egress.unwrap_or(defaults.egress),
             debug: settings.debug.unwrap_or(defaults.debug),
@@ -174,6 +188,9 @@ impl Config {
             max_channels_per_client: settings
                 .max_channels_per_client
                 .unwrap_or(defaults.max_channels_per_client),
+            max_channels_per_publish: settings
+                .max_channels_per_publish
+                .unwrap_or(defaults.max_channels_per_publish),
             max_client_queue_bytes: max_client_queue_bytes
                 .max(max_message_bytes.saturating_add(FRAMING_BYTES)),
             max_packets_per_payload: settings
@@ -205,7 +222,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let rules: [(bool, &str); 15] = [
+        let rules: [(bool, &str); 17] = [
             (
                 (1..=128).contains(&self.shards),
                 "shards is not between 1 and 128",
@@ -263,6 +280,14 @@ impl Config {
                 (1..=MAX_WAITING_EVENTS).contains(&self.max_waiting_events),
                 "max-waiting-events is not between 1 and 10000000",
             ),
+            (
+                self.max_channels_per_publish >= 1,
+                "max-channels-per-publish is 0",
+            ),
+            (
+                self.python_channel.as_deref() != Some(""),
+                "python-channel is empty",
+            ),
         ];
         if let Some((_, message)) = rules.iter().find(|(holds, _)| !holds) {
             return Err(Error::Config((*message).to_owned()));
@@ -293,6 +318,10 @@ impl Default for Config {
             redis: RedisSource::LocalOrEmbedded,
             key: DEFAULT_KEY.to_owned(),
             namespaces: Vec::new(),
+            emitter_key: None,
+            python_channel: None,
+            laravel_prefix: None,
+            juggernaut: false,
             shards: thread::available_parallelism()
                 .map_or(1, NonZeroUsize::get)
                 .min(128),
@@ -318,6 +347,7 @@ impl Default for Config {
             max_message_bytes: 1 << 20,
             max_channel_bytes: 1024,
             max_channels_per_client: 1000,
+            max_channels_per_publish: 100,
             max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,
             max_packets_per_payload: 1000,
             max_waiting_acks: 100_000,
@@ -455,6 +485,7 @@ mod tests {
             ("presence = '/'", "needs events-key"),
             ("events-key = ''", "events-key is empty"),
             ("max-waiting-events = 0", "max-waiting-events"),
+            ("python-channel = ''", "python-channel"),
             ("port = ", ":1: "),
         ] {
             let message = file(text).unwrap_err().to_string();

@@ -38,6 +38,7 @@ pub mod cli;
 mod command;
 mod config;
 mod error;
+mod families;
 mod http;
 mod listen;
 mod metrics;

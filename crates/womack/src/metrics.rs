@@ -15,7 +15,9 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use womack_proto::{CloseReason, TransportKind};
+use womack_proto::{CloseReason, TransportKind, publishers::PublicationError};
+
+use crate::families::Families;
 
 /// One label: the transport of a connection.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
@@ -47,6 +49,12 @@ pub(crate) struct QueueLabel {
     queue: String,
 }
 
+/// One label: which family of publishers.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+pub(crate) struct FamilyLabel {
+    family: &'static str,
+}
+
 /// Every counter of the process.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -56,6 +64,7 @@ pub(crate) struct Metrics {
     refused: Family<ReasonLabel, Counter>,
     limits: Family<LimitLabel, Counter>,
     rejected: Family<ReasonLabel, Counter>,
+    instructions: Family<FamilyLabel, Counter>,
     queue_depth: Family<QueueLabel, Gauge>,
     /// Events that clients sent.
     pub(crate) events: Counter,
@@ -71,6 +80,8 @@ pub(crate) struct Metrics {
     pub(crate) unwanted: Counter,
     /// Messages times the clients that they were queued for.
     pub(crate) deliveries: Counter,
+    /// Events with attachments for clients that know none.
+    pub(crate) undeliverable: Counter,
     /// Bytes written to WebSockets and into polling answers.
     pub(crate) sent_bytes: Counter,
     /// Writes to WebSockets; deliveries per write tell how well bursts merge.
@@ -107,6 +118,7 @@ impl Metrics {
             refused: Family::default(),
             limits: Family::default(),
             rejected: Family::default(),
+            instructions: Family::default(),
             queue_depth: Family::default(),
             events: Counter::default(),
             subscriptions: Gauge::default(),
@@ -115,6 +127,7 @@ impl Metrics {
             messages: Counter::default(),
             unwanted: Counter::default(),
             deliveries: Counter::default(),
+            undeliverable: Counter::default(),
             sent_bytes: Counter::default(),
             writes: Counter::default(),
             client_queue_bytes: Gauge::default(),
@@ -161,6 +174,11 @@ impl Metrics {
             m.rejected.clone(),
         );
         registry.register(
+            "publisher_messages",
+            "Messages of other families of publishers that were understood",
+            m.instructions.clone(),
+        );
+        registry.register(
             "queue_depth",
             "Values waiting between threads",
             m.queue_depth.clone(),
@@ -195,6 +213,11 @@ impl Metrics {
             "deliveries",
             "Messages queued for clients",
             m.deliveries.clone(),
+        );
+        registry.register(
+            "undeliverable",
+            "Events with attachments for clients that know none",
+            m.undeliverable.clone(),
         );
         registry.register(
             "sent_bytes",
@@ -267,8 +290,13 @@ impl Metrics {
         for event in ["subscribe", "unsubscribe", "custom"] {
             drop(m.server_events.get_or_create(&EventLabel { event }));
         }
-        for reason in ["json", "utf8", "too_large"] {
+        let others = ["too_large", "too_many_channels", "bad_channel"];
+        let reasons = PublicationError::ALL.iter().map(|error| error.as_str());
+        for reason in reasons.chain(others) {
             drop(m.rejected.get_or_create(&ReasonLabel { reason }));
+        }
+        for family in Families::LABELS {
+            drop(m.instructions.get_or_create(&FamilyLabel { family }));
         }
         Self {
             registry,
@@ -323,6 +351,12 @@ impl Metrics {
     /// Counts a published message that is dropped.
     pub(crate) fn rejected(&self, reason: &'static str) {
         self.rejected.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts a message of another family of publishers that is understood.
+    pub(crate) fn instructed(&self, family: &'static str) {
+        let counter = self.instructions.get_or_create(&FamilyLabel { family });
+        counter.inc();
     }
 
     /// Notes how many values wait in a queue.

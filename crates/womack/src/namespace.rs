@@ -305,6 +305,10 @@ impl Registry {
         &self.entries[usize::from(id.0)]
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (NamespaceId, &Entry)> {
+        (0..=u16::MAX).map(NamespaceId).zip(&self.entries)
+    }
+
     /// The Redis channel behind `channel` of namespace `id`.
     pub(crate) fn redis_channel(&self, id: NamespaceId, channel: &str) -> Arc<str> {
         let key = &self.get(id).key;

@@ -85,6 +85,14 @@ impl Asks {
             .map_err(|_| late())?
     }
 
+    /// Asks for everything that matches one of `patterns`, in one command; done when Redis has
+    /// confirmed all of them.
+    pub(crate) async fn subscribe_patterns(mut self, patterns: &[String]) -> RedisResult<()> {
+        timeout(REPLY_TIMEOUT, self.sink.psubscribe(patterns))
+            .await
+            .map_err(|_| late())?
+    }
+
     /// Gives `channels` up in one command; done when Redis has confirmed all of them.
     pub(crate) async fn unsubscribe(mut self, channels: &[Arc<str>]) -> RedisResult<()> {
         let names: Vec<&str> = channels.iter().map(AsRef::as_ref).collect();

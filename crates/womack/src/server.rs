@@ -20,6 +20,7 @@ use crate::{
     command::{ToRouter, ToShard},
     config::Config,
     error::Error,
+    families::Families,
     http,
     listen::listen,
     metrics::Metrics,
@@ -193,6 +194,8 @@ impl Running {
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let uses_ring = uses_ring(config.egress)?;
         let source = Source::find(&config.redis).await?;
+        let (common, reports) = common(server)?;
+        let common = Arc::new(common);
         // From here on the start does not fail for what an operator wrote: a mistake is one line.
         raise_file_limit();
         info!(
@@ -207,8 +210,6 @@ impl Running {
                 }
             });
         }
-        let (common, reports) = common(server)?;
-        let common = Arc::new(common);
         let status = Arc::new(Status::default());
         let look_at_all = Arc::new(AtomicBool::new(false));
         let (router_sender, router_queue) = queue(ROUTER_QUEUE);
@@ -424,6 +425,7 @@ fn common(server: Server) -> Result<(Common, Option<Receiver<Report>>), Error> {
     });
     let registry = Registry::new(entries.collect());
     let sids = SidSource::new().map_err(|error| Error::Io(std::io::Error::other(error)))?;
+    let families = Families::new(&config, &registry, &sids)?;
     let (reports, queue) = config
         .events_key
         .is_some()
@@ -433,6 +435,7 @@ fn common(server: Server) -> Result<(Common, Option<Receiver<Report>>), Error> {
         config,
         rules,
         registry,
+        families,
         endpoints,
         metrics: Arc::new(Metrics::new()),
         sids,

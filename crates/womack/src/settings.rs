@@ -53,6 +53,34 @@ pub struct Settings {
     )]
     pub namespace: Option<Vec<NamespaceSetting>>,
 
+    /// Deliver what @socket.io/redis-emitter and its ports publish with this key, usually
+    /// `socket.io`
+    #[arg(long, env = "WOMACK_EMITTER_KEY", value_name = "KEY")]
+    #[serde(alias = "emitter_key")]
+    pub emitter_key: Option<String>,
+
+    /// Deliver what python-socketio's RedisManager publishes on this channel, usually `socketio`
+    #[arg(long, env = "WOMACK_PYTHON_CHANNEL", value_name = "CHANNEL")]
+    #[serde(alias = "python_channel")]
+    pub python_channel: Option<String>,
+
+    /// Deliver what Laravel broadcasts with this prefix, which may be empty
+    #[arg(long, env = "WOMACK_LARAVEL_PREFIX", value_name = "PREFIX")]
+    #[serde(alias = "laravel_prefix")]
+    pub laravel_prefix: Option<String>,
+
+    /// Deliver what Juggernaut's publishers publish on the channel `juggernaut`
+    #[arg(
+        long,
+        env = "WOMACK_JUGGERNAUT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    pub juggernaut: Option<bool>,
+
     /// Threads that own connections [default: one per core]
     #[arg(long, env = "WOMACK_SHARDS", value_name = "N")]
     pub shards: Option<usize>,
@@ -217,6 +245,11 @@ pub struct Settings {
     #[serde(alias = "max_channels_per_client")]
     pub max_channels_per_client: Option<usize>,
 
+    /// Channels that one message of Juggernaut may name [default: 100]
+    #[arg(long, env = "WOMACK_MAX_CHANNELS_PER_PUBLISH", value_name = "N")]
+    #[serde(alias = "max_channels_per_publish")]
+    pub max_channels_per_publish: Option<usize>,
+
     /// Bytes that may wait for one client before it is cut off; at least one largest message
     /// [default: 1048576]
     #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_BYTES", value_name = "BYTES")]
@@ -282,6 +315,10 @@ impl Settings {
             redis_url: self.redis_url.or(other.redis_url),
             key: self.key.or(other.key),
             namespace: self.namespace.or(other.namespace),
+            emitter_key: self.emitter_key.or(other.emitter_key),
+            python_channel: self.python_channel.or(other.python_channel),
+            laravel_prefix: self.laravel_prefix.or(other.laravel_prefix),
+            juggernaut: self.juggernaut.or(other.juggernaut),
             shards: self.shards.or(other.shards),
             egress: self.egress.or(other.egress),
             config: self.config.or(other.config),
@@ -311,6 +348,9 @@ impl Settings {
             max_channels_per_client: self
                 .max_channels_per_client
                 .or(other.max_channels_per_client),
+            max_channels_per_publish: self
+                .max_channels_per_publish
+                .or(other.max_channels_per_publish),
             max_client_queue_bytes: self.max_client_queue_bytes.or(other.max_client_queue_bytes),
             max_packets_per_payload: self
                 .max_packets_per_payload

@@ -17,6 +17,8 @@ use womack_proto::NamespaceId;
 const BYTES: usize = 18;
 /// Characters of an id.
 const CHARACTERS: usize = 24;
+/// Characters that say nothing but the node.
+const NODE_CHARACTERS: usize = 5;
 
 /// The number of a shard, from 0.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -53,6 +55,13 @@ impl Sid {
             slot: u32::from_be_bytes(*slot),
             secret: u64::from_be_bytes(*secret),
         })
+    }
+
+    /// Reads an id as a client in the namespace at `path` has it: older ones put the path and a
+    /// `#` before it.
+    pub(crate) fn parse_in(path: &str, text: &str) -> Option<Self> {
+        let bare = text.strip_prefix(path).and_then(|id| id.strip_prefix('#'));
+        Self::parse(bare.unwrap_or(text))
     }
 }
 
@@ -93,6 +102,19 @@ impl SidSource {
         getrandom::u64()
     }
 
+    /// What every id of this process begins with.
+    pub(crate) fn beginning(&self) -> String {
+        let sid = Sid {
+            node: self.node,
+            shard: ShardId(0),
+            slot: 0,
+            secret: 0,
+        };
+        let mut text = sid.to_string();
+        text.truncate(NODE_CHARACTERS);
+        text
+    }
+
     /// The secret part of a session's id in `namespace`, from which the session's own cannot be
     /// found.
     pub(crate) fn namespace_secret(&self, secret: u64, namespace: NamespaceId) -> u64 {
@@ -119,6 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn older_clients_have_the_path_in_their_ids() {
+        for (path, text) in [("/", SID.to_string()), ("/a", format!("/a#{SID}"))] {
+            assert_eq!(Sid::parse_in(path, &text), Some(SID));
+        }
+        assert_eq!(Sid::parse_in("/", &format!("/a#{SID}")), None);
+    }
+
+    #[test]
     fn other_text_names_none() {
         for text in [
             "",
@@ -129,6 +159,18 @@ mod tests {
         ] {
             assert_eq!(Sid::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn ids_of_one_process_begin_alike() {
+        let source = SidSource::new().unwrap();
+        let sid = Sid {
+            node: source.node,
+            shard: ShardId(u16::MAX),
+            ..SID
+        };
+        assert!(sid.to_string().starts_with(&source.beginning()));
+        assert_eq!(source.beginning().len(), NODE_CHARACTERS);
     }
 
     #[test]

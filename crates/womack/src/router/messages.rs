@@ -27,7 +27,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    fn push(&mut self, shard: ShardId, delivery: ToShard, bytes: usize, until: Instant) {
+    pub(super) fn push(&mut self, shard: ShardId, delivery: ToShard, bytes: usize, until: Instant) {
         self.deliveries.push((shard, delivery));
         self.bytes += bytes;
         let until = if self.bytes > MOST_HELD_BYTES {
@@ -57,57 +57,73 @@ impl Running {
             .metrics
             .messages
             .inc_by(messages.len() as u64);
+        let common = self.router.common.clone();
         for message in messages.drain(..) {
-            let payload = message.get_payload_bytes();
-            let Some((channel, route)) = self.routes.get(message.get_channel_name()) else {
-                self.router.common.metrics.unwanted.inc();
-                continue;
-            };
-            if route.topics.is_empty() {
-                self.router.common.metrics.unwanted.inc();
+            let (channel, payload) = (message.get_channel_name(), message.get_payload_bytes());
+            if self.pass_on(channel, payload, received).await {
                 continue;
             }
-            let except = match check(
-                payload,
-                self.router.common.config.max_message_bytes,
-                &mut self.scratch,
-            ) {
-                Ok(except) => except,
-                Err(reason) => {
-                    self.router.common.metrics.rejected(reason);
-                    if let Some(held_back) = self.rejections.pass(received) {
-                        let bytes = payload.len();
-                        warn!(%channel, reason, bytes, held_back, "a published message is dropped");
-                    }
-                    continue;
+            match common.families.origin(channel, &common.registry) {
+                Some(origin) => {
+                    let by_pattern = message.from_pattern();
+                    self.obey(origin, by_pattern, payload, received).await;
                 }
-            };
-            for known in &route.topics {
-                let frame = known.topic.encoding.frame(&known.prefix, payload);
-                let hold = self
-                    .router
-                    .common
-                    .registry
-                    .get(known.topic.namespace)
-                    .coalesce;
-                for shard in known.shards.iter() {
-                    let delivery = ToShard::Deliver(Delivery {
-                        channel: channel.clone(),
-                        topic: known.topic,
-                        frame: frame.clone(),
-                        except: except.clone(),
-                        received,
-                    });
-                    if hold.is_zero() {
-                        self.router.hand(shard, delivery).await;
-                        self.touched.set(shard, true);
-                    } else {
-                        self.held
-                            .push(shard, delivery, frame.as_bytes().len(), received + hold);
-                    }
+                None => {
+                    common.metrics.unwanted.inc();
                 }
             }
         }
+    }
+
+    /// Hands a message of the server's own form to the shards that want it. False if `channel` is
+    /// none that is known.
+    pub(super) async fn pass_on(
+        &mut self,
+        channel: &str,
+        payload: &[u8],
+        received: Instant,
+    ) -> bool {
+        let common = &self.router.common;
+        let Some((channel, route)) = self.routes.get(channel) else {
+            return false;
+        };
+        if route.topics.is_empty() {
+            common.metrics.unwanted.inc();
+            return true;
+        }
+        let most = common.config.max_message_bytes;
+        let except = match check(payload, most, &mut self.scratch) {
+            Ok(except) => except,
+            Err(reason) => {
+                common.metrics.rejected(reason);
+                if let Some(held_back) = self.rejections.pass(received) {
+                    let bytes = payload.len();
+                    warn!(%channel, reason, bytes, held_back, "a published message is dropped");
+                }
+                return true;
+            }
+        };
+        for known in &route.topics {
+            let frame = known.topic.encoding.frame(&known.prefix, payload);
+            let hold = common.registry.get(known.topic.namespace).coalesce;
+            for shard in known.shards.iter() {
+                let delivery = ToShard::Deliver(Delivery {
+                    channel: channel.clone(),
+                    topic: known.topic,
+                    frame: frame.clone(),
+                    except: except.clone(),
+                    received,
+                });
+                if hold.is_zero() {
+                    self.router.hand(shard, delivery).await;
+                    self.touched.set(shard, true);
+                } else {
+                    let bytes = frame.as_bytes().len();
+                    self.held.push(shard, delivery, bytes, received + hold);
+                }
+            }
+        }
+        true
     }
 
     /// Hands on what was held back so that it goes out together.

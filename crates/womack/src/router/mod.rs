@@ -4,6 +4,7 @@
 //! subscribers; a shard is woken once for all that one read of the link brought. A link that
 //! breaks is made again; what is wanted is in the shards' maps, so nothing else is remembered.
 
+mod instructions;
 mod looks;
 mod messages;
 
@@ -159,6 +160,12 @@ impl Running {
         let mut messages: Vec<Msg> = Vec::new();
         self.wanted.append(&mut self.routes.ask_for_all());
         answers.push(ping(link.asks.clone(), Duration::ZERO));
+        let families = &self.router.common.families;
+        let (fixed, patterns) = (families.fixed(), families.patterns());
+        if !fixed.is_empty() {
+            answers.push(subscribe_fixed(link.asks.clone(), fixed, patterns));
+            under_way += 1;
+        }
         loop {
             while under_way < COMMANDS_UNDER_WAY && !self.wanted.is_empty() {
                 let at = self.wanted.len().saturating_sub(CHANNELS_PER_COMMAND);
@@ -166,7 +173,8 @@ impl Running {
                 // Some may have been given up while they waited here.
                 channels.retain(|channel| self.routes.is_asked(channel));
                 if !channels.is_empty() {
-                    answers.push(subscribe(link.asks.clone(), channels));
+                    let aliases = self.aliases(&channels);
+                    answers.push(subscribe(link.asks.clone(), channels, aliases));
                     under_way += 1;
                 }
             }
@@ -198,8 +206,9 @@ impl Running {
                 },
                 () = until(self.held.until()) => self.release().await,
                 () = until(expiry) => {
-                    let expired = self.routes.expire(Instant::now(), CHANNELS_PER_COMMAND);
+                    let mut expired = self.routes.expire(Instant::now(), CHANNELS_PER_COMMAND);
                     if !expired.is_empty() {
+                        expired.append(&mut self.aliases(&expired));
                         answers.push(unsubscribe(link.asks.clone(), expired));
                     }
                     self.count_channels();
@@ -260,6 +269,17 @@ impl Running {
         self.wake();
     }
 
+    /// What else is published on for those who want `channels`.
+    fn aliases(&self, channels: &[Arc<str>]) -> Vec<Arc<str>> {
+        let Common {
+            families, registry, ..
+        } = &*self.router.common;
+        let aliases = channels
+            .iter()
+            .flat_map(|channel| families.aliases(channel, registry));
+        aliases.map(Arc::from).collect()
+    }
+
     fn wake(&mut self) {
         for shard in std::mem::take(&mut self.touched).iter() {
             self.router.shards[usize::from(shard.0)].wake();
@@ -272,10 +292,30 @@ impl Running {
     }
 }
 
-fn subscribe(asks: Asks, channels: Vec<Arc<str>>) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+fn subscribe(
+    asks: Asks,
+    channels: Vec<Arc<str>>,
+    mut aliases: Vec<Arc<str>>,
+) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
     Box::pin(async move {
-        let done = asks.subscribe(&channels).await;
+        aliases.extend_from_slice(&channels);
+        let done = asks.subscribe(&aliases).await;
         Answer::Subscribed(channels, done)
+    })
+}
+
+/// Asks for what is wanted whoever is there.
+fn subscribe_fixed(
+    asks: Asks,
+    channels: Vec<Arc<str>>,
+    patterns: Vec<String>,
+) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+    Box::pin(async move {
+        let mut done = asks.clone().subscribe(&channels).await;
+        if done.is_ok() && !patterns.is_empty() {
+            done = asks.subscribe_patterns(&patterns).await;
+        }
+        Answer::Subscribed(Vec::new(), done)
     })
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use dashmap::DashMap;
 use smallvec::{SmallVec, smallvec};
+use womack_proto::NamespaceId;
 
 use crate::command::{Topic, Topics};
 
@@ -174,6 +175,19 @@ impl Channels {
             each(subscriber.connection);
         }
     }
+
+    /// The subscribers of all topics of `channel` in `namespace`.
+    pub(crate) fn members(&self, channel: &str, namespace: NamespaceId) -> Vec<u32> {
+        let Some(entry) = self.map.get(channel) else {
+            return Vec::new();
+        };
+        entry
+            .iter()
+            .filter(|entry| entry.topic.namespace == namespace)
+            .flat_map(|entry| &entry.subscribers)
+            .map(|subscriber| subscriber.connection)
+            .collect()
+    }
 }
 
 impl ChannelsReader {
@@ -193,8 +207,6 @@ impl ChannelsReader {
 
 #[cfg(test)]
 mod tests {
-    use womack_proto::NamespaceId;
-
     use super::*;
     use crate::command::Encoding;
 
@@ -251,6 +263,8 @@ mod tests {
         channels.set_live("c", TOPIC);
         assert!(channels.is_live("c", TOPIC) && !channels.is_live("c", OTHER));
         assert_eq!(reader.topics("c").len(), 2);
+        assert_eq!(channels.members("c", OTHER.namespace), [1]);
+        assert_eq!(channels.members("x", OTHER.namespace), [0_u32; 0]);
         assert!(channels.leave("c", TOPIC, 0).last);
         assert_eq!(reader.topics("c")[..], [OTHER]);
         assert!(channels.leave("c", OTHER, 0).last);

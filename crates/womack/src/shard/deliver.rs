@@ -12,12 +12,8 @@ impl Shard {
     pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>) {
         for command in commands.drain(..) {
             match command {
-                ToShard::Deliver(delivery) => {
-                    self.deliver(&delivery);
-                    if self.round.len() > ROUND_BYTES {
-                        self.flush();
-                    }
-                }
+                ToShard::Deliver(delivery) => self.deliver(&delivery),
+                ToShard::Order(order) => self.order(&order),
                 ToShard::Live { channel, topics } => self.live(&channel, &topics),
                 ToShard::Link(linked) => self.link(linked),
                 ToShard::Count { count, from } => self.count(count, from),
@@ -27,6 +23,9 @@ impl Shard {
                 ToShard::Request(request) => self.request(*request),
                 // The shard's tasks see to it.
                 ToShard::Drain => {}
+            }
+            if self.round.len() > ROUND_BYTES {
+                self.flush();
             }
         }
         self.flush();

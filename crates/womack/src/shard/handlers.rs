@@ -141,16 +141,19 @@ impl Shard {
                     unavailable,
                 } => self.ask_presence(id, namespace, &channel, (ack, unavailable)),
                 Action::Limit(limit) => self.common.metrics.limit(limit),
-                Action::Disconnect => {
-                    self.leave_namespace(id, namespace);
-                    // Before the session, which may end by it.
-                    self.tell_left(id, namespace, CloseReason::ServerDisconnect);
-                    self.with_session(id, |session, rules, out| {
-                        session.leave(namespace, rules, out)
-                    });
-                }
+                Action::Disconnect => self.disconnect(id, namespace),
             }
         }
+    }
+
+    /// Takes a client out of a namespace, and tells it so.
+    pub(super) fn disconnect(&mut self, id: u32, namespace: NamespaceId) {
+        self.leave_namespace(id, namespace);
+        // Before the session, which may end by it.
+        self.tell_left(id, namespace, CloseReason::ServerDisconnect);
+        self.with_session(id, |session, rules, out| {
+            session.leave(namespace, rules, out)
+        });
     }
 
     fn tell_left(&mut self, id: u32, namespace: NamespaceId, reason: CloseReason) {

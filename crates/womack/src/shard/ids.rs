@@ -37,7 +37,7 @@ impl Shard {
 
     /// The connection whose client calls itself `id` in `namespace`. Clients 1.x leave the path
     /// out, so that the bare id is a name in every namespace.
-    fn connection_named(&self, id: &str, namespace: NamespaceId) -> Option<u32> {
+    pub(super) fn connection_named(&self, id: &str, namespace: NamespaceId) -> Option<u32> {
         let (path, id) = match id.rsplit_once('#') {
             Some((path, id)) => (Some(path), id),
             None => (None, id),

@@ -2,9 +2,9 @@
 //!
 //! It accepts, reads, decides, writes and keeps time for its own connections, and shares nothing
 //! but its queue and the reading half of its map. This file opens connections and speaks to their
-//! sessions; `close` ends them. `handlers`, `join`, `report`, `deliver`, `flush`, `polling`,
-//! `upgrade`, `legacy` and `readiness` are what a shard does; the other files of this folder are
-//! what it is made of.
+//! sessions; `close` ends them. `handlers`, `join`, `report`, `deliver`, `orders`, `flush`,
+//! `polling`, `upgrade`, `legacy` and `readiness` are what a shard does; the other files of this
+//! folder are what it is made of.
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
@@ -22,6 +22,7 @@ mod legacy;
 mod memberships;
 mod metas;
 mod nested_poll;
+mod orders;
 mod outbox;
 mod polling;
 mod questions;
@@ -75,6 +76,7 @@ pub(crate) use self::{
 use crate::{
     command::{Encoding, PollBody, ToRouter, Topic},
     config::Config,
+    families::Families,
     metrics::Metrics,
     namespace::{Messages, Registry},
     queue::Sender,
@@ -95,6 +97,7 @@ pub(crate) struct Common {
     pub(crate) config: Config,
     pub(crate) rules: Rules,
     pub(crate) registry: Registry,
+    pub(crate) families: Families,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sids: SidSource,

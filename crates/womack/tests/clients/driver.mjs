@@ -3,6 +3,7 @@
 
 import { createInterface } from "node:readline";
 
+import { Emitter } from "@socket.io/redis-emitter";
 import Redis from "ioredis";
 import { createClient } from "redis";
 import io09 from "socket.io-client-0.9";
@@ -73,7 +74,7 @@ class SocketIo {
     if (this.engine === engine) return;
     this.engine = engine;
     engine.on("packet", ({ type, data }) => {
-      if (type === "message" && data[0] === "2") this.packets.push(data);
+      if (type === "message" && /^[25]/.test(data)) this.packets.push(data);
     });
     engine.on("upgrade", ({ name }) => report(this.part, "upgrade", { transport: name }));
   }
@@ -182,9 +183,50 @@ class NodeRedis {
   }
 }
 
+// @socket.io/redis-emitter, with either of the two Redis clients that it takes.
+class RedisEmitter {
+  constructor(part) {
+    this.part = part;
+  }
+
+  async open({ url, client }) {
+    if (client === "ioredis") {
+      this.redis = new Redis(url);
+    } else {
+      this.redis = createClient({ url });
+      await this.redis.connect();
+    }
+    await this.redis.ping();
+    this.emitter = new Emitter(this.redis);
+    report(this.part, "opened");
+  }
+
+  // `steps` are calls one after the other, each a method's name and its arguments.
+  async chain({ steps }) {
+    let target = this.emitter;
+    for (const [method, ...args] of steps) {
+      target = method === "volatile" ? target.volatile : target[method](...args.map(revive));
+    }
+    // On the same connection, so that Redis has passed on what was published before.
+    await this.redis.ping();
+    report(this.part, "published");
+  }
+}
+
+// What JSON cannot say: {"$bytes": [1, 2]}, {"$date": 0}, {"$undefined": true}.
+function revive(value) {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(revive);
+  if ("$bytes" in value) return Buffer.from(value.$bytes);
+  if ("$date" in value) return new Date(value.$date);
+  if ("$undefined" in value) return undefined;
+  return Object.fromEntries(Object.entries(value).map(([key, value]) => [key, revive(value)]));
+}
+
 const libraries = {
   ioredis: IoRedis,
   redis: NodeRedis,
+  "redis-emitter": RedisEmitter,
   "socket.io-client-0.9": SocketIo09,
   "socket.io-client-1": SocketIo,
   "socket.io-client-2": SocketIo,

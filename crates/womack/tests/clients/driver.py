@@ -17,8 +17,12 @@ import socketio
 write_lock = threading.Lock()
 
 
+def as_node_does(value):
+    return {"type": "Buffer", "data": list(value)}
+
+
 def report(part, event, **details):
-    line = json.dumps({"part": part, "event": event, **details})
+    line = json.dumps({"part": part, "event": event, **details}, default=as_node_does)
     with write_lock:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
@@ -171,7 +175,46 @@ class RedisPy:
         report(self.part, "listening")
 
 
+class Manager:
+    """python-socketio's RedisManager in a program without a server."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def open(self, url, channel, **_):
+        self.manager = socketio.RedisManager(url, channel=channel, write_only=True)
+        report(self.part, "opened")
+
+    def emit(self, name, data, **options):
+        """Emit `data`, the list of arguments, in which {"$bytes": [1, 2]} are bytes."""
+        self.manager.emit(name, tuple(map(revive, data)), **options)
+        report(self.part, "published")
+
+    def enter_room(self, sid, room, namespace, **_):
+        self.manager.enter_room(sid, namespace, room)
+        report(self.part, "published")
+
+    def leave_room(self, sid, room, namespace, **_):
+        self.manager.leave_room(sid, namespace, room)
+        report(self.part, "published")
+
+    def close_room(self, room, namespace, **_):
+        self.manager.close_room(room, namespace)
+        report(self.part, "published")
+
+
+def revive(value):
+    if isinstance(value, list):
+        return [revive(item) for item in value]
+    if isinstance(value, dict):
+        if "$bytes" in value:
+            return bytes(value["$bytes"])
+        return {key: revive(item) for key, item in value.items()}
+    return value
+
+
 LIBRARIES = {
+    "manager": Manager,
     "python-socketio": Synchronous,
     "python-socketio-asyncio": Asynchronous,
     "redis-py": RedisPy,

@@ -7,6 +7,8 @@
 //! - [`raw`]: literal bytes, for everything that a decent client would never send;
 //! - [`clients`] and [`browser`]: the official client libraries and Chromium, in their own processes.
 //!
+//! And [`publishers`] are the libraries that publish for them, those of other families too.
+//!
 //! Nothing here sleeps to let something happen. Waiting is always for a fact, and never for longer
 //! than [`PATIENCE`].
 
@@ -22,6 +24,7 @@ pub mod metrics;
 mod original;
 mod polling;
 pub mod proxy;
+pub mod publishers;
 pub mod raw;
 mod redis_server;
 mod server;

@@ -1,0 +1,212 @@
+//! What publishers of other families want, on its way to the shards.
+
+use std::{sync::Arc, time::Instant};
+
+use tracing::{debug, warn};
+use womack_proto::{
+    Channel, NamespaceId,
+    publishers::{
+        Action, Instruction, PublicationError, Selection, addressed, emitter, laravel, python,
+    },
+};
+
+use super::Running;
+use crate::{
+    command::{Deed, Order, ToShard},
+    families::Origin,
+    routes::ShardSet,
+    sid::{ShardId, Sid},
+};
+
+/// Why an instruction is not followed.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("{0}")]
+    Publication(#[from] PublicationError),
+    #[error("too large")]
+    TooLarge,
+    #[error("too many channels")]
+    TooManyChannels,
+    #[error("not a channel's name")]
+    BadChannel,
+}
+
+impl Refusal {
+    /// The reason as a metric label.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Publication(error) => error.as_str(),
+            Self::TooLarge => "too_large",
+            Self::TooManyChannels => "too_many_channels",
+            Self::BadChannel => "bad_channel",
+        }
+    }
+}
+
+impl Running {
+    /// Does what a message of another family's form says.
+    pub(super) async fn obey(
+        &mut self,
+        origin: Origin<'_>,
+        by_pattern: bool,
+        payload: &[u8],
+        received: Instant,
+    ) {
+        if let Origin::Broadcast { path, room } = origin {
+            // What is for a session comes by the pattern of its node, and once more where somebody
+            // is in a channel of that name; some of all else matches the pattern, too.
+            if by_pattern != Sid::parse_in(path, room).is_some() {
+                return;
+            }
+        }
+        let done = match origin {
+            Origin::Juggernaut => self.spread(payload, received).await,
+            _ => self.order(origin, payload, received).await,
+        };
+        let family = origin.family();
+        let metrics = &self.router.common.metrics;
+        let refusal = match done {
+            Ok(()) => return metrics.instructed(family),
+            Err(refusal) => refusal,
+        };
+        metrics.rejected(refusal.as_str());
+        if let Refusal::Publication(PublicationError::Unsupported) = refusal {
+            // Servers that share the channels say much to one another.
+            debug!(family, "a message that clients cannot be told");
+        } else if let Some(held_back) = self.rejections.pass(received) {
+            let (error, bytes) = (refusal, payload.len());
+            warn!(family, %error, bytes, held_back, "a published message is dropped");
+        }
+    }
+
+    /// Passes an envelope on that names its channels.
+    async fn spread(&mut self, payload: &[u8], received: Instant) -> Result<(), Refusal> {
+        let common = self.router.common.clone();
+        if payload.len() > common.config.max_message_bytes {
+            return Err(Refusal::TooLarge);
+        }
+        let addressed = addressed::decode(payload)?;
+        if addressed.channels.len() > common.config.max_channels_per_publish {
+            common.metrics.limit("max_channels_per_publish");
+            return Err(Refusal::TooManyChannels);
+        }
+        for channel in addressed.channels {
+            let channel = common.registry.redis_channel(NamespaceId(0), &channel);
+            let envelope = addressed.envelope.as_bytes();
+            if !self.pass_on(&channel, envelope, received).await {
+                common.metrics.unwanted.inc();
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands an instruction to the shards that have clients whom it may mean.
+    async fn order(
+        &mut self,
+        origin: Origin<'_>,
+        payload: &[u8],
+        received: Instant,
+    ) -> Result<(), Refusal> {
+        let common = self.router.common.clone();
+        let most = common.config.max_message_bytes;
+        if payload.len() > most {
+            return Err(Refusal::TooLarge);
+        }
+        let Instruction { clients, action } = decode(origin, payload)?;
+        let Some(namespace) = common.rules.namespaces.id(&clients.namespace) else {
+            common.metrics.unwanted.inc();
+            return Ok(());
+        };
+        let shards = self.shards_of(namespace, &clients);
+        if shards.is_empty() {
+            common.metrics.unwanted.inc();
+            return Ok(());
+        }
+        let channels = |names: Vec<String>| {
+            let most = common.config.max_channel_bytes;
+            let channels = names.iter().map(|name| Channel::parse(name, most));
+            channels
+                .collect::<Result<_, _>>()
+                .map_err(|_| Refusal::BadChannel)
+        };
+        let deed = match action {
+            Action::Emit(emission) => Deed::Send(emission.frames(&clients.namespace)),
+            Action::Join(names) => Deed::Join(channels(names)?),
+            Action::Leave(names) => Deed::Leave(channels(names)?),
+            Action::Disconnect { close } => Deed::Disconnect { close },
+        };
+        let bytes = match &deed {
+            Deed::Send(frames) => frames.max_bytes(),
+            _ => 0,
+        };
+        // Text can be longer as JSON than it was, and must fit into a client's queue.
+        if bytes > common.config.max_client_queue_bytes {
+            return Err(Refusal::TooLarge);
+        }
+        let order = Arc::new(Order {
+            namespace,
+            clients,
+            deed,
+            received,
+        });
+        let hold = common.registry.get(namespace).coalesce;
+        for shard in shards.iter() {
+            let order = ToShard::Order(order.clone());
+            if hold.is_zero() {
+                self.router.hand(shard, order).await;
+                self.touched.set(shard, true);
+            } else {
+                self.held.push(shard, order, bytes, received + hold);
+            }
+        }
+        Ok(())
+    }
+
+    /// The shards that may have clients who are meant.
+    fn shards_of(&self, namespace: NamespaceId, clients: &Selection) -> ShardSet {
+        let mut shards = ShardSet::default();
+        let Some(rooms) = &clients.rooms else {
+            for shard in (0..).map(ShardId).take(self.router.shards.len()) {
+                shards.set(shard, true);
+            }
+            return shards;
+        };
+        for room in rooms {
+            // Whoever knows the id of a session could be in a channel of its name.
+            if let Some(sid) = Sid::parse_in(&clients.namespace, room) {
+                if self.is_here(sid) {
+                    shards.set(sid.shard, true);
+                }
+                continue;
+            }
+            let channel = self.router.common.registry.redis_channel(namespace, room);
+            let topics = self.routes.get(&channel).map(|(_, route)| &route.topics);
+            for known in topics.into_iter().flatten() {
+                if known.topic.namespace == namespace {
+                    known
+                        .shards
+                        .iter()
+                        .for_each(|shard| shards.set(shard, true));
+                }
+            }
+        }
+        shards
+    }
+
+    /// Whether an id is one of this node's.
+    fn is_here(&self, sid: Sid) -> bool {
+        let is_ours = sid.node == self.router.common.sids.node;
+        is_ours && usize::from(sid.shard.0) < self.router.shards.len()
+    }
+}
+
+fn decode(origin: Origin<'_>, payload: &[u8]) -> Result<Instruction, PublicationError> {
+    match origin {
+        Origin::Broadcast { path, .. } => emitter::decode_broadcast(payload, path),
+        Origin::Request { path } => emitter::decode_request(payload, path),
+        Origin::Python => python::decode(payload),
+        Origin::Laravel { channel } => laravel::decode(payload, channel),
+        // It speaks of channels, and is not asked for here.
+        Origin::Juggernaut => Err(PublicationError::Form),
+    }
+}
