@@ -38,6 +38,8 @@ pub struct Config {
     pub laravel_prefix: Option<String>,
     /// Whether Juggernaut's publishers are listened to.
     pub juggernaut: bool,
+    /// Who shows it may publish by HTTP, at `admin_listen`.
+    pub publish_key: Option<String>,
     /// Threads that own connections.
     pub shards: usize,
     /// How clients are written to.
@@ -151,6 +153,7 @@ impl Config {
             python_channel: settings.python_channel,
             laravel_prefix: settings.laravel_prefix,
             juggernaut: settings.juggernaut.unwrap_or(defaults.juggernaut),
+            publish_key: settings.publish_key,
             shards: settings.shards.unwrap_or(defaults.shards),
             egress: settings.egress.unwrap_or(defaults.egress),
             debug: settings.debug.unwrap_or(defaults.debug),
@@ -222,7 +225,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let rules: [(bool, &str); 17] = [
+        let rules: [(bool, &str); 19] = [
             (
                 (1..=128).contains(&self.shards),
                 "shards is not between 1 and 128",
@@ -285,6 +288,14 @@ impl Config {
                 "max-channels-per-publish is 0",
             ),
             (
+                self.publish_key.is_none() || self.admin_listen.is_some(),
+                "publish-key needs admin-listen",
+            ),
+            (
+                self.publish_key.as_deref() != Some(""),
+                "publish-key is empty",
+            ),
+            (
                 self.python_channel.as_deref() != Some(""),
                 "python-channel is empty",
             ),
@@ -322,6 +333,7 @@ impl Default for Config {
             python_channel: None,
             laravel_prefix: None,
             juggernaut: false,
+            publish_key: None,
             shards: thread::available_parallelism()
                 .map_or(1, NonZeroUsize::get)
                 .min(128),
@@ -485,6 +497,7 @@ mod tests {
             ("presence = '/'", "needs events-key"),
             ("events-key = ''", "events-key is empty"),
             ("max-waiting-events = 0", "max-waiting-events"),
+            ("publish-key = 'k'", "admin-listen"),
             ("python-channel = ''", "python-channel"),
             ("port = ", ":1: "),
         ] {

@@ -49,6 +49,12 @@ pub(crate) struct QueueLabel {
     queue: String,
 }
 
+/// One label: what a request came to.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
+pub(crate) struct ResultLabel {
+    result: &'static str,
+}
+
 /// One label: which family of publishers.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
 pub(crate) struct FamilyLabel {
@@ -65,6 +71,7 @@ pub(crate) struct Metrics {
     limits: Family<LimitLabel, Counter>,
     rejected: Family<ReasonLabel, Counter>,
     instructions: Family<FamilyLabel, Counter>,
+    publish_requests: Family<ResultLabel, Counter>,
     queue_depth: Family<QueueLabel, Gauge>,
     /// Events that clients sent.
     pub(crate) events: Counter,
@@ -119,6 +126,7 @@ impl Metrics {
             limits: Family::default(),
             rejected: Family::default(),
             instructions: Family::default(),
+            publish_requests: Family::default(),
             queue_depth: Family::default(),
             events: Counter::default(),
             subscriptions: Gauge::default(),
@@ -177,6 +185,11 @@ impl Metrics {
             "publisher_messages",
             "Messages of other families of publishers that were understood",
             m.instructions.clone(),
+        );
+        registry.register(
+            "publish_requests",
+            "Requests to publish by HTTP by their result",
+            m.publish_requests.clone(),
         );
         registry.register(
             "queue_depth",
@@ -356,6 +369,12 @@ impl Metrics {
     /// Counts a message of another family of publishers that is understood.
     pub(crate) fn instructed(&self, family: &'static str) {
         let counter = self.instructions.get_or_create(&FamilyLabel { family });
+        counter.inc();
+    }
+
+    /// Counts a request to publish by HTTP.
+    pub(crate) fn publish_requested(&self, result: &'static str) {
+        let counter = self.publish_requests.get_or_create(&ResultLabel { result });
         counter.inc();
     }
 

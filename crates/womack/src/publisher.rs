@@ -1,6 +1,6 @@
 //! Publishes messages, for Rust programs and for the command line.
 
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -30,11 +30,21 @@ impl Publisher {
     /// # Errors
     /// [`Error::Redis`] when the URL is none, or Redis cannot be reached.
     pub async fn connect(url: &str, key: impl Into<String>) -> Result<Self, Error> {
-        let config = redis::aio::ConnectionManagerConfig::new().set_number_of_retries(1);
-        let connection =
-            ConnectionManager::new_with_config(redis::Client::open(url)?, config).await?;
+        let client = redis::Client::open(url)?;
         Ok(Self {
-            connection,
+            connection: ConnectionManager::new_with_config(client, config()).await?,
+            key: key.into(),
+        })
+    }
+
+    /// As [`Publisher::connect`], but connects when there is something to publish.
+    ///
+    /// # Errors
+    /// [`Error::Redis`] when the URL is none.
+    pub(crate) fn lazy(url: &str, key: impl Into<String>) -> Result<Self, Error> {
+        let client = redis::Client::open(url)?;
+        Ok(Self {
+            connection: ConnectionManager::new_lazy_with_config(client, config())?,
             key: key.into(),
         })
     }
@@ -69,4 +79,8 @@ impl Publisher {
         let counts: Vec<u64> = pipeline.query_async(&mut self.connection.clone()).await?;
         Ok(counts.into_iter().sum())
     }
+}
+
+fn config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new().set_number_of_retries(1)
 }

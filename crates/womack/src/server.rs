@@ -313,6 +313,10 @@ impl Start {
             (host, guest) = (Some(sender), Some(receiver));
         }
         let has_admin = admin.is_some();
+        let publish_url = |admin: &Option<TcpListener>| {
+            let may_publish = admin.is_some() && self.common.config.publish_key.is_some();
+            may_publish.then(|| url.clone())
+        };
         let (mut ended, mut readers) = (Vec::new(), Vec::new());
         for (number, (listener, queue)) in listeners.into_iter().zip(queues).enumerate() {
             let (reader_sender, reader) = oneshot::channel();
@@ -321,6 +325,7 @@ impl Start {
                 id: ShardId(u16::try_from(number).expect("at most 128 shards")),
                 common: self.common.clone(),
                 listener,
+                publish_url: publish_url(&admin),
                 admin: admin.take(),
                 has_admin,
                 uses_ring: self.uses_ring,

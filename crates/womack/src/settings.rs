@@ -81,6 +81,16 @@ pub struct Settings {
     )]
     pub juggernaut: Option<bool>,
 
+    /// Take POST /publish at --admin-listen from those who show this key
+    #[arg(
+        long,
+        env = "WOMACK_PUBLISH_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
+    #[serde(alias = "publish_key")]
+    pub publish_key: Option<String>,
+
     /// Threads that own connections [default: one per core]
     #[arg(long, env = "WOMACK_SHARDS", value_name = "N")]
     pub shards: Option<usize>,
@@ -245,7 +255,7 @@ pub struct Settings {
     #[serde(alias = "max_channels_per_client")]
     pub max_channels_per_client: Option<usize>,
 
-    /// Channels that one message of Juggernaut may name [default: 100]
+    /// Channels that one message to POST /publish, or of Juggernaut, may name [default: 100]
     #[arg(long, env = "WOMACK_MAX_CHANNELS_PER_PUBLISH", value_name = "N")]
     #[serde(alias = "max_channels_per_publish")]
     pub max_channels_per_publish: Option<usize>,
@@ -319,6 +329,7 @@ impl Settings {
             python_channel: self.python_channel.or(other.python_channel),
             laravel_prefix: self.laravel_prefix.or(other.laravel_prefix),
             juggernaut: self.juggernaut.or(other.juggernaut),
+            publish_key: self.publish_key.or(other.publish_key),
             shards: self.shards.or(other.shards),
             egress: self.egress.or(other.egress),
             config: self.config.or(other.config),

@@ -25,6 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     command::{ToRouter, ToShard},
     http::{self, Http, Surface},
+    publisher::Publisher,
     queue::{Receiver, Sender},
     router::Router,
     shard::{ChannelsReader, Common, Readiness, Ring, Shard},
@@ -51,6 +52,8 @@ pub(crate) struct Worker {
     pub(crate) has_admin: bool,
     /// Whether rounds are sent through io_uring.
     pub(crate) uses_ring: bool,
+    /// The Redis to publish at for those who ask by HTTP, if they may.
+    pub(crate) publish_url: Option<String>,
     pub(crate) queue: Receiver<ToShard>,
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) router: Sender<ToRouter>,
@@ -92,6 +95,9 @@ impl Worker {
         // Nobody waits for the reader when the start has failed elsewhere.
         self.reader.send(shard.channels_reader()).ok();
         let shard = Rc::new(RefCell::new(shard));
+        let key = &self.common.config.key;
+        let publisher = self.publish_url.map(|url| Publisher::lazy(&url, key));
+        let publisher = publisher.transpose().map_err(io::Error::other)?;
         let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
         let http = Rc::new(Http {
             shard: shard.clone(),
@@ -101,6 +107,7 @@ impl Worker {
             router: self.router,
             status: self.status,
             assets: self.assets,
+            publisher,
             closing: closing.clone(),
             connections: connections.clone(),
         });

@@ -5,6 +5,7 @@ mod assets;
 mod cors;
 mod legacy;
 mod polling;
+mod publish;
 mod websocket;
 
 use std::{cell::RefCell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
@@ -33,6 +34,7 @@ pub(crate) use self::assets::Assets as Files;
 use self::websocket::Purpose;
 use crate::{
     command::{ToRouter, ToShard},
+    publisher::Publisher,
     queue::Sender,
     shard::{Common, Shard},
     sid::{ShardId, Sid},
@@ -56,6 +58,8 @@ pub(crate) struct Http {
     pub(crate) router: Sender<ToRouter>,
     pub(crate) status: Arc<Status>,
     pub(crate) assets: Arc<Files>,
+    /// Publishes for those who ask by HTTP, at the listener for operators.
+    pub(crate) publisher: Option<Publisher>,
     /// Cancelled once connections are to end after the request that they are at.
     pub(crate) closing: CancellationToken,
     /// The connections that are open.
@@ -69,7 +73,7 @@ pub(crate) enum Surface {
     All,
     /// Clients and pages.
     Clients,
-    /// What operators read.
+    /// What operators read, and publishing.
     Admin,
 }
 
@@ -154,6 +158,12 @@ impl Http {
                 preflight.then_some(requested),
             );
             return response;
+        }
+        if surface == Surface::Admin
+            && path == "/publish"
+            && let Some(publisher) = &self.publisher
+        {
+            return self.publish(request, publisher).await;
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
