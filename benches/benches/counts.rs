@@ -17,8 +17,8 @@ use redis::{Msg, Parser};
 use tokio::runtime::Builder;
 use womack::bench::{FanOut, HandOver};
 use womack_benches::{
-    dialect::Dialect,
-    message::{KEY, Stamp, Template},
+    dialect::{Dialect, KEY},
+    message::{Stamp, Template},
 };
 use womack_proto::{
     Handshake, Layer, Limits, Namespaces, Output, Revision, Rules, Scratch, Session, Timing,

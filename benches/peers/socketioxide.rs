@@ -20,7 +20,7 @@ use tokio::{
     runtime::Builder,
     sync::{mpsc, oneshot},
 };
-use womack_benches::message::KEY;
+use womack_benches::dialect::KEY;
 
 /// The argument of a client's `subscribe`.
 #[derive(Deserialize)]

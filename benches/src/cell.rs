@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    fleet::Fleet,
+    fleet::{CONNECTING, Fleet, TURN},
     process::{Addresses, Cpus, Process},
     servers::{Server, Setting},
     source::Source,
@@ -17,8 +17,6 @@ use crate::{
     workload::{Pace, Workload},
 };
 
-/// Clients that connect at the same time; few enough for any listener's queue.
-pub(crate) const CONNECTING: usize = 64;
 /// What connecting may take at the slowest server, all in all.
 const CONNECT: Duration = Duration::from_secs(120);
 /// How long a server is left alone before its memory is read.
@@ -26,7 +24,6 @@ const SETTLE: Duration = Duration::from_millis(500);
 const WARM_UP: Duration = Duration::from_secs(1);
 /// How long the last deliveries may take before they count as lost.
 const DRAIN: Duration = Duration::from_secs(15);
-pub(crate) const TURN: Duration = Duration::from_millis(50);
 
 /// What a server did under a workload, and what it cost.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -1,7 +1,8 @@
 //! What servers are spoken to in: Womack and the servers that do its work understand Socket.IO
 //! and read Redis; the others have protocols of their own.
 
-use crate::message::KEY;
+/// The Redis key in front of every channel name.
+pub const KEY: &str = "womack:ns:default:";
 
 /// How clients subscribe and how a message is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,10 @@ use crate::{
     workload::Workload,
 };
 
+/// Clients that connect at the same time; few enough for any listener's queue.
+pub(crate) const CONNECTING: usize = 64;
+/// How long the fleet waits for something to happen.
+pub(crate) const TURN: Duration = Duration::from_millis(50);
 const PUBLISHER: Token = Token(usize::MAX - 1);
 /// Holds the longest run of merged frames that is worth one read.
 const READ_BYTES: usize = 256 << 10;

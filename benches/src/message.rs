@@ -10,9 +10,6 @@
 
 use crate::dialect::Dialect;
 
-/// The Redis key in front of every channel name.
-pub const KEY: &str = "womack:ns:default:";
-
 /// A channel's name is `c` and its number in five digits: all of one length.
 const NAME_LEN: usize = 6;
 /// Where the payload begins in `42["c00042",{…}]`.

@@ -6,8 +6,7 @@ use std::{
 };
 
 use crate::{
-    cell::{CONNECTING, TURN},
-    fleet::Fleet,
+    fleet::{CONNECTING, Fleet, TURN},
     workload::{Pace, Picker, Workload},
 };
 

@@ -23,7 +23,7 @@ use mio::{
 };
 
 use self::{clients::Clients, outgoing::Outgoing};
-use crate::{frame, message, resp};
+use crate::{dialect, frame, resp};
 
 const LISTENER: Token = Token(usize::MAX - 1);
 const REDIS: Token = Token(usize::MAX - 2);
@@ -143,7 +143,7 @@ impl Floor {
         let Some(channel) = self.channels.get(key) else {
             return;
         };
-        let name = &key[message::KEY.len()..];
+        let name = &key[dialect::KEY.len()..];
         let frame = self.outgoing.frame(name, payload);
         if self.batch {
             self.outgoing
@@ -207,7 +207,7 @@ impl Floor {
         let mut command = Vec::new();
         // The first two strings are the event's name and the argument's key.
         for name in strings.skip(2) {
-            let key = [message::KEY.as_bytes(), name].concat().into_boxed_slice();
+            let key = [dialect::KEY.as_bytes(), name].concat().into_boxed_slice();
             let channel = self.channels.entry(key).or_insert_with_key(|key| {
                 self.requested += 1;
                 command.extend_from_slice(

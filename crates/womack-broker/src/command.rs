@@ -5,16 +5,6 @@ mod connection;
 mod introspection;
 mod pubsub;
 mod server;
-/// A command of the group that sees to the connection itself.
-const fn connection(
-    name: &'static str,
-    arity: i64,
-    summary: &'static str,
-    run: fn(&mut Turn<'_>),
-) -> Command {
-    Command::new(name, arity, "connection", summary, run)
-}
-
 #[cfg(test)]
 mod tests;
 pub(crate) mod transaction;
@@ -218,6 +208,16 @@ impl Command {
             subcommands: &[],
             run,
         }
+    }
+
+    /// A command of the group that sees to the connection itself.
+    const fn of_connection(
+        name: &'static str,
+        arity: i64,
+        summary: &'static str,
+        run: fn(&mut Turn<'_>),
+    ) -> Self {
+        Self::new(name, arity, "connection", summary, run)
     }
 
     /// The same with the commands behind its name.

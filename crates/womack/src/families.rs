@@ -89,9 +89,6 @@ impl Origin<'_> {
 }
 
 impl Families {
-    /// Every family's label.
-    pub(crate) const LABELS: [&'static str; 4] = ["emitter", "python", "laravel", "juggernaut"];
-
     /// The families that `config` names.
     ///
     /// # Errors

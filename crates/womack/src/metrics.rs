@@ -17,7 +17,8 @@ use prometheus_client::{
 };
 use womack_proto::{CloseReason, TransportKind, publishers::PublicationError};
 
-use crate::families::Families;
+/// The families of publishers, as labels.
+const FAMILIES: [&str; 4] = ["emitter", "python", "laravel", "juggernaut"];
 
 /// One label: the transport of a connection.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
@@ -308,7 +309,7 @@ impl Metrics {
         for reason in reasons.chain(others) {
             drop(m.rejected.get_or_create(&ReasonLabel { reason }));
         }
-        for family in Families::LABELS {
+        for family in FAMILIES {
             drop(m.instructions.get_or_create(&FamilyLabel { family }));
         }
         Self {

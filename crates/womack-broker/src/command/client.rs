@@ -5,32 +5,32 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Command, Turn, connection, needs_subcommand, quote};
+use super::{Command, Turn, needs_subcommand, quote};
 use crate::client::{Client, Ending, Kind};
 use crate::resp::parse_integer;
 
-pub(super) const COMMAND: Command = connection(
+pub(super) const COMMAND: Command = Command::of_connection(
     "client",
     -2,
     "Asks about and changes connections",
     needs_subcommand,
 )
 .with(&[
-    connection(
+    Command::of_connection(
         "client|getname",
         2,
         "Returns this connection's name",
         get_name,
     ),
-    connection("client|id", 2, "Returns this connection's number", |turn| {
+    Command::of_connection("client|id", 2, "Returns this connection's number", |turn| {
         turn.reply.integer(turn.client().id);
     }),
-    connection("client|info", 2, "Describes this connection", |turn| {
+    Command::of_connection("client|info", 2, "Describes this connection", |turn| {
         turn.reply.verbatim(&describe(turn.client()));
     }),
-    connection("client|kill", -3, "Closes connections", kill),
-    connection("client|list", -2, "Describes connections", list),
-    connection(
+    Command::of_connection("client|kill", -3, "Closes connections", kill),
+    Command::of_connection("client|list", -2, "Describes connections", list),
+    Command::of_connection(
         "client|no-evict",
         3,
         "Does nothing: no one is evicted",
@@ -41,7 +41,7 @@ pub(super) const COMMAND: Command = connection(
             }
         },
     ),
-    connection(
+    Command::of_connection(
         "client|no-touch",
         3,
         "Does nothing: there are no keys",
@@ -52,9 +52,9 @@ pub(super) const COMMAND: Command = connection(
             }
         },
     ),
-    connection("client|reply", 3, "Turns replies on and off", reply),
-    connection("client|setinfo", 4, "Names the client's library", set_info),
-    connection("client|setname", 3, "Names this connection", |turn| {
+    Command::of_connection("client|reply", 3, "Turns replies on and off", reply),
+    Command::of_connection("client|setinfo", 4, "Names the client's library", set_info),
+    Command::of_connection("client|setname", 3, "Names this connection", |turn| {
         if set_name(turn, &turn.arguments[2]) {
             turn.reply.ok();
         }

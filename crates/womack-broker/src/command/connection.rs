@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Command, REDIS_VERSION, Turn, client, connection, quote};
+use super::{Command, REDIS_VERSION, Turn, client, quote};
 use crate::client::Ending;
 use crate::reply::Protocol;
 use crate::resp::parse_integer;
@@ -11,34 +11,34 @@ use crate::resp::parse_integer;
 pub(super) const DATABASES: i64 = 16;
 
 pub(super) const COMMANDS: &[Command] = &[
-    connection(
+    Command::of_connection(
         "ping",
         -1,
         "Answers, to show that the connection works",
         ping,
     ),
-    connection("hello", -1, "Chooses the protocol version", hello),
+    Command::of_connection("hello", -1, "Chooses the protocol version", hello),
     client::COMMAND,
-    connection(
+    Command::of_connection(
         "auth",
         -2,
         "Accepts the default user, who has no password",
         auth,
     ),
-    connection(
+    Command::of_connection(
         "select",
         2,
         "Chooses a database, which makes no difference",
         select,
     ),
-    connection("echo", 2, "Returns its argument", |turn| {
+    Command::of_connection("echo", 2, "Returns its argument", |turn| {
         turn.reply.bulk(&turn.arguments[1])
     }),
-    connection("quit", -1, "Closes the connection", |turn| {
+    Command::of_connection("quit", -1, "Closes the connection", |turn| {
         turn.client_mut().ending = Some(Ending::Flush);
         turn.reply.ok();
     }),
-    connection("reset", 1, "Makes the connection as good as new", reset),
+    Command::of_connection("reset", 1, "Makes the connection as good as new", reset),
 ];
 
 fn ping(turn: &mut Turn<'_>) {
