@@ -1,4 +1,4 @@
-//! A poll of its own that the runtime watches as one entry. The only unsafe code of the workspace.
+//! A poll of its own that the runtime watches as one entry.
 //!
 //! Why: a task, a waker and a registration in the runtime for each of a hundred thousand idle
 //! WebSockets cost ten times what the rest of them costs; one poll for all costs nothing per
