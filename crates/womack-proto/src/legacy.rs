@@ -236,6 +236,13 @@ pub fn event_prefix(namespace: &str, channel: &str) -> Vec<u8> {
     prefix.into_bytes()
 }
 
+/// What comes before the text in a message's packet: `3:::` or, in a namespace, `3::/another:`.
+pub fn message_prefix(namespace: &str) -> Vec<u8> {
+    let mut prefix = start("3:", namespace);
+    prefix.push(':');
+    prefix.into_bytes()
+}
+
 /// The frame of an event with one argument, `json`; `prefix` is the channel's [`event_prefix`].
 /// It costs one allocation.
 pub fn event(prefix: &[u8], json: &[u8]) -> Frame {

@@ -85,8 +85,8 @@ proptest! {
         let decoded = addressed::decode(message.as_bytes()).unwrap();
         prop_assert_eq!(&decoded.channels, &channels);
         prop_assert_eq!(&decoded.envelope, &format!(r#"{{"data":{data},"b":1}}"#));
-        let text = juggernaut::encode(&channels[0], &decoded.envelope);
-        let seen: Value = serde_json::from_str(&text).unwrap();
+        let text = juggernaut::encode(&channels[0], decoded.envelope.as_bytes());
+        let seen: Value = serde_json::from_slice(&text).unwrap();
         prop_assert_eq!(&seen["data"], &data);
         prop_assert_eq!(&seen["channel"], &channels[0]);
         checks::publishers::messages(message.as_bytes());

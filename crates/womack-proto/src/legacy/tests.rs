@@ -159,6 +159,19 @@ fn a_published_event_is_prefix_json_and_brackets() {
 }
 
 #[test]
+fn a_messages_prefix_is_what_the_decoder_takes_off() {
+    for namespace in ["/", "/another"] {
+        let mut packet = String::from_utf8(message_prefix(namespace)).unwrap();
+        packet.push_str("a:b");
+        let decoded = Packet::decode(&packet).unwrap();
+        assert_eq!(
+            (decoded.namespace, decoded.ack, decoded.body),
+            (namespace, None, Body::Message("a:b"))
+        );
+    }
+}
+
+#[test]
 fn ready_made_frames_are_what_the_encoder_makes() {
     assert_eq!(HEARTBEAT, Frame::text(&[b"2::"]));
     assert_eq!(NOOP, Frame::text(&[b"8::"]));

@@ -61,18 +61,24 @@ impl<'a> Request<'a> {
 
 /// The text that tells a client what was published on `channel`: the envelope with the channel in
 /// it, or, for JSON that is no object, an envelope with that as its data.
-pub fn encode(channel: &str, json: &str) -> String {
+pub fn encode(channel: &str, json: &[u8]) -> Vec<u8> {
     let channel = to_json(channel);
-    let json = json.trim();
-    let Some(members) = json
-        .strip_prefix('{')
-        .and_then(|json| json.strip_suffix('}'))
-    else {
-        return format!(r#"{{"data":{json},"channel":{channel}}}"#);
+    let json = json.trim_ascii();
+    let members = json.strip_prefix(b"{");
+    let Some(members) = members.and_then(|members| members.strip_suffix(b"}")) else {
+        return [
+            b"{\"data\":",
+            json,
+            b",\"channel\":",
+            channel.as_bytes(),
+            b"}",
+        ]
+        .concat();
     };
-    match members.trim().is_empty() {
-        true => format!(r#"{{"channel":{channel}}}"#),
-        false => format!(r#"{{{members},"channel":{channel}}}"#),
+    // Last, so that it prevails over a channel that the envelope may name.
+    match members.trim_ascii().is_empty() {
+        true => [b"{\"channel\":", channel.as_bytes(), b"}"].concat(),
+        false => [b"{", members, b",\"channel\":", channel.as_bytes(), b"}"].concat(),
     }
 }
 
@@ -125,7 +131,8 @@ mod tests {
             ("[1]", r#"{"data":[1],"channel":"a\"b"}"#),
             ("\"{}\"", r#"{"data":"{}","channel":"a\"b"}"#),
         ] {
-            assert_eq!(encode("a\"b", json), expected);
+            let text = encode("a\"b", json.as_bytes());
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
     }
 }
