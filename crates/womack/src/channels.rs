@@ -3,15 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
-use womack_proto::{Channel, ChannelError, Event};
+use womack_proto::{Channel, ChannelError, Event, Revision, publishers::juggernaut::Request};
 
 use crate::{
+    command::Dialect,
     config::Config,
     namespace::{Client, Namespace},
 };
 
 /// The stock behaviour of a namespace: the client events `subscribe`, `unsubscribe`, `meta`,
-/// `event` and `presence`.
+/// `event` and `presence`; where the server is told so, Juggernaut's messages too.
 #[derive(Clone, Debug)]
 pub struct Channels {
     key: Option<String>,
@@ -22,6 +23,8 @@ pub struct Channels {
     max_event_bytes: Option<usize>,
     /// Namespaces where clients may ask who is in a channel.
     presence: Vec<String>,
+    /// Whether messages are understood as Juggernaut did.
+    juggernaut: bool,
 }
 
 impl Channels {
@@ -35,6 +38,23 @@ impl Channels {
             max_meta_bytes: config.max_meta_bytes,
             max_event_bytes: config.client_events.then_some(config.max_event_bytes),
             presence: config.presence.clone(),
+            juggernaut: config.juggernaut,
+        }
+    }
+
+    /// Does what an event asks for.
+    fn request(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
+        match event.name.as_str() {
+            "subscribe" => self.subscribe(client, event),
+            "unsubscribe" => self.unsubscribe(client, event),
+            "meta" => self.meta(client, event),
+            "event" => self.event(client, event),
+            "presence" => self.presence(client, event),
+            "message" if self.juggernaut && client.revision() == Revision::Legacy => {
+                client.speak(Dialect::Juggernaut);
+                self.request(client, &translate(event)?)
+            }
+            _ => Err(Problem::UnknownEvent),
         }
     }
 
@@ -125,18 +145,30 @@ impl Namespace for Channels {
     }
 
     fn on_event(&self, client: &mut Client<'_>, event: &Event) {
-        let done = match event.name.as_str() {
-            "subscribe" => self.subscribe(client, event),
-            "unsubscribe" => self.unsubscribe(client, event),
-            "meta" => self.meta(client, event),
-            "event" => self.event(client, event),
-            "presence" => self.presence(client, event),
-            _ => Err(Problem::UnknownEvent),
-        };
+        let done = self.request(client, event);
         if let (Err(problem), Some(ack)) = (done, event.ack) {
             client.acknowledge(ack, &problem.answer());
         }
     }
+}
+
+/// The event that asks for what a message of Juggernaut's client does. The message is an object, or
+/// a text that has one.
+fn translate(message: &Event) -> Result<Event, Problem> {
+    let text = message.decode_args().ok().map(|(text,): (String,)| text);
+    let request = Request::decode(text.as_ref().unwrap_or(&message.args));
+    let (name, args) = match request.map_err(|_| Problem::NoJuggernautRequest)? {
+        Request::Subscribe(channel) => ("subscribe", to_json(&channel)),
+        Request::Unsubscribe(channel) => ("unsubscribe", to_json(&channel)),
+        Request::Meta(json) => ("meta", json.to_owned()),
+        Request::Event(json) => ("event", json.to_owned()),
+    };
+    Ok(Event {
+        name: name.to_owned(),
+        args,
+        attachments: Vec::new(),
+        ack: message.ack,
+    })
 }
 
 /// What a request without anything to tell is answered.
@@ -221,6 +253,8 @@ enum Problem {
     EventForbidden,
     #[error("this namespace does not tell who is in a channel")]
     PresenceForbidden,
+    #[error("the message is no request of Juggernaut's")]
+    NoJuggernautRequest,
     #[error("there is no such event")]
     UnknownEvent,
 }
@@ -228,9 +262,11 @@ enum Problem {
 impl Problem {
     const fn code(&self) -> &'static str {
         match self {
-            Self::BadRequest | Self::NotOneArgument | Self::TooLarge(_) | Self::UnknownEvent => {
-                "bad_request"
-            }
+            Self::BadRequest
+            | Self::NotOneArgument
+            | Self::TooLarge(_)
+            | Self::NoJuggernautRequest
+            | Self::UnknownEvent => "bad_request",
             Self::EventForbidden | Self::PresenceForbidden => "forbidden",
             Self::BadChannel(_) => "bad_channel",
             Self::TooManyChannels(_) => "too_many_channels",
@@ -266,7 +302,7 @@ fn success(names: &Names) -> String {
 }
 
 fn to_json(answer: &impl Serialize) -> String {
-    serde_json::to_string(answer).expect("structs of strings and flags are always JSON")
+    serde_json::to_string(answer).expect("strings and structs of them are always JSON")
 }
 
 #[cfg(test)]
@@ -287,6 +323,15 @@ mod tests {
     }
 
     fn actions(name: &str, args: &str, joined: &[&'static str]) -> Vec<String> {
+        actions_of(Revision::V4, name, args, joined)
+    }
+
+    fn actions_of(
+        revision: Revision,
+        name: &str,
+        args: &str,
+        joined: &[&'static str],
+    ) -> Vec<String> {
         let config = Config {
             max_channels_per_client: 3,
             max_channel_bytes: 5,
@@ -294,6 +339,7 @@ mod tests {
             max_event_bytes: 9,
             client_events: true,
             presence: vec!["/".to_owned()],
+            juggernaut: true,
             ..Config::default()
         };
         let event = Event {
@@ -306,6 +352,7 @@ mod tests {
         let joined = Joined(joined.to_vec());
         let view = View {
             id: "id",
+            revision,
             namespace: "/",
             auth: None,
             meta: None,
@@ -317,7 +364,13 @@ mod tests {
             .map(|action| match action {
                 Action::Leave(channel) => format!("leave {}", channel.as_str()),
                 Action::Acknowledge { ack, args, .. } => format!("ack {ack} {args}"),
-                Action::JoinAcknowledged(join) => format!("join, ack {} {}", join.ack, join.live),
+                Action::JoinAcknowledged(join) => {
+                    let how = match join.dialect {
+                        Dialect::Events => "join",
+                        Dialect::Juggernaut => "join for messages",
+                    };
+                    format!("{how}, ack {} {}", join.ack, join.live)
+                }
                 Action::SetMeta(meta) => format!("meta {meta}"),
                 Action::Report(data) => format!("report {data}"),
                 Action::AcknowledgePresence { channel, ack, .. } => {
@@ -341,6 +394,46 @@ mod tests {
         ] {
             let expected = r#"join, ack 7 {"ok":true,"channels":["a"]}"#;
             assert_eq!(actions("subscribe", args, &[]), [expected], "{args}");
+        }
+    }
+
+    #[test]
+    fn messages_of_juggernauts_clients_are_requests() {
+        let ok = r#"ack 7 {"ok":true}"#;
+        let ok_channel = r#"ack 7 {"ok":true,"channels":["a"]}"#;
+        let join = format!("join for messages, {ok_channel}");
+        for (message, expected) in [
+            (r#"{"type":"subscribe","channel":"a"}"#, vec![&*join]),
+            (
+                r#"{"type":"unsubscribe","channel":"a"}"#,
+                vec!["leave a", ok_channel],
+            ),
+            (r#"{"type":"meta","data":[1]}"#, vec!["meta [1]", ok]),
+            (r#"{"type":"event","data":1}"#, vec!["report 1", ok]),
+        ] {
+            let text = to_json(&message);
+            for args in [message, &text] {
+                let done = actions_of(Revision::Legacy, "message", args, &[]);
+                assert_eq!(done, expected, "{args}");
+            }
+            let done = actions("message", message, &[]);
+            assert!(done[0].contains("no such event"), "{done:?}");
+        }
+    }
+
+    #[test]
+    fn other_messages_are_answered_with_their_code() {
+        for (message, code) in [
+            ("", "bad_request"),
+            ("\"hello\"", "bad_request"),
+            (r#"{"type":"presence","channel":"a"}"#, "bad_request"),
+            (r#"{"type":"subscribe","channel":"abcdef"}"#, "bad_channel"),
+            (r#"{"type":"subscribe","channel":"d"}"#, "too_many_channels"),
+            (r#"{"type":"meta","data":"1234567"}"#, "bad_request"),
+        ] {
+            let done = actions_of(Revision::Legacy, "message", message, &["a", "b", "c"]);
+            let answer = done.last().unwrap();
+            assert!(answer.contains(code), "{message}: {done:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use womack_proto::{
     Channel, Except, Frame, NamespaceId, Revision, frame, legacy,
     payload::Content,
-    publishers::{Frames, Selection},
+    publishers::{Frames, Selection, juggernaut},
 };
 
 use crate::{
@@ -16,21 +16,43 @@ use crate::{
     sid::{ShardId, Sid},
 };
 
-/// Which bytes an event has; clients of one encoding share their frames.
+/// Which bytes a published message has; clients of one encoding share their frames.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Encoding {
     /// Socket.IO 0.9.
     Legacy,
+    /// Socket.IO 0.9 as Juggernaut's client expects it.
+    Juggernaut,
     /// Socket.IO 1 and later.
     Modern,
 }
 
+/// How a client wants to be told what is published on a channel.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Dialect {
+    /// By an event that has the channel's name.
+    #[default]
+    Events,
+    /// By a message that names the channel, as Juggernaut did it. Only Socket.IO 0.9 has messages;
+    /// for others it is the same as events.
+    Juggernaut,
+}
+
 impl Encoding {
-    /// What clients of `revision` understand.
-    pub(crate) const fn of(revision: Revision) -> Self {
+    /// What clients of `revision` expect that speak `dialect`.
+    pub(crate) const fn of(revision: Revision, dialect: Dialect) -> Self {
+        match (revision, dialect) {
+            (Revision::Legacy, Dialect::Events) => Self::Legacy,
+            (Revision::Legacy, Dialect::Juggernaut) => Self::Juggernaut,
+            (Revision::V3 | Revision::V4, _) => Self::Modern,
+        }
+    }
+
+    /// What clients of `revision` may expect.
+    pub(crate) const fn all_of(revision: Revision) -> &'static [Self] {
         match revision {
-            Revision::Legacy => Self::Legacy,
-            Revision::V3 | Revision::V4 => Self::Modern,
+            Revision::Legacy => &[Self::Legacy, Self::Juggernaut],
+            Revision::V3 | Revision::V4 => &[Self::Modern],
         }
     }
 
@@ -38,14 +60,16 @@ impl Encoding {
     pub(crate) fn prefix(self, namespace: &str, channel: &str) -> Vec<u8> {
         match self {
             Self::Legacy => legacy::event_prefix(namespace, channel),
+            Self::Juggernaut => legacy::message_prefix(namespace),
             Self::Modern => frame::event_prefix(namespace, channel),
         }
     }
 
-    /// The frame of a message; `prefix` is that of its channel.
-    pub(crate) fn frame(self, prefix: &[u8], json: &[u8]) -> Frame {
+    /// The frame of a message of `channel`; `prefix` is that of the channel.
+    pub(crate) fn frame(self, prefix: &[u8], channel: &str, json: &[u8]) -> Frame {
         match self {
             Self::Legacy => legacy::event(prefix, json),
+            Self::Juggernaut => Frame::text(&[prefix, &juggernaut::encode(channel, json)]),
             Self::Modern => frame::event(prefix, json),
         }
     }

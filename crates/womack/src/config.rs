@@ -36,7 +36,7 @@ pub struct Config {
     pub python_channel: Option<String>,
     /// Prefix of Laravel's Redis channels.
     pub laravel_prefix: Option<String>,
-    /// Whether Juggernaut's publishers are listened to.
+    /// Whether Juggernaut's publishers are listened to, and its browser client is understood.
     pub juggernaut: bool,
     /// Who shows it may publish by HTTP, at `admin_listen`.
     pub publish_key: Option<String>,

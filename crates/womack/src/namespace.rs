@@ -22,9 +22,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId};
+use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId, Revision};
 
-use crate::report::Meta;
+use crate::{command::Dialect, report::Meta};
 
 /// What a namespace does with its clients.
 ///
@@ -61,12 +61,15 @@ pub trait Messages: Send + Sync + 'static {
 pub struct Client<'a> {
     view: View<'a>,
     actions: &'a mut Vec<Action>,
+    /// How it is told of the channels that it joins.
+    dialect: Dialect,
 }
 
 /// What a handler may know of a client.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) id: &'a str,
+    pub(crate) revision: Revision,
     pub(crate) namespace: &'a str,
     pub(crate) auth: Option<&'a str>,
     pub(crate) meta: Option<&'a RawValue>,
@@ -81,7 +84,11 @@ pub(crate) trait Memberships {
 
 impl<'a> Client<'a> {
     pub(crate) const fn new(view: View<'a>, actions: &'a mut Vec<Action>) -> Self {
-        Self { view, actions }
+        Self {
+            view,
+            actions,
+            dialect: Dialect::Events,
+        }
     }
 
     /// The session id, as the client sees it.
@@ -116,7 +123,7 @@ impl<'a> Client<'a> {
 
     /// Puts the client into `channel`: what is published there reaches it.
     pub fn join(&mut self, channel: Channel) {
-        self.actions.push(Action::Join(channel));
+        self.actions.push(Action::Join(channel, self.dialect));
     }
 
     /// Takes the client out of `channel`.
@@ -166,6 +173,7 @@ impl<'a> Client<'a> {
         self.actions
             .push(Action::JoinAcknowledged(Box::new(JoinAcknowledged {
                 channels,
+                dialect: self.dialect,
                 ack,
                 live: live.to_owned(),
                 unavailable: unavailable.to_owned(),
@@ -193,6 +201,15 @@ impl<'a> Client<'a> {
             ack,
             unavailable: unavailable.to_owned(),
         });
+    }
+
+    pub(crate) const fn revision(&self) -> Revision {
+        self.view.revision
+    }
+
+    /// Says in which dialect the client hears of the channels that it joins from here on.
+    pub(crate) const fn speak(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
     }
 
     /// Counts that the client has come to a limit of the settings.
@@ -243,7 +260,7 @@ impl Refusal {
 
 /// What a handler wants done.
 pub(crate) enum Action {
-    Join(Channel),
+    Join(Channel, Dialect),
     Leave(Channel),
     Emit {
         name: String,
@@ -269,6 +286,7 @@ pub(crate) enum Action {
 
 pub(crate) struct JoinAcknowledged {
     pub(crate) channels: Vec<Channel>,
+    pub(crate) dialect: Dialect,
     pub(crate) ack: u64,
     pub(crate) live: String,
     pub(crate) unavailable: String,

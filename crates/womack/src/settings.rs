@@ -69,7 +69,7 @@ pub struct Settings {
     #[serde(alias = "laravel_prefix")]
     pub laravel_prefix: Option<String>,
 
-    /// Deliver what Juggernaut's publishers publish on the channel `juggernaut`
+    /// Deliver what is published on Juggernaut's channel, and understand its browser client
     #[arg(
         long,
         env = "WOMACK_JUGGERNAUT",

@@ -11,7 +11,7 @@ use womack_proto::{
 
 use super::Running;
 use crate::{
-    command::{Delivery, ToShard},
+    command::{Delivery, ToShard, Topic},
     sid::ShardId,
 };
 
@@ -104,8 +104,16 @@ impl Running {
             }
         };
         for known in &route.topics {
-            let frame = known.topic.encoding.frame(&known.prefix, payload);
-            let hold = common.registry.get(known.topic.namespace).coalesce;
+            let Topic {
+                namespace,
+                encoding,
+            } = known.topic;
+            let name = common
+                .registry
+                .channel(namespace, channel)
+                .unwrap_or(channel);
+            let frame = encoding.frame(&known.prefix, name, payload);
+            let hold = common.registry.get(namespace).coalesce;
             for shard in known.shards.iter() {
                 let delivery = ToShard::Deliver(Delivery {
                     channel: channel.clone(),

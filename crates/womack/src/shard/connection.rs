@@ -10,7 +10,7 @@ use womack_proto::{Channel, NamespaceId, Session, TransportKind, payload::Format
 
 use super::{memberships, outbox::Outbox, wire::Wire};
 use crate::{
-    command::{PollAnswer, Topic},
+    command::{Encoding, PollAnswer},
     namespace::{self, Registry},
 };
 
@@ -113,14 +113,10 @@ impl Connection {
 /// The channels of a client in one namespace, as a handler may see them.
 pub(crate) struct ChannelsOf<'a> {
     pub(crate) memberships: Option<&'a memberships::Memberships>,
-    pub(crate) topic: Topic,
+    pub(crate) namespace: NamespaceId,
+    /// Those that the client's topics may have.
+    pub(crate) encodings: &'static [Encoding],
     pub(crate) registry: &'a Registry,
-}
-
-impl ChannelsOf<'_> {
-    const fn namespace(&self) -> NamespaceId {
-        self.topic.namespace
-    }
 }
 
 impl namespace::Memberships for ChannelsOf<'_> {
@@ -130,7 +126,7 @@ impl namespace::Memberships for ChannelsOf<'_> {
         };
         memberships
             .iter()
-            .filter(|found| found.topic.namespace == self.namespace())
+            .filter(|found| found.topic.namespace == self.namespace)
             .count()
     }
 
@@ -140,8 +136,9 @@ impl namespace::Memberships for ChannelsOf<'_> {
         };
         let channel = self
             .registry
-            .redis_channel(self.namespace(), channel.as_str());
-        memberships.find(&channel, self.topic).is_some()
+            .redis_channel(self.namespace, channel.as_str());
+        let found = memberships.find_any(&channel, self.namespace, self.encodings);
+        found.is_some()
     }
 }
 

@@ -34,6 +34,7 @@ impl Shard {
             let path = &common.registry.get(namespace).path;
             let view = View {
                 id: &sid,
+                revision: connection.session.revision(),
                 namespace: path,
                 auth,
                 meta: None,
@@ -79,6 +80,7 @@ impl Shard {
             let path = &common.registry.get(namespace).path;
             let view = View {
                 id: &sid,
+                revision: connection.session.revision(),
                 namespace: path,
                 auth: None,
                 meta: self.metas.get(secret, namespace).map(AsRef::as_ref),
@@ -114,8 +116,8 @@ impl Shard {
     fn act(&mut self, id: u32, namespace: NamespaceId, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Join(channel) => {
-                    self.join(id, namespace, &channel);
+                Action::Join(channel, dialect) => {
+                    self.join(id, namespace, &channel, dialect);
                 }
                 Action::Leave(channel) => self.leave(id, namespace, &channel),
                 Action::JoinAcknowledged(join) => self.join_acknowledged(id, namespace, *join),
@@ -176,6 +178,7 @@ impl Shard {
         let channels = self.channels_of(id, namespace);
         let view = View {
             id: &sid,
+            revision: connection.session.revision(),
             namespace: &entry.path,
             auth: None,
             meta: self

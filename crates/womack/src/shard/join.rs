@@ -11,7 +11,7 @@ use super::{
     Shard, acks::Waiting, channels::Subscriber, connection::Connection, memberships::Membership,
 };
 use crate::{
-    command::{ToRouter, Topic, Topics},
+    command::{Dialect, Encoding, ToRouter, Topic, Topics},
     namespace::JoinAcknowledged,
     report::Report,
 };
@@ -19,6 +19,7 @@ use crate::{
 /// What a join came to.
 pub(super) struct Join {
     channel: Arc<str>,
+    topic: Topic,
     /// The client was not in the channel.
     new: bool,
     /// What is published from now on arrives.
@@ -26,23 +27,28 @@ pub(super) struct Join {
 }
 
 impl Shard {
-    /// Puts a client into a channel. `None` when it may be in no more.
+    /// Puts a client into a channel. One that is in it stays there as it came, whatever dialect
+    /// it speaks now. `None` when it may be in no more.
     pub(super) fn join(
         &mut self,
         id: u32,
         namespace: NamespaceId,
         channel: &Channel,
+        dialect: Dialect,
     ) -> Option<Join> {
-        let topic = self.topic(id, namespace);
         let name = self
             .common
             .registry
             .redis_channel(namespace, channel.as_str());
         let connection = self.connections.get_mut(id as usize)?;
-        if connection.memberships.find(&name, topic).is_some() {
+        let revision = connection.session.revision();
+        let encodings = Encoding::all_of(revision);
+        let known = connection.memberships.find_any(&name, namespace, encodings);
+        if let Some((_, topic)) = known {
             let live = self.linked && self.channels.is_live(&name, topic);
             return Some(Join {
                 channel: name,
+                topic,
                 new: false,
                 live,
             });
@@ -59,6 +65,10 @@ impl Shard {
             self.common.metrics.limit("max_channels_per_client");
             return None;
         }
+        let topic = Topic {
+            namespace,
+            encoding: Encoding::of(revision, dialect),
+        };
         let joined = self.channels.join(
             name,
             topic,
@@ -81,6 +91,7 @@ impl Shard {
         let live = self.linked && joined.live;
         Some(Join {
             channel: joined.channel,
+            topic,
             new: true,
             live,
         })
@@ -96,14 +107,14 @@ impl Shard {
         let mut new = Vec::new();
         let mut missing = Vec::new();
         for channel in &join.channels {
-            let Some(joined) = self.join(id, namespace, channel) else {
+            let Some(joined) = self.join(id, namespace, channel, join.dialect) else {
                 continue;
             };
             if joined.new {
                 new.push(joined.channel.clone());
             }
             if !joined.live {
-                missing.push((joined.channel, self.topic(id, namespace)));
+                missing.push((joined.channel, joined.topic));
             }
         }
         if missing.is_empty() {
@@ -197,7 +208,7 @@ impl Shard {
 
     fn take_back(&mut self, id: u32, namespace: NamespaceId, channels: &[Arc<str>]) {
         for channel in channels {
-            self.leave_topic(id, channel, self.topic(id, namespace));
+            self.leave_named(id, namespace, channel);
         }
     }
 
@@ -207,28 +218,19 @@ impl Shard {
             .common
             .registry
             .redis_channel(namespace, channel.as_str());
-        self.leave_topic(id, &name, self.topic(id, namespace));
+        self.leave_named(id, namespace, &name);
     }
 
-    /// Takes a client out of all channels of a namespace.
-    pub(super) fn leave_namespace(&mut self, id: u32, namespace: NamespaceId) {
-        let Some(connection) = self.connections.get(id as usize) else {
-            return;
-        };
-        let topic = self.topic(id, namespace);
-        let memberships = connection
-            .memberships
-            .iter()
-            .filter(|found| found.topic == topic);
-        let channels: Vec<_> = memberships.map(|found| found.channel.clone()).collect();
-        self.take_back(id, namespace, &channels);
-    }
-
-    fn leave_topic(&mut self, id: u32, channel: &Arc<str>, topic: Topic) {
+    /// The same of a channel by its name at Redis.
+    fn leave_named(&mut self, id: u32, namespace: NamespaceId, channel: &Arc<str>) {
         let Some(connection) = self.connections.get_mut(id as usize) else {
             return;
         };
-        let Some(number) = connection.memberships.find(channel, topic) else {
+        let encodings = Encoding::all_of(connection.session.revision());
+        let known = connection
+            .memberships
+            .find_any(channel, namespace, encodings);
+        let Some((number, _)) = known else {
             return;
         };
         let (membership, moved) = connection.memberships.remove(number);
@@ -236,8 +238,21 @@ impl Shard {
             self.channels
                 .set_membership(&moved.channel, moved.topic, moved.place, number);
         }
-        self.report_member(Report::Unsubscribed, id, topic.namespace, channel);
+        self.report_member(Report::Unsubscribed, id, namespace, channel);
         self.give_up(&membership);
+    }
+
+    /// Takes a client out of all channels of a namespace.
+    pub(super) fn leave_namespace(&mut self, id: u32, namespace: NamespaceId) {
+        let Some(connection) = self.connections.get(id as usize) else {
+            return;
+        };
+        let memberships = connection
+            .memberships
+            .iter()
+            .filter(|found| found.topic.namespace == namespace);
+        let channels: Vec<_> = memberships.map(|found| found.channel.clone()).collect();
+        self.take_back(id, namespace, &channels);
     }
 
     /// Takes a connection, which is closing, out of all channels.

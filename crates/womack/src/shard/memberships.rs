@@ -4,8 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use ahash::RandomState;
 use smallvec::SmallVec;
+use womack_proto::NamespaceId;
 
-use crate::command::Topic;
+use crate::command::{Encoding, Topic};
 
 /// From this many on, a client's channels are found by an index; below, looking through them is
 /// quicker and costs no memory.
@@ -48,8 +49,24 @@ impl Memberships {
         }
     }
 
-    /// The number of the membership in a topic of `channel`.
-    pub(crate) fn find(&self, channel: &Arc<str>, topic: Topic) -> Option<u32> {
+    /// The membership in `channel` of a namespace, whichever of `encodings` its topic has: its
+    /// number and the topic.
+    pub(crate) fn find_any(
+        &self,
+        channel: &Arc<str>,
+        namespace: NamespaceId,
+        encodings: &[Encoding],
+    ) -> Option<(u32, Topic)> {
+        encodings.iter().find_map(|&encoding| {
+            let topic = Topic {
+                namespace,
+                encoding,
+            };
+            self.find(channel, topic).map(|number| (number, topic))
+        })
+    }
+
+    fn find(&self, channel: &Arc<str>, topic: Topic) -> Option<u32> {
         if let Some(index) = &self.index {
             return index.get(&(channel.clone(), topic)).copied();
         }
@@ -88,10 +105,7 @@ impl Memberships {
 
 #[cfg(test)]
 mod tests {
-    use womack_proto::NamespaceId;
-
     use super::*;
-    use crate::command::Encoding;
 
     const TOPIC: Topic = Topic {
         namespace: NamespaceId(0),
@@ -122,6 +136,30 @@ mod tests {
                 .and_then(|number| memberships.list.get(number as usize))
                 .map(|found| found.place);
             assert_eq!(place, (count % 7 == 0).then_some(count));
+        }
+    }
+
+    #[test]
+    fn a_channel_is_found_whatever_its_encoding() {
+        let mut memberships = Memberships::default();
+        let channel: Arc<str> = "a".into();
+        let topic = Topic {
+            namespace: NamespaceId(1),
+            encoding: Encoding::Juggernaut,
+        };
+        memberships.push(Membership {
+            channel: channel.clone(),
+            topic,
+            place: 0,
+        });
+        let both = [Encoding::Legacy, Encoding::Juggernaut];
+        for (namespace, encodings, expected) in [
+            (1, &both[..], Some((0, topic))),
+            (1, &both[..1], None),
+            (0, &both[..], None),
+        ] {
+            let found = memberships.find_any(&channel, NamespaceId(namespace), encodings);
+            assert_eq!(found, expected);
         }
     }
 

@@ -74,7 +74,7 @@ pub(crate) use self::{
     ring::Ring,
 };
 use crate::{
-    command::{Encoding, PollBody, ToRouter, Topic},
+    command::{Encoding, PollBody, ToRouter},
     config::Config,
     families::Families,
     metrics::Metrics,
@@ -348,19 +348,15 @@ impl Shard {
             .map(|found| &found.memberships);
         ChannelsOf {
             memberships,
-            topic: self.topic(id, namespace),
+            namespace,
+            encodings: Encoding::all_of(self.revision(id)),
             registry: &self.common.registry,
         }
     }
 
-    /// What the client `id` is in when it is in a channel of `namespace`.
-    fn topic(&self, id: u32, namespace: NamespaceId) -> Topic {
+    fn revision(&self, id: u32) -> Revision {
         let connection = self.connections.get(id as usize);
-        let revision = connection.map_or(Revision::V4, |found| found.session.revision());
-        Topic {
-            namespace,
-            encoding: Encoding::of(revision),
-        }
+        connection.map_or(Revision::V4, |found| found.session.revision())
     }
 
     /// How many sessions this shard has.

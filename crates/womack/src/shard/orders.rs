@@ -8,7 +8,7 @@ use womack_proto::{
 
 use super::{Shard, outbox::Span};
 use crate::{
-    command::{Deed, Order},
+    command::{Deed, Dialect, Order},
     sid::Sid,
 };
 
@@ -24,7 +24,7 @@ impl Shard {
             Deed::Join(channels) => {
                 for &id in &ids {
                     for channel in channels {
-                        self.join(id, namespace, channel);
+                        self.join(id, namespace, channel, Dialect::default());
                     }
                 }
             }

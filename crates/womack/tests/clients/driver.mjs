@@ -117,6 +117,7 @@ class SocketIo09 {
         report(this.part, "connect_error", { message: String(reason) });
       });
     }
+    socket.on("message", (text) => report(this.part, "text", { text }));
     const onPacket = socket.onPacket.bind(socket);
     socket.onPacket = (packet) => {
       const { type, name, args, text } = packet;
@@ -131,6 +132,15 @@ class SocketIo09 {
 
   call({ name, args }) {
     this.socket.emit(name, ...args, (...args) => report(this.part, "ack", { args }));
+  }
+
+  // What only this library has: messages without a name, as text or as JSON.
+  send({ text }) {
+    this.socket.send(text);
+  }
+
+  sendJson({ json }) {
+    this.socket.json.send(json);
   }
 
   disconnect() {

@@ -303,6 +303,24 @@ impl LibraryClient {
         }
     }
 
+    /// Sends a message without a name, which only Socket.IO 0.9 has.
+    pub async fn send(&self, text: &str) {
+        let command = json!({ "do": "send", "text": text });
+        self.part.command(command).await;
+    }
+
+    /// The same with JSON in place of text.
+    pub async fn send_json(&self, json: &Value) {
+        let command = json!({ "do": "sendJson", "json": json });
+        self.part.command(command).await;
+    }
+
+    /// Waits for the next message without a name.
+    pub async fn text(&mut self) -> String {
+        let event = self.part.event("text").await;
+        event["text"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Says goodbye and waits until that is done.
     pub async fn disconnect(&mut self) {
         self.part

@@ -26,11 +26,16 @@ pub struct ServerEvent {
 impl ServerEvents {
     /// Listens to all kinds of events below [`KEY`].
     pub async fn of(broker: &impl Broker) -> Self {
+        Self::below(KEY, broker).await
+    }
+
+    /// Listens to all kinds of events below a key.
+    pub async fn below(key: &str, broker: &impl Broker) -> Self {
         let client = redis::Client::open(broker.url()).expect("a Redis URL");
         let subscribing = async {
             let mut subscription = client.get_async_pubsub().await?;
             for kind in ["subscribe", "unsubscribe", "custom"] {
-                subscription.subscribe(format!("{KEY}:{kind}")).await?;
+                subscription.subscribe(format!("{key}:{kind}")).await?;
             }
             redis::RedisResult::Ok(subscription)
         };
