@@ -72,20 +72,26 @@ async fn messages_come_as_the_client_expects_them() {
 #[tokio::test]
 async fn whoever_unsubscribes_gets_no_more() {
     let redis = Redis::start().await;
-    let server = launch(&redis).start().await;
+    // In one shard, what a witness has got is over for the others too.
+    let server = launch(&redis).flag("--shards", "1").start().await;
+    let mut witness = Client::connect(server.address()).await;
+    witness.subscribe("a").await;
     let drivers = Drivers::default();
     for client in &mut clients(&drivers, &server).await {
         subscribe(client, "a").await;
         live(client).await;
         redis.publish("a", r#"{"data":1}"#).await;
+        assert_eq!(witness.message("a").await, r#"{"data":1}"#);
         assert_eq!(client.text().await, r#"{"data":1,"channel":"a"}"#);
         unsubscribe(client, "a").await;
         live(client).await;
         redis.publish("a", r#"{"data":2}"#).await;
+        assert_eq!(witness.message("a").await, r#"{"data":2}"#);
         let message = json!({ "type": "subscribe", "channel": "a" });
         client.send_json(&message).await;
         live(client).await;
         redis.publish("a", r#"{"data":3}"#).await;
+        assert_eq!(witness.message("a").await, r#"{"data":3}"#);
         assert_eq!(client.text().await, r#"{"data":3,"channel":"a"}"#);
         unsubscribe(client, "a").await;
     }
