@@ -15,10 +15,34 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use womack_proto::{CloseReason, TransportKind, publishers::PublicationError};
+use womack_proto::{CloseReason, publishers::PublicationError};
 
 /// The families of publishers, as labels.
 const FAMILIES: [&str; 4] = ["emitter", "python", "laravel", "juggernaut"];
+
+/// How a client is reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Transport {
+    /// HTTP long-polling.
+    Polling,
+    /// A WebSocket that carries Engine.IO.
+    WebSocket,
+    /// A WebSocket without Engine.IO.
+    Plain,
+}
+
+impl Transport {
+    const ALL: &[Self] = &[Self::Polling, Self::WebSocket, Self::Plain];
+
+    const fn label(self) -> TransportLabel {
+        let transport = match self {
+            Self::Polling => "polling",
+            Self::WebSocket => "websocket",
+            Self::Plain => "ws",
+        };
+        TransportLabel { transport }
+    }
+}
 
 /// One label: the transport of a connection.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, EncodeLabelSet)]
@@ -297,9 +321,9 @@ impl Metrics {
                 reason: reason.as_str(),
             }));
         }
-        for transport in [TransportKind::Polling, TransportKind::WebSocket] {
-            drop(m.connections.get_or_create(&label(transport)));
-            drop(m.opened.get_or_create(&label(transport)));
+        for transport in Transport::ALL {
+            drop(m.connections.get_or_create(&transport.label()));
+            drop(m.opened.get_or_create(&transport.label()));
         }
         for event in ["subscribe", "unsubscribe", "custom"] {
             drop(m.server_events.get_or_create(&EventLabel { event }));
@@ -319,14 +343,14 @@ impl Metrics {
     }
 
     /// Counts a session that opens.
-    pub(crate) fn opened(&self, transport: TransportKind) {
-        self.opened.get_or_create(&label(transport)).inc();
-        self.connections.get_or_create(&label(transport)).inc();
+    pub(crate) fn opened(&self, transport: Transport) {
+        self.opened.get_or_create(&transport.label()).inc();
+        self.connections.get_or_create(&transport.label()).inc();
     }
 
     /// Counts a session that ends.
-    pub(crate) fn closed(&self, transport: TransportKind, reason: CloseReason) {
-        self.connections.get_or_create(&label(transport)).dec();
+    pub(crate) fn closed(&self, transport: Transport, reason: CloseReason) {
+        self.connections.get_or_create(&transport.label()).dec();
         self.closed
             .get_or_create(&ReasonLabel {
                 reason: reason.as_str(),
@@ -337,10 +361,10 @@ impl Metrics {
     /// Counts a session that changes from polling to WebSocket.
     pub(crate) fn upgraded(&self) {
         self.connections
-            .get_or_create(&label(TransportKind::Polling))
+            .get_or_create(&Transport::Polling.label())
             .dec();
         self.connections
-            .get_or_create(&label(TransportKind::WebSocket))
+            .get_or_create(&Transport::WebSocket.label())
             .inc();
         self.upgrades.inc();
     }
@@ -406,15 +430,6 @@ impl Default for Metrics {
     }
 }
 
-const fn label(transport: TransportKind) -> TransportLabel {
-    TransportLabel {
-        transport: match transport {
-            TransportKind::Polling => "polling",
-            TransportKind::WebSocket => "websocket",
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,9 +437,9 @@ mod tests {
     #[test]
     fn counters_appear_under_their_documented_names() {
         let metrics = Metrics::new();
-        metrics.opened(TransportKind::Polling);
+        metrics.opened(Transport::Polling);
         metrics.upgraded();
-        metrics.closed(TransportKind::WebSocket, CloseReason::SlowConsumer);
+        metrics.closed(Transport::WebSocket, CloseReason::SlowConsumer);
         let text = metrics.text();
         for line in [
             "womack_connections{transport=\"polling\"} 0",

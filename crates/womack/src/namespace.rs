@@ -51,7 +51,8 @@ pub trait Namespace: Send + Sync + 'static {
     fn on_disconnect(&self, _client: &mut Client<'_>, _reason: CloseReason) {}
 }
 
-/// What an endpoint does with clients that speak Engine.IO without Socket.IO on top.
+/// What an endpoint does with clients that speak Engine.IO without Socket.IO on top, or WebSocket
+/// without either.
 pub trait Messages: Send + Sync + 'static {
     /// A client sent a message.
     fn on_message(&self, client: &mut MessageClient<'_>, message: Message);

@@ -30,7 +30,7 @@ use crate::{
     reporter::{Reporter, Reporting},
     router::Router,
     settings::Egress,
-    shard::{ChannelsReader, Common, Endpoint, Ring},
+    shard::{ChannelsReader, Common, Endpoint, Ring, Speaks},
     sid::{ShardId, SidSource},
     source::Source,
     status::Status,
@@ -81,7 +81,7 @@ impl Server {
         namespaces.sort_by_key(|(path, _)| path != "/");
         let endpoints = vec![Endpoint {
             path: "/socket.io/".to_owned(),
-            messages: None,
+            speaks: Speaks::SocketIo,
         }];
         Self {
             config,
@@ -106,7 +106,19 @@ impl Server {
     pub fn messages(mut self, path: &str, messages: impl Messages) -> Self {
         self.endpoints.push(Endpoint {
             path: path.to_owned(),
-            messages: Some(Arc::new(messages)),
+            speaks: Speaks::EngineIo(Arc::new(messages)),
+        });
+        self
+    }
+
+    /// Speaks WebSocket at `path` without anything on top: messages go to `messages` as they come,
+    /// and clients are pinged with control frames. The path `*` stands for every path at which
+    /// nothing else takes WebSockets.
+    #[must_use]
+    pub fn websocket(mut self, path: &str, messages: impl Messages) -> Self {
+        self.endpoints.push(Endpoint {
+            path: path.to_owned(),
+            speaks: Speaks::WebSocket(Arc::new(messages)),
         });
         self
     }

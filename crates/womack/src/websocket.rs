@@ -43,6 +43,8 @@ pub(crate) enum Inbound {
     Text(Utf8Bytes),
     /// A binary message.
     Binary(Bytes),
+    /// The peer answers a ping, or says unasked that it lives.
+    Pong,
     /// A frame to send: a pong, or the answer to a close frame.
     Reply(Bytes),
     /// The peer has closed, or broken the rules; nothing follows. The code is for the close
@@ -122,8 +124,9 @@ fn feed(context: &mut WebSocketContext, bytes: &[u8], inbound: &mut Vec<Inbound>
         match read {
             Ok(Message::Text(text)) => inbound.push(Inbound::Text(text)),
             Ok(Message::Binary(data)) => inbound.push(Inbound::Binary(data)),
+            Ok(Message::Pong(_)) => inbound.push(Inbound::Pong),
             // Answered by the decoder itself when it is read from again.
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {}
+            Ok(Message::Ping(_) | Message::Close(_) | Message::Frame(_)) => {}
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return true,
             Err(error) => {
                 let (reason, code) = reason(&error);

@@ -16,7 +16,8 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE,
+        X_CONTENT_TYPE_OPTIONS,
     },
     server::conn::http1,
     service::service_fn,
@@ -36,7 +37,7 @@ use crate::{
     command::{ToRouter, ToShard},
     publisher::Publisher,
     queue::Sender,
-    shard::{Common, Shard},
+    shard::{Common, Shard, Speaks},
     sid::{ShardId, Sid},
     status::Status,
 };
@@ -139,7 +140,7 @@ impl Http {
     ) -> Response<Body> {
         let origin = request.headers().get(hyper::header::ORIGIN).cloned();
         let path = request.uri().path();
-        let endpoint = self.endpoint(path);
+        let endpoint = self.endpoint(&request);
         if let Some((endpoint, legacy)) = endpoint.filter(|_| surface != Surface::Admin) {
             let requested = request.headers().get(cors::REQUEST_HEADERS).cloned();
             let origins = &self.common.config.cors_origins;
@@ -150,7 +151,7 @@ impl Http {
             let mut response = match preflight {
                 true => plain(StatusCode::NO_CONTENT, ""),
                 false if legacy => self.legacy_request(request, endpoint).await,
-                false => self.session_request(request, endpoint).await,
+                false => self.endpoint_request(request, endpoint).await,
             };
             cors::add(
                 response.headers_mut(),
@@ -185,18 +186,37 @@ impl Http {
         plain(StatusCode::NOT_FOUND, "not found\n")
     }
 
-    /// The endpoint at `path`, and whether the path is one of Socket.IO 0.9.
-    fn endpoint(&self, path: &str) -> Option<(u8, bool)> {
+    /// The endpoint that a request is for, and whether its path is one of Socket.IO 0.9.
+    fn endpoint(&self, request: &Request<Incoming>) -> Option<(u8, bool)> {
+        let path = request.uri().path();
         let endpoints = (0..).zip(&self.common.endpoints);
-        let mut found = endpoints.filter_map(|(index, endpoint)| {
+        let mut found = endpoints.clone().filter_map(|(index, endpoint)| {
             let root = endpoint.path.strip_suffix('/').unwrap_or(&endpoint.path);
             let below = path.strip_prefix(root)?;
             let is_legacy = !self.common.config.no_legacy
-                && endpoint.messages.is_none()
+                && matches!(endpoint.speaks, Speaks::SocketIo)
                 && legacy::below(below).is_some();
             (is_legacy || matches!(below, "" | "/")).then_some((index, is_legacy))
         });
-        found.next()
+        let any = || {
+            let found = endpoints.clone().find(|(_, endpoint)| endpoint.path == "*");
+            found.filter(|_| request.headers().contains_key(UPGRADE))
+        };
+        found
+            .next()
+            .or_else(|| any().map(|(index, _)| (index, false)))
+    }
+
+    async fn endpoint_request(
+        self: &Rc<Self>,
+        request: Request<Incoming>,
+        endpoint: u8,
+    ) -> Response<Body> {
+        match self.common.endpoints[usize::from(endpoint)].speaks {
+            Speaks::SocketIo | Speaks::EngineIo(_) => self.session_request(request, endpoint).await,
+            Speaks::WebSocket(_) if self.status.is_draining() => draining(),
+            Speaks::WebSocket(_) => self.websocket(request, Purpose::Plain { endpoint }),
+        }
     }
 
     /// A request of a Socket.IO client.

@@ -29,6 +29,8 @@ pub(super) enum Purpose {
     /// To be the transport of a Socket.IO 0.9 client, which learns through it that its session is
     /// not known.
     Attach(Option<Sid>),
+    /// To carry what is no Engine.IO.
+    Plain { endpoint: u8 },
 }
 
 impl Http {
@@ -65,6 +67,10 @@ impl Http {
             Purpose::Open { endpoint, revision } => {
                 let mut shard = self.shard.borrow_mut();
                 return shard.open_websocket(stream, &early, endpoint, revision);
+            }
+            Purpose::Plain { endpoint } => {
+                let mut shard = self.shard.borrow_mut();
+                return shard.open_plain(stream, &early, endpoint);
             }
             Purpose::Upgrade(sid) => (sid, RequestKind::Upgrade { stream, early }),
             Purpose::Attach(Some(sid)) => (sid, RequestKind::Attach { stream, early }),

@@ -1,16 +1,11 @@
 //! How connections end.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use womack_proto::{CloseReason, Frame, payload::Format};
 
 use super::{Shard, connection::Transport, outbox::Outbox, wire::Wire};
-
-/// How long a stream that the server has ended stays open for its client to read the end.
-const LINGER: Duration = Duration::from_secs(2);
-/// Streams that stay open so at one time; more are closed at once.
-const MOST_LINGERING: usize = 1024;
 
 impl Shard {
     /// Ends the connection `id`. There is no second way out.
@@ -29,7 +24,7 @@ impl Shard {
         self.wheel.cancel(id);
         self.common
             .metrics
-            .closed(connection.transport_kind(), reason);
+            .closed(connection.transport_label(), reason);
         tracing::debug!(
             shard = self.id.0,
             slot = id,
@@ -37,9 +32,11 @@ impl Shard {
             "session closed"
         );
         self.leave_all(id, &mut connection);
-        for namespace in connection.session.joined() {
-            self.tell_disconnect(id, &connection, namespace, reason);
-            self.metas.forget(connection.secret, namespace);
+        if let Some(session) = connection.session() {
+            for namespace in session.joined() {
+                self.tell_disconnect(id, &connection, namespace, reason);
+                self.metas.forget(connection.secret, namespace);
+            }
         }
         self.common
             .metrics
@@ -63,10 +60,11 @@ impl Shard {
         }
     }
 
-    /// Writes what is left for a WebSocket, if its socket takes it, and ends it.
+    /// Writes what is left for a WebSocket and ends it. What its socket does not take at once is
+    /// written later, unless the client has read too slowly.
     pub(super) fn finish(
         &mut self,
-        mut wire: Wire,
+        wire: Wire,
         mut outbox: Outbox,
         last: Option<Frame>,
         reason: CloseReason,
@@ -83,15 +81,14 @@ impl Shard {
         if let Some(last) = last {
             outbox.keep(last.into_bytes());
         }
-        // Whether it is written or not, this is the end.
-        let written = outbox
-            .pending
-            .as_mut()
-            .map_or(Ok(true), |pending| pending.write_to(&mut wire));
-        let stream = wire.finish();
-        if written.is_ok() && self.lingering.len() < MOST_LINGERING {
-            self.lingering.push_back((Instant::now() + LINGER, stream));
-            self.wake_timer(Instant::now() + LINGER);
+        let now = Instant::now();
+        if reason == CloseReason::SlowConsumer {
+            self.lingering.cut(wire, outbox, now, &self.poll);
+        } else {
+            self.lingering.add(wire, outbox, now, &self.poll);
+        }
+        if let Some(deadline) = self.lingering.next() {
+            self.wake_timer(deadline);
         }
     }
 

@@ -6,18 +6,19 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use womack_proto::{Channel, NamespaceId, Session, TransportKind, payload::Format};
+use womack_proto::{Channel, NamespaceId, Plain, Revision, Session, payload::Format};
 
 use super::{memberships, outbox::Outbox, wire::Wire};
 use crate::{
     command::{Encoding, PollAnswer},
+    metrics,
     namespace::{self, Registry},
 };
 
 /// A shard's record of one session. What an idle client costs is mostly this; a test asserts its
 /// size.
 pub(crate) struct Connection {
-    pub(crate) session: Session,
+    pub(crate) protocol: Protocol,
     /// What cannot be guessed of the session's id.
     pub(crate) secret: u64,
     pub(crate) transport: Transport,
@@ -25,6 +26,14 @@ pub(crate) struct Connection {
     pub(crate) memberships: memberships::Memberships,
     /// Which of the server's endpoints the session was opened at.
     pub(crate) endpoint: u8,
+}
+
+/// What a client speaks, and how far it has come.
+pub(crate) enum Protocol {
+    /// Engine.IO, mostly with Socket.IO in it.
+    Session(Session),
+    /// Neither of them.
+    Plain(Plain),
 }
 
 /// How packets reach the client.
@@ -67,7 +76,7 @@ impl Polling {
 impl Connection {
     /// When this connection wants to be looked at.
     pub(crate) fn deadline(&self) -> Instant {
-        let deadline = self.session.deadline();
+        let deadline = self.protocol_deadline();
         let Some(probe) = self.probe() else {
             return deadline;
         };
@@ -75,6 +84,33 @@ impl Connection {
             .noop_at
             .map_or(probe.deadline, |at| at.min(probe.deadline));
         deadline.min(probe_deadline)
+    }
+
+    /// When what the client speaks wants something to be done.
+    pub(crate) fn protocol_deadline(&self) -> Instant {
+        match &self.protocol {
+            Protocol::Session(session) => session.deadline(),
+            Protocol::Plain(plain) => plain.deadline(),
+        }
+    }
+
+    /// The session, unless the client speaks something else.
+    pub(crate) const fn session(&self) -> Option<&Session> {
+        match &self.protocol {
+            Protocol::Session(session) => Some(session),
+            Protocol::Plain(_) => None,
+        }
+    }
+
+    /// What revision of Engine.IO the client speaks, if it does.
+    pub(crate) fn revision(&self) -> Option<Revision> {
+        self.session().map(Session::revision)
+    }
+
+    /// Whether the client is in `namespace`.
+    pub(crate) fn is_joined(&self, namespace: NamespaceId) -> bool {
+        self.session()
+            .is_some_and(|session| session.is_joined(namespace))
     }
 
     pub(crate) fn probe(&self) -> Option<&Probe> {
@@ -102,10 +138,12 @@ impl Connection {
         }
     }
 
-    pub(crate) const fn transport_kind(&self) -> TransportKind {
-        match self.transport {
-            Transport::WebSocket(_) => TransportKind::WebSocket,
-            Transport::Polling(_) => TransportKind::Polling,
+    /// How the client is counted.
+    pub(crate) const fn transport_label(&self) -> metrics::Transport {
+        match (&self.protocol, &self.transport) {
+            (Protocol::Plain(_), _) => metrics::Transport::Plain,
+            (_, Transport::WebSocket(_)) => metrics::Transport::WebSocket,
+            (_, Transport::Polling(_)) => metrics::Transport::Polling,
         }
     }
 }

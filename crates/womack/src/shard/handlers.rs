@@ -2,7 +2,7 @@
 
 use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output};
 
-use super::{Shard, connection::Connection};
+use super::{Shard, Speaks, connection::Connection};
 use crate::namespace::{Action, Client, MessageClient, View};
 
 impl Shard {
@@ -26,6 +26,9 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
+        let Some(revision) = connection.revision() else {
+            return;
+        };
         let sid = self.client_id(id, connection, namespace);
         let mut actions = Vec::new();
         let common = self.common.clone();
@@ -34,7 +37,7 @@ impl Shard {
             let path = &common.registry.get(namespace).path;
             let view = View {
                 id: &sid,
-                revision: connection.session.revision(),
+                revision,
                 namespace: path,
                 auth,
                 meta: None,
@@ -72,6 +75,9 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
+        let Some(revision) = connection.revision() else {
+            return;
+        };
         let (sid, secret) = (self.client_id(id, connection, namespace), connection.secret);
         let mut actions = Vec::new();
         let common = self.common.clone();
@@ -80,7 +86,7 @@ impl Shard {
             let path = &common.registry.get(namespace).path;
             let view = View {
                 id: &sid,
-                revision: connection.session.revision(),
+                revision,
                 namespace: path,
                 auth: None,
                 meta: self.metas.get(secret, namespace).map(AsRef::as_ref),
@@ -97,10 +103,13 @@ impl Shard {
             return;
         };
         let common = self.common.clone();
-        let Some(handler) = &common.endpoints[usize::from(connection.endpoint)].messages else {
+        let Some(revision) = connection.revision() else {
             return;
         };
-        let revision = connection.session.revision();
+        let endpoint = &common.endpoints[usize::from(connection.endpoint)];
+        let Speaks::EngineIo(handler) = &endpoint.speaks else {
+            return;
+        };
         let mut replies = Vec::new();
         handler.on_message(&mut MessageClient::new(&mut replies), message);
         for reply in replies {
@@ -173,12 +182,15 @@ impl Shard {
         namespace: NamespaceId,
         reason: CloseReason,
     ) {
+        let Some(revision) = connection.revision() else {
+            return;
+        };
         let sid = self.client_id(id, connection, namespace);
         let entry = self.common.registry.get(namespace);
         let channels = self.channels_of(id, namespace);
         let view = View {
             id: &sid,
-            revision: connection.session.revision(),
+            revision,
             namespace: &entry.path,
             auth: None,
             meta: self

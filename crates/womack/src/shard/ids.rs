@@ -1,8 +1,8 @@
 //! The ids that clients know themselves by, and that messages except.
 //!
-//! Clients of Engine.IO 4 learn an id of their own in each namespace they join. Older ones call
-//! themselves by the id of the session, those of Engine.IO 3 in a namespace with its path before
-//! it: `/another#Y9ntO3TPvFImbz_XAAAD`.
+//! Clients of Engine.IO 4 learn an id of their own in each namespace they join, and so do those
+//! without Engine.IO. Older ones call themselves by the id of the session, those of Engine.IO 3 in
+//! a namespace with its path before it: `/another#Y9ntO3TPvFImbz_XAAAD`.
 
 use smallvec::SmallVec;
 use womack_proto::{Except, NamespaceId, Revision};
@@ -20,10 +20,10 @@ impl Shard {
     ) -> String {
         let secret = connection.secret;
         let path = &self.common.registry.get(namespace).path;
-        match connection.session.revision() {
-            Revision::V4 => self.namespace_sid(id, secret, namespace).to_string(),
-            Revision::V3 if path != "/" => format!("{path}#{}", self.sid(id, secret)),
-            Revision::V3 | Revision::Legacy => self.sid(id, secret).to_string(),
+        match connection.revision() {
+            None | Some(Revision::V4) => self.namespace_sid(id, secret, namespace).to_string(),
+            Some(Revision::V3) if path != "/" => format!("{path}#{}", self.sid(id, secret)),
+            Some(Revision::V3 | Revision::Legacy) => self.sid(id, secret).to_string(),
         }
     }
 
@@ -45,11 +45,11 @@ impl Shard {
         let sid = Sid::parse(id)?;
         let connection = self.connections.get(sid.slot as usize)?;
         let secret = connection.secret;
-        let is_it = match connection.session.revision() {
-            Revision::V4 => {
+        let is_it = match connection.revision() {
+            None | Some(Revision::V4) => {
                 path.is_none() && sid == self.namespace_sid(sid.slot, secret, namespace)
             }
-            Revision::V3 | Revision::Legacy => {
+            Some(Revision::V3 | Revision::Legacy) => {
                 let here = &self.common.registry.get(namespace).path;
                 path.is_none_or(|path| path == here) && sid == self.sid(sid.slot, secret)
             }

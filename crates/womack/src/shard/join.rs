@@ -41,7 +41,7 @@ impl Shard {
             .registry
             .redis_channel(namespace, channel.as_str());
         let connection = self.connections.get_mut(id as usize)?;
-        let revision = connection.session.revision();
+        let revision = connection.revision()?;
         let encodings = Encoding::all_of(revision);
         let known = connection.memberships.find_any(&name, namespace, encodings);
         if let Some((_, topic)) = known {
@@ -197,7 +197,7 @@ impl Shard {
     /// Whether a client, named by its slot and its secret, is still there, in its namespace.
     pub(super) fn is_same(&self, (id, secret): (u32, u64), namespace: NamespaceId) -> bool {
         let connection = self.connections.get(id as usize);
-        connection.is_some_and(|found| found.secret == secret && found.session.is_joined(namespace))
+        connection.is_some_and(|found| found.secret == secret && found.is_joined(namespace))
     }
 
     pub(super) fn acknowledge(&mut self, id: u32, namespace: NamespaceId, ack: u64, args: &str) {
@@ -226,7 +226,10 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(id as usize) else {
             return;
         };
-        let encodings = Encoding::all_of(connection.session.revision());
+        let Some(revision) = connection.revision() else {
+            return;
+        };
+        let encodings = Encoding::all_of(revision);
         let known = connection
             .memberships
             .find_any(channel, namespace, encodings);

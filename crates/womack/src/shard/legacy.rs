@@ -35,7 +35,7 @@ impl Shard {
     /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.
     pub(crate) fn shake_hands(&mut self, endpoint: u8, scripts: bool) -> Handshaken {
         let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
-        let Some(id) = self.open(transport, endpoint, Revision::Legacy) else {
+        let Some(id) = self.open_session(transport, endpoint, Revision::Legacy) else {
             return Handshaken::Unavailable;
         };
         self.start(id);
@@ -92,7 +92,7 @@ impl Shard {
         let Transport::Polling(polling) = &connection.transport else {
             return false;
         };
-        connection.session.revision() == Revision::Legacy && polling.waiting.is_none()
+        connection.revision() == Some(Revision::Legacy) && polling.waiting.is_none()
     }
 }
 

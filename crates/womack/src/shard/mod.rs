@@ -19,11 +19,13 @@ mod handlers;
 mod ids;
 mod join;
 mod legacy;
+mod lingering;
 mod memberships;
 mod metas;
 mod nested_poll;
 mod orders;
 mod outbox;
+mod plain;
 mod polling;
 mod questions;
 mod readiness;
@@ -38,7 +40,6 @@ mod wheel;
 mod wire;
 
 use std::{
-    collections::VecDeque,
     net::TcpStream,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
@@ -50,14 +51,15 @@ use slab::Slab;
 use tokio::sync::Notify;
 use womack_proto::{
     Frame, Handshake, Layer, Limits, NamespaceId, Namespaces, Output, Revision, Rules, Session,
-    Timing, TransportKind, handshake, payload::Format,
+    Timing, handshake, payload::Format,
 };
 
 use self::{
     acks::Acks,
     channels::Channels,
-    connection::{ChannelsOf, Connection, Polling, Transport},
+    connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
     goodbyes::Goodbyes,
+    lingering::Lingering,
     memberships::Memberships,
     metas::Metas,
     outbox::{Span, Spans},
@@ -108,8 +110,17 @@ pub(crate) struct Common {
 /// A path where sessions are opened, and what is spoken there.
 pub(crate) struct Endpoint {
     pub(crate) path: String,
-    /// Engine.IO messages go here; `None` means that Socket.IO is spoken.
-    pub(crate) messages: Option<Arc<dyn Messages>>,
+    pub(crate) speaks: Speaks,
+}
+
+/// What is spoken at an endpoint.
+pub(crate) enum Speaks {
+    /// Socket.IO in Engine.IO.
+    SocketIo,
+    /// Engine.IO alone; its messages go here.
+    EngineIo(Arc<dyn Messages>),
+    /// WebSocket; its messages go here as they are.
+    WebSocket(Arc<dyn Messages>),
 }
 
 impl Common {
@@ -152,7 +163,7 @@ pub(crate) struct Shard {
     look_at_all: Arc<AtomicBool>,
     /// Whether the subscription link to Redis stands.
     linked: bool,
-    lingering: VecDeque<(Instant, mio::net::TcpStream)>,
+    lingering: Lingering,
     /// Told when a deadline comes before all others.
     timer: Rc<Notify>,
     next_turn: Option<Instant>,
@@ -195,7 +206,7 @@ impl Shard {
             router,
             look_at_all,
             linked: false,
-            lingering: VecDeque::new(),
+            lingering: Lingering::default(),
             timer: Rc::new(Notify::new()),
             next_turn: None,
             unread: Vec::new(),
@@ -228,7 +239,7 @@ impl Shard {
             Ok(wire) => wire,
             Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
         };
-        let Some(id) = self.open(Transport::WebSocket(wire), endpoint, revision) else {
+        let Some(id) = self.open_session(Transport::WebSocket(wire), endpoint, revision) else {
             return;
         };
         self.greet(id);
@@ -243,33 +254,21 @@ impl Shard {
     pub(crate) fn open_polling(&mut self, endpoint: u8, handshake: &Handshake) -> Option<PollBody> {
         let format = Format::new(handshake, self.layer(endpoint));
         let transport = Transport::Polling(Box::new(Polling::new(format)));
-        let id = self.open(transport, endpoint, handshake.revision)?;
+        let id = self.open_session(transport, endpoint, handshake.revision)?;
         self.greet(id);
         self.flush();
         self.take_body(id)
     }
 
-    fn open(&mut self, transport: Transport, endpoint: u8, revision: Revision) -> Option<u32> {
-        let secret = match SidSource::secret() {
-            Ok(secret) => secret,
-            Err(error) => {
-                tracing::error!(%error, "no random number for a session id");
-                return None;
-            }
-        };
+    fn open_session(
+        &mut self,
+        transport: Transport,
+        endpoint: u8,
+        revision: Revision,
+    ) -> Option<u32> {
         let (layer, rules) = (self.layer(endpoint), &self.common.rules);
-        let connection = Connection {
-            session: Session::open(revision, layer, rules, Instant::now()),
-            secret,
-            transport,
-            outbox: Outbox::new(),
-            memberships: Memberships::default(),
-            endpoint,
-        };
-        self.common.metrics.opened(connection.transport_kind());
-        let id = u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
-        self.schedule(id);
-        Some(id)
+        let session = Session::open(revision, layer, rules, Instant::now());
+        self.open(transport, endpoint, Protocol::Session(session))
     }
 
     /// Sends the open packet, and what follows it unasked.
@@ -279,7 +278,7 @@ impl Shard {
         };
         let open = handshake::open_packet(
             &self.sid(id, connection.secret).to_string(),
-            connection.transport_kind() == TransportKind::Polling,
+            matches!(connection.transport, Transport::Polling(_)),
             &self.common.rules.timing,
             self.common.config.max_payload_bytes,
         );
@@ -291,10 +290,33 @@ impl Shard {
         self.with_session(id, |session, rules, out| session.start(rules, out));
     }
 
+    /// Makes room for a client, which is told nothing yet.
+    fn open(&mut self, transport: Transport, endpoint: u8, protocol: Protocol) -> Option<u32> {
+        let secret = match SidSource::secret() {
+            Ok(secret) => secret,
+            Err(error) => {
+                tracing::error!(%error, "no random number for a session id");
+                return None;
+            }
+        };
+        let connection = Connection {
+            protocol,
+            secret,
+            transport,
+            outbox: Outbox::new(),
+            memberships: Memberships::default(),
+            endpoint,
+        };
+        self.common.metrics.opened(connection.transport_label());
+        let id = u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
+        self.schedule(id);
+        Some(id)
+    }
+
     fn layer(&self, endpoint: u8) -> Layer {
-        match self.common.endpoints[usize::from(endpoint)].messages {
-            Some(_) => Layer::EngineIo,
-            None => Layer::SocketIo,
+        match self.common.endpoints[usize::from(endpoint)].speaks {
+            Speaks::EngineIo(_) => Layer::EngineIo,
+            _ => Layer::SocketIo,
         }
     }
 
@@ -307,23 +329,28 @@ impl Shard {
         }
         // The wheel may be some milliseconds late; a session that has timed out must not be
         // seen alive by anyone.
-        if connection.session.deadline() <= Instant::now() {
-            self.session_timeout(sid.slot);
+        if connection.protocol_deadline() <= Instant::now() {
+            self.protocol_timeout(sid.slot);
         }
         self.connections
             .contains(sid.slot as usize)
             .then_some(sid.slot)
     }
 
-    /// Calls a method of the session of `id`, then does what the session says.
+    /// Calls a method of the session of `id`, if that is what it speaks, then does what the session
+    /// says.
     fn with_session(&mut self, id: u32, call: impl FnOnce(&mut Session, &Rules, &mut Vec<Output>)) {
-        let Some(connection) = self.connections.get_mut(id as usize) else {
+        let Some(Connection {
+            protocol: Protocol::Session(session),
+            ..
+        }) = self.connections.get_mut(id as usize)
+        else {
             return;
         };
         let mut outputs = self.outputs.pop().unwrap_or_default();
-        let before = connection.session.deadline();
-        call(&mut connection.session, &self.common.rules, &mut outputs);
-        if connection.session.deadline() != before {
+        let before = session.deadline();
+        call(session, &self.common.rules, &mut outputs);
+        if session.deadline() != before {
             self.schedule(id);
         }
         for output in outputs.drain(..) {
@@ -356,7 +383,9 @@ impl Shard {
 
     fn revision(&self, id: u32) -> Revision {
         let connection = self.connections.get(id as usize);
-        connection.map_or(Revision::V4, |found| found.session.revision())
+        connection
+            .and_then(Connection::revision)
+            .unwrap_or(Revision::V4)
     }
 
     /// How many sessions this shard has.

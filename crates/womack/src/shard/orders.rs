@@ -56,8 +56,9 @@ impl Shard {
             let Some(connection) = self.connections.get_mut(id as usize) else {
                 continue;
             };
-            let revision = connection.session.revision();
-            let Some(frames) = frames.of(revision) else {
+            let revision = connection.revision();
+            let suited = revision.and_then(|revision| Some((revision, frames.of(revision)?)));
+            let Some((revision, frames)) = suited else {
                 self.common.metrics.undeliverable.inc();
                 continue;
             };
@@ -78,7 +79,9 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
-        let joined: Vec<_> = connection.session.joined().collect();
+        let joined: Vec<_> = connection
+            .session()
+            .map_or_else(Vec::new, |s| s.joined().collect());
         for namespace in joined {
             self.disconnect(id, namespace);
         }
@@ -92,7 +95,7 @@ impl Shard {
             None => self
                 .connections
                 .iter()
-                .filter(|(_, connection)| connection.session.is_joined(namespace))
+                .filter(|(_, connection)| connection.is_joined(namespace))
                 .map(|(id, _)| id as u32)
                 .collect(),
         };
@@ -103,7 +106,7 @@ impl Shard {
 
     fn is_joined(&self, id: u32, namespace: NamespaceId) -> bool {
         let connection = self.connections.get(id as usize);
-        connection.is_some_and(|connection| connection.session.is_joined(namespace))
+        connection.is_some_and(|connection| connection.is_joined(namespace))
     }
 
     /// The connections in any of `rooms`, each a channel or a session's id, in order.

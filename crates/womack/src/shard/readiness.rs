@@ -8,7 +8,7 @@ use std::{io, time::Instant};
 use mio::Events;
 use womack_proto::CloseReason;
 
-use super::{READ_BYTES, Shard, nested_poll::NestedPoll};
+use super::{READ_BYTES, Shard, connection::Protocol, nested_poll::NestedPoll};
 use crate::websocket::Inbound;
 
 /// Events taken at one go, between which other tasks of the shard run.
@@ -66,6 +66,9 @@ impl Shard {
     pub(crate) fn ready(&mut self, events: &Events) {
         for event in events {
             let token = event.token().0;
+            if event.is_writable() && self.lingering.write_pending(event.token()) {
+                continue;
+            }
             let (Ok(id), is_probe) = (u32::try_from(token >> 1), token & 1 == 1) else {
                 continue;
             };
@@ -139,9 +142,12 @@ impl Shard {
     /// Bytes came in on a WebSocket.
     pub(super) fn decode(&mut self, id: u32, is_probe: bool, bytes: &[u8]) {
         let mut inbound = std::mem::take(&mut self.inbound);
-        let connection = self.connections.get_mut(id as usize);
-        if let Some(wire) = connection.and_then(|found| found.wire_mut(is_probe)) {
-            self.decoder.decode(&mut wire.partial, bytes, &mut inbound);
+        let mut is_plain = false;
+        if let Some(connection) = self.connections.get_mut(id as usize) {
+            is_plain = matches!(connection.protocol, Protocol::Plain(_));
+            if let Some(wire) = connection.wire_mut(is_probe) {
+                self.decoder.decode(&mut wire.partial, bytes, &mut inbound);
+            }
         }
         let (mut is_probe, now) = (is_probe, Instant::now());
         for inbound in inbound.drain(..) {
@@ -150,14 +156,17 @@ impl Shard {
                 continue;
             }
             match inbound {
+                Inbound::Reply(frame) => self.send(id, &frame),
+                Inbound::Closed(reason, code) => self.close_with(id, reason, code),
+                message if is_plain => self.plain_message(id, now, message),
                 Inbound::Text(text) => self.with_session(id, |session, rules, out| {
                     session.handle_text(now, text.as_str(), rules, out);
                 }),
                 Inbound::Binary(data) => self.with_session(id, |session, rules, out| {
                     session.handle_binary(now, data, rules, out);
                 }),
-                Inbound::Reply(frame) => self.send(id, &frame),
-                Inbound::Closed(reason, code) => self.close_with(id, reason, code),
+                // Engine.IO has heartbeats of its own.
+                Inbound::Pong => {}
             }
         }
         self.inbound = inbound;
@@ -189,25 +198,18 @@ impl Shard {
             let Some(connection) = self.connections.get(id as usize) else {
                 continue;
             };
-            if connection.session.deadline() <= now {
-                self.session_timeout(id);
+            if connection.protocol_deadline() <= now {
+                self.protocol_timeout(id);
             }
             self.probe_timeout(id, now);
             self.schedule(id);
         }
         self.expire_acks(now);
         self.expire_questions(now);
-        while self
-            .lingering
-            .front()
-            .is_some_and(|(deadline, _)| *deadline <= now)
-        {
-            self.lingering.pop_front();
-        }
+        self.lingering.expire(now);
         self.flush();
-        let lingering = self.lingering.front().map(|(deadline, _)| *deadline);
         let waiting = [self.acks.next(), self.questions.next()];
-        self.next_turn = [self.wheel.next(), lingering]
+        self.next_turn = [self.wheel.next(), self.lingering.next()]
             .into_iter()
             .chain(waiting)
             .flatten()
@@ -224,10 +226,12 @@ impl Shard {
         self.timer.clone()
     }
 
-    pub(super) fn session_timeout(&mut self, id: u32) {
+    /// Time has passed for what the client of `id` speaks.
+    pub(super) fn protocol_timeout(&mut self, id: u32) {
         let now = Instant::now();
         self.with_session(id, |session, rules, out| {
             session.handle_timeout(now, rules, out)
         });
+        self.plain_timeout(id, now);
     }
 }

@@ -56,7 +56,7 @@ impl Shard {
             return;
         };
         // A handler may have taken it out of the namespace before.
-        if !connection.session.is_joined(namespace) {
+        if !connection.is_joined(namespace) {
             return;
         }
         if !self.metas.set(connection.secret, namespace, meta) {

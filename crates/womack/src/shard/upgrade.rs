@@ -77,6 +77,7 @@ impl Shard {
             }
             Inbound::Text(text) if text.as_str() == "5" => return self.upgrade(id),
             Inbound::Reply(frame) => self.write_to_probe(id, &frame),
+            Inbound::Pong => {}
             Inbound::Text(_) | Inbound::Binary(_) | Inbound::Closed(..) => self.drop_probe(id),
         }
         false

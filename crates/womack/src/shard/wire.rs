@@ -63,12 +63,10 @@ impl Wire {
         }
     }
 
-    /// Says that nothing more will be written, and gives the stream away so that it can stay open
-    /// until the peer has read what was written last.
-    pub(crate) fn finish(self) -> TcpStream {
+    /// Says that nothing more will be written.
+    pub(crate) fn finish(&self) {
         // A stream that is broken already has nothing to finish.
         self.stream.shutdown(Shutdown::Write).ok();
-        self.stream
     }
 }
 

@@ -1,4 +1,4 @@
-//! The example program that answers as the official conformance suites want it.
+//! The example programs that answer as conformance suites want it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,6 +9,14 @@ use crate::{Launch, Server};
 /// Starts the example `conformance` with its own, short time-outs.
 pub async fn start() -> Server {
     Launch::of(example("conformance"))
+        .flag("--port", "0")
+        .start_unready()
+        .await
+}
+
+/// Starts the example `ws_echo`.
+pub async fn start_echo() -> Server {
+    Launch::of(example("ws_echo"))
         .flag("--port", "0")
         .start_unready()
         .await

@@ -1,0 +1,105 @@
+//! The protocol state of a client that speaks neither Socket.IO nor Engine.IO: whether it lives.
+//!
+//! Over a WebSocket the server pings with control frames (RFC 6455, 5.5.2); the client's pong is a
+//! sign of life, and so is any message.
+
+use std::time::Instant;
+
+use crate::{error::CloseReason, rules::Timing};
+
+/// An empty ping.
+const PING: &[u8] = b"\x89\x00";
+
+/// The protocol state of a client without Socket.IO.
+#[derive(Debug)]
+pub struct Plain {
+    /// When the next ping is due, or the sign of life that is awaited.
+    deadline: Instant,
+    awaits_client: bool,
+}
+
+impl Plain {
+    /// A client that has just connected.
+    pub fn open(timing: &Timing, now: Instant) -> Self {
+        Self {
+            deadline: now + timing.ping_interval,
+            awaits_client: false,
+        }
+    }
+
+    /// Handles that the client sent a message or a pong.
+    pub fn handle_sign_of_life(&mut self, now: Instant, timing: &Timing) {
+        self.awaits_client = false;
+        self.deadline = now + timing.ping_interval;
+    }
+
+    /// Handles that time has passed. Returns what is to be written, if anything. Does nothing
+    /// before the deadline.
+    ///
+    /// # Errors
+    /// [`CloseReason::PingTimeout`]: the client has been silent for too long.
+    pub fn handle_timeout(
+        &mut self,
+        now: Instant,
+        timing: &Timing,
+    ) -> Result<Option<&'static [u8]>, CloseReason> {
+        if now < self.deadline {
+            return Ok(None);
+        }
+        if self.awaits_client {
+            return Err(CloseReason::PingTimeout);
+        }
+        self.awaits_client = true;
+        // As in a session: the time to answer runs from when the ping was due, but of a ping that
+        // is sent too late the client has half the time at least.
+        let on_time = self.deadline + timing.ping_timeout;
+        self.deadline = on_time.max(now + timing.ping_timeout / 2);
+        Ok(Some(PING))
+    }
+
+    /// When [`Plain::handle_timeout`] wants to be called; every call may change it.
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a start for time; only differences count"
+    )]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_client_that_shows_life_is_pinged_again_and_a_silent_one_is_given_up() {
+        let (timing, start) = (Timing::default(), start());
+        let mut plain = Plain::open(&timing, start);
+        assert_eq!(plain.handle_timeout(start + seconds(24), &timing), Ok(None));
+        let ping = Ok(Some(PING));
+        assert_eq!(plain.handle_timeout(start + seconds(25), &timing), ping);
+        assert_eq!(plain.deadline(), start + seconds(45));
+        plain.handle_sign_of_life(start + seconds(30), &timing);
+        assert_eq!(plain.handle_timeout(start + seconds(55), &timing), ping);
+        let silent = plain.handle_timeout(start + seconds(75), &timing);
+        assert_eq!(silent, Err(CloseReason::PingTimeout));
+    }
+
+    #[test]
+    fn a_late_ping_leaves_half_the_time_to_answer() {
+        let (timing, start) = (Timing::default(), start());
+        let mut plain = Plain::open(&timing, start);
+        assert!(plain.handle_timeout(start + seconds(60), &timing).is_ok());
+        assert_eq!(plain.deadline(), start + seconds(70));
+    }
+}
