@@ -47,7 +47,7 @@
 //! | [`legacy`], [`legacy_handshake`] | packets and requests of Socket.IO 0.9, which has no Engine.IO |
 //! | [`frame`] | packets as WebSocket frames, encoded once for all receivers |
 //! | [`session`], [`output`] | what a client may do when, pings and time-outs; what the caller does then |
-//! | [`plain`] | clients without Socket.IO |
+//! | [`plain`], [`lines`] | clients without Engine.IO: what they ask for, whether they live; JSON lines |
 //! | [`envelope`], [`channel`] | what publishers send, and where to |
 //! | [`publishers`] | what publishers of other families send |
 //!
@@ -64,6 +64,7 @@ pub mod frame;
 pub mod handshake;
 pub mod legacy;
 pub mod legacy_handshake;
+pub mod lines;
 pub mod output;
 pub mod payload;
 pub mod plain;
@@ -79,6 +80,6 @@ pub use event::Event;
 pub use frame::Frame;
 pub use handshake::{Handshake, HandshakeError, Revision, TransportKind, open_packet};
 pub use output::{Message, Output};
-pub use plain::Plain;
+pub use plain::{Form, Plain, Target};
 pub use rules::{Layer, Limits, NamespaceId, Namespaces, Rules, Timing};
 pub use session::Session;

@@ -59,6 +59,16 @@ fn legacy_requests() {
     replay("legacy_requests", checks::legacy::requests);
 }
 
+#[test]
+fn plain_requests() {
+    replay("plain_requests", checks::plain::requests);
+}
+
+#[test]
+fn plain_targets() {
+    replay("plain_targets", checks::plain::targets);
+}
+
 /// Runs `check` on each file of the corpus of `target`, and on each beginning of it.
 fn replay(target: &str, check: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))

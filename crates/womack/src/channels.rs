@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
-use womack_proto::{Channel, ChannelError, Event, Revision, publishers::juggernaut::Request};
+use womack_proto::{Event, Revision, publishers::juggernaut::Request};
 
 use crate::{
     command::Dialect,
     config::Config,
     namespace::{Client, Namespace},
+    requests::{ChannelLimits, Problem},
 };
 
 /// The stock behaviour of a namespace: the client events `subscribe`, `unsubscribe`, `meta`,
@@ -16,8 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Channels {
     key: Option<String>,
-    max_channel_bytes: usize,
-    max_channels_per_client: usize,
+    limits: ChannelLimits,
     max_meta_bytes: usize,
     /// How large an argument of `event` may be; `None` forbids them.
     max_event_bytes: Option<usize>,
@@ -33,8 +33,7 @@ impl Channels {
     pub fn new(config: &Config, key: Option<String>) -> Self {
         Self {
             key,
-            max_channel_bytes: config.max_channel_bytes,
-            max_channels_per_client: config.max_channels_per_client,
+            limits: ChannelLimits::of(config),
             max_meta_bytes: config.max_meta_bytes,
             max_event_bytes: config.client_events.then_some(config.max_event_bytes),
             presence: config.presence.clone(),
@@ -60,14 +59,10 @@ impl Channels {
 
     fn subscribe(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
         let names = Names::of(event)?;
-        let channels = self.channels(&names)?;
-        let new = channels
-            .iter()
-            .filter(|channel| !client.is_in(channel))
-            .count();
-        if client.channel_count() + new > self.max_channels_per_client {
+        let channels = self.limits.channels(&names.0)?;
+        if let Err(problem) = self.limits.admit(&channels, client.memberships()) {
             client.limit("max_channels_per_client");
-            return Err(Problem::TooManyChannels(self.max_channels_per_client));
+            return Err(problem);
         }
         match event.ack {
             None => channels
@@ -83,7 +78,7 @@ impl Channels {
 
     fn unsubscribe(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
         let names = Names::of(event)?;
-        for channel in self.channels(&names)? {
+        for channel in self.limits.channels(&names.0)? {
             client.leave(channel);
         }
         if let Some(ack) = event.ack {
@@ -119,29 +114,22 @@ impl Channels {
         let [name] = names.0.as_slice() else {
             return Err(Problem::BadRequest);
         };
-        let channel = Channel::parse(name, self.max_channel_bytes)?;
+        let channel = self.limits.channel(name)?;
         // Whoever wants no answer gets none.
         if let Some(ack) = event.ack {
             client.acknowledge_presence(channel, ack, &Problem::Unavailable.answer());
         }
         Ok(())
     }
-
-    fn channels(&self, names: &Names) -> Result<Vec<Channel>, Problem> {
-        let mut channels: Vec<Channel> = names
-            .0
-            .iter()
-            .map(|name| Channel::parse(name, self.max_channel_bytes))
-            .collect::<Result<_, _>>()?;
-        channels.sort_unstable();
-        channels.dedup();
-        Ok(channels)
-    }
 }
 
 impl Namespace for Channels {
     fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    fn is_open(&self) -> bool {
+        true
     }
 
     fn on_event(&self, client: &mut Client<'_>, event: &Event) {
@@ -234,61 +222,6 @@ impl Names {
     }
 }
 
-/// Why a request is not done; what its acknowledgement says.
-#[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("the argument is neither {{\"channel\": ...}} nor {{\"channels\": [...]}}")]
-    BadRequest,
-    #[error("{0}")]
-    BadChannel(#[from] ChannelError),
-    #[error("a client may subscribe to {0} channels at most")]
-    TooManyChannels(usize),
-    #[error("the message source did not answer in time")]
-    Unavailable,
-    #[error("there is not one argument of plain JSON")]
-    NotOneArgument,
-    #[error("the argument is larger than {0} bytes")]
-    TooLarge(usize),
-    #[error("this server takes no events from clients")]
-    EventForbidden,
-    #[error("this namespace does not tell who is in a channel")]
-    PresenceForbidden,
-    #[error("the message is no request of Juggernaut's")]
-    NoJuggernautRequest,
-    #[error("there is no such event")]
-    UnknownEvent,
-}
-
-impl Problem {
-    const fn code(&self) -> &'static str {
-        match self {
-            Self::BadRequest
-            | Self::NotOneArgument
-            | Self::TooLarge(_)
-            | Self::NoJuggernautRequest
-            | Self::UnknownEvent => "bad_request",
-            Self::EventForbidden | Self::PresenceForbidden => "forbidden",
-            Self::BadChannel(_) => "bad_channel",
-            Self::TooManyChannels(_) => "too_many_channels",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    fn answer(&self) -> String {
-        #[derive(Serialize)]
-        struct Answer<'a> {
-            ok: bool,
-            error: &'a str,
-            message: String,
-        }
-        to_json(&Answer {
-            ok: false,
-            error: self.code(),
-            message: self.to_string(),
-        })
-    }
-}
-
 fn success(names: &Names) -> String {
     #[derive(Serialize)]
     struct Answer<'a> {
@@ -307,6 +240,8 @@ fn to_json(answer: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use womack_proto::Channel;
+
     use super::*;
     use crate::namespace::{Action, Memberships, View};
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use womack_proto::{
-    Channel, Except, Frame, NamespaceId, Revision, frame, legacy,
+    Channel, Except, Frame, NamespaceId, Revision, frame, legacy, lines,
     payload::Content,
     publishers::{Frames, Selection, juggernaut},
 };
@@ -25,6 +25,8 @@ pub(crate) enum Encoding {
     Juggernaut,
     /// Socket.IO 1 and later.
     Modern,
+    /// JSON lines.
+    Lines,
 }
 
 /// How a client wants to be told what is published on a channel.
@@ -62,6 +64,7 @@ impl Encoding {
             Self::Legacy => legacy::event_prefix(namespace, channel),
             Self::Juggernaut => legacy::message_prefix(namespace),
             Self::Modern => frame::event_prefix(namespace, channel),
+            Self::Lines => lines::message_prefix(channel),
         }
     }
 
@@ -71,6 +74,7 @@ impl Encoding {
             Self::Legacy => legacy::event(prefix, json),
             Self::Juggernaut => Frame::text(&[prefix, &juggernaut::encode(channel, json)]),
             Self::Modern => frame::event(prefix, json),
+            Self::Lines => lines::message(prefix, json),
         }
     }
 }

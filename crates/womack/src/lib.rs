@@ -48,6 +48,7 @@ mod pubsub;
 mod queue;
 mod report;
 mod reporter;
+mod requests;
 mod router;
 mod routes;
 mod server;

@@ -36,6 +36,12 @@ pub trait Namespace: Send + Sync + 'static {
         None
     }
 
+    /// Whether clients without Socket.IO may subscribe to this namespace's channels: those of
+    /// `/ws` and `/events`, of whom no handler hears anything. So no, unless a namespace says so.
+    fn is_open(&self) -> bool {
+        false
+    }
+
     /// A client asks to join the namespace. What the handler emits follows the connect packet.
     ///
     /// # Errors
@@ -120,6 +126,10 @@ impl<'a> Client<'a> {
     /// Whether the client is in `channel`.
     pub fn is_in(&self, channel: &Channel) -> bool {
         self.view.channels.contains(channel)
+    }
+
+    pub(crate) const fn memberships(&self) -> &dyn Memberships {
+        self.view.channels
     }
 
     /// Puts the client into `channel`: what is published there reaches it.

@@ -79,14 +79,15 @@ impl Server {
         }
         // `/` comes first whether or not the configuration names it.
         namespaces.sort_by_key(|(path, _)| path != "/");
-        let endpoints = vec![Endpoint {
-            path: "/socket.io/".to_owned(),
-            speaks: Speaks::SocketIo,
-        }];
+        let endpoints = [("/socket.io/", Speaks::SocketIo), ("/ws", Speaks::Lines)];
+        let endpoints = endpoints.map(|(path, speaks)| Endpoint {
+            path: path.to_owned(),
+            speaks,
+        });
         Self {
             config,
             namespaces,
-            endpoints,
+            endpoints: endpoints.into(),
         }
     }
 
@@ -112,8 +113,8 @@ impl Server {
     }
 
     /// Speaks WebSocket at `path` without anything on top: messages go to `messages` as they come,
-    /// and clients are pinged with control frames. The path `*` stands for every path at which
-    /// nothing else takes WebSockets.
+    /// and clients are pinged with control frames. The path `*` stands for every path, so that
+    /// no other WebSocket is served.
     #[must_use]
     pub fn websocket(mut self, path: &str, messages: impl Messages) -> Self {
         self.endpoints.push(Endpoint {

@@ -2,6 +2,7 @@
 //! property tests all run these.
 
 pub(crate) mod legacy;
+pub(crate) mod plain;
 pub(crate) mod publishers;
 
 use std::time::{Duration, Instant};

@@ -4,6 +4,7 @@ mod admin;
 mod assets;
 mod cors;
 mod legacy;
+mod plain;
 mod polling;
 mod publish;
 mod websocket;
@@ -190,7 +191,12 @@ impl Http {
     fn endpoint(&self, request: &Request<Incoming>) -> Option<(u8, bool)> {
         let path = request.uri().path();
         let endpoints = (0..).zip(&self.common.endpoints);
-        let mut found = endpoints.clone().filter_map(|(index, endpoint)| {
+        if request.headers().contains_key(UPGRADE)
+            && let Some((any, _)) = endpoints.clone().find(|(_, found)| found.path == "*")
+        {
+            return Some((any, false));
+        }
+        let mut found = endpoints.filter_map(|(index, endpoint)| {
             let root = endpoint.path.strip_suffix('/').unwrap_or(&endpoint.path);
             let below = path.strip_prefix(root)?;
             let is_legacy = !self.common.config.no_legacy
@@ -198,13 +204,7 @@ impl Http {
                 && legacy::below(below).is_some();
             (is_legacy || matches!(below, "" | "/")).then_some((index, is_legacy))
         });
-        let any = || {
-            let found = endpoints.clone().find(|(_, endpoint)| endpoint.path == "*");
-            found.filter(|_| request.headers().contains_key(UPGRADE))
-        };
-        found
-            .next()
-            .or_else(|| any().map(|(index, _)| (index, false)))
+        found.next()
     }
 
     async fn endpoint_request(
@@ -214,8 +214,7 @@ impl Http {
     ) -> Response<Body> {
         match self.common.endpoints[usize::from(endpoint)].speaks {
             Speaks::SocketIo | Speaks::EngineIo(_) => self.session_request(request, endpoint).await,
-            Speaks::WebSocket(_) if self.status.is_draining() => draining(),
-            Speaks::WebSocket(_) => self.websocket(request, Purpose::Plain { endpoint }),
+            Speaks::WebSocket(_) | Speaks::Lines => self.plain_websocket(request, endpoint),
         }
     }
 

@@ -11,7 +11,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{task::spawn_local, time::timeout};
-use womack_proto::{HandshakeError, Revision};
+use womack_proto::{HandshakeError, NamespaceId, Revision};
 
 use super::{Body, Http};
 use crate::{
@@ -30,7 +30,10 @@ pub(super) enum Purpose {
     /// not known.
     Attach(Option<Sid>),
     /// To carry what is no Engine.IO.
-    Plain { endpoint: u8 },
+    Plain {
+        endpoint: u8,
+        namespace: NamespaceId,
+    },
 }
 
 impl Http {
@@ -68,9 +71,12 @@ impl Http {
                 let mut shard = self.shard.borrow_mut();
                 return shard.open_websocket(stream, &early, endpoint, revision);
             }
-            Purpose::Plain { endpoint } => {
+            Purpose::Plain {
+                endpoint,
+                namespace,
+            } => {
                 let mut shard = self.shard.borrow_mut();
-                return shard.open_plain(stream, &early, endpoint);
+                return shard.open_plain(stream, &early, endpoint, namespace);
             }
             Purpose::Upgrade(sid) => (sid, RequestKind::Upgrade { stream, early }),
             Purpose::Attach(Some(sid)) => (sid, RequestKind::Attach { stream, early }),

@@ -10,7 +10,7 @@ use womack_proto::{Channel, NamespaceId, Plain, Revision, Session, payload::Form
 
 use super::{memberships, outbox::Outbox, wire::Wire};
 use crate::{
-    command::{Encoding, PollAnswer},
+    command::{Dialect, Encoding, PollAnswer},
     metrics,
     namespace::{self, Registry},
 };
@@ -109,8 +109,26 @@ impl Connection {
 
     /// Whether the client is in `namespace`.
     pub(crate) fn is_joined(&self, namespace: NamespaceId) -> bool {
-        self.session()
-            .is_some_and(|session| session.is_joined(namespace))
+        match &self.protocol {
+            Protocol::Session(session) => session.is_joined(namespace),
+            Protocol::Plain(plain) => plain.namespace() == Some(namespace),
+        }
+    }
+
+    /// How messages of a channel are written for the client, if it joins speaking `dialect`.
+    pub(crate) const fn encoding(&self, dialect: Dialect) -> Encoding {
+        match &self.protocol {
+            Protocol::Session(session) => Encoding::of(session.revision(), dialect),
+            Protocol::Plain(_) => Encoding::Lines,
+        }
+    }
+
+    /// How messages may be written for the client.
+    pub(crate) const fn encodings(&self) -> &'static [Encoding] {
+        match &self.protocol {
+            Protocol::Session(session) => Encoding::all_of(session.revision()),
+            Protocol::Plain(_) => &[Encoding::Lines],
+        }
     }
 
     pub(crate) fn probe(&self) -> Option<&Probe> {

@@ -2,7 +2,10 @@
 
 use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output};
 
-use super::{Shard, Speaks, connection::Connection};
+use super::{
+    Shard, Speaks,
+    connection::{Connection, Protocol},
+};
 use crate::namespace::{Action, Client, MessageClient, View};
 
 impl Shard {
@@ -159,6 +162,11 @@ impl Shard {
 
     /// Takes a client out of a namespace, and tells it so.
     pub(super) fn disconnect(&mut self, id: u32, namespace: NamespaceId) {
+        let connection = self.connections.get(id as usize);
+        if connection.is_some_and(|found| matches!(found.protocol, Protocol::Plain(_))) {
+            // It is in no other, and cannot be told otherwise.
+            return self.close(id, CloseReason::ServerDisconnect);
+        }
         self.leave_namespace(id, namespace);
         // Before the session, which may end by it.
         self.tell_left(id, namespace, CloseReason::ServerDisconnect);

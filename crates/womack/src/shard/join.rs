@@ -8,10 +8,14 @@ use std::{
 use womack_proto::{Channel, NamespaceId};
 
 use super::{
-    Shard, acks::Waiting, channels::Subscriber, connection::Connection, memberships::Membership,
+    Shard,
+    acks::Waiting,
+    channels::Subscriber,
+    connection::{Connection, Protocol},
+    memberships::Membership,
 };
 use crate::{
-    command::{Dialect, Encoding, ToRouter, Topic, Topics},
+    command::{Dialect, ToRouter, Topic, Topics},
     namespace::JoinAcknowledged,
     report::Report,
 };
@@ -41,8 +45,7 @@ impl Shard {
             .registry
             .redis_channel(namespace, channel.as_str());
         let connection = self.connections.get_mut(id as usize)?;
-        let revision = connection.revision()?;
-        let encodings = Encoding::all_of(revision);
+        let encodings = connection.encodings();
         let known = connection.memberships.find_any(&name, namespace, encodings);
         if let Some((_, topic)) = known {
             let live = self.linked && self.channels.is_live(&name, topic);
@@ -67,7 +70,7 @@ impl Shard {
         }
         let topic = Topic {
             namespace,
-            encoding: Encoding::of(revision, dialect),
+            encoding: connection.encoding(dialect),
         };
         let joined = self.channels.join(
             name,
@@ -201,6 +204,10 @@ impl Shard {
     }
 
     pub(super) fn acknowledge(&mut self, id: u32, namespace: NamespaceId, ack: u64, args: &str) {
+        let connection = self.connections.get(id as usize);
+        if connection.is_some_and(|found| matches!(found.protocol, Protocol::Plain(_))) {
+            return self.send_line(id, args);
+        }
         self.with_session(id, |session, rules, out| {
             session.acknowledge(namespace, ack, args, &[], rules, out);
         });
@@ -226,10 +233,7 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(id as usize) else {
             return;
         };
-        let Some(revision) = connection.revision() else {
-            return;
-        };
-        let encodings = Encoding::all_of(revision);
+        let encodings = connection.encodings();
         let known = connection
             .memberships
             .find_any(channel, namespace, encodings);

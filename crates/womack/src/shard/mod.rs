@@ -19,6 +19,7 @@ mod handlers;
 mod ids;
 mod join;
 mod legacy;
+mod lines;
 mod lingering;
 mod memberships;
 mod metas;
@@ -76,7 +77,7 @@ pub(crate) use self::{
     ring::Ring,
 };
 use crate::{
-    command::{Encoding, PollBody, ToRouter},
+    command::{PollBody, ToRouter},
     config::Config,
     families::Families,
     metrics::Metrics,
@@ -121,6 +122,8 @@ pub(crate) enum Speaks {
     EngineIo(Arc<dyn Messages>),
     /// WebSocket; its messages go here as they are.
     WebSocket(Arc<dyn Messages>),
+    /// JSON lines over WebSocket.
+    Lines,
 }
 
 impl Common {
@@ -369,23 +372,14 @@ impl Shard {
     }
 
     fn channels_of(&self, id: u32, namespace: NamespaceId) -> ChannelsOf<'_> {
-        let memberships = self
-            .connections
-            .get(id as usize)
-            .map(|found| &found.memberships);
+        let connection = self.connections.get(id as usize);
+        let encodings = connection.map_or(&[][..], Connection::encodings);
         ChannelsOf {
-            memberships,
+            memberships: connection.map(|found| &found.memberships),
             namespace,
-            encodings: Encoding::all_of(self.revision(id)),
+            encodings,
             registry: &self.common.registry,
         }
-    }
-
-    fn revision(&self, id: u32) -> Revision {
-        let connection = self.connections.get(id as usize);
-        connection
-            .and_then(Connection::revision)
-            .unwrap_or(Revision::V4)
     }
 
     /// How many sessions this shard has.

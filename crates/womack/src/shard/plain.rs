@@ -2,7 +2,7 @@
 
 use std::{net::TcpStream, time::Instant};
 
-use womack_proto::{Frame, Message, Plain, Revision};
+use womack_proto::{Form, Frame, Message, NamespaceId, Plain, Revision};
 
 use super::{
     Shard, Speaks,
@@ -10,21 +10,38 @@ use super::{
     token,
     wire::Wire,
 };
-use crate::{namespace::MessageClient, websocket::Inbound};
+use crate::{
+    namespace::{MessageClient, Messages},
+    websocket::Inbound,
+};
 
 impl Shard {
     /// Opens a WebSocket that carries no Engine.IO. `early` was read from it already.
-    pub(crate) fn open_plain(&mut self, stream: TcpStream, early: &[u8], endpoint: u8) {
+    pub(crate) fn open_plain(
+        &mut self,
+        stream: TcpStream,
+        early: &[u8],
+        endpoint: u8,
+        namespace: NamespaceId,
+    ) {
         let slot = self.connections.vacant_key();
         let wire = match Wire::open(stream, token(slot, false), &self.poll) {
             Ok(wire) => wire,
             Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
         };
-        let plain = Plain::open(&self.common.rules.timing, Instant::now());
+        let form = match self.common.endpoints[usize::from(endpoint)].speaks {
+            Speaks::Lines => Form::Lines,
+            _ => Form::Messages,
+        };
+        let timing = &self.common.rules.timing;
+        let plain = Plain::open(form, namespace, timing, Instant::now());
         let Some(id) = self.open(Transport::WebSocket(wire), endpoint, Protocol::Plain(plain))
         else {
             return;
         };
+        if form == Form::Lines {
+            self.greet_with_line(id, namespace);
+        }
         if !early.is_empty() {
             self.decode(id, false, early);
         }
@@ -41,16 +58,26 @@ impl Shard {
             return;
         };
         plain.handle_sign_of_life(now, &common.rules.timing);
+        let namespace = plain.namespace();
         let endpoint = &common.endpoints[usize::from(connection.endpoint)];
         self.schedule(id);
-        let message = match message {
-            Inbound::Text(text) => Message::Text(text.as_str().to_owned()),
-            Inbound::Binary(data) => Message::Binary(data),
-            Inbound::Pong | Inbound::Reply(_) | Inbound::Closed(..) => return,
-        };
-        let Speaks::WebSocket(handler) = &endpoint.speaks else {
-            return;
-        };
+        match (&endpoint.speaks, namespace, message) {
+            (_, _, Inbound::Pong | Inbound::Reply(_) | Inbound::Closed(..)) => {}
+            (Speaks::WebSocket(handler), _, Inbound::Text(text)) => {
+                self.hand_on(id, &**handler, Message::Text(text.as_str().to_owned()));
+            }
+            (Speaks::WebSocket(handler), _, Inbound::Binary(data)) => {
+                self.hand_on(id, &**handler, Message::Binary(data));
+            }
+            (_, Some(namespace), Inbound::Text(text)) => {
+                self.line(id, namespace, Some(text.as_str()));
+            }
+            (_, Some(namespace), Inbound::Binary(_)) => self.line(id, namespace, None),
+            (_, None, _) => {}
+        }
+    }
+
+    fn hand_on(&mut self, id: u32, handler: &dyn Messages, message: Message) {
         let mut replies = Vec::new();
         handler.on_message(&mut MessageClient::new(&mut replies), message);
         for reply in replies {

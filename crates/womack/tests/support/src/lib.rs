@@ -3,7 +3,8 @@
 //! Every test starts what it needs on free ports and throws it away: a [`Server`], which is the real
 //! program, and a [`Redis`], which is the real `redis-server`. Three kinds of clients speak to them:
 //!
-//! - [`Client`] and [`Polling`]: packets as text, one call for one packet, for tests of the protocol;
+//! - [`Client`], [`Polling`] and [`Lines`]: packets as text, one call for one packet, for tests of
+//!   the protocol;
 //! - [`raw`]: literal bytes, for everything that a decent client would never send;
 //! - [`clients`] and [`browser`]: the official client libraries and Chromium, in their own processes.
 //!
@@ -19,6 +20,7 @@ mod driver;
 mod engine;
 pub mod events;
 pub mod http;
+mod lines;
 mod log;
 pub mod metrics;
 mod original;
@@ -36,6 +38,7 @@ use std::time::Duration;
 
 pub use driver::Driver;
 pub use engine::Client;
+pub use lines::Lines;
 pub use original::Original;
 pub use polling::{Polling, counted};
 pub use redis_server::{Broker, Redis};

@@ -1,0 +1,62 @@
+//! The requests of clients without Engine.IO.
+
+use std::rc::Rc;
+
+use hyper::{Request, Response, StatusCode, body::Incoming};
+use womack_proto::{NamespaceId, Target};
+
+use super::{Body, Http, draining, respond, websocket::Purpose};
+use crate::{requests::Problem, shard::Speaks};
+
+impl Http {
+    /// A WebSocket without Engine.IO.
+    pub(super) fn plain_websocket(
+        self: &Rc<Self>,
+        request: Request<Incoming>,
+        endpoint: u8,
+    ) -> Response<Body> {
+        if self.status.is_draining() {
+            return draining();
+        }
+        let namespace = match self.common.endpoints[usize::from(endpoint)].speaks {
+            Speaks::Lines => self.open_namespace(&target(&request)),
+            _ => Ok(NamespaceId::default()),
+        };
+        match namespace {
+            Ok(namespace) => self.websocket(
+                request,
+                Purpose::Plain {
+                    endpoint,
+                    namespace,
+                },
+            ),
+            Err(problem) => self.refuse_plain(&problem),
+        }
+    }
+
+    /// The namespace that a client without Socket.IO asks for.
+    ///
+    /// # Errors
+    /// There is none, or it is for clients of Socket.IO alone.
+    pub(super) fn open_namespace(&self, target: &Target) -> Result<NamespaceId, Problem> {
+        let namespace = self.common.rules.namespaces.id(&target.namespace);
+        let namespace = namespace.ok_or(Problem::UnknownNamespace)?;
+        let entry = self.common.registry.get(namespace);
+        let is_open = entry.handler.is_open();
+        is_open.then_some(namespace).ok_or(Problem::SocketIoOnly)
+    }
+
+    pub(super) fn refuse_plain(&self, problem: &Problem) -> Response<Body> {
+        self.common.metrics.refused(problem.code());
+        let status = match problem {
+            Problem::SocketIoOnly => StatusCode::FORBIDDEN,
+            Problem::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        respond(status, "application/json", problem.answer())
+    }
+}
+
+pub(super) fn target(request: &Request<Incoming>) -> Target {
+    Target::parse(request.uri().query().unwrap_or_default())
+}

@@ -1,0 +1,112 @@
+//! What clients may ask of channels, whatever they speak, and what they are told when it cannot be.
+
+use womack_proto::{Channel, ChannelError, lines};
+
+use crate::{config::Config, namespace::Memberships};
+
+/// How many channels a client may name, and with how long names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChannelLimits {
+    max_channel_bytes: usize,
+    max_channels_per_client: usize,
+}
+
+impl ChannelLimits {
+    pub(crate) const fn of(config: &Config) -> Self {
+        Self {
+            max_channel_bytes: config.max_channel_bytes,
+            max_channels_per_client: config.max_channels_per_client,
+        }
+    }
+
+    /// One name.
+    ///
+    /// # Errors
+    /// [`Problem::BadChannel`].
+    pub(crate) fn channel(self, name: &str) -> Result<Channel, Problem> {
+        Ok(Channel::parse(name, self.max_channel_bytes)?)
+    }
+
+    /// All names, each once.
+    ///
+    /// # Errors
+    /// [`Problem::BadChannel`] if one of them may not be.
+    pub(crate) fn channels(self, names: &[String]) -> Result<Vec<Channel>, Problem> {
+        let channels: Result<Vec<_>, _> = names.iter().map(|name| self.channel(name)).collect();
+        let mut channels = channels?;
+        channels.sort_unstable();
+        channels.dedup();
+        Ok(channels)
+    }
+
+    /// Whether a client that is in `joined` may join `channels` too.
+    ///
+    /// # Errors
+    /// [`Problem::TooManyChannels`].
+    pub(crate) fn admit(
+        self,
+        channels: &[Channel],
+        joined: &dyn Memberships,
+    ) -> Result<(), Problem> {
+        let new = channels.iter().filter(|channel| !joined.contains(channel));
+        if joined.count() + new.count() > self.max_channels_per_client {
+            return Err(Problem::TooManyChannels(self.max_channels_per_client));
+        }
+        Ok(())
+    }
+}
+
+/// Why a request is not done; what its answer says.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("the argument is neither {{\"channel\": ...}} nor {{\"channels\": [...]}}")]
+    BadRequest,
+    #[error("{0}")]
+    BadChannel(#[from] ChannelError),
+    #[error("a client may subscribe to {0} channels at most")]
+    TooManyChannels(usize),
+    #[error("the message source did not answer in time")]
+    Unavailable,
+    #[error("there is not one argument of plain JSON")]
+    NotOneArgument,
+    #[error("the argument is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("this server takes no events from clients")]
+    EventForbidden,
+    #[error("this namespace does not tell who is in a channel")]
+    PresenceForbidden,
+    #[error("the message is no request of Juggernaut's")]
+    NoJuggernautRequest,
+    #[error("there is no such event")]
+    UnknownEvent,
+    #[error("a line is {{\"subscribe\": [...]}} or {{\"unsubscribe\": [...]}}")]
+    NotALine,
+    #[error("there is no such namespace")]
+    UnknownNamespace,
+    #[error("this namespace is for clients of Socket.IO")]
+    SocketIoOnly,
+}
+
+impl Problem {
+    /// The word for it in the protocol.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::BadRequest
+            | Self::NotOneArgument
+            | Self::TooLarge(_)
+            | Self::NoJuggernautRequest
+            | Self::UnknownEvent
+            | Self::NotALine
+            | Self::UnknownNamespace => "bad_request",
+            Self::EventForbidden | Self::PresenceForbidden | Self::SocketIoOnly => "forbidden",
+            Self::BadChannel(_) => "bad_channel",
+            Self::TooManyChannels(_) => "too_many_channels",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// What an acknowledgement, or the body of an HTTP answer, says.
+    pub(crate) fn answer(&self) -> String {
+        lines::refused(self.code(), &self.to_string(), None)
+    }
+}
