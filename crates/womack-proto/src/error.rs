@@ -122,6 +122,8 @@ pub enum CloseReason {
     PollOverlap,
     /// The client gave up an open poll.
     PollAborted,
+    /// Redis did not confirm in time what an event stream was to begin with.
+    Unavailable,
 }
 
 impl CloseReason {
@@ -143,6 +145,7 @@ impl CloseReason {
         Self::Shutdown,
         Self::PollOverlap,
         Self::PollAborted,
+        Self::Unavailable,
     ];
 
     /// The reason in snake case, as logs and metric labels have it.
@@ -164,6 +167,7 @@ impl CloseReason {
             Self::Shutdown => "shutdown",
             Self::PollOverlap => "poll_overlap",
             Self::PollAborted => "poll_aborted",
+            Self::Unavailable => "unavailable",
         }
     }
 
@@ -174,7 +178,7 @@ impl CloseReason {
             Self::Shutdown => 1001,
             Self::ParseError | Self::InvalidState => 1002,
             Self::PayloadTooLarge => 1009,
-            Self::TransportError => 1011,
+            Self::TransportError | Self::Unavailable => 1011,
             Self::PingTimeout
             | Self::ConnectTimeout
             | Self::HandshakeTimeout

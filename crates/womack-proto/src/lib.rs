@@ -47,7 +47,7 @@
 //! | [`legacy`], [`legacy_handshake`] | packets and requests of Socket.IO 0.9, which has no Engine.IO |
 //! | [`frame`] | packets as WebSocket frames, encoded once for all receivers |
 //! | [`session`], [`output`] | what a client may do when, pings and time-outs; what the caller does then |
-//! | [`plain`], [`lines`] | clients without Engine.IO: what they ask for, whether they live; JSON lines |
+//! | [`plain`], [`lines`], [`event_stream`] | clients without Engine.IO: what they ask for, whether they live; JSON lines, server-sent events |
 //! | [`envelope`], [`channel`] | what publishers send, and where to |
 //! | [`publishers`] | what publishers of other families send |
 //!
@@ -60,6 +60,7 @@ pub mod engine_io;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod event_stream;
 pub mod frame;
 pub mod handshake;
 pub mod legacy;

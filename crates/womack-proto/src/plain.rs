@@ -2,12 +2,14 @@
 //! whether they live.
 //!
 //! Over a WebSocket the server pings with control frames (RFC 6455, 5.5.2); the client's pong is a
-//! sign of life, and so is any message.
+//! sign of life, and so is any message. A client of an event stream cannot answer; that it is gone
+//! shows when it is written to.
 
 use std::time::Instant;
 
 use crate::{
     error::CloseReason,
+    event_stream::HEARTBEAT,
     rules::{NamespaceId, Timing},
 };
 
@@ -21,6 +23,8 @@ pub enum Form {
     Messages,
     /// [`lines`](crate::lines) over a WebSocket.
     Lines,
+    /// An [`event_stream`](crate::event_stream).
+    Events,
 }
 
 /// The protocol state of a client without Engine.IO.
@@ -62,6 +66,10 @@ impl Plain {
     ) -> Result<Option<&'static [u8]>, CloseReason> {
         if now < self.deadline {
             return Ok(None);
+        }
+        if self.form == Form::Events {
+            self.deadline = now + timing.ping_interval;
+            return Ok(Some(HEARTBEAT));
         }
         if self.awaits_client {
             return Err(CloseReason::PingTimeout);
@@ -160,6 +168,17 @@ mod tests {
         let mut plain = open(Form::Messages, start);
         assert!(plain.handle_timeout(start + seconds(60), &timing).is_ok());
         assert_eq!(plain.deadline(), start + seconds(70));
+    }
+
+    #[test]
+    fn a_client_that_cannot_answer_is_not_waited_for() {
+        let (timing, start) = (Timing::default(), start());
+        let mut plain = open(Form::Events, start);
+        for count in [25, 50, 75] {
+            let due = plain.handle_timeout(start + seconds(count), &timing);
+            assert_eq!(due, Ok(Some(HEARTBEAT)));
+        }
+        assert_eq!(plain.deadline(), start + seconds(100));
     }
 
     #[test]

@@ -8,7 +8,10 @@ use std::collections::HashMap;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::value::RawValue;
-use womack_proto::{frame, lines};
+use womack_proto::{
+    event_stream::{self, EventId},
+    frame, lines,
+};
 
 /// JSON with every kind of space between its parts.
 fn json() -> impl Strategy<Value = String> {
@@ -44,4 +47,49 @@ proptest! {
         let name: String = serde_json::from_str(line["channel"].get()).unwrap();
         prop_assert_eq!(name, channel);
     }
+
+    #[test]
+    fn a_published_message_is_one_event_to_the_client(
+        channel in "([a-z: ]|[\r\n]|data: |\\PC){0,8}",
+        json in json(),
+        node in any::<u32>(),
+        number in any::<u64>(),
+    ) {
+        let prefix = event_stream::message_prefix(&channel);
+        let id = EventId { node, number };
+        let event = event_stream::message(&prefix, id, json.as_bytes());
+        let mut events = read(str::from_utf8(&event).unwrap());
+        let fields = events.pop().unwrap();
+        prop_assert!(events.is_empty());
+        let name = channel.replace('\n', "%0A").replace('\r', "%0D");
+        let spelled = json.replace("\r\n", "\n").replace('\r', "\n");
+        prop_assert_eq!(fields, [
+            ("event".to_owned(), name),
+            ("id".to_owned(), id.to_string()),
+            ("data".to_owned(), spelled),
+        ]);
+    }
+}
+
+/// Reads a whole stream as the standard says: the fields of each event, with all data in one.
+fn read(stream: &str) -> Vec<Vec<(String, String)>> {
+    let mut events = Vec::new();
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for line in stream.replace("\r\n", "\n").split(['\n', '\r']) {
+        let Some((name, value)) = line.split_once(':') else {
+            assert_eq!(line, "", "a line without a colon");
+            events.extend((!fields.is_empty()).then(|| std::mem::take(&mut fields)));
+            continue;
+        };
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match fields.last_mut() {
+            Some((last, data)) if last == "data" && name == "data" => {
+                data.push('\n');
+                data.push_str(value);
+            }
+            _ => fields.push((name.to_owned(), value.to_owned())),
+        }
+    }
+    assert!(fields.is_empty(), "an event that does not end");
+    events
 }

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use womack_proto::{
-    Channel, Except, Frame, NamespaceId, Revision, frame, legacy, lines,
+    Channel, Except, Frame, NamespaceId, Revision,
+    event_stream::{self, EventId},
+    frame, legacy, lines,
     payload::Content,
     publishers::{Frames, Selection, juggernaut},
 };
@@ -27,6 +29,8 @@ pub(crate) enum Encoding {
     Modern,
     /// JSON lines.
     Lines,
+    /// Server-sent events.
+    Events,
 }
 
 /// How a client wants to be told what is published on a channel.
@@ -65,18 +69,30 @@ impl Encoding {
             Self::Juggernaut => legacy::message_prefix(namespace),
             Self::Modern => frame::event_prefix(namespace, channel),
             Self::Lines => lines::message_prefix(channel),
+            Self::Events => event_stream::message_prefix(channel),
         }
     }
 
-    /// The frame of a message of `channel`; `prefix` is that of the channel.
-    pub(crate) fn frame(self, prefix: &[u8], channel: &str, json: &[u8]) -> Frame {
+    /// A message as clients get it; `prefix` is that of its channel.
+    pub(crate) fn message(self, prefix: &[u8], published: &Published<'_>) -> Bytes {
+        let &Published { channel, json, id } = published;
         match self {
-            Self::Legacy => legacy::event(prefix, json),
-            Self::Juggernaut => Frame::text(&[prefix, &juggernaut::encode(channel, json)]),
-            Self::Modern => frame::event(prefix, json),
-            Self::Lines => lines::message(prefix, json),
+            Self::Legacy => legacy::event(prefix, json).into_bytes(),
+            Self::Juggernaut => {
+                Frame::text(&[prefix, &juggernaut::encode(channel, json)]).into_bytes()
+            }
+            Self::Modern => frame::event(prefix, json).into_bytes(),
+            Self::Lines => lines::message(prefix, json).into_bytes(),
+            Self::Events => event_stream::message(prefix, id, json),
         }
     }
+}
+
+/// A message that is to be written for clients.
+pub(crate) struct Published<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) json: &'a [u8],
+    pub(crate) id: EventId,
 }
 
 /// What tells the topics of one Redis channel apart.
@@ -91,7 +107,7 @@ pub(crate) type Topics = SmallVec<[Topic; 2]>;
 
 /// What a shard is told.
 pub(crate) enum ToShard {
-    /// Queue `frame` for the subscribers of a topic.
+    /// Queue a message for the subscribers of a topic.
     Deliver(Delivery),
     /// Do what a publisher of another family wants.
     Order(Arc<Order>),
@@ -109,11 +125,12 @@ pub(crate) enum ToShard {
     Drain,
 }
 
-/// One framed message for the subscribers of one topic.
+/// One message for the subscribers of one topic.
 pub(crate) struct Delivery {
     pub(crate) channel: Arc<str>,
     pub(crate) topic: Topic,
-    pub(crate) frame: Frame,
+    /// The message as clients get it: a WebSocket frame, or an event of a stream.
+    pub(crate) bytes: Bytes,
     /// Sessions that must not get it; nearly always none.
     pub(crate) except: Except,
     /// When the router took it from Redis.

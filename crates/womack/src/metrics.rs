@@ -29,16 +29,19 @@ pub(crate) enum Transport {
     WebSocket,
     /// A WebSocket without Engine.IO.
     Plain,
+    /// Server-sent events.
+    Events,
 }
 
 impl Transport {
-    const ALL: &[Self] = &[Self::Polling, Self::WebSocket, Self::Plain];
+    const ALL: &[Self] = &[Self::Polling, Self::WebSocket, Self::Plain, Self::Events];
 
     const fn label(self) -> TransportLabel {
         let transport = match self {
             Self::Polling => "polling",
             Self::WebSocket => "websocket",
             Self::Plain => "ws",
+            Self::Events => "sse",
         };
         TransportLabel { transport }
     }

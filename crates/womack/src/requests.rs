@@ -81,6 +81,8 @@ pub(crate) enum Problem {
     UnknownEvent,
     #[error("a line is {{\"subscribe\": [...]}} or {{\"unsubscribe\": [...]}}")]
     NotALine,
+    #[error("the query names no channel")]
+    NoChannel,
     #[error("there is no such namespace")]
     UnknownNamespace,
     #[error("this namespace is for clients of Socket.IO")]
@@ -97,6 +99,7 @@ impl Problem {
             | Self::NoJuggernautRequest
             | Self::UnknownEvent
             | Self::NotALine
+            | Self::NoChannel
             | Self::UnknownNamespace => "bad_request",
             Self::EventForbidden | Self::PresenceForbidden | Self::SocketIoOnly => "forbidden",
             Self::BadChannel(_) => "bad_channel",

@@ -79,7 +79,11 @@ impl Server {
         }
         // `/` comes first whether or not the configuration names it.
         namespaces.sort_by_key(|(path, _)| path != "/");
-        let endpoints = [("/socket.io/", Speaks::SocketIo), ("/ws", Speaks::Lines)];
+        let endpoints = [
+            ("/socket.io/", Speaks::SocketIo),
+            ("/ws", Speaks::Lines),
+            ("/events", Speaks::Events),
+        ];
         let endpoints = endpoints.map(|(path, speaks)| Endpoint {
             path: path.to_owned(),
             speaks,

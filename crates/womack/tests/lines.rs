@@ -300,3 +300,29 @@ async fn a_page_needs_no_library() {
     let got = page.evaluate("window.got[0]").await;
     assert_eq!(got, json!(["a", { "data": { "to": "page" } }]));
 }
+
+#[tokio::test]
+async fn other_publishers_put_clients_into_channels_and_end_them() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--python-channel", "socketio")
+        .start()
+        .await;
+    let mut client = Lines::connect(server.address()).await;
+    let manager = |method: &str| {
+        json!({ "method": method, "sid": client.id(), "namespace": "/", "room": "a" }).to_string()
+    };
+    let (enter, disconnect) = (manager("enter_room"), manager("disconnect"));
+    redis.publish_bytes(b"socketio", enter.as_bytes()).await;
+    eventually("SUBSCRIBE", async || redis.subscribers("a").await == 1).await;
+    redis.publish("a", "1").await;
+    assert_eq!(client.message("a").await, "1");
+    let emit = br#"{"method":"emit","event":"e","data":[1],"room":"a"}"#;
+    redis.publish_bytes(b"socketio", emit).await;
+    metrics::reaches(server.address(), "womack_undeliverable_total", "", 1.0).await;
+    redis
+        .publish_bytes(b"socketio", disconnect.as_bytes())
+        .await;
+    let frames = client.end().await;
+    assert_eq!(frames[0].close_code(), Some(1000), "{frames:?}");
+}

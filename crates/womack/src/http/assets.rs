@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{
@@ -79,11 +79,11 @@ impl Assets {
             let tag = tag.strip_prefix("W/").unwrap_or(tag);
             tag == "*" || tag.as_bytes() == variant.etag.as_bytes()
         });
-        let mut response = Response::new(Full::default());
+        let mut response = Response::new(Either::Left(Full::default()));
         if known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
-            *response.body_mut() = Full::new(variant.content.clone());
+            *response.body_mut() = Either::Left(Full::new(variant.content.clone()));
         }
         let headers = response.headers_mut();
         if takes_gzip && !known {

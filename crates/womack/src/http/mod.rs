@@ -3,6 +3,7 @@
 mod admin;
 mod assets;
 mod cors;
+mod events;
 mod legacy;
 mod plain;
 mod polling;
@@ -12,7 +13,7 @@ mod websocket;
 use std::{cell::RefCell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -27,13 +28,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
+    sync::Notify,
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 
 pub(crate) use self::assets::Assets as Files;
-use self::websocket::Purpose;
+use self::{events::EventBody, websocket::Purpose};
 use crate::{
     command::{ToRouter, ToShard},
     publisher::Publisher,
@@ -43,7 +45,7 @@ use crate::{
     status::Status,
 };
 
-type Body = Full<Bytes>;
+type Body = Either<Full<Bytes>, EventBody>;
 
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -105,9 +107,10 @@ pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surfac
 }
 
 async fn serve_connection(http: Rc<Http>, stream: TcpStream, surface: Surface) {
+    let cut = Rc::new(Notify::new());
     let service = service_fn(|request| {
-        let http = http.clone();
-        async move { Ok::<_, Infallible>(http.respond(request, surface).await) }
+        let (http, cut) = (http.clone(), cut.clone());
+        async move { Ok::<_, Infallible>(http.respond(request, surface, cut).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -122,6 +125,7 @@ async fn serve_connection(http: Rc<Http>, stream: TcpStream, surface: Surface) {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = cut.notified() => return,
     };
     if let Err(error) = ended {
         if error.is_timeout() {
@@ -138,6 +142,7 @@ impl Http {
         self: Rc<Self>,
         request: Request<Incoming>,
         surface: Surface,
+        cut: Rc<Notify>,
     ) -> Response<Body> {
         let origin = request.headers().get(hyper::header::ORIGIN).cloned();
         let path = request.uri().path();
@@ -152,7 +157,7 @@ impl Http {
             let mut response = match preflight {
                 true => plain(StatusCode::NO_CONTENT, ""),
                 false if legacy => self.legacy_request(request, endpoint).await,
-                false => self.endpoint_request(request, endpoint).await,
+                false => self.endpoint_request(request, endpoint, cut).await,
             };
             cors::add(
                 response.headers_mut(),
@@ -211,10 +216,12 @@ impl Http {
         self: &Rc<Self>,
         request: Request<Incoming>,
         endpoint: u8,
+        cut: Rc<Notify>,
     ) -> Response<Body> {
         match self.common.endpoints[usize::from(endpoint)].speaks {
             Speaks::SocketIo | Speaks::EngineIo(_) => self.session_request(request, endpoint).await,
             Speaks::WebSocket(_) | Speaks::Lines => self.plain_websocket(request, endpoint),
+            Speaks::Events => self.events(request, endpoint, cut).await,
         }
     }
 
@@ -306,7 +313,7 @@ fn respond(
     content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Response<Body> {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Either::Left(Full::new(body.into())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -2,7 +2,11 @@
 
 use std::rc::Rc;
 
-use hyper::{Request, Response, StatusCode, body::Incoming};
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{HeaderValue, RETRY_AFTER},
+};
 use womack_proto::{NamespaceId, Target};
 
 use super::{Body, Http, draining, respond, websocket::Purpose};
@@ -53,7 +57,12 @@ impl Http {
             Problem::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };
-        respond(status, "application/json", problem.answer())
+        let mut response = respond(status, "application/json", problem.answer());
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 

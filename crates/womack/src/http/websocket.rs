@@ -3,7 +3,7 @@
 use std::{net::TcpStream, rc::Rc};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
@@ -48,7 +48,7 @@ impl Http {
         };
         let upgraded = upgrade::on(&mut request);
         spawn_local(self.clone().hand_over(upgraded, purpose));
-        let mut response = Response::new(Full::default());
+        let mut response = Response::new(Either::Left(Full::default()));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
         response

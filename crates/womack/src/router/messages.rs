@@ -7,11 +7,12 @@ use tracing::warn;
 use womack_proto::{
     Except,
     envelope::{self, Scratch},
+    event_stream::EventId,
 };
 
 use super::Running;
 use crate::{
-    command::{Delivery, ToShard, Topic},
+    command::{Delivery, Published, ToShard, Topic},
     sid::ShardId,
 };
 
@@ -103,22 +104,29 @@ impl Running {
                 return true;
             }
         };
+        self.number += 1;
+        let id = EventId {
+            node: common.sids.node,
+            number: self.number,
+        };
         for known in &route.topics {
             let Topic {
                 namespace,
                 encoding,
             } = known.topic;
-            let name = common
-                .registry
-                .channel(namespace, channel)
-                .unwrap_or(channel);
-            let frame = encoding.frame(&known.prefix, name, payload);
+            let name = common.registry.channel(namespace, channel);
+            let published = Published {
+                channel: name.unwrap_or(channel),
+                json: payload,
+                id,
+            };
+            let bytes = encoding.message(&known.prefix, &published);
             let hold = common.registry.get(namespace).coalesce;
             for shard in known.shards.iter() {
                 let delivery = ToShard::Deliver(Delivery {
                     channel: channel.clone(),
                     topic: known.topic,
-                    frame: frame.clone(),
+                    bytes: bytes.clone(),
                     except: except.clone(),
                     received,
                 });
@@ -126,8 +134,8 @@ impl Running {
                     self.router.hand(shard, delivery).await;
                     self.touched.set(shard, true);
                 } else {
-                    let bytes = frame.as_bytes().len();
-                    self.held.push(shard, delivery, bytes, received + hold);
+                    self.held
+                        .push(shard, delivery, bytes.len(), received + hold);
                 }
             }
         }

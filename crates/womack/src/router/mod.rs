@@ -72,6 +72,7 @@ impl Router {
             rejections: Throttle::new(Duration::from_secs(1)),
             failures: Throttle::new(Duration::from_secs(10)),
             held: Held::default(),
+            number: 0,
             backoff: Backoff::default(),
             lost_at: None,
             is_linked: false,
@@ -109,6 +110,8 @@ struct Running {
     rejections: Throttle,
     failures: Throttle,
     held: Held,
+    /// How many messages were passed on.
+    number: u64,
     backoff: Backoff,
     /// When the link was lost that has not come back.
     lost_at: Option<Instant>,

@@ -47,6 +47,7 @@ impl Shard {
                 let last = code.map(|code| Frame::close(code, reason.as_str()));
                 self.finish(wire, connection.outbox, last, reason);
             }
+            Transport::Events(stream) => self.finish_events(&stream, connection.outbox, reason),
             Transport::Polling(polling) => {
                 // Clients of 0.9 that leave ask for nothing more.
                 let may_ask = polling.waiting.is_none() && polling.format != Format::Legacy;

@@ -5,10 +5,11 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
-use womack_proto::{Channel, NamespaceId, Plain, Revision, Session, payload::Format};
+use womack_proto::{Channel, Form, NamespaceId, Plain, Revision, Session, payload::Format};
 
-use super::{memberships, outbox::Outbox, wire::Wire};
+use super::{events::EventStream, memberships, outbox::Outbox, wire::Wire};
 use crate::{
     command::{Dialect, Encoding, PollAnswer},
     metrics,
@@ -40,6 +41,7 @@ pub(crate) enum Protocol {
 pub(crate) enum Transport {
     WebSocket(Wire),
     Polling(Box<Polling>),
+    Events(Box<EventStream>),
 }
 
 /// A client that polls.
@@ -119,7 +121,10 @@ impl Connection {
     pub(crate) const fn encoding(&self, dialect: Dialect) -> Encoding {
         match &self.protocol {
             Protocol::Session(session) => Encoding::of(session.revision(), dialect),
-            Protocol::Plain(_) => Encoding::Lines,
+            Protocol::Plain(plain) => match plain.form() {
+                Form::Events => Encoding::Events,
+                Form::Lines | Form::Messages => Encoding::Lines,
+            },
         }
     }
 
@@ -127,14 +132,17 @@ impl Connection {
     pub(crate) const fn encodings(&self) -> &'static [Encoding] {
         match &self.protocol {
             Protocol::Session(session) => Encoding::all_of(session.revision()),
-            Protocol::Plain(_) => &[Encoding::Lines],
+            Protocol::Plain(plain) => match plain.form() {
+                Form::Events => &[Encoding::Events],
+                Form::Lines | Form::Messages => &[Encoding::Lines],
+            },
         }
     }
 
     pub(crate) fn probe(&self) -> Option<&Probe> {
         match &self.transport {
             Transport::Polling(polling) => polling.probe.as_ref(),
-            Transport::WebSocket(_) => None,
+            Transport::WebSocket(_) | Transport::Events(_) => None,
         }
     }
 
@@ -148,17 +156,43 @@ impl Connection {
         }
     }
 
+    /// Keeps bytes that the client has still to take.
+    pub(crate) fn keep(&mut self, bytes: Bytes) {
+        match &self.transport {
+            Transport::Events(stream) => stream.queue.keep(bytes),
+            _ => self.outbox.keep(bytes),
+        }
+    }
+
+    /// How many bytes the client has still to take.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        match &self.transport {
+            Transport::Events(stream) => stream.queue.len(),
+            _ => self.outbox.pending_bytes(),
+        }
+    }
+
+    /// Whether the client has more than `most` bytes still to take, and has had the time to. Before
+    /// the last were added it had `before`.
+    pub(crate) fn is_slow(&mut self, before: usize, most: usize, batch: u64) -> bool {
+        match &mut self.transport {
+            Transport::Events(stream) => stream.is_slow(before, most, batch),
+            _ => self.outbox.pending_bytes() > most,
+        }
+    }
+
     /// The socket of a client whose transport is a WebSocket.
     pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.transport {
             Transport::WebSocket(wire) => Some(wire.as_fd()),
-            Transport::Polling(_) => None,
+            Transport::Polling(_) | Transport::Events(_) => None,
         }
     }
 
     /// How the client is counted.
     pub(crate) const fn transport_label(&self) -> metrics::Transport {
         match (&self.protocol, &self.transport) {
+            (_, Transport::Events(_)) => metrics::Transport::Events,
             (Protocol::Plain(_), _) => metrics::Transport::Plain,
             (_, Transport::WebSocket(_)) => metrics::Transport::WebSocket,
             (_, Transport::Polling(_)) => metrics::Transport::Polling,

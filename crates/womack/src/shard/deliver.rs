@@ -10,6 +10,7 @@ const ROUND_BYTES: usize = 4 << 20;
 impl Shard {
     /// Does what other threads want, and writes what came of it.
     pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>) {
+        self.batch += 1;
         for command in commands.drain(..) {
             match command {
                 ToShard::Deliver(delivery) => self.deliver(&delivery),
@@ -45,7 +46,7 @@ impl Shard {
 
     /// Queues a frame for each subscriber.
     fn deliver(&mut self, delivery: &Delivery) {
-        let span = self.round.append(delivery.frame.as_bytes());
+        let span = self.round.append(&delivery.bytes);
         let excepted = self.excepted(&delivery.except, delivery.topic.namespace);
         let (round, connections) = (&mut self.round, &mut self.connections);
         let mut count = 0;

@@ -50,8 +50,8 @@ impl Shard {
                         }
                     }
                 }
-                // Kept below, and taken by the poll that waits, if one does.
-                Transport::WebSocket(_) | Transport::Polling(_) => {
+                // Kept below, and taken by the poll that waits, if one does, or by a body.
+                Transport::WebSocket(_) | Transport::Polling(_) | Transport::Events(_) => {
                     written.left_over.push((id, spans.clone()));
                 }
             }
@@ -127,14 +127,14 @@ impl Shard {
             let Some(connection) = self.connections.get_mut(id as usize) else {
                 continue;
             };
-            let before = connection.outbox.pending_bytes();
+            let before = connection.pending_bytes();
             for span in spans {
-                connection.outbox.keep(match &shared {
+                connection.keep(match &shared {
                     Some(shared) => shared.slice(span.start as usize..span.end as usize),
                     None => Bytes::copy_from_slice(self.round.bytes(span)),
                 });
             }
-            let pending = connection.outbox.pending_bytes();
+            let pending = connection.pending_bytes();
             self.common
                 .metrics
                 .client_queue_bytes
@@ -142,11 +142,9 @@ impl Shard {
             if let Transport::Polling(_) = connection.transport {
                 self.answer_poll(id);
             }
-            let waiting = self
-                .connections
-                .get(id as usize)
-                .map(|found| found.outbox.pending_bytes());
-            if waiting.is_some_and(|waiting| waiting > most) {
+            let batch = self.batch;
+            let connection = self.connections.get_mut(id as usize);
+            if connection.is_some_and(|found| found.is_slow(before, most, batch)) {
                 self.common.metrics.limit("max_client_queue_bytes");
                 broken.push((id, CloseReason::SlowConsumer));
             }

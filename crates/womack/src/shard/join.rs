@@ -121,12 +121,12 @@ impl Shard {
             }
         }
         if missing.is_empty() {
-            return self.acknowledge(id, namespace, join.ack, &join.live);
+            return self.answer_join(id, namespace, (join.ack, &join.live), true);
         }
         if self.acks.len() >= self.common.config.max_waiting_acks {
             self.common.metrics.limit("max_waiting_acks");
             self.take_back(id, namespace, &new);
-            return self.acknowledge(id, namespace, join.ack, &join.unavailable);
+            return self.answer_join(id, namespace, (join.ack, &join.unavailable), false);
         }
         let Some(connection) = self.connections.get(id as usize) else {
             return;
@@ -172,12 +172,8 @@ impl Shard {
     fn acknowledge_ready(&mut self, ready: Vec<Waiting>) {
         for waiting in ready {
             if self.is_same((waiting.connection, waiting.secret), waiting.namespace) {
-                self.acknowledge(
-                    waiting.connection,
-                    waiting.namespace,
-                    waiting.ack,
-                    &waiting.live,
-                );
+                let (id, namespace) = (waiting.connection, waiting.namespace);
+                self.answer_join(id, namespace, (waiting.ack, &waiting.live), true);
             }
         }
     }
@@ -193,7 +189,7 @@ impl Shard {
             self.common.metrics.limit("subscribe_timeout_seconds");
             let (id, namespace) = (waiting.connection, waiting.namespace);
             self.take_back(id, namespace, &waiting.new);
-            self.acknowledge(id, namespace, waiting.ack, &waiting.unavailable);
+            self.answer_join(id, namespace, (waiting.ack, &waiting.unavailable), false);
         }
     }
 
@@ -201,6 +197,19 @@ impl Shard {
     pub(super) fn is_same(&self, (id, secret): (u32, u64), namespace: NamespaceId) -> bool {
         let connection = self.connections.get(id as usize);
         connection.is_some_and(|found| found.secret == secret && found.is_joined(namespace))
+    }
+
+    /// Says whether channels that a client asked for are live.
+    fn answer_join(
+        &mut self,
+        id: u32,
+        namespace: NamespaceId,
+        (ack, answer): (u64, &str),
+        is_live: bool,
+    ) {
+        if !self.begin_events(id, is_live) {
+            self.acknowledge(id, namespace, ack, answer);
+        }
     }
 
     pub(super) fn acknowledge(&mut self, id: u32, namespace: NamespaceId, ack: u64, args: &str) {

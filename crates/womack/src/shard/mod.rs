@@ -13,6 +13,8 @@ mod channels;
 mod close;
 mod connection;
 mod deliver;
+mod event_queue;
+mod events;
 mod flush;
 mod goodbyes;
 mod handlers;
@@ -71,6 +73,8 @@ use self::{
 };
 pub(crate) use self::{
     channels::ChannelsReader,
+    event_queue::EventQueue,
+    events::Wish,
     legacy::Handshaken,
     outbox::{Outbox, Round},
     readiness::Readiness,
@@ -124,6 +128,8 @@ pub(crate) enum Speaks {
     WebSocket(Arc<dyn Messages>),
     /// JSON lines over WebSocket.
     Lines,
+    /// Server-sent events.
+    Events,
 }
 
 impl Common {
@@ -172,6 +178,8 @@ pub(crate) struct Shard {
     next_turn: Option<Instant>,
     /// Sockets that have more than was read at one go.
     unread: Vec<(u32, bool)>,
+    /// How many batches of commands have been begun.
+    batch: u64,
     /// When the messages of this round reached the router.
     received: Vec<Instant>,
     // Buffers that are lent to whoever needs one and come back empty.
@@ -213,6 +221,7 @@ impl Shard {
             timer: Rc::new(Notify::new()),
             next_turn: None,
             unread: Vec::new(),
+            batch: 0,
             received: Vec::new(),
             read_buffer: vec![0; READ_BYTES].into(),
             inbound: Vec::new(),

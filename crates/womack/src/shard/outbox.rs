@@ -186,7 +186,7 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         self.bytes += bytes.len();
         self.chunks.push_back(bytes);
     }
@@ -207,6 +207,17 @@ impl Pending {
             count -= chunk.len();
             self.chunks.pop_front();
         }
+    }
+
+    /// Takes up to `most` bytes from the beginning.
+    pub(crate) fn take(&mut self, most: usize) -> Option<Bytes> {
+        let first = self.chunks.front_mut()?;
+        let taken = first.split_to(first.len().min(most));
+        if first.is_empty() {
+            self.chunks.pop_front();
+        }
+        self.bytes -= taken.len();
+        Some(taken)
     }
 
     /// Writes what the socket takes. True when nothing is left.

@@ -178,7 +178,7 @@ impl Shard {
     pub(super) fn polling(&mut self, id: u32) -> Option<&mut Polling> {
         match &mut self.connections.get_mut(id as usize)?.transport {
             Transport::Polling(polling) => Some(polling),
-            Transport::WebSocket(_) => None,
+            Transport::WebSocket(_) | Transport::Events(_) => None,
         }
     }
 }

@@ -3,8 +3,8 @@
 //! Every test starts what it needs on free ports and throws it away: a [`Server`], which is the real
 //! program, and a [`Redis`], which is the real `redis-server`. Three kinds of clients speak to them:
 //!
-//! - [`Client`], [`Polling`] and [`Lines`]: packets as text, one call for one packet, for tests of
-//!   the protocol;
+//! - [`Client`], [`Polling`], [`Lines`] and [`EventStream`]: packets as text, one call for one
+//!   packet, for tests of the protocol;
 //! - [`raw`]: literal bytes, for everything that a decent client would never send;
 //! - [`clients`] and [`browser`]: the official client libraries and Chromium, in their own processes.
 //!
@@ -18,6 +18,7 @@ pub mod clients;
 pub mod conformance;
 mod driver;
 mod engine;
+mod event_stream;
 pub mod events;
 pub mod http;
 mod lines;
@@ -38,6 +39,7 @@ use std::time::Duration;
 
 pub use driver::Driver;
 pub use engine::Client;
+pub use event_stream::{Event, EventStream};
 pub use lines::Lines;
 pub use original::Original;
 pub use polling::{Polling, counted};

@@ -1,0 +1,133 @@
+//! Server-sent events: an answer that does not end.
+
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body_util::Either;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    header::{ALLOW, HeaderName, HeaderValue},
+};
+use tokio::sync::Notify;
+use womack_proto::event_stream::MEDIA_TYPE;
+
+use super::{Body, Http, draining, plain, plain::target, respond};
+use crate::{
+    metrics::Metrics,
+    requests::Problem,
+    shard::{EventQueue, Shard, Wish},
+    sid::Sid,
+};
+
+/// In which a client says what event it had last.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Tells nginx to pass on what it gets at once.
+const NO_BUFFER: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-accel-buffering"),
+    HeaderValue::from_static("no"),
+);
+/// Bytes that are given to hyper at one go. It takes no more before they are nearly written, so
+/// what it holds is not counted as the client's queue.
+const PIECE_BYTES: usize = 64 * 1024;
+
+impl Http {
+    /// Opens an event stream. `cut` breaks the connection off.
+    pub(super) async fn events(
+        self: &Rc<Self>,
+        request: Request<Incoming>,
+        endpoint: u8,
+        cut: Rc<Notify>,
+    ) -> Response<Body> {
+        if request.method() != Method::GET {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            let headers = response.headers_mut();
+            headers.insert(ALLOW, HeaderValue::from_static("GET"));
+            return response;
+        }
+        if self.status.is_draining() {
+            return draining();
+        }
+        match self.open_events(&request, endpoint, cut).await {
+            Ok(body) => {
+                let mut response = respond(StatusCode::OK, MEDIA_TYPE, Bytes::new());
+                let (name, value) = NO_BUFFER;
+                response.headers_mut().insert(name, value);
+                *response.body_mut() = Either::Right(body);
+                response
+            }
+            Err(problem) => self.refuse_plain(&problem),
+        }
+    }
+
+    /// Opens an event stream whose channels are live.
+    async fn open_events(
+        self: &Rc<Self>,
+        request: &Request<Incoming>,
+        endpoint: u8,
+        cut: Rc<Notify>,
+    ) -> Result<EventBody, Problem> {
+        let target = target(request);
+        let last = request.headers().get(LAST_EVENT_ID);
+        let wish = Wish {
+            namespace: self.open_namespace(&target)?,
+            channels: &target.channels,
+            last: last.and_then(|last| str::from_utf8(last.as_bytes()).ok()),
+        };
+        let opened = self.shard.borrow_mut().open_events(endpoint, &wish, cut)?;
+        // From here on the stream is closed when this is dropped.
+        let body = EventBody {
+            shard: self.shard.clone(),
+            sid: opened.sid,
+            queue: opened.queue,
+            metrics: self.common.metrics.clone(),
+        };
+        match opened.live.await {
+            Ok(true) => Ok(body),
+            Ok(false) | Err(_) => Err(Problem::Unavailable),
+        }
+    }
+}
+
+/// The body of an answer that is an event stream.
+pub(crate) struct EventBody {
+    shard: Rc<RefCell<Shard>>,
+    sid: Sid,
+    queue: Rc<EventQueue>,
+    metrics: Arc<Metrics>,
+}
+
+impl hyper::body::Body for EventBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let taken = self.queue.poll_take(context, PIECE_BYTES);
+        if let Poll::Ready(Some(bytes)) = &taken {
+            self.metrics.client_queue_bytes.dec_by(bytes.len() as i64);
+            self.metrics.sent_bytes.inc_by(bytes.len() as u64);
+        }
+        taken.map(|taken| taken.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+impl Drop for EventBody {
+    fn drop(&mut self) {
+        // The shard is lent to one task at a time, and never while another's answer is dropped.
+        if let Ok(mut shard) = self.shard.try_borrow_mut() {
+            shard.close_events(self.sid);
+        }
+        let left = self.queue.len() as i64;
+        self.metrics.client_queue_bytes.dec_by(left);
+    }
+}

@@ -1,0 +1,98 @@
+//! What waits for the client of an event stream: filled by the shard, emptied by the answer's body.
+//!
+//! Both are on one thread, in two tasks.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::outbox::Pending;
+
+/// What waits for the client of an event stream.
+pub(crate) struct EventQueue {
+    pending: RefCell<Pending>,
+    ended: Cell<bool>,
+    /// The body, when it waits for more.
+    waker: Cell<Option<Waker>>,
+    /// Told when the HTTP connection is to be broken off.
+    cut: Rc<Notify>,
+}
+
+impl EventQueue {
+    /// `cut` breaks the HTTP connection off.
+    pub(crate) fn new(cut: Rc<Notify>) -> Self {
+        Self {
+            pending: RefCell::default(),
+            ended: Cell::new(false),
+            waker: Cell::new(None),
+            cut,
+        }
+    }
+
+    /// Adds bytes to the end.
+    pub(crate) fn keep(&self, bytes: Bytes) {
+        self.pending.borrow_mut().push(bytes);
+        self.wake();
+    }
+
+    /// Nothing follows what waits.
+    pub(crate) fn end(&self) {
+        self.ended.set(true);
+        self.wake();
+    }
+
+    /// Nothing follows, and what waits is not for the client any more.
+    pub(crate) fn cut(&self) {
+        self.end();
+        self.cut.notify_one();
+    }
+
+    /// How many bytes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.pending.borrow().len()
+    }
+
+    /// Takes up to `most` bytes from the beginning; `None` at the end.
+    pub(crate) fn poll_take(&self, context: &Context<'_>, most: usize) -> Poll<Option<Bytes>> {
+        if let Some(bytes) = self.pending.borrow_mut().take(most) {
+            return Poll::Ready(Some(bytes));
+        }
+        if self.ended.get() {
+            return Poll::Ready(None);
+        }
+        self.waker.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_in_pieces_and_then_the_end() {
+        let queue = EventQueue::new(Rc::new(Notify::new()));
+        let context = Context::from_waker(Waker::noop());
+        assert!(queue.poll_take(&context, 4).is_pending());
+        queue.keep(Bytes::from_static(b"abcdef"));
+        queue.keep(Bytes::from_static(b"gh"));
+        queue.end();
+        assert_eq!(queue.len(), 8);
+        for piece in [Some("abcd"), Some("ef"), Some("gh"), None, None] {
+            let piece = piece.map(|piece| Bytes::from_static(piece.as_bytes()));
+            assert_eq!(queue.poll_take(&context, 4), Poll::Ready(piece));
+        }
+        assert_eq!(queue.len(), 0);
+    }
+}
