@@ -89,6 +89,8 @@ async fn a_client_that_comes_back_is_told_of_the_gap() {
     let last = stream.event().await.id.expect("an id");
     drop(stream);
     redis.publish("a", "2").await;
+    let received = "womack_messages_received_total";
+    metrics::reaches(server.address(), received, "", 2.0).await;
     let header = [("last-event-id", last.as_str())];
     let mut stream = EventStream::open_with(server.address(), "channel=a", &header).await;
     let gap = stream.event().await;
