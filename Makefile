@@ -16,6 +16,7 @@ run: ## build and run the server
 	cargo run --release -p womack
 
 test: deps ## install what the tests need, and run them all
+	cargo build -p womack --examples
 	cargo test --workspace --all-targets
 	cargo test --workspace --doc
 	cd clients/python && $(CURDIR)/$(VENV)/bin/pytest -q
