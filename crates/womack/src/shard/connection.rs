@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use womack_proto::{Channel, Form, NamespaceId, Plain, Revision, Session, payload::Format};
 
-use super::{events::EventStream, memberships, outbox::Outbox, wire::Wire};
+use super::{event_stream::EventStream, memberships, outbox::Outbox, wire::Wire};
 use crate::{
     command::{Dialect, Encoding, PollAnswer},
     metrics,

@@ -14,6 +14,7 @@ use super::{
     Shard,
     connection::{Protocol, Transport},
     event_queue::EventQueue,
+    event_stream::EventStream,
     outbox::{Outbox, Spans},
 };
 use crate::{
@@ -22,15 +23,6 @@ use crate::{
     requests::{ChannelLimits, Problem},
     sid::Sid,
 };
-
-/// The shard's side of an event stream.
-pub(crate) struct EventStream {
-    pub(crate) queue: Rc<EventQueue>,
-    /// Told whether the channels are live, once that is known.
-    opening: Option<oneshot::Sender<bool>>,
-    /// The last batch of commands that had something for the client.
-    batch: u64,
-}
 
 /// The body's side of an event stream.
 pub(crate) struct Opened {
@@ -46,16 +38,6 @@ pub(crate) struct Wish<'a> {
     pub(crate) channels: &'a [String],
     /// The event that the client had last.
     pub(crate) last: Option<&'a str>,
-}
-
-impl EventStream {
-    /// Whether the client reads too slowly: whether more than `most` of what it had before this
-    /// batch of commands is still there, which was `before`. It is written to by a task of its own,
-    /// whose turn comes between two batches.
-    pub(crate) fn is_slow(&mut self, before: usize, most: usize, batch: u64) -> bool {
-        let is_first = std::mem::replace(&mut self.batch, batch) != batch;
-        is_first && before > most
-    }
 }
 
 impl Shard {

@@ -14,6 +14,7 @@ mod close;
 mod connection;
 mod deliver;
 mod event_queue;
+mod event_stream;
 mod events;
 mod flush;
 mod goodbyes;
