@@ -10,7 +10,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use womack::{Config, Message, MessageClient, Messages, RedisSource, Server};
+use womack::{Config, Limits, Message, MessageClient, Messages, RedisSource, Server};
 
 /// The largest message.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
@@ -39,9 +39,12 @@ fn main() -> ExitCode {
         host: "127.0.0.1".to_owned(),
         port: Arguments::parse().port,
         redis: RedisSource::Embedded(0),
-        max_payload_bytes: MAX_MESSAGE_BYTES,
-        // A client may send several messages before it reads their echoes.
-        max_client_queue_bytes: 4 * MAX_MESSAGE_BYTES,
+        limits: Limits {
+            max_payload_bytes: MAX_MESSAGE_BYTES,
+            // A client may send several messages before it reads their echoes.
+            max_client_queue_bytes: 4 * MAX_MESSAGE_BYTES,
+            ..Limits::default()
+        },
         // A test may take its time, and has not asked for pings.
         ping_interval: Duration::from_secs(3600),
         ..Config::default()

@@ -34,8 +34,10 @@ impl Channels {
         Self {
             key,
             limits: ChannelLimits::of(config),
-            max_meta_bytes: config.max_meta_bytes,
-            max_event_bytes: config.client_events.then_some(config.max_event_bytes),
+            max_meta_bytes: config.limits.max_meta_bytes,
+            max_event_bytes: config
+                .client_events
+                .then_some(config.limits.max_event_bytes),
             presence: config.presence.clone(),
             juggernaut: config.juggernaut,
         }
@@ -243,7 +245,10 @@ mod tests {
     use womack_proto::Channel;
 
     use super::*;
-    use crate::namespace::{Action, Memberships, View};
+    use crate::{
+        config::Limits,
+        namespace::{Action, Memberships, View},
+    };
 
     struct Joined(Vec<&'static str>);
 
@@ -268,10 +273,13 @@ mod tests {
         joined: &[&'static str],
     ) -> Vec<String> {
         let config = Config {
-            max_channels_per_client: 3,
-            max_channel_bytes: 5,
-            max_meta_bytes: 8,
-            max_event_bytes: 9,
+            limits: Limits {
+                max_channels_per_client: 3,
+                max_channel_bytes: 5,
+                max_meta_bytes: 8,
+                max_event_bytes: 9,
+                ..Limits::default()
+            },
             client_events: true,
             presence: vec!["/".to_owned()],
             juggernaut: true,

@@ -3,6 +3,7 @@
 use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use merge::Merge;
 use serde_json::value::RawValue;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -61,17 +62,24 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             error.print().ok();
             return ExitCode::SUCCESS;
         }
-        Err(error) => return fail(&Error::Config(one_line(&error.to_string()))),
+        Err(error) => return fail(&Error::Config(Error::one_line(&error.to_string()))),
     };
     let done = match arguments.command {
         None => serve(arguments.settings),
         Some(Command::Publish {
             channel,
             json,
-            settings,
-        }) => publish(settings.over(arguments.settings), &channel, json),
-        Some(Command::Tail { channels, settings }) => {
-            tail(settings.over(arguments.settings), &channels)
+            mut settings,
+        }) => {
+            settings.merge(arguments.settings);
+            publish(*settings, &channel, json)
+        }
+        Some(Command::Tail {
+            channels,
+            mut settings,
+        }) => {
+            settings.merge(arguments.settings);
+            tail(*settings, &channels)
         }
     };
     match done {
@@ -152,14 +160,6 @@ fn start_log(debug: bool) {
 }
 
 fn fail(error: &Error) -> ExitCode {
-    eprintln!("womack: {}", one_line(&error.to_string()));
+    eprintln!("womack: {}", Error::one_line(&error.to_string()));
     ExitCode::from(error.exit_status())
-}
-
-/// The first paragraph of a message in one line.
-fn one_line(message: &str) -> String {
-    let paragraph = message.split("\n\n").next().unwrap_or_default();
-    let words: Vec<_> = paragraph.split_whitespace().collect();
-    let line = words.join(" ");
-    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }

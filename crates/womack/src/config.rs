@@ -3,8 +3,13 @@
 //! [`Settings`] is what an operator wrote, with values that may be absent. [`Config`] is what the
 //! server runs with: complete, checked and immutable.
 
+mod limits;
+
 use std::{num::NonZeroUsize, thread, time::Duration};
 
+use merge::Merge;
+
+pub use self::limits::Limits;
 use crate::{
     error::Error,
     settings::{CoalesceSetting, Egress, NamespaceSetting, Settings},
@@ -12,10 +17,6 @@ use crate::{
 
 /// The Redis channel prefix of a namespace that names none of its own.
 pub const DEFAULT_KEY: &str = "womack:ns:default";
-
-/// Room that one message needs in a client's queue beside its payload: the channel's name and
-/// the frame around it.
-const FRAMING_BYTES: usize = 16 * 1024;
 
 /// What the server runs with. Times are durations, sizes are bytes.
 #[derive(Clone, Debug)]
@@ -78,30 +79,8 @@ pub struct Config {
     pub presence: Vec<String>,
     /// After how long without a sign of life a node is taken for dead.
     pub node_timeout: Duration,
-    /// Largest message from a client: one WebSocket message or one polling body.
-    pub max_payload_bytes: usize,
-    /// Largest message that is accepted from Redis.
-    pub max_message_bytes: usize,
-    /// Longest channel name.
-    pub max_channel_bytes: usize,
-    /// Channels that one client may subscribe to in one namespace.
-    pub max_channels_per_client: usize,
-    /// Channels that one message may name which says itself where it goes.
-    pub max_channels_per_publish: usize,
-    /// Bytes that may wait for one client. Always room for one largest message.
-    pub max_client_queue_bytes: usize,
-    /// Packets in one polling body.
-    pub max_packets_per_payload: usize,
-    /// Subscriptions that may wait for Redis at one time in one shard.
-    pub max_waiting_acks: usize,
-    /// Server events that may wait for Redis.
-    pub max_waiting_events: usize,
-    /// Largest `meta` of a client.
-    pub max_meta_bytes: usize,
-    /// Largest `event` of a client.
-    pub max_event_bytes: usize,
-    /// Clients about whom one that asks for presence is told.
-    pub max_presence_members: usize,
+    /// What clients and publishers may use.
+    pub limits: Limits,
 }
 
 /// Which Redis the server listens to.
@@ -130,18 +109,11 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Config`], in one line, for an unreadable file, an unknown key or a bad value.
-    pub fn resolve(settings: Settings) -> Result<Self, Error> {
-        let mut settings = match settings.config.clone() {
-            Some(path) => settings.over(Settings::from_file(&path)?),
-            None => settings,
-        };
+    pub fn resolve(mut settings: Settings) -> Result<Self, Error> {
+        if let Some(path) = settings.config.clone() {
+            settings.merge(Settings::from_file(&path)?);
+        }
         let defaults = Self::default();
-        let max_message_bytes = settings
-            .max_message_bytes
-            .unwrap_or(defaults.max_message_bytes);
-        let max_client_queue_bytes = settings
-            .max_client_queue_bytes
-            .unwrap_or(defaults.max_client_queue_bytes);
         let (coalesce, coalesce_by_namespace) = coalesce(settings.coalesce_ms.take());
         let config = Self {
             redis: redis_source(&settings)?,
@@ -183,33 +155,7 @@ impl Config {
             node_timeout: settings
                 .node_timeout_seconds
                 .map_or(defaults.node_timeout, |s| s.0),
-            max_payload_bytes: settings.max_payload.unwrap_or(defaults.max_payload_bytes),
-            max_message_bytes,
-            max_channel_bytes: settings
-                .max_channel_bytes
-                .unwrap_or(defaults.max_channel_bytes),
-            max_channels_per_client: settings
-                .max_channels_per_client
-                .unwrap_or(defaults.max_channels_per_client),
-            max_channels_per_publish: settings
-                .max_channels_per_publish
-                .unwrap_or(defaults.max_channels_per_publish),
-            max_client_queue_bytes: max_client_queue_bytes
-                .max(max_message_bytes.saturating_add(FRAMING_BYTES)),
-            max_packets_per_payload: settings
-                .max_packets_per_payload
-                .unwrap_or(defaults.max_packets_per_payload),
-            max_waiting_acks: settings
-                .max_waiting_acks
-                .unwrap_or(defaults.max_waiting_acks),
-            max_waiting_events: settings
-                .max_waiting_events
-                .unwrap_or(defaults.max_waiting_events),
-            max_meta_bytes: settings.max_meta_bytes.unwrap_or(defaults.max_meta_bytes),
-            max_event_bytes: settings.max_event_bytes.unwrap_or(defaults.max_event_bytes),
-            max_presence_members: settings
-                .max_presence_members
-                .unwrap_or(defaults.max_presence_members),
+            limits: Limits::resolve(&settings.limits)?,
         };
         config.check()?;
         Ok(config)
@@ -225,7 +171,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let rules: [(bool, &str); 19] = [
+        check(&[
             (
                 (1..=128).contains(&self.shards),
                 "shards is not between 1 and 128",
@@ -238,30 +184,6 @@ impl Config {
             (
                 self.handshake_timeout >= MIN_TIME,
                 "handshake-seconds is below 10 ms",
-            ),
-            (
-                self.max_payload_bytes >= 64,
-                "max-payload is below 64 bytes",
-            ),
-            (
-                (1..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes),
-                "max-message-bytes is not between 1 and 512 MiB",
-            ),
-            (
-                self.max_payload_bytes <= MAX_MESSAGE_BYTES,
-                "max-payload is above 512 MiB",
-            ),
-            (
-                (1..=1 << 16).contains(&self.max_channel_bytes),
-                "max-channel-bytes is not between 1 and 65536",
-            ),
-            (
-                self.max_channels_per_client >= 1,
-                "max-channels-per-client is 0",
-            ),
-            (
-                self.max_packets_per_payload >= 1,
-                "max-packets-per-payload is 0",
             ),
             (
                 self.events_key.as_deref() != Some(""),
@@ -280,14 +202,6 @@ impl Config {
                 "node-timeout-seconds is below 100 ms",
             ),
             (
-                (1..=MAX_WAITING_EVENTS).contains(&self.max_waiting_events),
-                "max-waiting-events is not between 1 and 10000000",
-            ),
-            (
-                self.max_channels_per_publish >= 1,
-                "max-channels-per-publish is 0",
-            ),
-            (
                 self.publish_key.is_none() || self.admin_listen.is_some(),
                 "publish-key needs admin-listen",
             ),
@@ -299,10 +213,7 @@ impl Config {
                 self.python_channel.as_deref() != Some(""),
                 "python-channel is empty",
             ),
-        ];
-        if let Some((_, message)) = rules.iter().find(|(holds, _)| !holds) {
-            return Err(Error::Config((*message).to_owned()));
-        }
+        ])?;
         if self.key.is_empty() {
             return Err(Error::Config("key is empty".to_owned()));
         }
@@ -355,28 +266,21 @@ impl Default for Config {
             client_events: false,
             presence: Vec::new(),
             node_timeout: Duration::from_secs(15),
-            max_payload_bytes: 1_000_000,
-            max_message_bytes: 1 << 20,
-            max_channel_bytes: 1024,
-            max_channels_per_client: 1000,
-            max_channels_per_publish: 100,
-            max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,
-            max_packets_per_payload: 1000,
-            max_waiting_acks: 100_000,
-            max_waiting_events: 100_000,
-            max_meta_bytes: 4096,
-            max_event_bytes: 4096,
-            max_presence_members: 100,
+            limits: Limits::default(),
         }
     }
 }
 
-/// What Redis itself takes in one string.
-const MAX_MESSAGE_BYTES: usize = 512 << 20;
 const MIN_TIME: Duration = Duration::from_millis(10);
 const MIN_NODE_TIMEOUT: Duration = Duration::from_millis(100);
-/// Room for server events is taken when the server starts.
-const MAX_WAITING_EVENTS: usize = 10_000_000;
+
+/// The first of `rules` that does not hold is what is wrong.
+fn check(rules: &[(bool, &str)]) -> Result<(), Error> {
+    match rules.iter().find(|(holds, _)| !holds) {
+        Some((_, message)) => Err(Error::Config((*message).to_owned())),
+        None => Ok(()),
+    }
+}
 
 fn coalesce(settings: Option<Vec<CoalesceSetting>>) -> (Duration, Vec<(String, Duration)>) {
     let (mut all, mut single) = (Duration::ZERO, Vec::new());
@@ -484,7 +388,7 @@ mod tests {
     #[test]
     fn mistakes_are_one_line_that_names_the_place() {
         for (text, part) in [
-            ("\nprot = 1\n", ":2: unknown field `prot`"),
+            ("\nprot = 1\n", ":2: unknown key `prot`"),
             ("port = 'x'", ":1: "),
             ("port = 70000", ":1: "),
             ("ping-interval = -1", "seconds"),
@@ -505,15 +409,5 @@ mod tests {
             assert!(message.contains(part), "{text:?} gave {message:?}");
             assert!(!message.contains('\n'), "{message:?}");
         }
-    }
-
-    #[test]
-    fn a_queue_always_has_room_for_one_message() {
-        let settings = Settings {
-            max_message_bytes: Some(5_000_000),
-            max_client_queue_bytes: Some(10),
-            ..Settings::default()
-        };
-        assert!(Config::resolve(settings).unwrap().max_client_queue_bytes > 5_000_000);
     }
 }

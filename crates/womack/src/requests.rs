@@ -14,8 +14,8 @@ pub(crate) struct ChannelLimits {
 impl ChannelLimits {
     pub(crate) const fn of(config: &Config) -> Self {
         Self {
-            max_channel_bytes: config.max_channel_bytes,
-            max_channels_per_client: config.max_channels_per_client,
+            max_channel_bytes: config.limits.max_channel_bytes,
+            max_channels_per_client: config.limits.max_channels_per_client,
         }
     }
 

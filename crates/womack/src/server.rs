@@ -451,7 +451,7 @@ fn common(server: Server) -> Result<(Common, Option<Receiver<Report>>), Error> {
     let (reports, queue) = config
         .events_key
         .is_some()
-        .then(|| Reports::new(config.max_waiting_events))
+        .then(|| Reports::new(config.limits.max_waiting_events))
         .unzip();
     let common = Common {
         config,

@@ -93,7 +93,7 @@ impl Http {
         &self,
         request: Request<Incoming>,
     ) -> Result<Bytes, Box<Response<Body>>> {
-        let most = self.common.config.max_payload_bytes;
+        let most = self.common.config.limits.max_payload_bytes;
         let body = Limited::new(request.into_body(), most).collect();
         let refusal = match timeout(self.common.config.handshake_timeout, body).await {
             Err(_) => {

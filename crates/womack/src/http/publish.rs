@@ -53,7 +53,7 @@ impl Http {
         if request.method() != Method::POST {
             return Err(Problem::Method);
         }
-        let body = Limited::new(request.into_body(), config.max_message_bytes).collect();
+        let body = Limited::new(request.into_body(), config.limits.max_message_bytes).collect();
         let body: Bytes = match timeout(config.handshake_timeout, body).await {
             Err(_) => {
                 self.common.metrics.limit("handshake_seconds");
@@ -61,18 +61,20 @@ impl Http {
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 self.common.metrics.limit("max_message_bytes");
-                return Err(Problem::TooLarge(config.max_message_bytes));
+                return Err(Problem::TooLarge(config.limits.max_message_bytes));
             }
             Ok(Err(_)) => return Err(Problem::BadRequest(PublicationError::Form)),
             Ok(Ok(body)) => body.to_bytes(),
         };
         let addressed = addressed::decode(&body)?;
-        if addressed.channels.len() > config.max_channels_per_publish {
+        if addressed.channels.len() > config.limits.max_channels_per_publish {
             self.common.metrics.limit("max_channels_per_publish");
-            return Err(Problem::TooManyChannels(config.max_channels_per_publish));
+            return Err(Problem::TooManyChannels(
+                config.limits.max_channels_per_publish,
+            ));
         }
         for name in &addressed.channels {
-            Channel::parse(name, config.max_channel_bytes)?;
+            Channel::parse(name, config.limits.max_channel_bytes)?;
         }
         let envelope = RawValue::from_string(addressed.envelope)
             .map_err(|_| Problem::BadRequest(PublicationError::NotJson))?;

@@ -92,7 +92,7 @@ impl Running {
             common.metrics.unwanted.inc();
             return true;
         }
-        let most = common.config.max_message_bytes;
+        let most = common.config.limits.max_message_bytes;
         let except = match check(payload, most, &mut self.scratch) {
             Ok(except) => except,
             Err(reason) => {

@@ -1,8 +1,6 @@
 //! The kinds of values that settings have, each read alike from flag, environment and file.
 
-use std::{fmt, str::FromStr, time::Duration};
-
-use serde::{Deserialize, Deserializer, de};
+use std::{str::FromStr, time::Duration};
 
 /// A time in seconds, whole or not; the unit may be written, `250ms` or `2s`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,32 +26,6 @@ impl FromStr for Seconds {
 }
 
 const MAX_TIME: Duration = Duration::from_secs(86_400);
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Seconds;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a number of seconds")
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Seconds, E> {
-                value.to_string().parse().map_err(E::custom)
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Seconds, E> {
-                value.to_string().parse().map_err(E::custom)
-            }
-
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Seconds, E> {
-                value.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
 
 /// A namespace that the configuration adds: its path and, if not the shared one, its key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -85,17 +57,8 @@ impl FromStr for NamespaceSetting {
     }
 }
 
-impl<'de> Deserialize<'de> for NamespaceSetting {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
-    }
-}
-
 /// How a shard writes a round to its clients.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum Egress {
     /// Through io_uring where the system has it, otherwise with one system call for each client.
     #[default]
@@ -136,38 +99,6 @@ impl FromStr for CoalesceSetting {
             time: Duration::from_millis(millis),
         })
     }
-}
-
-/// One value or a list of them, each a string or a number.
-pub(super) fn one_or_many<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: fmt::Display>,
-{
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Value {
-        Text(String),
-        Number(u64),
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(Value),
-        Many(Vec<Value>),
-    }
-    let values = match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    };
-    let parsed = values.into_iter().map(|value| match value {
-        Value::Text(text) => text.parse(),
-        Value::Number(number) => number.to_string().parse(),
-    });
-    parsed
-        .collect::<Result<_, _>>()
-        .map(Some)
-        .map_err(de::Error::custom)
 }
 
 #[cfg(test)]

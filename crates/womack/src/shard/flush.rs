@@ -122,7 +122,7 @@ impl Shard {
             .map(|span| span.len())
             .sum();
         let shared = (total > self.round.len()).then(|| self.round.freeze());
-        let most = self.common.config.max_client_queue_bytes;
+        let most = self.common.config.limits.max_client_queue_bytes;
         for (id, spans) in left_over {
             let Some(connection) = self.connections.get_mut(id as usize) else {
                 continue;

@@ -145,7 +145,7 @@ impl Common {
             },
             limits: Limits {
                 max_attachments: 64,
-                max_attachment_bytes: config.max_payload_bytes,
+                max_attachment_bytes: config.limits.max_payload_bytes,
                 max_namespaces: registry.len(),
             },
             namespaces: Namespaces::new(registry.iter().map(String::as_str)),
@@ -212,7 +212,7 @@ impl Shard {
             acks: Acks::new(config.subscribe_timeout),
             questions: Questions::new(config.subscribe_timeout),
             metas: Metas::default(),
-            decoder: Decoder::new(config.max_payload_bytes),
+            decoder: Decoder::new(config.limits.max_payload_bytes),
             poll,
             ring,
             router,
@@ -293,7 +293,7 @@ impl Shard {
             &self.sid(id, connection.secret).to_string(),
             matches!(connection.transport, Transport::Polling(_)),
             &self.common.rules.timing,
-            self.common.config.max_payload_bytes,
+            self.common.config.limits.max_payload_bytes,
         );
         self.send(id, Frame::text(&[open.as_bytes()]).as_bytes());
         self.start(id);

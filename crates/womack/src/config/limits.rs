@@ -1,0 +1,153 @@
+//! What clients and publishers may use, at most.
+
+use super::check;
+use crate::{error::Error, settings::LimitSettings};
+
+/// Room that one message needs in a client's queue beside its payload: the channel's name and
+/// the frame around it.
+const FRAMING_BYTES: usize = 16 * 1024;
+/// What Redis itself takes in one string.
+const MAX_MESSAGE_BYTES: usize = 512 << 20;
+/// Room for server events is taken when the server starts.
+const MAX_WAITING_EVENTS: usize = 10_000_000;
+
+/// What clients and publishers may use, at most. Sizes are bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Largest message from a client: one WebSocket message or one polling body.
+    pub max_payload_bytes: usize,
+    /// Largest message that is accepted from Redis.
+    pub max_message_bytes: usize,
+    /// Longest channel name.
+    pub max_channel_bytes: usize,
+    /// Channels that one client may subscribe to in one namespace.
+    pub max_channels_per_client: usize,
+    /// Channels that one message may name which says itself where it goes.
+    pub max_channels_per_publish: usize,
+    /// Bytes that may wait for one client. Always room for one largest message.
+    pub max_client_queue_bytes: usize,
+    /// Packets in one polling body.
+    pub max_packets_per_payload: usize,
+    /// Subscriptions that may wait for Redis at one time in one shard.
+    pub max_waiting_acks: usize,
+    /// Server events that may wait for Redis.
+    pub max_waiting_events: usize,
+    /// Largest `meta` of a client.
+    pub max_meta_bytes: usize,
+    /// Largest `event` of a client.
+    pub max_event_bytes: usize,
+    /// Clients about whom one that asks for presence is told.
+    pub max_presence_members: usize,
+}
+
+impl Limits {
+    /// Fills what `settings` leave open with the defaults.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a limit that nobody can mean.
+    pub fn resolve(settings: &LimitSettings) -> Result<Self, Error> {
+        let or = |setting: Option<usize>, default| setting.unwrap_or(default);
+        let defaults = Self::default();
+        let max_message_bytes = or(settings.max_message_bytes, defaults.max_message_bytes);
+        let limits = Self {
+            max_payload_bytes: or(settings.max_payload, defaults.max_payload_bytes),
+            max_message_bytes,
+            max_channel_bytes: or(settings.max_channel_bytes, defaults.max_channel_bytes),
+            max_channels_per_client: or(
+                settings.max_channels_per_client,
+                defaults.max_channels_per_client,
+            ),
+            max_channels_per_publish: or(
+                settings.max_channels_per_publish,
+                defaults.max_channels_per_publish,
+            ),
+            max_client_queue_bytes: or(
+                settings.max_client_queue_bytes,
+                defaults.max_client_queue_bytes,
+            )
+            .max(max_message_bytes.saturating_add(FRAMING_BYTES)),
+            max_packets_per_payload: or(
+                settings.max_packets_per_payload,
+                defaults.max_packets_per_payload,
+            ),
+            max_waiting_acks: or(settings.max_waiting_acks, defaults.max_waiting_acks),
+            max_waiting_events: or(settings.max_waiting_events, defaults.max_waiting_events),
+            max_meta_bytes: or(settings.max_meta_bytes, defaults.max_meta_bytes),
+            max_event_bytes: or(settings.max_event_bytes, defaults.max_event_bytes),
+            max_presence_members: or(settings.max_presence_members, defaults.max_presence_members),
+        };
+        limits.check()?;
+        Ok(limits)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        check(&[
+            (
+                self.max_payload_bytes >= 64,
+                "max-payload is below 64 bytes",
+            ),
+            (
+                (1..=MAX_MESSAGE_BYTES).contains(&self.max_message_bytes),
+                "max-message-bytes is not between 1 and 512 MiB",
+            ),
+            (
+                self.max_payload_bytes <= MAX_MESSAGE_BYTES,
+                "max-payload is above 512 MiB",
+            ),
+            (
+                (1..=1 << 16).contains(&self.max_channel_bytes),
+                "max-channel-bytes is not between 1 and 65536",
+            ),
+            (
+                self.max_channels_per_client >= 1,
+                "max-channels-per-client is 0",
+            ),
+            (
+                self.max_packets_per_payload >= 1,
+                "max-packets-per-payload is 0",
+            ),
+            (
+                (1..=MAX_WAITING_EVENTS).contains(&self.max_waiting_events),
+                "max-waiting-events is not between 1 and 10000000",
+            ),
+            (
+                self.max_channels_per_publish >= 1,
+                "max-channels-per-publish is 0",
+            ),
+        ])
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_payload_bytes: 1_000_000,
+            max_message_bytes: 1 << 20,
+            max_channel_bytes: 1024,
+            max_channels_per_client: 1000,
+            max_channels_per_publish: 100,
+            max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,
+            max_packets_per_payload: 1000,
+            max_waiting_acks: 100_000,
+            max_waiting_events: 100_000,
+            max_meta_bytes: 4096,
+            max_event_bytes: 4096,
+            max_presence_members: 100,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_always_has_room_for_one_message() {
+        let settings = LimitSettings {
+            max_message_bytes: Some(5_000_000),
+            max_client_queue_bytes: Some(10),
+            ..LimitSettings::default()
+        };
+        assert!(Limits::resolve(&settings).unwrap().max_client_queue_bytes > 5_000_000);
+    }
+}

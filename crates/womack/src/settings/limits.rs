@@ -1,0 +1,55 @@
+//! What an operator wrote of limits.
+
+/// What an operator wrote of limits, on the command line, in the environment or in the file.
+#[derive(Clone, Debug, Default, clap::Args, merge::Merge)]
+#[merge(strategy = merge::option::overwrite_none)]
+pub struct LimitSettings {
+    /// Largest message from a client, in bytes [default: 1000000]
+    #[arg(long, env = "WOMACK_MAX_PAYLOAD", value_name = "BYTES")]
+    pub max_payload: Option<usize>,
+
+    /// Largest message from Redis, in bytes [default: 1048576]
+    #[arg(long, env = "WOMACK_MAX_MESSAGE_BYTES", value_name = "BYTES")]
+    pub max_message_bytes: Option<usize>,
+
+    /// Longest channel name, in bytes [default: 1024]
+    #[arg(long, env = "WOMACK_MAX_CHANNEL_BYTES", value_name = "BYTES")]
+    pub max_channel_bytes: Option<usize>,
+
+    /// Channels that one client may subscribe to [default: 1000]
+    #[arg(long, env = "WOMACK_MAX_CHANNELS_PER_CLIENT", value_name = "N")]
+    pub max_channels_per_client: Option<usize>,
+
+    /// Channels that one message to POST /publish, or of Juggernaut, may name [default: 100]
+    #[arg(long, env = "WOMACK_MAX_CHANNELS_PER_PUBLISH", value_name = "N")]
+    pub max_channels_per_publish: Option<usize>,
+
+    /// Bytes that may wait for one client before it is cut off; at least one largest message
+    /// [default: 1048576]
+    #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_BYTES", value_name = "BYTES")]
+    pub max_client_queue_bytes: Option<usize>,
+
+    /// Packets in one polling body from a client [default: 1000]
+    #[arg(long, env = "WOMACK_MAX_PACKETS_PER_PAYLOAD", value_name = "N")]
+    pub max_packets_per_payload: Option<usize>,
+
+    /// Subscriptions per shard that may wait for Redis at one time [default: 100000]
+    #[arg(long, env = "WOMACK_MAX_WAITING_ACKS", value_name = "N")]
+    pub max_waiting_acks: Option<usize>,
+
+    /// Server events that may wait for Redis; beyond, the oldest are dropped [default: 100000]
+    #[arg(long, env = "WOMACK_MAX_WAITING_EVENTS", value_name = "N")]
+    pub max_waiting_events: Option<usize>,
+
+    /// Largest `meta` of a client, in bytes [default: 4096]
+    #[arg(long, env = "WOMACK_MAX_META_BYTES", value_name = "BYTES")]
+    pub max_meta_bytes: Option<usize>,
+
+    /// Largest `event` of a client, in bytes [default: 4096]
+    #[arg(long, env = "WOMACK_MAX_EVENT_BYTES", value_name = "BYTES")]
+    pub max_event_bytes: Option<usize>,
+
+    /// Clients about whom a client that asks for presence is told [default: 100]
+    #[arg(long, env = "WOMACK_MAX_PRESENCE_MEMBERS", value_name = "N")]
+    pub max_presence_members: Option<usize>,
+}
