@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::Running;
+use super::{Router, Running};
 use crate::{
     command::{ToRouter, ToShard, Topic, Topics},
     routes::Looked,
@@ -56,15 +56,7 @@ impl Running {
             Looked::Unchanged => {}
             Looked::Subscribe => self.wanted.push(channel.clone()),
             Looked::Live => {
-                self.router
-                    .hand(
-                        shard,
-                        ToShard::Live {
-                            channel: channel.clone(),
-                            topics,
-                        },
-                    )
-                    .await;
+                self.router.live(shard, channel, topics).await;
                 self.touched.set(shard, true);
             }
         }
@@ -86,18 +78,18 @@ impl Running {
                 if topics.is_empty() {
                     continue;
                 }
-                self.router
-                    .hand(
-                        shard,
-                        ToShard::Live {
-                            channel: channel.clone(),
-                            topics,
-                        },
-                    )
-                    .await;
+                self.router.live(shard, channel, topics).await;
                 self.touched.set(shard, true);
             }
         }
         self.wake();
+    }
+}
+
+impl Router {
+    /// Tells `shard` that what is published on `channel` arrives.
+    async fn live(&self, shard: ShardId, channel: &Arc<str>, topics: Topics) {
+        let channel = channel.clone();
+        self.hand(shard, ToShard::Live { channel, topics }).await;
     }
 }

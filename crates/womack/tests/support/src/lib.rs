@@ -33,7 +33,8 @@ mod redis_server;
 mod server;
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,12 +80,22 @@ where
     })
 }
 
-/// An address on this machine where nothing listens.
+/// An address on this machine where nothing listens, and which the system gives to nobody else for
+/// the next minute.
+///
+/// The minute is TIME_WAIT, in which the end of a connection that closed first stays: such a port
+/// is not chosen for those who ask for any, while a server that names it gets it, since servers
+/// set `SO_REUSEADDR`.
 pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener
+    let address = listener
         .local_addr()
-        .expect("a bound socket has an address")
+        .expect("a bound socket has an address");
+    let mut client = TcpStream::connect(address).expect("a listener to connect to");
+    drop(listener.accept().expect("a client to accept"));
+    let end = client.read(&mut [0]).expect("an end to read");
+    assert_eq!(end, 0, "nobody writes on a connection that is closed");
+    address
 }
 
 /// The root of the repository.

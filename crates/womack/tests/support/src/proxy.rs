@@ -18,12 +18,7 @@ pub struct NoWebSockets {
 impl NoWebSockets {
     /// Opens one in front of `server`, on a free port.
     pub async fn before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let (listener, address) = listen().await;
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(pass(client, server));
@@ -42,6 +37,16 @@ impl Drop for NoWebSockets {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a free port");
+    let address = listener
+        .local_addr()
+        .expect("a bound socket has an address");
+    (listener, address)
 }
 
 /// Passes bytes on until a request asks for a WebSocket. Requests come in one piece each here.
@@ -80,12 +85,7 @@ pub struct Cable {
 impl Cable {
     /// Lays one to `server`, from a free port.
     pub async fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port");
-        let address = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let (listener, address) = listen().await;
         let (whole, state) = watch::channel(true);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
