@@ -4,12 +4,13 @@
 //! server runs with: complete, checked and immutable.
 
 mod limits;
+mod nodes;
 
 use std::{num::NonZeroUsize, thread, time::Duration};
 
 use merge::Merge;
 
-pub use self::limits::Limits;
+pub use self::{limits::Limits, nodes::Nodes};
 use crate::{
     error::Error,
     settings::{CoalesceSetting, Egress, NamespaceSetting, Settings},
@@ -79,6 +80,8 @@ pub struct Config {
     pub presence: Vec<String>,
     /// After how long without a sign of life a node is taken for dead.
     pub node_timeout: Duration,
+    /// What stands between this node and its clients.
+    pub nodes: Nodes,
     /// What clients and publishers may use.
     pub limits: Limits,
 }
@@ -155,6 +158,7 @@ impl Config {
             node_timeout: settings
                 .node_timeout_seconds
                 .map_or(defaults.node_timeout, |s| s.0),
+            nodes: Nodes::resolve(settings.nodes)?,
             limits: Limits::resolve(&settings.limits)?,
         };
         config.check()?;
@@ -266,6 +270,7 @@ impl Default for Config {
             client_events: false,
             presence: Vec::new(),
             node_timeout: Duration::from_secs(15),
+            nodes: Nodes::default(),
             limits: Limits::default(),
         }
     }
@@ -403,6 +408,8 @@ mod tests {
             ("max-waiting-events = 0", "max-waiting-events"),
             ("publish-key = 'k'", "admin-listen"),
             ("python-channel = ''", "python-channel"),
+            ("proxy-protocol = true", "needs trusted-proxy"),
+            ("trusted-proxy = '10.0.0.0/33'", "network"),
             ("port = ", ":1: "),
         ] {
             let message = file(text).unwrap_err().to_string();

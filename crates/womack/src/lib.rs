@@ -65,10 +65,13 @@ pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
 
 pub use self::{
     channels::Channels,
-    config::{Config, CorsOrigins, DEFAULT_KEY, Limits, RedisSource},
+    config::{Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, RedisSource},
     error::Error,
     namespace::{Client, MessageClient, Messages, Namespace, Refusal},
     publisher::Publisher,
     server::Server,
-    settings::{CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Seconds, Settings},
+    settings::{
+        CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network, NodeSettings, Seconds,
+        Settings,
+    },
 };

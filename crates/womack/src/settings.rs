@@ -3,12 +3,16 @@
 
 mod file;
 mod limits;
+mod network;
+mod nodes;
 mod values;
 
 use std::path::PathBuf;
 
 pub use self::{
     limits::LimitSettings,
+    network::Network,
+    nodes::NodeSettings,
     values::{CoalesceSetting, Egress, NamespaceSetting, Seconds},
 };
 
@@ -212,6 +216,11 @@ pub struct Settings {
     /// Seconds after which a node that gives no sign of life is taken for dead [default: 15]
     #[arg(long, env = "WOMACK_NODE_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub node_timeout_seconds: Option<Seconds>,
+
+    /// Balancers and other nodes.
+    #[command(flatten, next_help_heading = "Several nodes")]
+    #[merge(strategy = merge::Merge::merge)]
+    pub nodes: NodeSettings,
 
     /// What clients and publishers may use of the server.
     #[command(flatten, next_help_heading = "Limits")]

@@ -7,10 +7,13 @@ mod events;
 mod legacy;
 mod plain;
 mod polling;
+mod proxies;
 mod publish;
 mod websocket;
 
-use std::{cell::RefCell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, convert::Infallible, net::IpAddr, pin::pin, rc::Rc, sync::Arc, time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -34,7 +37,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 
-pub(crate) use self::assets::Assets as Files;
+pub(crate) use self::{assets::Assets as Files, proxies::ClientAddress};
 use self::{events::EventBody, websocket::Purpose};
 use crate::{
     command::{ToRouter, ToShard},
@@ -89,11 +92,11 @@ pub(crate) fn assets() -> Arc<Files> {
 pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surface) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 // Without it a lone packet waits for the acknowledgement of the one before; a
                 // stream that refuses the option is broken and says so when it is read.
                 stream.set_nodelay(true).ok();
-                let connection = serve_connection(http.clone(), stream, surface);
+                let connection = serve_connection(http.clone(), stream, from.ip(), surface);
                 http.connections.spawn_local(connection);
             }
             Err(error) => {
@@ -106,11 +109,23 @@ pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surfac
     }
 }
 
-async fn serve_connection(http: Rc<Http>, stream: TcpStream, surface: Surface) {
+async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, surface: Surface) {
+    let config = &http.common.config;
+    let peer = match surface {
+        Surface::Admin => Ok(from),
+        Surface::All | Surface::Clients => proxies::peer(&mut stream, from, config).await,
+    };
+    let peer = match peer {
+        Ok(peer) => peer,
+        Err(error) => {
+            http.common.metrics.refused("proxy_protocol");
+            return tracing::debug!(%from, %error, "a proxy does not begin as it should");
+        }
+    };
     let cut = Rc::new(Notify::new());
     let service = service_fn(|request| {
         let (http, cut) = (http.clone(), cut.clone());
-        async move { Ok::<_, Infallible>(http.respond(request, surface, cut).await) }
+        async move { Ok::<_, Infallible>(http.respond(request, peer, surface, cut).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -140,12 +155,12 @@ async fn serve_connection(http: Rc<Http>, stream: TcpStream, surface: Surface) {
 impl Http {
     async fn respond(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
+        peer: IpAddr,
         surface: Surface,
         cut: Rc<Notify>,
     ) -> Response<Body> {
         let origin = request.headers().get(hyper::header::ORIGIN).cloned();
-        let path = request.uri().path();
         let endpoint = self.endpoint(&request);
         if let Some((endpoint, legacy)) = endpoint.filter(|_| surface != Surface::Admin) {
             let requested = request.headers().get(cors::REQUEST_HEADERS).cloned();
@@ -153,6 +168,10 @@ impl Http {
             if !cors::allows(origins, origin.as_ref()) {
                 return self.refuse(HandshakeError::Forbidden);
             }
+            let trusted = &self.common.config.nodes.trusted_proxies;
+            let client = ClientAddress::of(peer, request.headers(), trusted);
+            tracing::debug!(client = %client.0, uri = %request.uri(), "request");
+            request.extensions_mut().insert(client);
             let preflight = request.method() == Method::OPTIONS;
             let mut response = match preflight {
                 true => plain(StatusCode::NO_CONTENT, ""),
@@ -166,6 +185,7 @@ impl Http {
             );
             return response;
         }
+        let path = request.uri().path();
         if surface == Surface::Admin
             && path == "/publish"
             && let Some(publisher) = &self.publisher
