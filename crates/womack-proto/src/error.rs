@@ -112,6 +112,8 @@ pub enum CloseReason {
     PayloadTooLarge,
     /// A polling body had more packets than it may.
     TooManyPackets,
+    /// The client sent packets faster than it may.
+    PacketRate,
     /// The client read too slowly: its queue passed the limit.
     SlowConsumer,
     /// A handler disconnected the client.
@@ -140,6 +142,7 @@ impl CloseReason {
         Self::InvalidState,
         Self::PayloadTooLarge,
         Self::TooManyPackets,
+        Self::PacketRate,
         Self::SlowConsumer,
         Self::ServerDisconnect,
         Self::Shutdown,
@@ -162,6 +165,7 @@ impl CloseReason {
             Self::InvalidState => "invalid_state",
             Self::PayloadTooLarge => "payload_too_large",
             Self::TooManyPackets => "too_many_packets",
+            Self::PacketRate => "packet_rate",
             Self::SlowConsumer => "slow_consumer",
             Self::ServerDisconnect => "server_disconnect",
             Self::Shutdown => "shutdown",
@@ -184,6 +188,7 @@ impl CloseReason {
             | Self::HandshakeTimeout
             | Self::AttachmentTimeout
             | Self::TooManyPackets
+            | Self::PacketRate
             | Self::SlowConsumer
             | Self::PollOverlap
             | Self::PollAborted => 1008,

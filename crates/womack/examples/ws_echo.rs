@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         port: Arguments::parse().port,
         redis: RedisSource::Embedded(0),
         limits: Limits {
+            max_packets_per_second: 0,
             max_payload_bytes: MAX_MESSAGE_BYTES,
             // A client may send several messages before it reads their echoes.
             max_client_queue_bytes: 4 * MAX_MESSAGE_BYTES,

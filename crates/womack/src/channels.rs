@@ -62,10 +62,7 @@ impl Channels {
     fn subscribe(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
         let names = Names::of(event)?;
         let channels = self.limits.channels(&names.0)?;
-        if let Err(problem) = self.limits.admit(&channels, client.memberships()) {
-            client.limit("max_channels_per_client");
-            return Err(problem);
-        }
+        self.limits.admit(&channels, client.memberships())?;
         match event.ack {
             None => channels
                 .into_iter()
@@ -135,8 +132,13 @@ impl Namespace for Channels {
     }
 
     fn on_event(&self, client: &mut Client<'_>, event: &Event) {
-        let done = self.request(client, event);
-        if let (Err(problem), Some(ack)) = (done, event.ack) {
+        let Err(problem) = self.request(client, event) else {
+            return;
+        };
+        if let Some(limit) = problem.limit() {
+            client.limit(limit);
+        }
+        if let Some(ack) = event.ack {
             client.acknowledge(ack, &problem.answer());
         }
     }
@@ -466,7 +468,8 @@ mod tests {
             (r#""abcdef""#, "bad_channel"),
         ] {
             let done = actions("presence", args, &[]);
-            assert!(done[0].contains(code), "{args}: {done:?}");
+            let answer = done.last().expect("an answer");
+            assert!(answer.contains(code), "{args}: {done:?}");
         }
     }
 }

@@ -29,6 +29,7 @@
 //! A program of one's own registers a [`Namespace`] with a [`Server`], or publishes through a
 //! [`Publisher`].
 
+mod admission;
 mod backoff;
 #[cfg(feature = "bench")]
 #[doc(hidden)]

@@ -108,6 +108,15 @@ impl Problem {
         }
     }
 
+    /// The limit of the settings that was reached, as the metrics name it.
+    pub(crate) const fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::BadChannel(ChannelError::TooLong { .. }) => Some("max_channel_bytes"),
+            Self::TooManyChannels(_) => Some("max_channels_per_client"),
+            _ => None,
+        }
+    }
+
     /// What an acknowledgement, or the body of an HTTP answer, says.
     pub(crate) fn answer(&self) -> String {
         lines::refused(self.code(), &self.to_string(), None)

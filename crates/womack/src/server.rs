@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
+    admission::Admission,
     channels::Channels,
     command::{ToRouter, ToShard},
     config::Config,
@@ -211,10 +212,15 @@ impl Running {
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let uses_ring = uses_ring(config.egress)?;
         let source = Source::find(&config.redis).await?;
-        let (common, reports) = common(server)?;
+        let files = rlimit::increase_nofile_limit(u64::MAX);
+        let room = files.as_ref().map_or(u64::MAX, |files| room(*files));
+        let (common, reports) = common(server, room)?;
         let common = Arc::new(common);
         // From here on the start does not fail for what an operator wrote: a mistake is one line.
-        raise_file_limit();
+        match files {
+            Ok(files) => info!(open_files = files, clients = room, "room for clients"),
+            Err(error) => warn!(%error, "the limit of open files could not be raised"),
+        }
         info!(
             egress = if uses_ring { "io_uring" } else { "write" },
             "how rounds are written"
@@ -425,7 +431,7 @@ fn uses_ring(setting: Egress) -> Result<bool, Error> {
     }
 }
 
-fn common(server: Server) -> Result<(Common, Option<Receiver<Report>>), Error> {
+fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>), Error> {
     let Server {
         config,
         namespaces,
@@ -461,6 +467,7 @@ fn common(server: Server) -> Result<(Common, Option<Receiver<Report>>), Error> {
         endpoints,
         metrics: Arc::new(Metrics::new()),
         sids,
+        admission: Arc::new(Admission::new(usize::try_from(room).unwrap_or(usize::MAX))),
         reports,
     };
     Ok((common, queue))
@@ -473,14 +480,9 @@ fn admin_listener(address: &str) -> Result<TcpListener, Error> {
     listen(host, port, 1)?.pop().ok_or_else(malformed)
 }
 
-fn raise_file_limit() {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => {
-            let clients = limit.saturating_sub(RESERVED_FILES);
-            info!(open_files = limit, clients, "room for clients");
-        }
-        Err(error) => warn!(%error, "the limit of open files could not be raised"),
-    }
+/// How many clients there can be where so many files may be open.
+const fn room(files: u64) -> u64 {
+    files.saturating_sub(RESERVED_FILES)
 }
 
 /// The line that tools wait for: from here on clients are served.

@@ -160,6 +160,28 @@ async fn a_published_message_over_the_limit_is_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn packets_come_as_fast_as_they_may_and_no_faster() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--max-packets-per-second", "20")
+        .start()
+        .await;
+    let mut calm = Client::connect(server.address()).await;
+    calm.subscribe("a").await;
+    let mut hasty = Raw::socket(server.address()).await;
+    hasty.send(&raw::text(r#"42["none"]"#).repeat(1000)).await;
+    let last = hasty.frames().await.pop().expect("a close frame");
+    assert_eq!(last.close_code(), Some(1008));
+    let polling = Polling::connect(server.address()).await;
+    let packets = vec![r#"42["none"]"#; 900].join("\u{1e}");
+    assert_eq!(polling.post(&packets).await.status, 400);
+    assert_eq!(polling.poll().await.status, 400);
+    let reason = r#"reason="packet_rate""#;
+    metrics::reaches(server.address(), CLOSED, reason, 2.0).await;
+    calm.unsubscribe("a").await;
+}
+
+#[tokio::test]
 async fn a_client_that_never_joins_is_closed() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)

@@ -6,6 +6,8 @@ use crate::{error::Error, settings::LimitSettings};
 /// Room that one message needs in a client's queue beside its payload: the channel's name and
 /// the frame around it.
 const FRAMING_BYTES: usize = 16 * 1024;
+/// The most that is counted in a second.
+const MAX_RATE: u32 = 1_000_000;
 /// What Redis itself takes in one string.
 const MAX_MESSAGE_BYTES: usize = 512 << 20;
 /// Room for server events is taken when the server starts.
@@ -14,6 +16,14 @@ const MAX_WAITING_EVENTS: usize = 10_000_000;
 /// What clients and publishers may use, at most. Sizes are bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
+    /// Sessions of the process; 0 for as many as it may open files.
+    pub max_connections: usize,
+    /// Sessions from one address, or from one network of 64 bits with IPv6; 0 for any number.
+    pub max_connections_per_address: usize,
+    /// Sessions that may be opened in a second; 0 for any number.
+    pub max_connects_per_second: u32,
+    /// Packets that one client may send in a second; 0 for any number.
+    pub max_packets_per_second: u32,
     /// Largest message from a client: one WebSocket message or one polling body.
     pub max_payload_bytes: usize,
     /// Largest message that is accepted from Redis.
@@ -50,6 +60,17 @@ impl Limits {
         let defaults = Self::default();
         let max_message_bytes = or(settings.max_message_bytes, defaults.max_message_bytes);
         let limits = Self {
+            max_connections: or(settings.max_connections, defaults.max_connections),
+            max_connections_per_address: or(
+                settings.max_connections_per_address,
+                defaults.max_connections_per_address,
+            ),
+            max_connects_per_second: settings
+                .max_connects_per_second
+                .unwrap_or(defaults.max_connects_per_second),
+            max_packets_per_second: settings
+                .max_packets_per_second
+                .unwrap_or(defaults.max_packets_per_second),
             max_payload_bytes: or(settings.max_payload, defaults.max_payload_bytes),
             max_message_bytes,
             max_channel_bytes: or(settings.max_channel_bytes, defaults.max_channel_bytes),
@@ -82,6 +103,14 @@ impl Limits {
 
     fn check(&self) -> Result<(), Error> {
         check(&[
+            (
+                self.max_connects_per_second <= MAX_RATE,
+                "max-connects-per-second is above 1000000",
+            ),
+            (
+                self.max_packets_per_second <= MAX_RATE,
+                "max-packets-per-second is above 1000000",
+            ),
             (
                 self.max_payload_bytes >= 64,
                 "max-payload is below 64 bytes",
@@ -121,6 +150,10 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            max_connections: 0,
+            max_connections_per_address: 0,
+            max_connects_per_second: 0,
+            max_packets_per_second: 1000,
             max_payload_bytes: 1_000_000,
             max_message_bytes: 1 << 20,
             max_channel_bytes: 1024,

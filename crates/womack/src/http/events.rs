@@ -19,8 +19,9 @@ use hyper::{
 use tokio::sync::Notify;
 use womack_proto::event_stream::MEDIA_TYPE;
 
-use super::{Body, Http, draining, plain, plain::target, respond};
+use super::{Body, Http, plain, plain::target, respond};
 use crate::{
+    admission::Admitted,
     metrics::Metrics,
     requests::Problem,
     shard::{EventQueue, Shard, Wish},
@@ -52,10 +53,11 @@ impl Http {
             headers.insert(ALLOW, HeaderValue::from_static("GET"));
             return response;
         }
-        if self.status.is_draining() {
-            return draining();
-        }
-        match self.open_events(&request, endpoint, cut).await {
+        let admitted = match self.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return *refusal,
+        };
+        match self.open_events(&request, endpoint, cut, admitted).await {
             Ok(body) => {
                 let mut response = respond(StatusCode::OK, MEDIA_TYPE, Bytes::new());
                 let (name, value) = NO_BUFFER;
@@ -73,6 +75,7 @@ impl Http {
         request: &Request<Incoming>,
         endpoint: u8,
         cut: Rc<Notify>,
+        admitted: Admitted,
     ) -> Result<EventBody, Problem> {
         let target = target(request);
         let last = request.headers().get(LAST_EVENT_ID);
@@ -81,7 +84,10 @@ impl Http {
             channels: &target.channels,
             last: last.and_then(|last| str::from_utf8(last.as_bytes()).ok()),
         };
-        let opened = self.shard.borrow_mut().open_events(endpoint, &wish, cut)?;
+        let opened = {
+            let mut shard = self.shard.borrow_mut();
+            shard.open_events(endpoint, &wish, cut, admitted)?
+        };
         // From here on the stream is closed when this is dropped.
         let body = EventBody {
             shard: self.shard.clone(),

@@ -14,7 +14,7 @@ use womack_proto::{
     legacy_handshake::{self, JsonpIndex, Transport},
 };
 
-use super::{Body, Http, cors, draining, polling::overloaded, respond, websocket::Purpose};
+use super::{Body, Http, cors, polling::overloaded, respond, websocket::Purpose};
 use crate::{
     command::{PollAnswer, PostAnswer, RequestKind, SessionRequest},
     shard::Handshaken,
@@ -52,7 +52,7 @@ impl Http {
             Ok(Handshake { jsonp: Some(_) }) if !self.offers_scripts() => {
                 self.refuse(HandshakeError::Forbidden)
             }
-            Ok(Handshake { jsonp }) => self.shake_hands(endpoint, jsonp),
+            Ok(Handshake { jsonp }) => self.shake_hands(&request, endpoint, jsonp),
             Ok(Disconnect { sid }) => self.goodbye(self.known(sid)),
             Ok(Carry { transport, sid }) => {
                 let sid = self.known(sid);
@@ -78,23 +78,29 @@ impl Http {
         Sid::parse(sid).filter(|sid| self.knows(*sid))
     }
 
-    fn shake_hands(&self, endpoint: u8, jsonp: Option<JsonpIndex>) -> Response<Body> {
-        let handshaken = match self.status.is_draining() {
-            true => Handshaken::Unavailable,
-            false => {
-                let scripts = self.offers_scripts();
-                self.shard.borrow_mut().shake_hands(endpoint, scripts)
-            }
-        };
+    fn shake_hands(
+        &self,
+        request: &Request<Incoming>,
+        endpoint: u8,
+        jsonp: Option<JsonpIndex>,
+    ) -> Response<Body> {
         // A page learns of an error only by a script that says so.
         let failure = |index: JsonpIndex, message| {
             respond(StatusCode::OK, SCRIPT, index.error_script(message))
         };
+        let admitted = match (self.admit(request), jsonp) {
+            (Ok(admitted), _) => admitted,
+            (Err(refusal), None) => return *refusal,
+            (Err(_), Some(index)) => return failure(index, "unavailable"),
+        };
+        let scripts = self.offers_scripts();
+        let mut shard = self.shard.borrow_mut();
+        let handshaken = shard.shake_hands(endpoint, scripts, admitted);
         match (handshaken, jsonp) {
             (Handshaken::Opened(line), _) => answer(jsonp, line.into()),
             (Handshaken::Unauthorized, None) => self.refuse(HandshakeError::Forbidden),
             (Handshaken::Unauthorized, Some(index)) => failure(index, "unauthorized"),
-            (Handshaken::Unavailable, None) => draining(),
+            (Handshaken::Unavailable, None) => overloaded(),
             (Handshaken::Unavailable, Some(index)) => failure(index, "unavailable"),
         }
     }

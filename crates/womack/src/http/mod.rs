@@ -12,7 +12,13 @@ mod publish;
 mod websocket;
 
 use std::{
-    cell::RefCell, convert::Infallible, net::IpAddr, pin::pin, rc::Rc, sync::Arc, time::Duration,
+    cell::RefCell,
+    convert::Infallible,
+    net::IpAddr,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -40,6 +46,7 @@ use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 pub(crate) use self::{assets::Assets as Files, proxies::ClientAddress};
 use self::{events::EventBody, websocket::Purpose};
 use crate::{
+    admission::Admitted,
     command::{ToRouter, ToShard},
     publisher::Publisher,
     queue::Sender,
@@ -267,14 +274,20 @@ impl Http {
         if sid.is_none() && request.method() != Method::GET {
             return self.refuse(HandshakeError::BadMethod);
         }
-        if sid.is_none() && self.status.is_draining() {
-            return draining();
-        }
         match handshake.transport {
             TransportKind::WebSocket => {
-                let revision = handshake.revision;
-                let open = Purpose::Open { endpoint, revision };
-                self.websocket(request, sid.map_or(open, Purpose::Upgrade))
+                let purpose = match sid {
+                    Some(sid) => Purpose::Upgrade(sid),
+                    None => match self.admit(&request) {
+                        Err(refusal) => return *refusal,
+                        Ok(admitted) => Purpose::Open {
+                            endpoint,
+                            revision: handshake.revision,
+                            admitted,
+                        },
+                    },
+                };
+                self.websocket(request, purpose)
             }
             TransportKind::Polling => self.polling(request, &handshake, sid, endpoint).await,
         }
@@ -291,6 +304,24 @@ impl Http {
             return Err(HandshakeError::Forbidden);
         }
         Ok(handshake)
+    }
+
+    /// Whether whoever sent `request` may open a session.
+    ///
+    /// # Errors
+    /// The answer to who may not now.
+    fn admit<B>(&self, request: &Request<B>) -> Result<Admitted, Box<Response<Body>>> {
+        if self.status.is_draining() {
+            return Err(Box::new(unavailable("draining\n", "1")));
+        }
+        let client = request.extensions().get();
+        let &ClientAddress(client) = client.expect("every request to an endpoint has one");
+        let (common, now) = (&self.common, Instant::now());
+        let admitted = common.admission.admit(client, &common.config.limits, now);
+        admitted.map_err(|full| {
+            common.metrics.limit(full.limit());
+            Box::new(unavailable("no room\n", full.retry_after()))
+        })
     }
 
     /// Whether the session id was made by this process.
@@ -315,11 +346,11 @@ impl Http {
     }
 }
 
-/// The answer to whom a server that ends does not open a session any more.
-fn draining() -> Response<Body> {
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+/// The answer to for whom no session is opened before some seconds have passed.
+fn unavailable(why: &'static str, retry_after: &'static str) -> Response<Body> {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, why);
     let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static(retry_after));
     response
 }
 

@@ -9,7 +9,7 @@ use hyper::{
 };
 use womack_proto::{NamespaceId, Target};
 
-use super::{Body, Http, draining, respond, websocket::Purpose};
+use super::{Body, Http, respond, websocket::Purpose};
 use crate::{requests::Problem, shard::Speaks};
 
 impl Http {
@@ -19,9 +19,10 @@ impl Http {
         request: Request<Incoming>,
         endpoint: u8,
     ) -> Response<Body> {
-        if self.status.is_draining() {
-            return draining();
-        }
+        let admitted = match self.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return *refusal,
+        };
         let namespace = match self.common.endpoints[usize::from(endpoint)].speaks {
             Speaks::Lines => self.open_namespace(&target(&request)),
             _ => Ok(NamespaceId::default()),
@@ -32,6 +33,7 @@ impl Http {
                 Purpose::Plain {
                     endpoint,
                     namespace,
+                    admitted,
                 },
             ),
             Err(problem) => self.refuse_plain(&problem),
@@ -52,6 +54,9 @@ impl Http {
 
     pub(super) fn refuse_plain(&self, problem: &Problem) -> Response<Body> {
         self.common.metrics.refused(problem.code());
+        if let Some(limit) = problem.limit() {
+            self.common.metrics.limit(limit);
+        }
         let status = match problem {
             Problem::SocketIoOnly => StatusCode::FORBIDDEN,
             Problem::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

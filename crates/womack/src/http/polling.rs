@@ -13,6 +13,7 @@ use womack_proto::{Handshake, HandshakeError};
 
 use super::{Body, Http, plain, respond};
 use crate::{
+    admission::Admitted,
     command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, ToShard},
     sid::Sid,
 };
@@ -29,15 +30,24 @@ impl Http {
         endpoint: u8,
     ) -> Response<Body> {
         match (sid, request.method()) {
-            (None, _) => self.open_polling(handshake, endpoint),
+            (None, _) => match self.admit(&request) {
+                Ok(admitted) => self.open_polling(handshake, endpoint, admitted),
+                Err(refusal) => *refusal,
+            },
             (Some(sid), &Method::GET) => self.poll(sid).await,
             (Some(sid), &Method::POST) => self.post(sid, request).await,
             (Some(_), _) => self.refuse(HandshakeError::BadMethod),
         }
     }
 
-    fn open_polling(&self, handshake: &Handshake, endpoint: u8) -> Response<Body> {
-        match self.shard.borrow_mut().open_polling(endpoint, handshake) {
+    fn open_polling(
+        &self,
+        handshake: &Handshake,
+        endpoint: u8,
+        admitted: Admitted,
+    ) -> Response<Body> {
+        let mut shard = self.shard.borrow_mut();
+        match shard.open_polling(endpoint, handshake, admitted) {
             Some(body) => packets(body),
             None => plain(
                 StatusCode::SERVICE_UNAVAILABLE,

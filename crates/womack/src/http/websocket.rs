@@ -15,6 +15,7 @@ use womack_proto::{HandshakeError, NamespaceId, Revision};
 
 use super::{Body, Http};
 use crate::{
+    admission::Admitted,
     command::{RequestKind, SessionRequest},
     sid::Sid,
     websocket,
@@ -23,7 +24,11 @@ use crate::{
 /// What a WebSocket is opened for.
 pub(super) enum Purpose {
     /// A session of its own.
-    Open { endpoint: u8, revision: Revision },
+    Open {
+        endpoint: u8,
+        revision: Revision,
+        admitted: Admitted,
+    },
     /// To take over from polling.
     Upgrade(Sid),
     /// To be the transport of a Socket.IO 0.9 client, which learns through it that its session is
@@ -33,6 +38,7 @@ pub(super) enum Purpose {
     Plain {
         endpoint: u8,
         namespace: NamespaceId,
+        admitted: Admitted,
     },
 }
 
@@ -67,16 +73,21 @@ impl Http {
         };
         let early: Bytes = parts.read_buf;
         let (sid, kind) = match purpose {
-            Purpose::Open { endpoint, revision } => {
+            Purpose::Open {
+                endpoint,
+                revision,
+                admitted,
+            } => {
                 let mut shard = self.shard.borrow_mut();
-                return shard.open_websocket(stream, &early, endpoint, revision);
+                return shard.open_websocket(stream, &early, (endpoint, revision), admitted);
             }
             Purpose::Plain {
                 endpoint,
                 namespace,
+                admitted,
             } => {
                 let mut shard = self.shard.borrow_mut();
-                return shard.open_plain(stream, &early, endpoint, namespace);
+                return shard.open_plain(stream, &early, (endpoint, namespace), admitted);
             }
             Purpose::Upgrade(sid) => (sid, RequestKind::Upgrade { stream, early }),
             Purpose::Attach(Some(sid)) => (sid, RequestKind::Attach { stream, early }),

@@ -4,6 +4,23 @@
 #[derive(Clone, Debug, Default, clap::Args, merge::Merge)]
 #[merge(strategy = merge::option::overwrite_none)]
 pub struct LimitSettings {
+    /// Clients at one time, 0 for as many as the process may open files [default: 0]
+    #[arg(long, env = "WOMACK_MAX_CONNECTIONS", value_name = "N")]
+    pub max_connections: Option<usize>,
+
+    /// Clients from one address, or from one /64 network with IPv6, 0 for any number [default: 0]
+    #[arg(long, env = "WOMACK_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub max_connections_per_address: Option<usize>,
+
+    /// Clients that may come in a second, 0 for any number [default: 0]
+    #[arg(long, env = "WOMACK_MAX_CONNECTS_PER_SECOND", value_name = "N")]
+    pub max_connects_per_second: Option<u32>,
+
+    /// Packets that one client may send in a second, twice as many at once, 0 for any number
+    /// [default: 1000]
+    #[arg(long, env = "WOMACK_MAX_PACKETS_PER_SECOND", value_name = "N")]
+    pub max_packets_per_second: Option<u32>,
+
     /// Largest message from a client, in bytes [default: 1000000]
     #[arg(long, env = "WOMACK_MAX_PAYLOAD", value_name = "BYTES")]
     pub max_payload: Option<usize>,

@@ -22,6 +22,11 @@ impl Shard {
             return;
         };
         self.wheel.cancel(id);
+        let address = self.addresses.remove(&id);
+        self.common.admission.leave(address);
+        if let Some(limit) = limit(reason) {
+            self.common.metrics.limit(limit);
+        }
         self.common
             .metrics
             .closed(connection.transport_label(), reason);
@@ -105,5 +110,17 @@ impl Shard {
             self.close(id, CloseReason::Shutdown);
         }
         self.flush();
+    }
+}
+
+/// The limit of the settings that a client has come to that is closed for `reason`, as the metrics
+/// name it. Who closes slow consumers knows which of theirs.
+const fn limit(reason: CloseReason) -> Option<&'static str> {
+    match reason {
+        CloseReason::PayloadTooLarge => Some("max_payload"),
+        CloseReason::TooManyPackets => Some("max_packets_per_payload"),
+        CloseReason::PacketRate => Some("max_packets_per_second"),
+        CloseReason::ConnectTimeout | CloseReason::HandshakeTimeout => Some("handshake_seconds"),
+        _ => None,
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use womack_proto::{Channel, Form, NamespaceId, Plain, Revision, Session, payload::Format};
 
-use super::{event_stream::EventStream, memberships, outbox::Outbox, wire::Wire};
+use super::{event_stream::EventStream, memberships, outbox::Outbox, pace::Pace, wire::Wire};
 use crate::{
     command::{Dialect, Encoding, PollAnswer},
     metrics,
@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     pub(crate) memberships: memberships::Memberships,
     /// Which of the server's endpoints the session was opened at.
     pub(crate) endpoint: u8,
+    /// What it may still send.
+    pub(crate) pace: Pace,
 }
 
 /// What a client speaks, and how far it has come.

@@ -18,6 +18,7 @@ use super::{
     outbox::{Outbox, Spans},
 };
 use crate::{
+    admission::Admitted,
     command::Dialect,
     namespace::{JoinAcknowledged, Memberships},
     requests::{ChannelLimits, Problem},
@@ -50,16 +51,14 @@ impl Shard {
         endpoint: u8,
         wish: &Wish<'_>,
         cut: Rc<Notify>,
+        admitted: Admitted,
     ) -> Result<Opened, Problem> {
         let limits = ChannelLimits::of(&self.common.config);
         if wish.channels.is_empty() {
             return Err(Problem::NoChannel);
         }
         let channels = limits.channels(wish.channels)?;
-        if let Err(problem) = limits.admit(&channels, &NoChannels) {
-            self.common.metrics.limit("max_channels_per_client");
-            return Err(problem);
-        }
+        limits.admit(&channels, &NoChannels)?;
         let queue = Rc::new(EventQueue::new(cut));
         let (opening, live) = oneshot::channel();
         let stream = EventStream {
@@ -71,7 +70,7 @@ impl Shard {
         let plain = Plain::open(Form::Events, wish.namespace, timing, Instant::now());
         let transport = Transport::Events(Box::new(stream));
         let id = self
-            .open(transport, endpoint, Protocol::Plain(plain))
+            .open(transport, endpoint, Protocol::Plain(plain), admitted)
             .ok_or(Problem::Unavailable)?;
         let connection = &self.connections[id as usize];
         let sid = self.sid(id, connection.secret);

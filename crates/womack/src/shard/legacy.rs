@@ -19,7 +19,7 @@ use super::{
     token,
     wire::Wire,
 };
-use crate::sid::Sid;
+use crate::{admission::Admitted, sid::Sid};
 
 /// What came of a handshake.
 pub(crate) enum Handshaken {
@@ -33,9 +33,14 @@ pub(crate) enum Handshaken {
 
 impl Shard {
     /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.
-    pub(crate) fn shake_hands(&mut self, endpoint: u8, scripts: bool) -> Handshaken {
+    pub(crate) fn shake_hands(
+        &mut self,
+        endpoint: u8,
+        scripts: bool,
+        admitted: Admitted,
+    ) -> Handshaken {
         let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
-        let Some(id) = self.open_session(transport, endpoint, Revision::Legacy) else {
+        let Some(id) = self.open_session(transport, (endpoint, Revision::Legacy), admitted) else {
             return Handshaken::Unavailable;
         };
         self.start(id);

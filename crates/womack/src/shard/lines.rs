@@ -31,6 +31,9 @@ impl Shard {
             Err(refused) => (Err(Problem::NotALine), refused.id),
         };
         if let Err(problem) = done {
+            if let Some(limit) = problem.limit() {
+                self.common.metrics.limit(limit);
+            }
             let line = lines::refused(problem.code(), &problem.to_string(), request);
             self.send_line(id, &line);
         }
@@ -46,10 +49,7 @@ impl Shard {
         let channels = limits.channels(&request.channels)?;
         match request.verb {
             Verb::Subscribe => {
-                if let Err(problem) = limits.admit(&channels, &self.channels_of(id, namespace)) {
-                    self.common.metrics.limit("max_channels_per_client");
-                    return Err(problem);
-                }
+                limits.admit(&channels, &self.channels_of(id, namespace))?;
                 let late = Problem::Unavailable;
                 let join = JoinAcknowledged {
                     channels,

@@ -29,6 +29,7 @@ mod metas;
 mod nested_poll;
 mod orders;
 mod outbox;
+mod pace;
 mod plain;
 mod polling;
 mod questions;
@@ -44,7 +45,8 @@ mod wheel;
 mod wire;
 
 use std::{
-    net::TcpStream,
+    collections::HashMap,
+    net::{IpAddr, TcpStream},
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
@@ -67,6 +69,7 @@ use self::{
     memberships::Memberships,
     metas::Metas,
     outbox::{Span, Spans},
+    pace::Pace,
     questions::Questions,
     ring::Answer,
     wheel::Wheel,
@@ -82,6 +85,7 @@ pub(crate) use self::{
     ring::Ring,
 };
 use crate::{
+    admission::{Admission, Admitted},
     command::{PollBody, ToRouter},
     config::Config,
     families::Families,
@@ -109,6 +113,7 @@ pub(crate) struct Common {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sids: SidSource,
+    pub(crate) admission: Arc<Admission>,
     /// Where shards say what the back end shall hear; `None` if it shall hear nothing.
     pub(crate) reports: Option<Reports>,
 }
@@ -157,7 +162,10 @@ impl Common {
 pub(crate) struct Shard {
     id: ShardId,
     common: Arc<Common>,
+    started: Instant,
     connections: Slab<Connection>,
+    /// Where clients come from, as far as that is limited.
+    addresses: HashMap<u32, IpAddr>,
     channels: Channels,
     round: Round,
     wheel: Wheel,
@@ -204,7 +212,9 @@ impl Shard {
         let config = &common.config;
         Self {
             id,
+            started: Instant::now(),
             connections: Slab::new(),
+            addresses: HashMap::new(),
             channels: Channels::new(),
             round: Round::default(),
             wheel: Wheel::new(Instant::now()),
@@ -244,15 +254,16 @@ impl Shard {
         &mut self,
         stream: TcpStream,
         early: &[u8],
-        endpoint: u8,
-        revision: Revision,
+        (endpoint, revision): (u8, Revision),
+        admitted: Admitted,
     ) {
         let slot = self.connections.vacant_key();
         let wire = match Wire::open(stream, token(slot, false), &self.poll) {
             Ok(wire) => wire,
             Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
         };
-        let Some(id) = self.open_session(Transport::WebSocket(wire), endpoint, revision) else {
+        let transport = Transport::WebSocket(wire);
+        let Some(id) = self.open_session(transport, (endpoint, revision), admitted) else {
             return;
         };
         self.greet(id);
@@ -264,10 +275,15 @@ impl Shard {
 
     /// Opens a session whose transport is polling. Returns its open packet, and what else the
     /// server has to say at once.
-    pub(crate) fn open_polling(&mut self, endpoint: u8, handshake: &Handshake) -> Option<PollBody> {
+    pub(crate) fn open_polling(
+        &mut self,
+        endpoint: u8,
+        handshake: &Handshake,
+        admitted: Admitted,
+    ) -> Option<PollBody> {
         let format = Format::new(handshake, self.layer(endpoint));
         let transport = Transport::Polling(Box::new(Polling::new(format)));
-        let id = self.open_session(transport, endpoint, handshake.revision)?;
+        let id = self.open_session(transport, (endpoint, handshake.revision), admitted)?;
         self.greet(id);
         self.flush();
         self.take_body(id)
@@ -276,12 +292,12 @@ impl Shard {
     fn open_session(
         &mut self,
         transport: Transport,
-        endpoint: u8,
-        revision: Revision,
+        (endpoint, revision): (u8, Revision),
+        admitted: Admitted,
     ) -> Option<u32> {
         let (layer, rules) = (self.layer(endpoint), &self.common.rules);
         let session = Session::open(revision, layer, rules, Instant::now());
-        self.open(transport, endpoint, Protocol::Session(session))
+        self.open(transport, endpoint, Protocol::Session(session), admitted)
     }
 
     /// Sends the open packet, and what follows it unasked.
@@ -304,7 +320,13 @@ impl Shard {
     }
 
     /// Makes room for a client, which is told nothing yet.
-    fn open(&mut self, transport: Transport, endpoint: u8, protocol: Protocol) -> Option<u32> {
+    fn open(
+        &mut self,
+        transport: Transport,
+        endpoint: u8,
+        protocol: Protocol,
+        admitted: Admitted,
+    ) -> Option<u32> {
         let secret = match SidSource::secret() {
             Ok(secret) => secret,
             Err(error) => {
@@ -319,9 +341,13 @@ impl Shard {
             outbox: Outbox::new(),
             memberships: Memberships::default(),
             endpoint,
+            pace: Pace::default(),
         };
         self.common.metrics.opened(connection.transport_label());
         let id = u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
+        if let Some(address) = admitted.stay() {
+            self.addresses.insert(id, address);
+        }
         self.schedule(id);
         Some(id)
     }

@@ -11,6 +11,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
+    admission::Admitted,
     namespace::{MessageClient, Messages},
     websocket::Inbound,
 };
@@ -21,8 +22,8 @@ impl Shard {
         &mut self,
         stream: TcpStream,
         early: &[u8],
-        endpoint: u8,
-        namespace: NamespaceId,
+        (endpoint, namespace): (u8, NamespaceId),
+        admitted: Admitted,
     ) {
         let slot = self.connections.vacant_key();
         let wire = match Wire::open(stream, token(slot, false), &self.poll) {
@@ -35,8 +36,8 @@ impl Shard {
         };
         let timing = &self.common.rules.timing;
         let plain = Plain::open(form, namespace, timing, Instant::now());
-        let Some(id) = self.open(Transport::WebSocket(wire), endpoint, Protocol::Plain(plain))
-        else {
+        let (transport, protocol) = (Transport::WebSocket(wire), Protocol::Plain(plain));
+        let Some(id) = self.open(transport, endpoint, protocol, admitted) else {
             return;
         };
         if form == Form::Lines {

@@ -78,6 +78,9 @@ impl Shard {
         };
         let (mut last, now) = (PostAnswer::Ok, Instant::now());
         for packet in packets {
+            if !self.keeps_pace(id, now) {
+                return PostAnswer::BadRequest;
+            }
             let is_close = ends_session(format, &packet);
             self.with_session(id, |session, rules, out| match packet {
                 Packet::Text(text) => session.handle_polling_packet(now, &text, rules, out),

@@ -155,6 +155,10 @@ impl Shard {
                 is_probe = !self.probe_inbound(id, inbound);
                 continue;
             }
+            let is_end = matches!(inbound, Inbound::Closed(..));
+            if !is_end && !self.keeps_pace(id, now) {
+                break;
+            }
             match inbound {
                 Inbound::Reply(frame) => self.send(id, &frame),
                 Inbound::Closed(reason, code) => self.close_with(id, reason, code),

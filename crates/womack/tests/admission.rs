@@ -1,0 +1,98 @@
+//! Who may come, and how many: refused in HTTP, before there is anything to keep.
+
+use std::{io, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+};
+use womack_test_support::{Client, Launch, Polling, Redis, Server, http, metrics, within};
+
+const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
+const LIMITS: &str = "womack_limit_reached_total";
+/// Ways to open a session; a WebSocket's is another.
+const OPENINGS: [&str; 3] = [HANDSHAKE, "/socket.io/1/", "/events?channel=a"];
+
+async fn start(redis: &Redis, flag: &str, value: &str) -> Server {
+    Launch::new(redis).flag(flag, value).start().await
+}
+
+/// All ways to open a session are refused for now.
+async fn is_full(server: &Server, retry_after: &str) {
+    for path in OPENINGS {
+        let answer = http::get(server.address(), path).await;
+        assert_eq!(answer.status, 503, "{path}: {}", answer.text());
+        assert_eq!(answer.header("retry-after"), retry_after, "{path}");
+    }
+    for path in ["/ws", "/socket.io/?EIO=4&transport=websocket"] {
+        let answer = upgrade(server.address(), [127, 0, 0, 1], path).await;
+        let answer = answer.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{path}: {answer}");
+    }
+}
+
+/// Asks for a WebSocket from another address of this machine. Returns the answer's beginning.
+async fn upgrade(server: SocketAddr, from: [u8; 4], path: &str) -> io::Result<String> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from((from, 0)))?;
+    let mut stream = socket.connect(server).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = [0; 16];
+    within("an answer", stream.read_exact(&mut answer)).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[tokio::test]
+async fn there_are_as_many_clients_as_there_may_be_and_one_that_goes_makes_room() {
+    let redis = Redis::start().await;
+    let server = start(&redis, "--max-connections", "3").await;
+    let mut first = Client::connect(server.address()).await;
+    let _second = Polling::connect(server.address()).await;
+    let third = Client::connect(server.address()).await;
+    is_full(&server, "5").await;
+    metrics::reaches(server.address(), LIMITS, r#"limit="max_connections""#, 5.0).await;
+    drop(third);
+    metrics::reaches(server.address(), "womack_connections_closed_total", "", 1.0).await;
+    let _fourth = Client::connect(server.address()).await;
+    is_full(&server, "5").await;
+    first.subscribe("a").await;
+    redis.publish("a", "1").await;
+    assert_eq!(first.message("a").await, "1");
+}
+
+#[tokio::test]
+async fn an_address_has_its_share_and_others_have_theirs() {
+    let redis = Redis::start().await;
+    let server = start(&redis, "--max-connections-per-address", "2").await;
+    let _clients = [
+        Client::connect(server.address()).await,
+        Client::connect(server.address()).await,
+    ];
+    is_full(&server, "5").await;
+    let elsewhere = upgrade(server.address(), [127, 0, 0, 2], "/ws").await;
+    let elsewhere = elsewhere.expect("an answer");
+    assert!(elsewhere.starts_with("HTTP/1.1 101 "), "{elsewhere}");
+    let limit = r#"limit="max_connections_per_address""#;
+    metrics::reaches(server.address(), LIMITS, limit, 5.0).await;
+}
+
+#[tokio::test]
+async fn clients_that_come_too_fast_are_told_to_come_back() {
+    let redis = Redis::start().await;
+    let server = start(&redis, "--max-connects-per-second", "1").await;
+    let mut first = Client::connect(server.address()).await;
+    let limit = r#"limit="max_connects_per_second""#;
+    loop {
+        let answer = http::get(server.address(), HANDSHAKE).await;
+        if answer.status == 503 {
+            assert_eq!(answer.header("retry-after"), "1");
+            break;
+        }
+    }
+    metrics::reaches(server.address(), LIMITS, limit, 1.0).await;
+    first.subscribe("a").await;
+}
