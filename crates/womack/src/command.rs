@@ -62,6 +62,17 @@ impl Encoding {
         }
     }
 
+    /// The encoding as operators are told of it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Legacy => "socket.io-0.9",
+            Self::Juggernaut => "juggernaut",
+            Self::Modern => "socket.io",
+            Self::Lines => "ws",
+            Self::Events => "sse",
+        }
+    }
+
     /// What stands before a message of `channel` in its packet.
     pub(crate) fn prefix(self, namespace: &str, channel: &str) -> Vec<u8> {
         match self {

@@ -96,7 +96,7 @@ impl Reports {
         };
         self.lost.store(true, Ordering::Release);
         if let Report::Subscribed(_) | Report::Unsubscribed(_) | Report::Custom(_) = oldest {
-            metrics.server_events_dropped.inc();
+            metrics.server_events.dropped.inc();
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn oldest_report_makes_room_and_is_missed() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(1);
         let (reports, _receiver) = Reports::new(2);
         for report in [
             Report::Subscribed(place()),

@@ -35,6 +35,7 @@ use crate::{
     sid::{ShardId, SidSource},
     source::Source,
     status::Status,
+    survey::Surveyor,
     worker::{self, Worker},
 };
 
@@ -325,7 +326,7 @@ impl Start {
         router_queue: Receiver<ToRouter>,
         url: String,
     ) -> Result<Vec<oneshot::Receiver<std::io::Result<()>>>, Error> {
-        let assets = http::assets();
+        let (assets, surveyor) = (http::assets(), Surveyor::default());
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         // With fewer shards than cores, or several servers on one machine, the system knows better.
         let pin = cores.len() > 1 && cores.len() == listeners.len();
@@ -358,6 +359,7 @@ impl Start {
                 look_at_all: self.look_at_all.clone(),
                 status: self.status.clone(),
                 assets: assets.clone(),
+                surveyor: surveyor.clone(),
                 reader: reader_sender,
                 guest: guest.take(),
             };
@@ -379,6 +381,7 @@ impl Start {
             let reader = reader.await;
             channels.push(reader.map_err(|_| Error::Thread(format!("womack-shard-{number}")))?);
         }
+        surveyor.begin(channels.clone());
         let router = self.router(router_queue, channels, url);
         match host {
             // The thread was there a moment ago; if it has ended, that is seen where it counts.
@@ -452,6 +455,7 @@ fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>
         }
     });
     let registry = Registry::new(entries.collect());
+    let metrics = Arc::new(Metrics::new(config.shards));
     let sids = SidSource::new().map_err(|error| Error::Io(std::io::Error::other(error)))?;
     let families = Families::new(&config, &registry, &sids)?;
     let (reports, queue) = config
@@ -465,7 +469,7 @@ fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>
         registry,
         families,
         endpoints,
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         sids,
         admission: Arc::new(Admission::new(usize::try_from(room).unwrap_or(usize::MAX))),
         reports,

@@ -147,7 +147,7 @@ pub struct Settings {
     )]
     pub cors_origin: Option<Vec<String>>,
 
-    /// Address of its own for /metrics, /healthz and /readyz
+    /// Address of its own for /metrics, /healthz, /readyz, /dashboard and what feeds it
     #[arg(long, env = "WOMACK_ADMIN_LISTEN", value_name = "HOST:PORT")]
     pub admin_listen: Option<String>,
 

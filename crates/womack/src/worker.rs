@@ -26,11 +26,13 @@ use crate::{
     command::{ToRouter, ToShard},
     http::{self, Http, Surface},
     publisher::Publisher,
+    pulse,
     queue::{Receiver, Sender},
     router::Router,
     shard::{ChannelsReader, Common, Readiness, Ring, Shard},
     sid::ShardId,
     status::Status,
+    survey::Surveyor,
 };
 
 /// Commands taken at one go; all of them are written with one write to each client.
@@ -60,6 +62,7 @@ pub(crate) struct Worker {
     pub(crate) look_at_all: Arc<AtomicBool>,
     pub(crate) status: Arc<Status>,
     pub(crate) assets: Arc<http::Files>,
+    pub(crate) surveyor: Surveyor,
     /// Takes the reading half of the shard's map as soon as there is one.
     pub(crate) reader: oneshot::Sender<ChannelsReader>,
     /// Brings the router, if it is to run on this thread.
@@ -107,6 +110,7 @@ impl Worker {
             router: self.router,
             status: self.status,
             assets: self.assets,
+            surveyor: self.surveyor,
             publisher,
             closing: closing.clone(),
             connections: connections.clone(),
@@ -120,6 +124,7 @@ impl Worker {
         }
         spawn_local(readiness_loop(shard.clone(), readiness));
         spawn_local(timer_loop(shard.clone()));
+        spawn_local(pulse::beat(self.common.metrics.shards.of(self.id).clone()));
         if let Some(admin) = self.admin {
             spawn_local(http::serve(
                 http.clone(),

@@ -1,13 +1,21 @@
 //! What operators and load balancers read.
 
-use hyper::{Response, StatusCode};
+use hyper::{HeaderMap, Response, StatusCode};
 
-use super::{Body, Http, plain, respond};
+use super::{Body, Http, assets::Audience, plain, respond};
 
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl Http {
-    pub(super) fn admin(&self, path: &str) -> Option<Response<Body>> {
+    /// What is at one of the paths for operators; `names` says whether this one may know the names
+    /// of channels.
+    pub(super) async fn admin(
+        &self,
+        path: &str,
+        query: &str,
+        headers: &HeaderMap,
+        names: bool,
+    ) -> Option<Response<Body>> {
         Some(match path {
             "/healthz" => plain(StatusCode::OK, "ok\n"),
             "/readyz" => match self.status.ready() {
@@ -20,16 +28,19 @@ impl Http {
             },
             "/metrics" => {
                 let metrics = &self.common.metrics;
-                metrics.queue_depth("router", self.router.len());
+                metrics.redis.queue_depth("router", self.router.len());
                 if let Some(reports) = &self.common.reports {
-                    metrics.queue_depth("reports", reports.len());
+                    metrics.redis.queue_depth("reports", reports.len());
                 }
-                for (number, shard) in self.shards.iter().enumerate() {
-                    metrics.queue_depth(&format!("shard-{number}"), shard.len());
+                for (shard, queue) in metrics.shards.iter().zip(&self.shards) {
+                    let depth = i64::try_from(queue.len()).unwrap_or(i64::MAX);
+                    shard.queue_depth.set(depth);
                 }
                 respond(StatusCode::OK, METRICS, metrics.text())
             }
-            _ => return None,
+            "/stats" => self.stats(names).await,
+            "/explain" => self.explain(query, names).await,
+            _ => return self.assets.get(Audience::Operators, path, headers),
         })
     }
 }

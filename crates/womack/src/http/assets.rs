@@ -1,4 +1,4 @@
-//! The browser client and the test pages, compiled in.
+//! The browser client, the test pages and the dashboard, compiled in.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -12,26 +12,63 @@ use hyper::{
     HeaderMap, Response, StatusCode,
     header::{
         ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING,
-        CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
+        CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+        REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
 use super::Body;
 
+/// Whom a file is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Audience {
+    /// Pages and their visitors: the same for all, so any page may import it.
+    Everyone,
+    /// Operators: their page loads nothing but itself, and no other page shows it.
+    Operators,
+}
+
+/// What a browser may do with a file for operators.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+const OPERATORS_FILES: [(&str, &str, &[u8]); 4] = [
+    (
+        "/dashboard",
+        HTML,
+        include_bytes!("../../static/dashboard/dashboard.html"),
+    ),
+    (
+        "/dashboard.css",
+        "text/css; charset=utf-8",
+        include_bytes!("../../static/dashboard/dashboard.css"),
+    ),
+    (
+        "/dashboard.js",
+        JAVASCRIPT,
+        include_bytes!("../../static/dashboard/dashboard.js"),
+    ),
+    (
+        "/chart.js",
+        JAVASCRIPT,
+        include_bytes!("../../static/dashboard/chart.js"),
+    ),
+];
+
 const FILES: [(&str, &str, &[u8]); 3] = [
     (
         "/womack.js",
-        "text/javascript; charset=utf-8",
+        JAVASCRIPT,
         include_bytes!("../../../../clients/javascript/womack.js"),
     ),
-    (
-        "/test.html",
-        "text/html; charset=utf-8",
-        include_bytes!("../../static/test.html"),
-    ),
+    ("/test.html", HTML, include_bytes!("../../static/test.html")),
     (
         "/channel_test.html",
-        "text/html; charset=utf-8",
+        HTML,
         include_bytes!("../../static/channel_test.html"),
     ),
 ];
@@ -43,6 +80,7 @@ pub(crate) struct Assets {
 
 struct Asset {
     path: &'static str,
+    audience: Audience,
     content_type: HeaderValue,
     plain: Variant,
     gzip: Variant,
@@ -55,20 +93,30 @@ struct Variant {
 
 impl Assets {
     pub(super) fn new() -> Self {
-        let files = FILES.map(|(path, content_type, content)| Asset {
+        let everyone = FILES.map(|file| (Audience::Everyone, file));
+        let operators = OPERATORS_FILES.map(|file| (Audience::Operators, file));
+        let files = everyone.into_iter().chain(operators);
+        let files = files.map(|(audience, (path, content_type, content))| Asset {
             path,
+            audience,
             content_type: HeaderValue::from_static(content_type),
             plain: Variant::new(Bytes::from_static(content)),
             gzip: Variant::new(gzip(content).into()),
         });
         Self {
-            files: files.into(),
+            files: files.collect(),
         }
     }
 
-    /// The file at `path`, or word that the browser's copy is still good.
-    pub(super) fn get(&self, path: &str, request: &HeaderMap) -> Option<Response<Body>> {
-        let asset = self.files.iter().find(|asset| asset.path == path)?;
+    /// The file for `audience` at `path`, or word that the browser's copy is still good.
+    pub(super) fn get(
+        &self,
+        audience: Audience,
+        path: &str,
+        request: &HeaderMap,
+    ) -> Option<Response<Body>> {
+        let mut files = self.files.iter();
+        let asset = files.find(|asset| asset.audience == audience && asset.path == path)?;
         let takes_gzip = tokens(request, ACCEPT_ENCODING).any(takes_gzip);
         let variant = if takes_gzip {
             &asset.gzip
@@ -94,8 +142,15 @@ impl Assets {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // The files are the same for everyone, so any page may import the script.
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        match audience {
+            Audience::Everyone => {
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            }
+            Audience::Operators => {
+                headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+                headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            }
+        }
         Some(response)
     }
 }
@@ -141,20 +196,55 @@ mod tests {
     #[test]
     fn browsers_copy_is_confirmed_by_its_tag() {
         let assets = Assets::new();
-        let fresh = assets.get("/womack.js", &HeaderMap::new()).unwrap();
+        let fresh = assets
+            .get(Audience::Everyone, "/womack.js", &HeaderMap::new())
+            .unwrap();
         assert_eq!(fresh.status(), StatusCode::OK);
         let mut request = HeaderMap::new();
         request.insert(IF_NONE_MATCH, fresh.headers()[ETAG].clone());
         assert_eq!(
-            assets.get("/womack.js", &request).unwrap().status(),
+            assets
+                .get(Audience::Everyone, "/womack.js", &request)
+                .unwrap()
+                .status(),
             StatusCode::NOT_MODIFIED
         );
         request.insert(IF_NONE_MATCH, HeaderValue::from_static("\"other\""));
         assert_eq!(
-            assets.get("/womack.js", &request).unwrap().status(),
+            assets
+                .get(Audience::Everyone, "/womack.js", &request)
+                .unwrap()
+                .status(),
             StatusCode::OK
         );
-        assert!(assets.get("/other", &request).is_none());
+        assert!(assets.get(Audience::Everyone, "/other", &request).is_none());
+    }
+
+    #[test]
+    fn operators_page_is_for_operators_and_shows_nothing_of_others() {
+        let (assets, request) = (Assets::new(), HeaderMap::new());
+        assert!(
+            assets
+                .get(Audience::Everyone, "/dashboard", &request)
+                .is_none()
+        );
+        assert!(
+            assets
+                .get(Audience::Operators, "/womack.js", &request)
+                .is_none()
+        );
+        for (path, _, content) in OPERATORS_FILES {
+            let answer = assets.get(Audience::Operators, path, &request).unwrap();
+            let headers = answer.headers();
+            let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none';"), "{policy}");
+            assert!(!headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
+            let text = str::from_utf8(content).unwrap();
+            // The policy would forbid it; nobody should have to find that out.
+            for word in ["style=", "onclick", "https://", "<script>"] {
+                assert!(!text.contains(word), "{path} has {word}");
+            }
+        }
     }
 
     #[test]
@@ -168,7 +258,9 @@ mod tests {
         ] {
             let mut request = HeaderMap::new();
             request.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepted));
-            let response = assets.get("/womack.js", &request).unwrap();
+            let response = assets
+                .get(Audience::Everyone, "/womack.js", &request)
+                .unwrap();
             let found = response.headers().get(CONTENT_ENCODING);
             assert_eq!(
                 found.map(|value| value.to_str().unwrap()),

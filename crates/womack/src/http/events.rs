@@ -120,8 +120,14 @@ impl hyper::body::Body for EventBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let taken = self.queue.poll_take(context, PIECE_BYTES);
         if let Poll::Ready(Some(bytes)) = &taken {
-            self.metrics.client_queue_bytes.dec_by(bytes.len() as i64);
-            self.metrics.sent_bytes.inc_by(bytes.len() as u64);
+            self.metrics
+                .deliveries
+                .client_queue_bytes
+                .dec_by(bytes.len() as i64);
+            self.metrics
+                .deliveries
+                .sent_bytes
+                .inc_by(bytes.len() as u64);
         }
         taken.map(|taken| taken.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -134,6 +140,6 @@ impl Drop for EventBody {
             shard.close_events(self.sid);
         }
         let left = self.queue.len() as i64;
-        self.metrics.client_queue_bytes.dec_by(left);
+        self.metrics.deliveries.client_queue_bytes.dec_by(left);
     }
 }

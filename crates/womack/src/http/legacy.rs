@@ -166,7 +166,7 @@ impl Http {
     }
 
     fn not_handshaken(&self, jsonp: Option<JsonpIndex>) -> Response<Body> {
-        self.common.metrics.refused("unknown_sid");
+        self.common.metrics.clients.refused("unknown_sid");
         answer(jsonp, NOT_HANDSHAKEN.into())
     }
 }

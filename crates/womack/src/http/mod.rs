@@ -9,6 +9,7 @@ mod plain;
 mod polling;
 mod proxies;
 mod publish;
+mod stats;
 mod websocket;
 
 use std::{
@@ -24,7 +25,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     header::{
         ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE,
@@ -44,7 +45,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 
 pub(crate) use self::{assets::Assets as Files, proxies::ClientAddress};
-use self::{events::EventBody, websocket::Purpose};
+use self::{assets::Audience, events::EventBody, websocket::Purpose};
 use crate::{
     admission::Admitted,
     command::{ToRouter, ToShard},
@@ -53,6 +54,7 @@ use crate::{
     shard::{Common, Shard, Speaks},
     sid::{ShardId, Sid},
     status::Status,
+    survey::Surveyor,
 };
 
 type Body = Either<Full<Bytes>, EventBody>;
@@ -72,6 +74,8 @@ pub(crate) struct Http {
     pub(crate) router: Sender<ToRouter>,
     pub(crate) status: Arc<Status>,
     pub(crate) assets: Arc<Files>,
+    /// Knows the channels of all shards.
+    pub(crate) surveyor: Surveyor,
     /// Publishes for those who ask by HTTP, at the listener for operators.
     pub(crate) publisher: Option<Publisher>,
     /// Cancelled once connections are to end after the request that they are at.
@@ -125,7 +129,7 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
     let peer = match peer {
         Ok(peer) => peer,
         Err(error) => {
-            http.common.metrics.refused("proxy_protocol");
+            http.common.metrics.clients.refused("proxy_protocol");
             return tracing::debug!(%from, %error, "a proxy does not begin as it should");
         }
     };
@@ -153,7 +157,7 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
         if error.is_timeout() {
             http.common.metrics.limit("handshake_seconds");
         } else if error.is_parse() {
-            http.common.metrics.refused("bad_request");
+            http.common.metrics.clients.refused("bad_request");
         }
         tracing::debug!(%error, "an HTTP connection ended");
     }
@@ -206,13 +210,17 @@ impl Http {
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
+        // Who is on this machine and comes from nobody else may know what operators may know.
+        let names = surface == Surface::Admin
+            || (peer.to_canonical().is_loopback() && !is_forwarded(request.headers()));
+        let query = request.uri().query().unwrap_or_default();
         if surface != Surface::Clients
-            && let Some(response) = self.admin(path)
+            && let Some(response) = self.admin(path, query, request.headers(), names).await
         {
             return response;
         }
         if surface != Surface::Admin
-            && let Some(response) = self.assets.get(path, request.headers())
+            && let Some(response) = self.assets.get(Audience::Everyone, path, request.headers())
         {
             return response;
         }
@@ -330,7 +338,7 @@ impl Http {
     }
 
     fn refuse(&self, error: HandshakeError) -> Response<Body> {
-        self.common.metrics.refused(match error {
+        self.common.metrics.clients.refused(match error {
             HandshakeError::UnknownTransport => "unknown_transport",
             HandshakeError::UnknownSid => "unknown_sid",
             HandshakeError::BadMethod => "bad_method",
@@ -344,6 +352,12 @@ impl Http {
         };
         respond(status, "application/json", error.body())
     }
+}
+
+/// Whether a proxy says that it speaks for somebody else.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    let mut by_proxies = ["forwarded", "x-forwarded-for", "via"].into_iter();
+    by_proxies.any(|name| headers.contains_key(name))
 }
 
 /// The answer to for whom no session is opened before some seconds have passed.

@@ -53,7 +53,7 @@ impl Http {
     }
 
     pub(super) fn refuse_plain(&self, problem: &Problem) -> Response<Body> {
-        self.common.metrics.refused(problem.code());
+        self.common.metrics.clients.refused(problem.code());
         if let Some(limit) = problem.limit() {
             self.common.metrics.limit(limit);
         }

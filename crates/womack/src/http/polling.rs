@@ -139,7 +139,7 @@ impl Http {
             shard.flush();
             return Ok(());
         }
-        self.common.metrics.forwarded.inc();
+        self.common.metrics.clients.forwarded.inc();
         self.forward(request)
     }
 

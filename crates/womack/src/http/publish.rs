@@ -29,7 +29,7 @@ impl Http {
     ) -> Response<Body> {
         let done = self.try_publish(request, publisher).await;
         let result = done.as_ref().map_or_else(Problem::code, |_| "ok");
-        self.common.metrics.publish_requested(result);
+        self.common.metrics.messages.publish_requested(result);
         match done {
             Ok(channels) => {
                 let answer = format!(r#"{{"ok":true,"channels":{channels}}}"#);

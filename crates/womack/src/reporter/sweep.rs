@@ -117,8 +117,8 @@ impl Running {
         sweep.cursor = page.cursor;
         sweep.gone += gone;
         let metrics = &self.reporter.common.metrics;
-        metrics.ghosts.inc_by(gone);
-        metrics.server_events("unsubscribe", gone);
+        metrics.server_events.ghosts.inc_by(gone);
+        metrics.server_events.published("unsubscribe", gone);
         if let Some(error) = &sent.refusal {
             self.refused(error);
         }

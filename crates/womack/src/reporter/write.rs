@@ -46,9 +46,11 @@ impl Running {
         }
         let sent = ledger.send(&commands).await?;
         let metrics = &self.reporter.common.metrics;
-        metrics.server_events("subscribe", come + sent.come);
-        metrics.server_events("unsubscribe", gone);
-        metrics.server_events("custom", custom);
+        metrics
+            .server_events
+            .published("subscribe", come + sent.come);
+        metrics.server_events.published("unsubscribe", gone);
+        metrics.server_events.published("custom", custom);
         if let Some(error) = &sent.refusal {
             self.reports().set_lost();
             self.refused(error);

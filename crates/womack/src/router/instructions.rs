@@ -66,10 +66,10 @@ impl Running {
         let family = origin.family();
         let metrics = &self.router.common.metrics;
         let refusal = match done {
-            Ok(()) => return metrics.instructed(family),
+            Ok(()) => return metrics.messages.instructed(family),
             Err(refusal) => refusal,
         };
-        metrics.rejected(refusal.as_str());
+        metrics.messages.rejected(refusal.as_str());
         if let Refusal::Publication(PublicationError::Unsupported) = refusal {
             // Servers that share the channels say much to one another.
             debug!(family, "a message that clients cannot be told");
@@ -94,7 +94,7 @@ impl Running {
             let channel = common.registry.redis_channel(NamespaceId(0), &channel);
             let envelope = addressed.envelope.as_bytes();
             if !self.pass_on(&channel, envelope, received).await {
-                common.metrics.unwanted.inc();
+                common.metrics.messages.unwanted.inc();
             }
         }
         Ok(())
@@ -114,12 +114,12 @@ impl Running {
         }
         let Instruction { clients, action } = decode(origin, payload)?;
         let Some(namespace) = common.rules.namespaces.id(&clients.namespace) else {
-            common.metrics.unwanted.inc();
+            common.metrics.messages.unwanted.inc();
             return Ok(());
         };
         let shards = self.shards_of(namespace, &clients);
         if shards.is_empty() {
-            common.metrics.unwanted.inc();
+            common.metrics.messages.unwanted.inc();
             return Ok(());
         }
         let channels = |names: Vec<String>| {

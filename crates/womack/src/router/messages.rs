@@ -57,6 +57,7 @@ impl Running {
             .common
             .metrics
             .messages
+            .received
             .inc_by(messages.len() as u64);
         let common = self.router.common.clone();
         for message in messages.drain(..) {
@@ -70,7 +71,7 @@ impl Running {
                     self.obey(origin, by_pattern, payload, received).await;
                 }
                 None => {
-                    common.metrics.unwanted.inc();
+                    common.metrics.messages.unwanted.inc();
                 }
             }
         }
@@ -89,14 +90,14 @@ impl Running {
             return false;
         };
         if route.topics.is_empty() {
-            common.metrics.unwanted.inc();
+            common.metrics.messages.unwanted.inc();
             return true;
         }
         let most = common.config.limits.max_message_bytes;
         let except = match check(payload, most, &mut self.scratch) {
             Ok(except) => except,
             Err(reason) => {
-                common.metrics.rejected(reason);
+                common.metrics.messages.rejected(reason);
                 if let Some(held_back) = self.rejections.pass(received) {
                     let bytes = payload.len();
                     warn!(%channel, reason, bytes, held_back, "a published message is dropped");

@@ -92,7 +92,7 @@ impl Router {
     async fn hand(&self, shard: ShardId, command: ToShard) {
         let sender = &self.shards[usize::from(shard.0)];
         if let Err(command) = sender.push(command) {
-            self.common.metrics.shard_queue_waits.inc();
+            self.common.metrics.redis.shard_queue_waits.inc();
             sender.push_waiting(command).await;
         }
     }
@@ -226,12 +226,12 @@ impl Running {
         self.is_linked = true;
         self.backoff.succeeded();
         let metrics = &self.router.common.metrics;
-        metrics.redis_connected.set(1);
+        metrics.redis.connected.set(1);
         self.router.status.set_redis(true);
         match self.lost_at.take() {
             Some(lost_at) => {
                 let gap_seconds = lost_at.elapsed().as_secs_f64();
-                metrics.redis_gap_seconds.inc_by(gap_seconds);
+                metrics.redis.gap_seconds.inc_by(gap_seconds);
                 let channels = self.routes.len();
                 warn!(
                     gap_seconds,
@@ -247,8 +247,8 @@ impl Running {
     async fn unlinked(&mut self) {
         if self.is_linked {
             self.lost_at = Some(Instant::now());
-            self.router.common.metrics.redis_connected.set(0);
-            self.router.common.metrics.redis_gaps.inc();
+            self.router.common.metrics.redis.connected.set(0);
+            self.router.common.metrics.redis.gaps.inc();
             self.router.status.set_redis(false);
             let channels = self.routes.len();
             warn!(channels, "redis is gone, clients stay connected");
@@ -291,7 +291,7 @@ impl Running {
 
     fn count_channels(&self) {
         let count = i64::try_from(self.routes.len()).unwrap_or(i64::MAX);
-        self.router.common.metrics.redis_channels.set(count);
+        self.router.common.metrics.redis.channels.set(count);
     }
 }
 

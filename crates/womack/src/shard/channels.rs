@@ -3,7 +3,13 @@
 //! Only the shard writes it. Others hold a [`ChannelsReader`]: the router, to learn who wants
 //! what, and the admin pages, to count.
 
-use std::sync::Arc;
+use std::{
+    iter::Sum,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use ahash::RandomState;
 use dashmap::DashMap;
@@ -33,7 +39,46 @@ struct Entry {
     topic: Topic,
     /// Whether Redis has confirmed the channel for this topic.
     live: bool,
+    /// Messages that came for this topic; begins again at 2^32.
+    messages: AtomicU32,
     subscribers: Vec<Subscriber>,
+}
+
+/// What a channel, or one topic of it, has to do.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Load {
+    pub(crate) subscribers: u64,
+    /// Messages since the first subscriber came; begins again at 2^32.
+    pub(crate) messages: u32,
+}
+
+/// What one topic of a channel has to do in one shard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TopicLoad {
+    pub(crate) topic: Topic,
+    /// Whether Redis has confirmed the channel for it.
+    pub(crate) live: bool,
+    pub(crate) load: Load,
+}
+
+impl Entry {
+    fn load(&self) -> Load {
+        Load {
+            subscribers: self.subscribers.len() as u64,
+            messages: self.messages.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Every topic gets every message of its channel, so the one that has had most knows how many
+/// there were.
+impl Sum for Load {
+    fn sum<I: Iterator<Item = Self>>(loads: I) -> Self {
+        loads.fold(Self::default(), |sum, load| Self {
+            subscribers: sum.subscribers + load.subscribers,
+            messages: sum.messages.max(load.messages),
+        })
+    }
 }
 
 /// A connection in a topic. The two numbers find each other: the connection's membership holds
@@ -90,6 +135,7 @@ impl Channels {
                 entries.push(Entry {
                     topic,
                     live: false,
+                    messages: AtomicU32::new(0),
                     subscribers: Vec::new(),
                 });
                 entries.len() - 1
@@ -163,7 +209,7 @@ impl Channels {
         entry.iter().any(|entry| entry.topic == topic && entry.live)
     }
 
-    /// Calls `each` for every subscriber of a topic of `channel`.
+    /// Calls `each` for every subscriber of a topic of `channel`, which has got a message.
     pub(crate) fn for_each(&self, channel: &str, topic: Topic, mut each: impl FnMut(u32)) {
         let Some(entry) = self.map.get(channel) else {
             return;
@@ -171,6 +217,11 @@ impl Channels {
         let Some(entry) = entry.iter().find(|entry| entry.topic == topic) else {
             return;
         };
+        // Nobody else writes it, so that nothing is lost between the two.
+        let messages = entry.messages.load(Ordering::Relaxed);
+        entry
+            .messages
+            .store(messages.wrapping_add(1), Ordering::Relaxed);
         for subscriber in &entry.subscribers {
             each(subscriber.connection);
         }
@@ -197,6 +248,27 @@ impl ChannelsReader {
             return smallvec![];
         };
         entry.iter().map(|entry| entry.topic).collect()
+    }
+
+    /// What each topic of `channel` has to do in this shard.
+    pub(crate) fn loads(&self, channel: &str) -> Vec<TopicLoad> {
+        let Some(entry) = self.map.get(channel) else {
+            return Vec::new();
+        };
+        let loads = entry.iter().map(|entry| TopicLoad {
+            topic: entry.topic,
+            live: entry.live,
+            load: entry.load(),
+        });
+        loads.collect()
+    }
+
+    /// Calls `each` with every Redis channel that has subscribers in this shard, and with what it
+    /// has to do here. It must not look at this map or another one meanwhile.
+    pub(crate) fn for_each_channel(&self, mut each: impl FnMut(&Arc<str>, Load)) {
+        for entry in self.map.iter() {
+            each(entry.key(), entry.iter().map(Entry::load).sum());
+        }
     }
 
     /// Every Redis channel that has subscribers in this shard.
@@ -273,6 +345,29 @@ mod tests {
             !join(&channels, TOPIC, 1).live,
             "a topic that was gone is not live again"
         );
+    }
+
+    #[test]
+    fn readers_see_subscribers_and_messages() {
+        let channels = Channels::new();
+        let reader = channels.reader();
+        join(&channels, TOPIC, 1);
+        join(&channels, TOPIC, 2);
+        join(&channels, OTHER, 3);
+        for topic in [TOPIC, TOPIC, OTHER] {
+            channels.for_each("c", topic, |_| {});
+        }
+        let mut found = Vec::new();
+        reader.for_each_channel(|channel, load| found.push((channel.clone(), load)));
+        let load = Load {
+            subscribers: 3,
+            messages: 2,
+        };
+        assert_eq!(found, [("c".into(), load)]);
+        let loads = reader.loads("c");
+        assert_eq!(loads[0].load.messages, 2);
+        assert_eq!((loads[1].topic, loads[1].load.subscribers), (OTHER, 1));
+        assert!(reader.loads("x").is_empty());
     }
 
     #[test]

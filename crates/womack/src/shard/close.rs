@@ -29,7 +29,9 @@ impl Shard {
         }
         self.common
             .metrics
+            .clients
             .closed(connection.transport_label(), reason);
+        self.metrics.connections.dec();
         tracing::debug!(
             shard = self.id.0,
             slot = id,
@@ -45,6 +47,7 @@ impl Shard {
         }
         self.common
             .metrics
+            .deliveries
             .client_queue_bytes
             .dec_by(connection.outbox.pending_bytes() as i64);
         match connection.transport {

@@ -1,5 +1,7 @@
 //! The delivery path: what other threads want, and one message to its subscribers.
 
+use std::time::Instant;
+
 use super::Shard;
 use crate::command::{Delivery, RequestKind, SessionRequest, ToShard};
 
@@ -11,6 +13,8 @@ impl Shard {
     /// Does what other threads want, and writes what came of it.
     pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>) {
         self.batch += 1;
+        self.metrics.batches.inc();
+        self.metrics.commands.inc_by(commands.len() as u64);
         for command in commands.drain(..) {
             match command {
                 ToShard::Deliver(delivery) => self.deliver(&delivery),
@@ -60,7 +64,13 @@ impl Shard {
                     count += 1;
                 }
             });
-        self.common.metrics.deliveries.inc_by(count);
-        self.received.push(delivery.received);
+        self.metrics.deliveries.inc_by(count);
+        self.note_received(delivery.received);
+    }
+
+    /// A message that reached the router at `received` is in this round.
+    pub(super) fn note_received(&mut self, received: Instant) {
+        let first = self.received.map_or(received, |first| first.min(received));
+        self.received = Some(first);
     }
 }

@@ -138,7 +138,11 @@ impl Shard {
                     stream.queue.keep(bytes);
                 }
                 let kept = (stream.queue.len() - before) as i64;
-                self.common.metrics.client_queue_bytes.inc_by(kept);
+                self.common
+                    .metrics
+                    .deliveries
+                    .client_queue_bytes
+                    .inc_by(kept);
                 stream.queue.end();
             }
         }

@@ -59,19 +59,21 @@ impl Shard {
         self.submit(&sends, &mut spans, &mut written);
         sends.clear();
         (self.spans, self.sends) = (spans, sends);
-        self.common.metrics.writes.inc_by(written.writes);
-        self.common.metrics.sent_bytes.inc_by(written.bytes);
+        self.common.metrics.deliveries.writes.inc_by(written.writes);
+        self.common
+            .metrics
+            .deliveries
+            .sent_bytes
+            .inc_by(written.bytes);
         let Written {
             left_over,
             mut broken,
             ..
         } = written;
         self.keep(left_over, &mut broken);
-        for received in self.received.drain(..) {
-            self.common
-                .metrics
-                .delivery_seconds
-                .observe(received.elapsed().as_secs_f64());
+        if let Some(received) = self.received.take() {
+            let seconds = &self.common.metrics.deliveries.seconds;
+            seconds.observe(received.elapsed());
         }
         self.round.finish(dirty);
         for (id, reason) in broken {
@@ -137,6 +139,7 @@ impl Shard {
             let pending = connection.pending_bytes();
             self.common
                 .metrics
+                .deliveries
                 .client_queue_bytes
                 .inc_by((pending - before) as i64);
             if let Transport::Polling(_) = connection.transport {
@@ -170,10 +173,15 @@ impl Shard {
         }
         self.common
             .metrics
+            .deliveries
             .client_queue_bytes
             .dec_by(written as i64);
-        self.common.metrics.sent_bytes.inc_by(written as u64);
-        self.common.metrics.writes.inc();
+        self.common
+            .metrics
+            .deliveries
+            .sent_bytes
+            .inc_by(written as u64);
+        self.common.metrics.deliveries.writes.inc();
         if done.is_err() {
             self.close(id, CloseReason::TransportError);
         }

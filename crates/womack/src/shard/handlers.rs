@@ -74,7 +74,7 @@ impl Shard {
     }
 
     fn event(&mut self, id: u32, namespace: NamespaceId, event: &Event) {
-        self.common.metrics.events.inc();
+        self.common.metrics.clients.events.inc();
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };

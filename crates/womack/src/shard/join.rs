@@ -87,7 +87,7 @@ impl Shard {
             topic,
             place,
         });
-        self.common.metrics.subscriptions.inc();
+        self.common.metrics.clients.subscriptions.inc();
         self.report_member(Report::Subscribed, id, namespace, &joined.channel);
         if joined.first {
             self.look(joined.channel.clone());
@@ -294,7 +294,7 @@ impl Shard {
                 other.place = membership.place;
             }
         }
-        self.common.metrics.subscriptions.dec();
+        self.common.metrics.clients.subscriptions.dec();
         if left.last {
             self.look(membership.channel.clone());
         }

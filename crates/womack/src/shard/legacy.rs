@@ -65,7 +65,7 @@ impl Shard {
         if let Some(connection) = self.connections.get_mut(id as usize) {
             connection.transport = Transport::WebSocket(wire);
         }
-        self.common.metrics.upgraded();
+        self.common.metrics.clients.upgraded();
         self.with_session(id, |session, rules, _| {
             session.handle_websocket(Instant::now(), rules);
         });

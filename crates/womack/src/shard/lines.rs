@@ -24,7 +24,7 @@ impl Shard {
 
     /// A client has sent a line; `None` if it was something else.
     pub(super) fn line(&mut self, id: u32, namespace: NamespaceId, line: Option<&str>) {
-        self.common.metrics.events.inc();
+        self.common.metrics.clients.events.inc();
         let decoded = line.map_or(Err(NotARequest { id: None }), Request::decode);
         let (done, request) = match &decoded {
             Ok(request) => (self.line_request(id, namespace, request), request.id),

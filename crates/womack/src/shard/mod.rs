@@ -76,7 +76,7 @@ use self::{
     wire::Wire,
 };
 pub(crate) use self::{
-    channels::ChannelsReader,
+    channels::{ChannelsReader, Load, TopicLoad},
     event_queue::EventQueue,
     events::Wish,
     legacy::Handshaken,
@@ -89,7 +89,7 @@ use crate::{
     command::{PollBody, ToRouter},
     config::Config,
     families::Families,
-    metrics::Metrics,
+    metrics::{Metrics, ShardMetrics},
     namespace::{Messages, Registry},
     queue::Sender,
     report::Reports,
@@ -163,6 +163,7 @@ pub(crate) struct Shard {
     id: ShardId,
     common: Arc<Common>,
     started: Instant,
+    metrics: ShardMetrics,
     connections: Slab<Connection>,
     /// Where clients come from, as far as that is limited.
     addresses: HashMap<u32, IpAddr>,
@@ -189,8 +190,8 @@ pub(crate) struct Shard {
     unread: Vec<(u32, bool)>,
     /// How many batches of commands have been begun.
     batch: u64,
-    /// When the messages of this round reached the router.
-    received: Vec<Instant>,
+    /// When the first message of this round reached the router.
+    received: Option<Instant>,
     // Buffers that are lent to whoever needs one and come back empty.
     read_buffer: Box<[u8]>,
     inbound: Vec<Inbound>,
@@ -213,6 +214,7 @@ impl Shard {
         Self {
             id,
             started: Instant::now(),
+            metrics: common.metrics.shards.of(id).clone(),
             connections: Slab::new(),
             addresses: HashMap::new(),
             channels: Channels::new(),
@@ -233,7 +235,7 @@ impl Shard {
             next_turn: None,
             unread: Vec::new(),
             batch: 0,
-            received: Vec::new(),
+            received: None,
             read_buffer: vec![0; READ_BYTES].into(),
             inbound: Vec::new(),
             outputs: Vec::new(),
@@ -343,7 +345,11 @@ impl Shard {
             endpoint,
             pace: Pace::default(),
         };
-        self.common.metrics.opened(connection.transport_label());
+        self.common
+            .metrics
+            .clients
+            .opened(connection.transport_label());
+        self.metrics.connections.inc();
         let id = u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
         if let Some(address) = admitted.stay() {
             self.addresses.insert(id, address);

@@ -19,7 +19,7 @@ impl Shard {
         match &order.deed {
             Deed::Send(frames) => {
                 self.send_all(&ids, frames);
-                self.received.push(order.received);
+                self.note_received(order.received);
             }
             Deed::Join(channels) => {
                 for &id in &ids {
@@ -59,7 +59,7 @@ impl Shard {
             let revision = connection.revision();
             let suited = revision.and_then(|revision| Some((revision, frames.of(revision)?)));
             let Some((revision, frames)) = suited else {
-                self.common.metrics.undeliverable.inc();
+                self.common.metrics.deliveries.undeliverable.inc();
                 continue;
             };
             let known = spans.iter().find(|(known, _)| *known == revision);
@@ -70,7 +70,7 @@ impl Shard {
             self.round.add(id, &mut connection.outbox, span);
             count += 1;
         }
-        self.common.metrics.deliveries.inc_by(count);
+        self.metrics.deliveries.inc_by(count);
     }
 
     /// Takes a client out of all its namespaces, so that it does not come back by itself, and

@@ -122,8 +122,11 @@ impl Shard {
             connection.outbox.pending = None;
         }
         let metrics = &self.common.metrics;
-        metrics.client_queue_bytes.dec_by(taken as i64);
-        metrics.sent_bytes.inc_by(body.bytes.len() as u64);
+        metrics.deliveries.client_queue_bytes.dec_by(taken as i64);
+        metrics
+            .deliveries
+            .sent_bytes
+            .inc_by(body.bytes.len() as u64);
         Some(body)
     }
 

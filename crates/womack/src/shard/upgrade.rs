@@ -106,7 +106,7 @@ impl Shard {
             return false;
         }
         connection.transport = Transport::WebSocket(wire);
-        self.common.metrics.upgraded();
+        self.common.metrics.clients.upgraded();
         self.schedule(id);
         // What waited for the next poll goes out here.
         self.write_pending(id);

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const PATIENCE = 25_000;
+const LOOK_AGAIN = 20;
 
 const ARGS = [
   "--no-sandbox",
@@ -61,6 +62,12 @@ const commands = {
     report(part, "done");
   },
 
+  async view({ part, width, height, scheme }) {
+    await pages.get(part).setViewportSize({ width, height });
+    await pages.get(part).emulateMedia({ colorScheme: scheme });
+    report(part, "done");
+  },
+
   async log({ part, count }) {
     const page = pages.get(part);
     await page.waitForFunction((n) => document.querySelectorAll("#log li").length >= n, count);
@@ -87,7 +94,15 @@ const commands = {
   },
 
   async until({ part, expression }) {
-    await pages.get(part).waitForFunction(expression);
+    // The page's own policy may forbid what waitForFunction does with a string.
+    const page = pages.get(part);
+    const end = Date.now() + PATIENCE;
+    while (!(await page.evaluate(expression))) {
+      if (Date.now() > end) {
+        throw new Error(`never true: ${expression}`);
+      }
+      await page.waitForTimeout(LOOK_AGAIN);
+    }
     report(part, "done");
   },
 };

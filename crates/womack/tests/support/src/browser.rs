@@ -54,6 +54,13 @@ impl Page {
             .await;
     }
 
+    /// Shows the page on a screen of that size, in pixels, with the colour scheme `light` or
+    /// `dark`.
+    pub async fn view(&mut self, width: u32, height: u32, scheme: &str) {
+        let command = json!({ "do": "view", "width": width, "height": height, "scheme": scheme });
+        self.part.ask(command, "done").await;
+    }
+
     /// Waits until `#log` holds at least `count` lines, and returns their spans' texts, trimmed.
     pub async fn log(&mut self, count: usize) -> Vec<Vec<String>> {
         let event = self

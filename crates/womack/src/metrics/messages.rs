@@ -1,0 +1,85 @@
+//! What publishers send.
+
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use womack_proto::publishers::PublicationError;
+
+use super::{add, by::By};
+
+/// The families of publishers, as labels.
+const FAMILIES: [&str; 4] = ["emitter", "python", "laravel", "juggernaut"];
+/// Why a message is dropped, beside what is wrong with its form.
+const REASONS: [&str; 3] = ["too_large", "too_many_channels", "bad_channel"];
+
+/// What is counted of published messages.
+pub(crate) struct Messages {
+    /// Messages that Redis delivered.
+    pub(crate) received: Counter,
+    /// Messages for which no client was left when they came.
+    pub(crate) unwanted: Counter,
+    rejected: By<Counter>,
+    instructions: By<Counter>,
+    publish_requests: By<Counter>,
+}
+
+impl Messages {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        let reasons = PublicationError::ALL.iter().map(|error| error.as_str());
+        Self {
+            received: add(
+                registry,
+                "messages_received",
+                "Messages received from Redis",
+            ),
+            unwanted: add(
+                registry,
+                "messages_unwanted",
+                "Messages that no client wanted any more",
+            ),
+            rejected: By::new(
+                registry,
+                "messages_rejected",
+                "Published messages dropped by reason",
+                "reason",
+                reasons.chain(REASONS),
+            ),
+            instructions: By::new(
+                registry,
+                "publisher_messages",
+                "Messages of other families of publishers that were understood",
+                "family",
+                FAMILIES,
+            ),
+            publish_requests: By::new(
+                registry,
+                "publish_requests",
+                "Requests to publish by HTTP by their result",
+                "result",
+                ["ok", "unauthorized"],
+            ),
+        }
+    }
+
+    /// Counts a published message that is dropped.
+    pub(crate) fn rejected(&self, reason: &'static str) {
+        self.rejected.of(reason).inc();
+    }
+
+    /// Published messages dropped so far, for all reasons.
+    pub(crate) fn rejected_so_far(&self) -> u64 {
+        let reasons = PublicationError::ALL.iter().map(|error| error.as_str());
+        let counts = reasons
+            .chain(REASONS)
+            .map(|reason| self.rejected.of(reason).get());
+        counts.sum()
+    }
+
+    /// Counts a message of another family of publishers that is understood.
+    pub(crate) fn instructed(&self, family: &'static str) {
+        self.instructions.of(family).inc();
+    }
+
+    /// Counts a request to publish by HTTP.
+    pub(crate) fn publish_requested(&self, result: &'static str) {
+        self.publish_requests.of(result).inc();
+    }
+}

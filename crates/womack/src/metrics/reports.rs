@@ -1,0 +1,43 @@
+//! What the back end is told of clients.
+
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
+
+use super::{add, by::By};
+
+/// What is counted of server events.
+pub(crate) struct ServerEvents {
+    published: By<Counter>,
+    /// Server events that gave way to later ones while Redis was not there.
+    pub(crate) dropped: Counter,
+    /// Memberships whose end nobody reported: of nodes that died, or found by counting.
+    pub(crate) ghosts: Counter,
+}
+
+impl ServerEvents {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        Self {
+            published: By::new(
+                registry,
+                "server_events",
+                "Server events published by kind",
+                "event",
+                ["subscribe", "unsubscribe", "custom"],
+            ),
+            dropped: add(
+                registry,
+                "server_events_dropped",
+                "Server events that gave way to later ones",
+            ),
+            ghosts: add(
+                registry,
+                "ghosts",
+                "Memberships whose end was found out by others, or by counting",
+            ),
+        }
+    }
+
+    /// Counts server events of one kind that were published.
+    pub(crate) fn published(&self, event: &'static str, count: u64) {
+        self.published.of(event).inc_by(count);
+    }
+}
