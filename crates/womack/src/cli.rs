@@ -1,12 +1,21 @@
 //! The command line: the server, and small tools beside it.
 
+mod admin;
+mod explain;
+mod top;
+
 use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use merge::Merge;
 use serde_json::value::RawValue;
+use tokio::task::LocalSet;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
+use self::{
+    admin::{Admin, Admins},
+    top::Shown,
+};
 use crate::{
     config::Config, error::Error, publisher::Publisher, pubsub::Link, server::Server,
     settings::Settings, source::local_url, worker,
@@ -41,6 +50,28 @@ enum Command {
         channels: Vec<String>,
         #[command(flatten)]
         settings: Box<Settings>,
+    },
+    /// Ask a server whether it is alive: exit status 0, or 1
+    Health {
+        #[command(flatten)]
+        at: Admin,
+    },
+    /// Say who would get a message on a channel, and what would keep it from them
+    Explain {
+        /// The channel that browsers subscribe to
+        channel: String,
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        at: Admins,
+    },
+    /// Show the channels with most messages and subscribers
+    Top {
+        #[command(flatten)]
+        shown: Shown,
+        #[command(flatten)]
+        at: Admins,
     },
 }
 
@@ -81,11 +112,19 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             settings.merge(arguments.settings);
             tail(*settings, &channels)
         }
+        Some(Command::Health { at }) => ask(async { at.admin.get_ok("/healthz").await.map(drop) }),
+        Some(Command::Explain { channel, json, at }) => ask(explain::explain(&channel, json, &at)),
+        Some(Command::Top { shown, at }) => ask(top::top(&shown, &at)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// Runs what asks servers.
+fn ask(asking: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    LocalSet::new().block_on(&worker::runtime()?, asking)
 }
 
 fn serve(settings: Settings) -> Result<(), Error> {

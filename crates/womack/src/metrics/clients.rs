@@ -9,10 +9,11 @@ use womack_proto::CloseReason;
 use super::{add, by::By};
 
 /// Why requests are refused, at zero from the start; others appear when they happen.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 7] = [
     "bad_method",
     "bad_request",
     "forbidden",
+    "proxy_protocol",
     "unknown_sid",
     "unknown_transport",
     "unsupported_version",

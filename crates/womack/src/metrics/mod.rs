@@ -31,12 +31,16 @@ use self::{
 pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
 
 /// The limits that are at zero from the start; others appear when they are reached.
-const LIMITS: [&str; 9] = [
+const LIMITS: [&str; 13] = [
     "handshake_seconds",
     "max_channels_per_client",
     "max_channels_per_publish",
     "max_client_queue_bytes",
+    "max_connections",
+    "max_connections_per_address",
+    "max_connects_per_second",
     "max_message_bytes",
+    "max_packets_per_second",
     "max_payload",
     "max_waiting_acks",
     "open_files",

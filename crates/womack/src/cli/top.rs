@@ -1,0 +1,291 @@
+//! `womack top`: the channels with most to do.
+
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use super::admin::Admins;
+use crate::{error::Error, settings::Seconds};
+
+/// The shortest time between two readings: servers count anew about as often.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// Goes to the top left and clears what is below.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// What is shown, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Shown {
+    /// Show it once and end
+    #[arg(long)]
+    once: bool,
+    /// Write JSON, one line for each showing
+    #[arg(long)]
+    json: bool,
+    /// What comes first
+    #[arg(long, value_enum, default_value_t)]
+    sort: Sort,
+    /// Channels that are shown
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    lines: usize,
+    /// Seconds between two showings, at least 1
+    #[arg(long, value_name = "SECONDS", default_value = "2")]
+    interval: Seconds,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Sort {
+    #[default]
+    Messages,
+    Subscribers,
+}
+
+/// What this needs of a server's `/stats`.
+#[derive(Deserialize)]
+struct Stats {
+    node: String,
+    connections: BTreeMap<String, u64>,
+    messages: u64,
+    shards: Vec<Shard>,
+    channels: Option<Channels>,
+}
+
+#[derive(Deserialize)]
+struct Shard {
+    deliveries: u64,
+}
+
+#[derive(Deserialize)]
+struct Channels {
+    busiest: Vec<Channel>,
+}
+
+#[derive(Deserialize)]
+struct Channel {
+    channel: String,
+    redis_channel: String,
+    subscribers: u64,
+    messages: u32,
+}
+
+/// What all servers had to say at one moment.
+struct Reading {
+    at: Instant,
+    nodes: Vec<Stats>,
+}
+
+/// All servers together, between two readings.
+#[derive(Debug, PartialEq, Serialize)]
+struct Showing {
+    nodes: usize,
+    clients: u64,
+    deliveries_per_second: f64,
+    /// Messages that came to the server that got most of them.
+    messages_per_second: f64,
+    channels: Vec<Line>,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Line {
+    channel: String,
+    redis_channel: String,
+    subscribers: u64,
+    messages_per_second: f64,
+}
+
+/// Shows until it is ended, or once.
+///
+/// # Errors
+/// A server does not answer, or does not tell the names of channels.
+pub(super) async fn top(shown: &Shown, at: &Admins) -> Result<(), Error> {
+    let interval = shown.interval.0.max(SHORTEST);
+    let mut before = read(at).await?;
+    loop {
+        sleep(interval).await;
+        let now = read(at).await?;
+        let showing = compare(&before, &now, shown);
+        let text = if shown.json {
+            serde_json::to_string(&showing)? + "\n"
+        } else {
+            written(&showing, !shown.once && io::stdout().is_terminal())
+        };
+        let mut out = io::stdout();
+        // A reader that has enough ends the command.
+        if out
+            .write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .is_err()
+            || shown.once
+        {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+async fn read(at: &Admins) -> Result<Reading, Error> {
+    let mut nodes = Vec::new();
+    for url in &at.admin {
+        let body = url.get_ok("/stats").await?;
+        let stats: Stats = serde_json::from_slice(&body)?;
+        if stats.channels.is_none() {
+            return Err(Error::Io(io::Error::other(format!(
+                "{url} does not tell the names of channels: give the address of --admin-listen"
+            ))));
+        }
+        nodes.push(stats);
+    }
+    Ok(Reading {
+        at: Instant::now(),
+        nodes,
+    })
+}
+
+fn compare(before: &Reading, now: &Reading, shown: &Shown) -> Showing {
+    let seconds = now.at.duration_since(before.at).as_secs_f64().max(0.001);
+    let (mut deliveries, mut messages) = (0.0, 0.0_f64);
+    let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
+    for node in &now.nodes {
+        // Another process at the same address has counted from 0.
+        let old = before.nodes.iter().find(|old| old.node == node.node);
+        let rate = |now: u64, old: Option<u64>| {
+            old.map_or(0, |old| now.saturating_sub(old)) as f64 / seconds
+        };
+        deliveries += rate(node.deliveries(), old.map(Stats::deliveries));
+        messages = messages.max(rate(node.messages, old.map(|old| old.messages)));
+        for channel in node.channels() {
+            let old = old.and_then(|old| {
+                let mut channels = old.channels();
+                channels.find(|old| old.redis_channel == channel.redis_channel)
+            });
+            let rate = rate(channel.messages.into(), old.map(|old| old.messages.into()));
+            let line = lines.entry(&channel.redis_channel).or_insert_with(|| Line {
+                channel: channel.channel.clone(),
+                redis_channel: channel.redis_channel.clone(),
+                subscribers: 0,
+                messages_per_second: 0.0,
+            });
+            line.subscribers += channel.subscribers;
+            // Each node with subscribers gets every message.
+            line.messages_per_second = line.messages_per_second.max(rate);
+        }
+    }
+    let mut channels: Vec<Line> = lines.into_values().collect();
+    channels.sort_by_key(|line| {
+        let milli_messages = (line.messages_per_second * 1000.0) as u64;
+        Reverse(match shown.sort {
+            Sort::Messages => (milli_messages, line.subscribers),
+            Sort::Subscribers => (line.subscribers, milli_messages),
+        })
+    });
+    channels.truncate(shown.lines);
+    Showing {
+        nodes: now.nodes.len(),
+        clients: now
+            .nodes
+            .iter()
+            .flat_map(|node| node.connections.values())
+            .sum(),
+        deliveries_per_second: deliveries,
+        messages_per_second: messages,
+        channels,
+    }
+}
+
+impl Stats {
+    fn deliveries(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.deliveries).sum()
+    }
+
+    fn channels(&self) -> impl Iterator<Item = &Channel> {
+        self.channels.iter().flat_map(|channels| &channels.busiest)
+    }
+}
+
+fn written(showing: &Showing, clears: bool) -> String {
+    let mut text = if clears {
+        CLEAR.to_owned()
+    } else {
+        String::new()
+    };
+    text += &format!(
+        "nodes {}   clients {}   deliveries/s {:.0}   messages/s {:.1}\n\n{:>10} {:>12}  channel\n",
+        showing.nodes,
+        showing.clients,
+        showing.deliveries_per_second,
+        showing.messages_per_second,
+        "clients",
+        "messages/s",
+    );
+    for line in &showing.channels {
+        // A channel's name may be anything: what a terminal would obey is written as it is read.
+        text += &format!(
+            "{:>10} {:>12.1}  {}\n",
+            line.subscribers,
+            line.messages_per_second,
+            line.channel.escape_debug(),
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(at: Instant, nodes: &[(&str, u32, u64)]) -> Reading {
+        let nodes = nodes.iter().map(|&(node, messages, subscribers)| Stats {
+            node: node.to_owned(),
+            connections: [("websocket".to_owned(), subscribers)].into(),
+            messages: messages.into(),
+            shards: vec![Shard {
+                deliveries: u64::from(messages) * subscribers,
+            }],
+            channels: Some(Channels {
+                busiest: vec![Channel {
+                    channel: "a\x1b".to_owned(),
+                    redis_channel: "k:a\x1b".to_owned(),
+                    subscribers,
+                    messages,
+                }],
+            }),
+        });
+        Reading {
+            at,
+            nodes: nodes.collect(),
+        }
+    }
+
+    #[test]
+    fn nodes_are_added_up_and_messages_are_not() {
+        let now = Instant::now();
+        let shown = Shown {
+            once: true,
+            json: false,
+            sort: Sort::Messages,
+            lines: 5,
+            interval: Seconds(SHORTEST),
+        };
+        let before = reading(now, &[("x", 10, 2), ("y", 4, 1), ("old", 9, 1)]);
+        let later = now + Duration::from_secs(2);
+        let after = reading(later, &[("x", 30, 2), ("y", 24, 1), ("new", 9, 4)]);
+        let showing = compare(&before, &after, &shown);
+        assert_eq!((showing.nodes, showing.clients), (3, 7));
+        assert_eq!(showing.deliveries_per_second, 30.0);
+        assert_eq!(showing.messages_per_second, 10.0);
+        assert_eq!(showing.channels.len(), 1);
+        assert_eq!(showing.channels[0].subscribers, 7);
+        assert_eq!(showing.channels[0].messages_per_second, 10.0);
+        let text = written(&showing, false);
+        assert!(
+            text.contains("         7         10.0  a\\u{1b}\n"),
+            "{text}"
+        );
+    }
+}
