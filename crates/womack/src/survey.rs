@@ -21,7 +21,7 @@ const NAMED: usize = 50;
 /// shards together is among the first of one, unless very many are alike.
 const PROPOSED: usize = 4 * NAMED;
 /// How old a survey may be that is shown to somebody else.
-const FRESH: Duration = Duration::from_millis(900);
+const FRESH: Duration = Duration::from_millis(500);
 /// Names like another that are told.
 const ALIKE: usize = 10;
 
@@ -29,18 +29,13 @@ const ALIKE: usize = 10;
 #[derive(Clone, Default)]
 pub(crate) struct Surveyor {
     readers: Arc<OnceLock<Vec<ChannelsReader>>>,
-    latest: Arc<Mutex<Option<Dated>>>,
-}
-
-/// A survey and when it was made.
-struct Dated {
-    at: Instant,
-    survey: Arc<Survey>,
+    latest: Arc<Mutex<Option<Arc<Survey>>>>,
 }
 
 /// The channels with most to do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Survey {
+    pub(crate) at: Instant,
     /// How many channels there are, each counted once in each shard that has it.
     pub(crate) channels: usize,
     pub(crate) busiest: Vec<ChannelLoad>,
@@ -72,15 +67,12 @@ impl Surveyor {
     pub(crate) fn survey(&self) -> Arc<Survey> {
         // Whoever comes meanwhile waits here and gets the same.
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = latest.as_ref().filter(|dated| dated.at.elapsed() < FRESH);
-        if let Some(dated) = fresh {
-            return dated.survey.clone();
+        let fresh = latest.as_ref().filter(|survey| survey.at.elapsed() < FRESH);
+        if let Some(survey) = fresh {
+            return survey.clone();
         }
         let survey = Arc::new(survey(self.readers()));
-        *latest = Some(Dated {
-            at: Instant::now(),
-            survey: survey.clone(),
-        });
+        *latest = Some(survey.clone());
         survey
     }
 
@@ -149,7 +141,11 @@ fn survey(readers: &[ChannelsReader]) -> Survey {
         let crowded = b.load.subscribers.cmp(&a.load.subscribers);
         crowded.then_with(|| a.redis_channel.cmp(&b.redis_channel))
     });
-    Survey { channels, busiest }
+    Survey {
+        at: Instant::now(),
+        channels,
+        busiest,
+    }
 }
 
 /// What a channel has to do in all shards.

@@ -63,6 +63,7 @@ struct Shard {
 
 #[derive(Deserialize)]
 struct Channels {
+    age_seconds: f64,
     busiest: Vec<Channel>,
 }
 
@@ -148,23 +149,27 @@ async fn read(at: &Admins) -> Result<Reading, Error> {
 }
 
 fn compare(before: &Reading, now: &Reading, shown: &Shown) -> Showing {
-    let seconds = now.at.duration_since(before.at).as_secs_f64().max(0.001);
+    let seconds = now.at.duration_since(before.at).as_secs_f64();
     let (mut deliveries, mut messages) = (0.0, 0.0_f64);
     let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
     for node in &now.nodes {
         // Another process at the same address has counted from 0.
         let old = before.nodes.iter().find(|old| old.node == node.node);
-        let rate = |now: u64, old: Option<u64>| {
-            old.map_or(0, |old| now.saturating_sub(old)) as f64 / seconds
+        let rate = |now: u64, old: Option<u64>, seconds: f64| {
+            let more = old.map_or(0, |old| now.saturating_sub(old));
+            more as f64 / seconds.max(SHORTEST.as_secs_f64() / 10.0)
         };
-        deliveries += rate(node.deliveries(), old.map(Stats::deliveries));
-        messages = messages.max(rate(node.messages, old.map(|old| old.messages)));
+        // Channels were counted some time before they were read.
+        let counted = seconds + old.map_or(0.0, Stats::age) - node.age();
+        deliveries += rate(node.deliveries(), old.map(Stats::deliveries), seconds);
+        messages = messages.max(rate(node.messages, old.map(|old| old.messages), seconds));
         for channel in node.channels() {
             let old = old.and_then(|old| {
                 let mut channels = old.channels();
                 channels.find(|old| old.redis_channel == channel.redis_channel)
             });
-            let rate = rate(channel.messages.into(), old.map(|old| old.messages.into()));
+            let old = old.map(|old| old.messages.into());
+            let rate = rate(channel.messages.into(), old, counted);
             let line = lines.entry(&channel.redis_channel).or_insert_with(|| Line {
                 channel: channel.channel.clone(),
                 redis_channel: channel.redis_channel.clone(),
@@ -201,6 +206,12 @@ fn compare(before: &Reading, now: &Reading, shown: &Shown) -> Showing {
 impl Stats {
     fn deliveries(&self) -> u64 {
         self.shards.iter().map(|shard| shard.deliveries).sum()
+    }
+
+    fn age(&self) -> f64 {
+        self.channels
+            .as_ref()
+            .map_or(0.0, |channels| channels.age_seconds)
     }
 
     fn channels(&self) -> impl Iterator<Item = &Channel> {
@@ -248,6 +259,7 @@ mod tests {
                 deliveries: u64::from(messages) * subscribers,
             }],
             channels: Some(Channels {
+                age_seconds: 0.1,
                 busiest: vec![Channel {
                     channel: "a\x1b".to_owned(),
                     redis_channel: "k:a\x1b".to_owned(),

@@ -71,6 +71,8 @@ struct RedisStats {
 
 #[derive(Serialize)]
 struct ChannelStats<'a> {
+    /// How long ago they were counted.
+    age_seconds: f64,
     /// How many there are, each counted in each shard that has it.
     count: usize,
     busiest: Vec<ChannelLine<'a>>,
@@ -161,6 +163,7 @@ impl Http {
                 channels: redis.channels.get(),
             },
             channels: survey.map(|survey| ChannelStats {
+                age_seconds: survey.at.elapsed().as_secs_f64(),
                 count: survey.channels,
                 busiest: survey.busiest.iter().map(|load| self.line(load)).collect(),
             }),

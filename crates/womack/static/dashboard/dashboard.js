@@ -217,6 +217,7 @@ function showClosed(stats) {
     row(reason.replaceAll('_', ' '), [count(ever - (oldest.closed[reason] || 0)), count(ever)]));
   $('closed').replaceChildren(...rows);
   $('closed-none').hidden = rows.length > 0;
+  $('closed-some').hidden = rows.length === 0;
 }
 
 // Messages begin again at 2^32, and at 0 when a channel's last client has gone.
@@ -229,9 +230,12 @@ function showChannels(before, stats) {
     say('channels-more', 'Names are told at --admin-listen, or on the machine itself.');
     return;
   }
-  const seconds = before ? (stats.at - before.at) / 1000 : 1;
+  let seconds = 1;
   const old = new Map();
   if (before && before.channels) {
+    // Channels were counted some time before they were read.
+    const age = stats.channels.age_seconds - before.channels.age_seconds;
+    seconds = (stats.at - before.at) / 1000 - age;
     before.channels.busiest.forEach((line) => old.set(line.redis_channel, line.messages));
   }
   const { busiest } = stats.channels;
