@@ -38,7 +38,7 @@ lint: deps ## check format, lints, documentation and licences
 	! cargo tree -p womack-proto -e normal | grep -E ' (tokio|mio|async-std|smol) v'
 	cargo deny --all-features check bans licenses sources
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy
-	for script in loadtest/*.js; do node --check --input-type=module < $$script; done
+	for script in loadtest/*.js loadtest/lib/*.js; do node --check --input-type=module < $$script; done
 
 fmt: ## format the code
 	cargo fmt --all
@@ -76,8 +76,8 @@ peer-nchan:
 peer-socketio peer-socketio-adapter:
 	npm install --no-package-lock --no-audit --no-fund --prefix benches/peers/socketio
 
-loadtest: ## run the k6 scripts against URL, a running server
-	for script in connect fanout polling; do k6 run -e URL=$(URL) loadtest/$$script.js; done
+loadtest: deps ## run the k6 scripts against a running server: make loadtest URL=http://localhost:8111 ARGS='--short'
+	$(VENV)/bin/python loadtest/run.py $(if $(URL),--url $(URL)) $(if $(REDIS),--redis-url $(REDIS)) $(ARGS)
 
 fuzz: ## fuzz each decoder for a minute; needs a nightly toolchain and cargo-fuzz
 	for crate in womack-proto womack-broker; do (cd crates/$$crate && for target in $$(cargo fuzz list); \

@@ -6,7 +6,7 @@ import exec from 'k6/execution';
 import { Counter } from 'k6/metrics';
 import { Delivery, thresholds as deliveryThresholds } from './lib/delivery.js';
 import { once, settings } from './lib/settings.js';
-import { poll } from './lib/socketio.js';
+import { Poller } from './lib/socketio.js';
 
 const subscribed = new Counter('clients_subscribed');
 const failed = new Counter('clients_failed');
@@ -31,6 +31,8 @@ export default function () {
     },
   };
 
-  poll(settings.url, settings.channel, on, () => delivery.complete() || Date.now() >= end);
+  const client = new Poller(settings.url, settings.channel, on);
+  while (!delivery.complete() && Date.now() < end && client.turn());
+  client.leave();
   delivery.end();
 }

@@ -30,6 +30,10 @@ export const settings = {
   ramp: milliseconds('RAMP', '5s'),
   hold: milliseconds('HOLD', '10s'),
   latency: milliseconds('LATENCY', '500ms'),
+  channels: whole('CHANNELS', '50'),
+  stay: milliseconds('STAY', '500ms'),
+  slow: whole('SLOW', '5'),
+  stall: milliseconds('STALL', '15s'),
 };
 
 // A scenario in which each VU runs once, and is given up only long after it should have ended.
@@ -49,7 +53,8 @@ export const vus = Math.ceil(settings.clients / settings.perVu);
 // belong to different VUs, so that a ramp keeps all of them busy.
 export function ownClients() {
   const own = [];
-  for (let n = exec.vu.idInTest - 1; n < settings.clients; n += vus) {
+  // Each VU has one iteration, so their numbers are those of the scenario's VUs.
+  for (let n = exec.scenario.iterationInTest; n < settings.clients; n += vus) {
     own.push(n);
   }
   return own;

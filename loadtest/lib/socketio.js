@@ -146,40 +146,52 @@ export function listen(url, channel, on) {
   };
 }
 
-// Runs a client over HTTP long-polling until `enough()`, which is asked after every answer.
-// It blocks its VU: k6's HTTP calls do.
-export function poll(url, channel, on, enough) {
-  const endpoint = `${url}/socket.io/?EIO=4&transport=polling`;
-  const headers = { 'Content-Type': 'text/plain;charset=UTF-8' };
-  let session = endpoint;
-  let outgoing = [];
-  const conversation = new Conversation(channel, (packet) => outgoing.push(packet), on);
+// A client over HTTP long-polling. It blocks its VU: k6's HTTP calls do.
+export class Poller {
+  constructor(url, channel, on) {
+    this.endpoint = `${url}/socket.io/?EIO=4&transport=polling`;
+    this.session = this.endpoint;
+    this.outgoing = [];
+    this.conversation = new Conversation(channel, (packet) => this.outgoing.push(packet), on);
+  }
 
-  function post(body) {
-    const answer = http.post(session, body, { headers, tags: { name: 'post' } });
+  // Polls once and says what follows. A server answers at the latest with its next ping, 25 s by
+  // default. False when the conversation has ended.
+  turn() {
+    const answer = this.get('poll');
     if (answer.status !== 200) {
-      conversation.fail(`POST answered ${answer.status} ${answer.body}`);
+      this.conversation.fail(`GET answered ${answer.status} ${answer.body}`);
+      return false;
+    }
+    if (this.session === this.endpoint) {
+      const { sid } = decode(answer.body.split(SEPARATOR)[0]).data;
+      this.session = `${this.endpoint}&sid=${sid}`;
+    }
+    answer.body.split(SEPARATOR).forEach((text) => this.conversation.handle(text));
+    if (this.outgoing.length > 0) {
+      this.post(this.outgoing.join(SEPARATOR));
+      this.outgoing = [];
+    }
+    return !this.conversation.ended;
+  }
+
+  // Polls once, and gives the answer as it is.
+  get(name) {
+    return http.get(this.session, { timeout: '90s', tags: { name } });
+  }
+
+  post(body) {
+    const headers = { 'Content-Type': 'text/plain;charset=UTF-8' };
+    const answer = http.post(this.session, body, { headers, tags: { name: 'post' } });
+    if (answer.status !== 200) {
+      this.conversation.fail(`POST answered ${answer.status} ${answer.body}`);
     }
   }
 
-  // A server answers at the latest with its next ping, 25 s by default.
-  while (!conversation.ended && !enough()) {
-    const answer = http.get(session, { timeout: '90s', tags: { name: 'poll' } });
-    if (answer.status !== 200) {
-      conversation.fail(`GET answered ${answer.status} ${answer.body}`);
-      return;
+  leave() {
+    if (!this.conversation.ended) {
+      this.conversation.ended = true;
+      this.post('1');
     }
-    if (session === endpoint) {
-      session = `${endpoint}&sid=${decode(answer.body.split(SEPARATOR)[0]).data.sid}`;
-    }
-    answer.body.split(SEPARATOR).forEach((text) => conversation.handle(text));
-    if (outgoing.length > 0) {
-      post(outgoing.join(SEPARATOR));
-      outgoing = [];
-    }
-  }
-  if (!conversation.ended) {
-    conversation.ended = true;
-    post('1');
   }
 }
