@@ -116,6 +116,8 @@ pub enum CloseReason {
     PacketRate,
     /// The client read too slowly: its queue passed the limit.
     SlowConsumer,
+    /// The server's memory was nearly used up, and most of it waited for this client.
+    MemoryBudget,
     /// A handler disconnected the client.
     ServerDisconnect,
     /// The server is shutting down.
@@ -144,6 +146,7 @@ impl CloseReason {
         Self::TooManyPackets,
         Self::PacketRate,
         Self::SlowConsumer,
+        Self::MemoryBudget,
         Self::ServerDisconnect,
         Self::Shutdown,
         Self::PollOverlap,
@@ -167,6 +170,7 @@ impl CloseReason {
             Self::TooManyPackets => "too_many_packets",
             Self::PacketRate => "packet_rate",
             Self::SlowConsumer => "slow_consumer",
+            Self::MemoryBudget => "memory_budget",
             Self::ServerDisconnect => "server_disconnect",
             Self::Shutdown => "shutdown",
             Self::PollOverlap => "poll_overlap",
@@ -190,6 +194,7 @@ impl CloseReason {
             | Self::TooManyPackets
             | Self::PacketRate
             | Self::SlowConsumer
+            | Self::MemoryBudget
             | Self::PollOverlap
             | Self::PollAborted => 1008,
         }

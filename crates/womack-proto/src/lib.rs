@@ -48,7 +48,7 @@
 //! | [`frame`] | packets as WebSocket frames, encoded once for all receivers |
 //! | [`session`], [`output`] | what a client may do when, pings and time-outs; what the caller does then |
 //! | [`plain`], [`lines`], [`event_stream`] | clients without Engine.IO: what they ask for, whether they live; JSON lines, server-sent events |
-//! | [`envelope`], [`channel`] | what publishers send, and where to |
+//! | [`envelope`], [`freshness`], [`channel`] | what publishers send, for how long it is of use, and where to |
 //! | [`publishers`] | what publishers of other families send |
 //!
 //! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
@@ -62,6 +62,7 @@ pub mod error;
 pub mod event;
 pub mod event_stream;
 pub mod frame;
+pub mod freshness;
 pub mod handshake;
 pub mod legacy;
 pub mod legacy_handshake;

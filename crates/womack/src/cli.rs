@@ -17,7 +17,7 @@ use self::{
     top::Shown,
 };
 use crate::{
-    config::Config, error::Error, publisher::Publisher, pubsub::Link, server::Server,
+    check, config::Config, error::Error, publisher::Publisher, pubsub::Link, server::Server,
     settings::Settings, source::local_url, worker,
 };
 
@@ -40,6 +40,12 @@ enum Command {
         channel: String,
         /// The message as JSON, usually {"data": ...}
         json: String,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// Print what the server would run with and how much memory that may take, and end with status
+    /// 2 if it cannot be
+    Check {
         #[command(flatten)]
         settings: Box<Settings>,
     },
@@ -105,6 +111,10 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             settings.merge(arguments.settings);
             publish(*settings, &channel, json)
         }
+        Some(Command::Check { mut settings }) => {
+            settings.merge(arguments.settings);
+            check(*settings)
+        }
         Some(Command::Tail {
             channels,
             mut settings,
@@ -141,6 +151,12 @@ fn publish(settings: Settings, channel: &str, json: String) -> Result<(), Error>
         let publisher = Publisher::connect(&local_url(&config.redis), config.key).await?;
         publisher.publish_envelope(&[channel], &message).await
     })?;
+    Ok(())
+}
+
+fn check(settings: Settings) -> Result<(), Error> {
+    let config = Config::resolve(settings)?;
+    std::io::stdout().write_all(check::report(config)?.as_bytes())?;
     Ok(())
 }
 

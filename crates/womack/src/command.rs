@@ -144,8 +144,21 @@ pub(crate) struct Delivery {
     pub(crate) bytes: Bytes,
     /// Sessions that must not get it; nearly always none.
     pub(crate) except: Except,
+    /// What it says of itself for clients that read too slowly.
+    pub(crate) note: Option<Arc<Note>>,
     /// When the router took it from Redis.
     pub(crate) received: Instant,
+}
+
+/// What a message says of itself for clients that read too slowly.
+#[derive(Debug)]
+pub(crate) struct Note {
+    pub(crate) channel: Arc<str>,
+    pub(crate) topic: Topic,
+    /// A later message of the topic with the same key takes its place.
+    pub(crate) key: Option<Box<str>>,
+    /// When it is of no use any more.
+    pub(crate) expires: Option<Instant>,
 }
 
 /// What a publisher of another family wants done for some clients.

@@ -13,7 +13,9 @@ use merge::Merge;
 pub use self::{limits::Limits, nodes::Nodes};
 use crate::{
     error::Error,
-    settings::{CoalesceSetting, Egress, NamespaceSetting, Settings},
+    settings::{
+        CoalesceSetting, Egress, NamespaceSetting, Settings, SlowClient, SlowClientSetting,
+    },
 };
 
 /// The Redis channel prefix of a namespace that names none of its own.
@@ -72,6 +74,10 @@ pub struct Config {
     pub coalesce: Duration,
     /// The same for single namespaces, by their path.
     pub coalesce_by_namespace: Vec<(String, Duration)>,
+    /// What becomes of messages for clients that read too slowly.
+    pub slow_client: SlowClient,
+    /// The same for single namespaces, by their path.
+    pub slow_client_by_namespace: Vec<(String, SlowClient)>,
     /// Prefix of the Redis channels on which server events are published; `None` publishes none.
     pub events_key: Option<String>,
     /// Whether what clients send as `event` is published.
@@ -118,6 +124,7 @@ impl Config {
         }
         let defaults = Self::default();
         let (coalesce, coalesce_by_namespace) = coalesce(settings.coalesce_ms.take());
+        let (slow_client, slow_client_by_namespace) = slow_client(settings.slow_client.take());
         let config = Self {
             redis: redis_source(&settings)?,
             host: settings.host.unwrap_or(defaults.host),
@@ -152,6 +159,8 @@ impl Config {
             drain: settings.drain_seconds.map_or(defaults.drain, |s| s.0),
             coalesce,
             coalesce_by_namespace,
+            slow_client,
+            slow_client_by_namespace,
             events_key: settings.events_key,
             client_events: settings.client_events.unwrap_or(defaults.client_events),
             presence: settings.presence.unwrap_or_default(),
@@ -172,6 +181,15 @@ impl Config {
             .iter()
             .find(|(known, _)| known == path);
         own.map_or(self.coalesce, |(_, time)| *time)
+    }
+
+    /// What becomes of messages of the namespace at `path` for clients that read too slowly.
+    pub(crate) fn slow_client_of(&self, path: &str) -> SlowClient {
+        let own = self
+            .slow_client_by_namespace
+            .iter()
+            .find(|(known, _)| known == path);
+        own.map_or(self.slow_client, |(_, policy)| *policy)
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -266,6 +284,8 @@ impl Default for Config {
             drain: Duration::from_secs(5),
             coalesce: Duration::ZERO,
             coalesce_by_namespace: Vec::new(),
+            slow_client: SlowClient::Close,
+            slow_client_by_namespace: Vec::new(),
             events_key: None,
             client_events: false,
             presence: Vec::new(),
@@ -293,6 +313,19 @@ fn coalesce(settings: Option<Vec<CoalesceSetting>>) -> (Duration, Vec<(String, D
         match path {
             None => all = time,
             Some(path) => single.push((path, time)),
+        }
+    }
+    (all, single)
+}
+
+fn slow_client(
+    settings: Option<Vec<SlowClientSetting>>,
+) -> (SlowClient, Vec<(String, SlowClient)>) {
+    let (mut all, mut single) = (SlowClient::default(), Vec::new());
+    for SlowClientSetting { path, policy } in settings.unwrap_or_default() {
+        match path {
+            None => all = policy,
+            Some(path) => single.push((path, policy)),
         }
     }
     (all, single)

@@ -244,6 +244,7 @@ mod tests {
             path: path.to_owned(),
             key: key.to_owned(),
             coalesce: Duration::ZERO,
+            slow_client: Default::default(),
             presence: false,
             handler: Arc::new(Channels::new(&Config::default(), None)),
         });

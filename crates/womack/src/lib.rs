@@ -35,6 +35,7 @@ mod backoff;
 #[doc(hidden)]
 pub mod bench;
 mod channels;
+mod check;
 pub mod cli;
 mod command;
 mod config;
@@ -43,6 +44,7 @@ mod explanation;
 mod families;
 mod http;
 mod listen;
+mod memory;
 mod metrics;
 mod namespace;
 mod near;
@@ -76,7 +78,7 @@ pub use self::{
     publisher::Publisher,
     server::Server,
     settings::{
-        CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network, NodeSettings, Seconds,
-        Settings,
+        ByteSize, CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network, NodeSettings,
+        Seconds, Settings, SlowClient, SlowClientSetting,
     },
 };

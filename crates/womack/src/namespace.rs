@@ -24,7 +24,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId, Revision};
 
-use crate::{command::Dialect, report::Meta};
+use crate::{command::Dialect, report::Meta, settings::SlowClient};
 
 /// What a namespace does with its clients.
 ///
@@ -307,6 +307,8 @@ pub(crate) struct JoinAcknowledged {
 /// [`womack_proto::Namespaces`].
 pub(crate) struct Registry {
     entries: Vec<Entry>,
+    /// Whether any has messages that slow clients may be spared.
+    thins: bool,
 }
 
 /// One namespace: where it is, where its messages come from, what it does.
@@ -315,6 +317,8 @@ pub(crate) struct Entry {
     pub(crate) key: String,
     /// How long messages are gathered before they are written.
     pub(crate) coalesce: Duration,
+    /// What becomes of its messages for clients that read too slowly.
+    pub(crate) slow_client: SlowClient,
     /// Whether clients may ask who is in a channel.
     pub(crate) presence: bool,
     pub(crate) handler: Arc<dyn Namespace>,
@@ -322,8 +326,15 @@ pub(crate) struct Entry {
 
 impl Registry {
     /// `entries` begins with the one for `/`.
-    pub(crate) const fn new(entries: Vec<Entry>) -> Self {
-        Self { entries }
+    pub(crate) fn new(entries: Vec<Entry>) -> Self {
+        let closes = |entry: &Entry| entry.slow_client == SlowClient::Close;
+        let thins = !entries.iter().all(closes);
+        Self { entries, thins }
+    }
+
+    /// Whether any namespace has messages that slow clients may be spared.
+    pub(crate) const fn thins(&self) -> bool {
+        self.thins
     }
 
     pub(crate) const fn len(&self) -> usize {

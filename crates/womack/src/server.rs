@@ -24,6 +24,7 @@ use crate::{
     families::Families,
     http,
     listen::listen,
+    memory::Memory,
     metrics::Metrics,
     namespace::{Entry, Messages, Namespace, Registry},
     queue::{Receiver, Sender, queue},
@@ -440,16 +441,19 @@ fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>
         namespaces,
         endpoints,
     } = server;
+    let shards = config.shards;
     let paths: Vec<String> = namespaces.iter().map(|(path, _)| path.clone()).collect();
     let rules = Common::rules(&config, &paths);
     let entries = namespaces.into_iter().map(|(path, handler)| {
         let key = handler.key().unwrap_or(&config.key).to_owned();
         let coalesce = config.coalesce_of(&path);
+        let slow_client = config.slow_client_of(&path);
         let presence = config.presence.contains(&path);
         Entry {
             path,
             key,
             coalesce,
+            slow_client,
             presence,
             handler,
         }
@@ -472,6 +476,7 @@ fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>
         metrics,
         sids,
         admission: Arc::new(Admission::new(usize::try_from(room).unwrap_or(usize::MAX))),
+        memory: Memory::new(shards),
         reports,
     };
     Ok((common, queue))
@@ -482,6 +487,12 @@ fn admin_listener(address: &str) -> Result<TcpListener, Error> {
     let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
     let port = port.parse().map_err(|_| malformed())?;
     listen(host, port, 1)?.pop().ok_or_else(malformed)
+}
+
+/// How many clients there can be, as far as the system's limit of open files is known.
+pub(crate) fn room_for_clients() -> usize {
+    let (_, most) = rlimit::Resource::NOFILE.get().unwrap_or((0, 0));
+    usize::try_from(room(most)).unwrap_or(usize::MAX)
 }
 
 /// How many clients there can be where so many files may be open.

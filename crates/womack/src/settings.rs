@@ -13,7 +13,9 @@ pub use self::{
     limits::LimitSettings,
     network::Network,
     nodes::NodeSettings,
-    values::{CoalesceSetting, Egress, NamespaceSetting, Seconds},
+    values::{
+        ByteSize, CoalesceSetting, Egress, NamespaceSetting, Seconds, SlowClient, SlowClientSetting,
+    },
 };
 
 /// What an operator wrote, on the command line, in the environment or in the file.
@@ -185,6 +187,16 @@ pub struct Settings {
         value_delimiter = ','
     )]
     pub coalesce_ms: Option<Vec<CoalesceSetting>>,
+
+    /// What becomes of messages for a client that reads too slowly: `close`, `drop-oldest` or
+    /// `latest`, or `/path=latest` for one namespace; may be given again [default: close]
+    #[arg(
+        long,
+        env = "WOMACK_SLOW_CLIENT",
+        value_name = "POLICY",
+        value_delimiter = ','
+    )]
+    pub slow_client: Option<Vec<SlowClientSetting>>,
 
     /// Prefix of the Redis channels on which server events are published, as they are not
     /// otherwise: KEY:subscribe, KEY:unsubscribe and KEY:custom

@@ -25,6 +25,8 @@ use tokio_tungstenite::tungstenite::{
 };
 use womack_proto::CloseReason;
 
+use crate::memory::{Charge, DECODER_BYTES, Ledger};
+
 /// The answer to a WebSocket handshake; `None` if the request is none.
 pub(crate) fn accept<B>(request: &Request<B>) -> Option<HeaderMap> {
     let mut handshake = Request::new(());
@@ -56,17 +58,26 @@ pub(crate) enum Inbound {
 pub(crate) struct Decoder {
     config: WebSocketConfig,
     shared: WebSocketContext,
+    ledger: Ledger,
 }
 
 /// The state of a connection whose last message is incomplete.
 pub(crate) struct Partial {
     context: WebSocketContext,
     boundaries: Boundaries,
+    charge: Charge,
+}
+
+impl Partial {
+    /// What it takes of the memory.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.charge.bytes()
+    }
 }
 
 impl Decoder {
     /// `max_payload_bytes` is the most that one message may have.
-    pub(crate) fn new(max_payload_bytes: usize) -> Self {
+    pub(crate) fn new(max_payload_bytes: usize, ledger: &Ledger) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
             .write_buffer_size(0)
@@ -75,6 +86,7 @@ impl Decoder {
         Self {
             config,
             shared: WebSocketContext::new(Role::Server, Some(config)),
+            ledger: ledger.clone(),
         }
     }
 
@@ -98,13 +110,22 @@ impl Decoder {
                 *partial = Some(Box::new(Partial {
                     context,
                     boundaries,
+                    charge: self.ledger.hold(DECODER_BYTES + bytes.len()),
                 }));
             }
             return;
         };
         // Frames that the boundaries cannot follow end the connection in the decoder.
         let whole = state.boundaries.pass(bytes) && state.boundaries.at_rest();
-        if !feed(&mut state.context, bytes, inbound) || whole {
+        let before = inbound.len();
+        let goes_on = feed(&mut state.context, bytes, inbound);
+        // A message that has come is not held any more, and all that follows it is in this input.
+        let held = match inbound.len() > before {
+            true => DECODER_BYTES,
+            false => state.charge.bytes(),
+        };
+        state.charge.set(held + bytes.len());
+        if !goes_on || whole {
             *partial = None;
         }
     }
@@ -259,7 +280,7 @@ mod tests {
 
     #[test]
     fn whole_messages_leave_no_state() {
-        let mut decoder = Decoder::new(100);
+        let mut decoder = Decoder::new(100, &Ledger::default());
         let (mut partial, mut inbound) = (None, Vec::new());
         decoder.decode(&mut partial, &[text("a"), text("b")].concat(), &mut inbound);
         assert_eq!(
@@ -271,7 +292,7 @@ mod tests {
 
     #[test]
     fn ping_is_answered_and_close_is_answered_and_ends() {
-        let mut decoder = Decoder::new(100);
+        let mut decoder = Decoder::new(100, &Ledger::default());
         let (mut partial, mut inbound) = (None, Vec::new());
         decoder.decode(&mut partial, &masked(Frame::ping("x")), &mut inbound);
         assert_eq!(inbound, [Inbound::Reply(Bytes::from_static(b"\x8a\x01x"))]);
@@ -303,7 +324,7 @@ mod tests {
 
     #[test]
     fn broken_rules_end_with_their_code_and_touch_nobody_else() {
-        let mut decoder = Decoder::new(5);
+        let mut decoder = Decoder::new(5, &Ledger::default());
         let mut unmasked = Vec::new();
         Frame::message("x", OpCode::Data(Data::Text), true)
             .format(&mut unmasked)
@@ -345,7 +366,7 @@ mod tests {
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
             cuts.extend([0, stream.len()]);
             cuts.sort_unstable();
-            let mut decoder = Decoder::new(1000);
+            let mut decoder = Decoder::new(1000, &Ledger::default());
             let (mut partial, mut inbound) = (None, Vec::new());
             for ends in cuts.windows(2) {
                 decoder.decode(&mut partial, &stream[ends[0]..ends[1]], &mut inbound);

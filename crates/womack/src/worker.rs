@@ -39,6 +39,8 @@ use crate::{
 const COMMANDS_PER_BATCH: usize = 4096;
 /// How often the runtime looks at its sockets and timers, in task polls.
 const EVENT_INTERVAL: u32 = 16;
+/// Between two looks at the memory that all shards use.
+const RELIEF_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two steps of a drain.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// How long HTTP connections may take to write their last answers.
@@ -125,6 +127,7 @@ impl Worker {
         spawn_local(readiness_loop(shard.clone(), readiness));
         spawn_local(timer_loop(shard.clone()));
         spawn_local(pulse::beat(self.common.metrics.shards.of(self.id).clone()));
+        spawn_local(relief_loop(shard.clone()));
         if let Some(admin) = self.admin {
             spawn_local(http::serve(
                 http.clone(),
@@ -200,6 +203,16 @@ async fn timer_loop(shard: Rc<RefCell<Shard>>) {
             () = turn => shard.borrow_mut().turn(Instant::now()),
             () = timer.notified() => {}
         }
+    }
+}
+
+/// Looks whether memory is short, which other shards may have come to.
+async fn relief_loop(shard: Rc<RefCell<Shard>>) {
+    loop {
+        sleep(RELIEF_INTERVAL).await;
+        let mut shard = shard.borrow_mut();
+        shard.relieve();
+        shard.flush();
     }
 }
 

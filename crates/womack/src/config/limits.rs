@@ -1,5 +1,7 @@
 //! What clients and publishers may use, at most.
 
+use std::time::Duration;
+
 use super::check;
 use crate::{error::Error, settings::LimitSettings};
 
@@ -36,6 +38,12 @@ pub struct Limits {
     pub max_channels_per_publish: usize,
     /// Bytes that may wait for one client. Always room for one largest message.
     pub max_client_queue_bytes: usize,
+    /// Messages that may wait for one client; 0 for any number.
+    pub max_client_queue_messages: usize,
+    /// How long a message may wait for one client; `None` for any time.
+    pub max_client_queue_time: Option<Duration>,
+    /// Memory for the process; 0 for half of what there is.
+    pub memory_budget_bytes: usize,
     /// Packets in one polling body.
     pub max_packets_per_payload: usize,
     /// Subscriptions that may wait for Redis at one time in one shard.
@@ -87,6 +95,18 @@ impl Limits {
                 defaults.max_client_queue_bytes,
             )
             .max(max_message_bytes.saturating_add(FRAMING_BYTES)),
+            max_client_queue_messages: or(
+                settings.max_client_queue_messages,
+                defaults.max_client_queue_messages,
+            ),
+            max_client_queue_time: settings
+                .max_client_queue_seconds
+                .map(|seconds| seconds.0)
+                .filter(|time| !time.is_zero()),
+            memory_budget_bytes: or(
+                settings.memory_budget.map(|size| size.0),
+                defaults.memory_budget_bytes,
+            ),
             max_packets_per_payload: or(
                 settings.max_packets_per_payload,
                 defaults.max_packets_per_payload,
@@ -160,6 +180,9 @@ impl Default for Limits {
             max_channels_per_client: 1000,
             max_channels_per_publish: 100,
             max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,
+            max_client_queue_messages: 0,
+            max_client_queue_time: None,
+            memory_budget_bytes: 0,
             max_packets_per_payload: 1000,
             max_waiting_acks: 100_000,
             max_waiting_events: 100_000,

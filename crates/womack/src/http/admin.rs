@@ -36,6 +36,11 @@ impl Http {
                     let depth = i64::try_from(queue.len()).unwrap_or(i64::MAX);
                     shard.queue_depth.set(depth);
                 }
+                let used = i64::try_from(self.common.memory.used());
+                metrics
+                    .deliveries
+                    .memory_bytes
+                    .set(used.unwrap_or(i64::MAX));
                 respond(StatusCode::OK, METRICS, metrics.text())
             }
             "/stats" => self.stats(names).await,

@@ -7,6 +7,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -118,12 +119,13 @@ impl hyper::body::Body for EventBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let before = self.queue.len();
+        let expired = self.queue.expire(Instant::now());
         let taken = self.queue.poll_take(context, PIECE_BYTES);
+        let gone = (before - self.queue.len()) as i64;
+        self.metrics.deliveries.client_queue_bytes.dec_by(gone);
+        self.metrics.deliveries.spared("expired", expired);
         if let Poll::Ready(Some(bytes)) = &taken {
-            self.metrics
-                .deliveries
-                .client_queue_bytes
-                .dec_by(bytes.len() as i64);
             self.metrics
                 .deliveries
                 .sent_bytes

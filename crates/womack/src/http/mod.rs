@@ -49,6 +49,7 @@ use self::{assets::Audience, events::EventBody, websocket::Purpose};
 use crate::{
     admission::Admitted,
     command::{ToRouter, ToShard},
+    memory::HTTP_BYTES,
     publisher::Publisher,
     queue::Sender,
     shard::{Common, Shard, Speaks},
@@ -134,6 +135,7 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
         }
     };
     let cut = Rc::new(Notify::new());
+    let _charge = http.common.memory.ledger(http.id).hold(HTTP_BYTES);
     let service = service_fn(|request| {
         let (http, cut) = (http.clone(), cut.clone());
         async move { Ok::<_, Infallible>(http.respond(request, peer, surface, cut).await) }
@@ -325,7 +327,12 @@ impl Http {
         let client = request.extensions().get();
         let &ClientAddress(client) = client.expect("every request to an endpoint has one");
         let (common, now) = (&self.common, Instant::now());
-        let admitted = common.admission.admit(client, &common.config.limits, now);
+        let limits = &common.config.limits;
+        if common.memory.is_tight(limits) {
+            common.metrics.limit("memory_budget");
+            return Err(Box::new(unavailable("no memory\n", "5")));
+        }
+        let admitted = common.admission.admit(client, limits, now);
         admitted.map_err(|full| {
             common.metrics.limit(full.limit());
             Box::new(unavailable("no room\n", full.retry_after()))

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Body as _, Incoming},
+};
 use tokio::{sync::oneshot, time::timeout};
 use womack_proto::{Handshake, HandshakeError};
 
@@ -104,6 +107,10 @@ impl Http {
         request: Request<Incoming>,
     ) -> Result<Bytes, Box<Response<Body>>> {
         let most = self.common.config.limits.max_payload_bytes;
+        let bytes = request.body().size_hint().upper();
+        let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        let ledger = self.common.memory.ledger(self.id);
+        let _charge = ledger.hold(bytes.map_or(most, |bytes| bytes.min(most)));
         let body = Limited::new(request.into_body(), most).collect();
         let refusal = match timeout(self.common.config.handshake_timeout, body).await {
             Err(_) => {

@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{add, distribution::Distribution};
+use super::{add, by::By, distribution::Distribution};
 
 /// The shortest time that delivery tells apart, and how often it is doubled: up to 6.6 s.
 const SHORTEST: Duration = Duration::from_micros(50);
@@ -23,6 +23,9 @@ pub(crate) struct Deliveries {
     pub(crate) writes: Counter,
     /// Bytes that wait for clients which cannot take them at once.
     pub(crate) client_queue_bytes: Gauge,
+    /// Memory in use, as far as it is counted.
+    pub(crate) memory_bytes: Gauge,
+    spared: By<Counter>,
     /// From the arrival of a round's first message at the router to the end of the round.
     pub(crate) seconds: Distribution,
 }
@@ -49,7 +52,26 @@ impl Deliveries {
                 "client_queue_bytes",
                 "Bytes waiting for clients that cannot take them yet",
             ),
+            memory_bytes: add(
+                registry,
+                "memory_bytes",
+                "Memory in use as far as it is counted against the budget",
+            ),
+            spared: By::new(
+                registry,
+                "client_messages_dropped",
+                "Messages that clients which read too slowly did not get",
+                "reason",
+                ["oldest", "replaced", "expired"],
+            ),
             seconds,
+        }
+    }
+
+    /// Counts messages that slow clients do not get.
+    pub(crate) fn spared(&self, reason: &'static str, count: u64) {
+        if count > 0 {
+            self.spared.of(reason).inc_by(count);
         }
     }
 }

@@ -31,18 +31,25 @@ use self::{
 pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
 
 /// The limits that are at zero from the start; others appear when they are reached.
-const LIMITS: [&str; 13] = [
+const LIMITS: [&str; 20] = [
     "handshake_seconds",
+    "max_channel_bytes",
     "max_channels_per_client",
     "max_channels_per_publish",
     "max_client_queue_bytes",
+    "max_client_queue_messages",
+    "max_client_queue_seconds",
     "max_connections",
     "max_connections_per_address",
     "max_connects_per_second",
+    "max_event_bytes",
     "max_message_bytes",
+    "max_meta_bytes",
+    "max_packets_per_payload",
     "max_packets_per_second",
     "max_payload",
     "max_waiting_acks",
+    "memory_budget",
     "open_files",
     "subscribe_timeout_seconds",
 ];

@@ -1,6 +1,6 @@
 //! Messages on their way to the shards.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use redis::Msg;
 use tracing::warn;
@@ -8,11 +8,13 @@ use womack_proto::{
     Except,
     envelope::{self, Scratch},
     event_stream::EventId,
+    freshness::Freshness,
 };
 
 use super::Running;
 use crate::{
-    command::{Delivery, Published, ToShard, Topic},
+    command::{Delivery, Note, Published, ToShard, Topic},
+    settings::SlowClient,
     sid::ShardId,
 };
 
@@ -110,6 +112,7 @@ impl Running {
             node: common.sids.node,
             number: self.number,
         };
+        let mut freshness = None;
         for known in &route.topics {
             let Topic {
                 namespace,
@@ -123,12 +126,20 @@ impl Running {
             };
             let bytes = encoding.message(&known.prefix, &published);
             let hold = common.registry.get(namespace).coalesce;
+            let note = match common.registry.get(namespace).slow_client {
+                SlowClient::Close | SlowClient::DropOldest => None,
+                SlowClient::Latest => {
+                    let fresh = freshness.get_or_insert_with(|| Freshness::of(payload));
+                    note(channel, known.topic, fresh, received)
+                }
+            };
             for shard in known.shards.iter() {
                 let delivery = ToShard::Deliver(Delivery {
                     channel: channel.clone(),
                     topic: known.topic,
                     bytes: bytes.clone(),
                     except: except.clone(),
+                    note: note.clone(),
                     received,
                 });
                 if hold.is_zero() {
@@ -150,6 +161,21 @@ impl Running {
             self.touched.set(shard, true);
         }
     }
+}
+
+fn note(
+    channel: &Arc<str>,
+    topic: Topic,
+    freshness: &Freshness,
+    received: Instant,
+) -> Option<Arc<Note>> {
+    let note = || Note {
+        channel: channel.clone(),
+        topic,
+        key: freshness.key.clone(),
+        expires: freshness.ttl.and_then(|ttl| received.checked_add(ttl)),
+    };
+    (!freshness.is_empty()).then(|| Arc::new(note()))
 }
 
 /// Whether a payload may be passed on; if not, the reason as the metrics name it.

@@ -1,5 +1,7 @@
 //! What an operator wrote of limits.
 
+use super::values::{ByteSize, Seconds};
+
 /// What an operator wrote of limits, on the command line, in the environment or in the file.
 #[derive(Clone, Debug, Default, clap::Args, merge::Merge)]
 #[merge(strategy = merge::option::overwrite_none)]
@@ -45,6 +47,20 @@ pub struct LimitSettings {
     /// [default: 1048576]
     #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_BYTES", value_name = "BYTES")]
     pub max_client_queue_bytes: Option<usize>,
+
+    /// Messages that may wait for one client, 0 for as many as have room [default: 0]
+    #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_MESSAGES", value_name = "N")]
+    pub max_client_queue_messages: Option<usize>,
+
+    /// Seconds that a message may wait for one client, 0 for any time [default: 0]
+    #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_SECONDS", value_name = "SECONDS")]
+    pub max_client_queue_seconds: Option<Seconds>,
+
+    /// Bytes of memory for the process, such as 512M: beyond three quarters no client is taken,
+    /// beyond seven eighths those for whom most waits are closed [default: half of what the machine
+    /// or the control group has]
+    #[arg(long, env = "WOMACK_MEMORY_BUDGET", value_name = "BYTES")]
+    pub memory_budget: Option<ByteSize>,
 
     /// Packets in one polling body from a client [default: 1000]
     #[arg(long, env = "WOMACK_MAX_PACKETS_PER_PAYLOAD", value_name = "N")]

@@ -101,9 +101,95 @@ impl FromStr for CoalesceSetting {
     }
 }
 
+/// A number of bytes; a unit may be written, `64k`, `1.5G` or `512MiB`, of 1,024 each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ByteSize(pub usize);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unit_at = text.find(|c: char| c.is_ascii_alphabetic());
+        let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
+        let unit = unit.to_ascii_lowercase();
+        let unit = unit.strip_suffix('b').unwrap_or(&unit);
+        let power = match unit.strip_suffix('i').unwrap_or(unit) {
+            "" => Some(0),
+            "k" => Some(1),
+            "m" => Some(2),
+            "g" => Some(3),
+            "t" => Some(4),
+            _ => None,
+        };
+        let number = number.trim().parse::<f64>().ok();
+        number
+            .zip(power)
+            .map(|(number, power)| number * 1024_f64.powi(power))
+            .filter(|bytes| (0.0..=MAX_BYTES).contains(bytes))
+            .map(|bytes| Self(bytes as usize))
+            .ok_or_else(|| "not a number of bytes, such as 1000000, 64k or 1.5GiB".to_owned())
+    }
+}
+
+/// More than any machine has.
+const MAX_BYTES: f64 = 1e15;
+
+/// What becomes of what waits for a client that reads too slowly.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum SlowClient {
+    /// The client is closed when its queue is full.
+    #[default]
+    Close,
+    /// The oldest messages make room for later ones.
+    DropOldest,
+    /// A message takes the place of an earlier one with the same key, and is dropped when it is
+    /// too old; the client is closed when its queue is full all the same.
+    Latest,
+}
+
+/// What becomes of messages of a namespace for clients that read too slowly.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SlowClientSetting {
+    /// The namespace, or all that have no setting of their own.
+    pub path: Option<String>,
+    /// What becomes of its messages.
+    pub policy: SlowClient,
+}
+
+impl FromStr for SlowClientSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (path, policy) = match text.split_once('=') {
+            Some((path, policy)) => (Some(path.to_owned()), policy),
+            None => (None, text),
+        };
+        let policy = clap::ValueEnum::from_str(policy, false);
+        let policy = policy.map_err(|_| "not close, drop-oldest or latest")?;
+        Ok(Self { path, policy })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_take_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1000", 1000),
+            ("64k", 65_536),
+            ("1.5KiB", 1536),
+            ("2 MB", 2 << 20),
+            ("1g", 1 << 30),
+        ] {
+            assert_eq!(text.parse::<ByteSize>().unwrap().0, bytes, "{text}");
+        }
+        for text in ["", "k", "-1", "1x", "inf", "nan", "1e30", "1kk"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn seconds_take_units() {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use womack_proto::{CloseReason, Frame, payload::Format};
 
 use super::{Shard, connection::Transport, outbox::Outbox, wire::Wire};
+use crate::memory;
 
 impl Shard {
     /// Ends the connection `id`. There is no second way out.
@@ -24,6 +25,7 @@ impl Shard {
         self.wheel.cancel(id);
         let address = self.addresses.remove(&id);
         self.common.admission.leave(address);
+        self.ledger.release(memory::CLIENT_BYTES);
         if let Some(limit) = limit(reason) {
             self.common.metrics.limit(limit);
         }
@@ -91,7 +93,10 @@ impl Shard {
             outbox.keep(last.into_bytes());
         }
         let now = Instant::now();
-        if reason == CloseReason::SlowConsumer {
+        if matches!(
+            reason,
+            CloseReason::SlowConsumer | CloseReason::MemoryBudget
+        ) {
             self.lingering.cut(wire, outbox, now, &self.poll);
         } else {
             self.lingering.add(wire, outbox, now, &self.poll);

@@ -9,9 +9,17 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use womack_proto::{Channel, Form, NamespaceId, Plain, Revision, Session, payload::Format};
 
-use super::{event_stream::EventStream, memberships, outbox::Outbox, pace::Pace, wire::Wire};
+use super::{
+    event_stream::EventStream,
+    memberships,
+    outbox::Outbox,
+    pace::Pace,
+    pending::{Fate, Pending, Room, Thinned},
+    wire::Wire,
+};
 use crate::{
     command::{Dialect, Encoding, PollAnswer},
+    memory::Ledger,
     metrics,
     namespace::{self, Registry},
 };
@@ -158,12 +166,14 @@ impl Connection {
         }
     }
 
-    /// Keeps bytes that the client has still to take.
-    pub(crate) fn keep(&mut self, bytes: Bytes) {
-        match &self.transport {
-            Transport::Events(stream) => stream.queue.keep(bytes),
-            _ => self.outbox.keep(bytes),
+    /// Keeps bytes that the client has still to take. Whether they replace others.
+    pub(crate) fn keep(&mut self, bytes: Bytes, fate: Fate, now: Instant, ledger: &Ledger) -> bool {
+        if let Transport::Events(stream) = &self.transport {
+            return stream.queue.keep(bytes, fate, now);
         }
+        let pending = &mut self.outbox.pending;
+        let pending = pending.get_or_insert_with(|| Box::new(Pending::new(ledger)));
+        pending.push(bytes, fate, now)
     }
 
     /// How many bytes the client has still to take.
@@ -174,12 +184,28 @@ impl Connection {
         }
     }
 
-    /// Whether the client has more than `most` bytes still to take, and has had the time to. Before
-    /// the last were added it had `before`.
-    pub(crate) fn is_slow(&mut self, before: usize, most: usize, batch: u64) -> bool {
-        match &mut self.transport {
-            Transport::Events(stream) => stream.is_slow(before, most, batch),
-            _ => self.outbox.pending_bytes() > most,
+    /// As [`Pending::thin`].
+    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<&'static str>) {
+        match (&self.transport, &mut self.outbox.pending) {
+            (Transport::Events(stream), _) => stream.queue.thin(room, now),
+            (_, Some(pending)) => pending.thin(room, now),
+            (_, None) => (Thinned::default(), None),
+        }
+    }
+
+    /// What a message takes that has not come to its end.
+    pub(crate) fn partial_bytes(&self) -> usize {
+        let Transport::WebSocket(wire) = &self.transport else {
+            return 0;
+        };
+        wire.partial.as_ref().map_or(0, |partial| partial.bytes())
+    }
+
+    /// Since when the oldest message waits that the client has still to take.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        match &self.transport {
+            Transport::Events(stream) => stream.queue.oldest(),
+            _ => self.outbox.pending.as_ref()?.oldest(),
         }
     }
 

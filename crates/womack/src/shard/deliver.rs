@@ -1,9 +1,14 @@
 //! The delivery path: what other threads want, and one message to its subscribers.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use super::Shard;
-use crate::command::{Delivery, RequestKind, SessionRequest, ToShard};
+use womack_proto::NamespaceId;
+
+use super::{Shard, pending::Fate};
+use crate::{
+    command::{Delivery, Note, RequestKind, SessionRequest, ToShard},
+    settings::SlowClient,
+};
 
 /// Frames gathered before clients are written to. Bounds the memory of a round, and with it how
 /// far a burst merges.
@@ -48,9 +53,23 @@ impl Shard {
         }
     }
 
+    /// What may become of a message for those who read too slowly.
+    pub(super) fn fate(&self, namespace: NamespaceId, note: Option<Arc<Note>>) -> Fate {
+        match self.common.registry.get(namespace).slow_client {
+            SlowClient::Close => Fate::Kept,
+            SlowClient::DropOldest => Fate::Oldest,
+            SlowClient::Latest => note.map_or(Fate::Kept, Fate::Latest),
+        }
+    }
+
     /// Queues a frame for each subscriber.
     fn deliver(&mut self, delivery: &Delivery) {
         let span = self.round.append(&delivery.bytes);
+        if self.common.marks_messages() {
+            let note = delivery.note.clone();
+            let fate = self.fate(delivery.topic.namespace, note);
+            self.round.mark(span, fate);
+        }
         let excepted = self.excepted(&delivery.except, delivery.topic.namespace);
         let (round, connections) = (&mut self.round, &mut self.connections);
         let mut count = 0;

@@ -6,12 +6,14 @@ use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::outbox::Pending;
+use super::pending::{Fate, Pending, Room, Thinned};
+use crate::memory::Ledger;
 
 /// What waits for the client of an event stream.
 pub(crate) struct EventQueue {
@@ -25,19 +27,35 @@ pub(crate) struct EventQueue {
 
 impl EventQueue {
     /// `cut` breaks the HTTP connection off.
-    pub(crate) fn new(cut: Rc<Notify>) -> Self {
+    pub(crate) fn new(cut: Rc<Notify>, ledger: &Ledger) -> Self {
         Self {
-            pending: RefCell::default(),
+            pending: RefCell::new(Pending::new(ledger)),
             ended: Cell::new(false),
             waker: Cell::new(None),
             cut,
         }
     }
 
-    /// Adds bytes to the end.
-    pub(crate) fn keep(&self, bytes: Bytes) {
-        self.pending.borrow_mut().push(bytes);
+    /// Adds bytes; whether they replace others.
+    pub(crate) fn keep(&self, bytes: Bytes, fate: Fate, now: Instant) -> bool {
+        let replaced = self.pending.borrow_mut().push(bytes, fate, now);
         self.wake();
+        replaced
+    }
+
+    /// As [`Pending::thin`].
+    pub(crate) fn thin(&self, room: &Room, now: Instant) -> (Thinned, Option<&'static str>) {
+        self.pending.borrow_mut().thin(room, now)
+    }
+
+    /// As [`Pending::expire`].
+    pub(crate) fn expire(&self, now: Instant) -> u64 {
+        self.pending.borrow_mut().expire(now)
+    }
+
+    /// As [`Pending::oldest`].
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.pending.borrow().oldest()
     }
 
     /// Nothing follows what waits.
@@ -82,11 +100,12 @@ mod tests {
 
     #[test]
     fn bytes_come_out_in_pieces_and_then_the_end() {
-        let queue = EventQueue::new(Rc::new(Notify::new()));
+        let queue = EventQueue::new(Rc::new(Notify::new()), &Ledger::default());
         let context = Context::from_waker(Waker::noop());
         assert!(queue.poll_take(&context, 4).is_pending());
-        queue.keep(Bytes::from_static(b"abcdef"));
-        queue.keep(Bytes::from_static(b"gh"));
+        for bytes in ["abcdef", "gh"] {
+            queue.keep(bytes.into(), Fate::Kept, Instant::now());
+        }
         queue.end();
         assert_eq!(queue.len(), 8);
         for piece in [Some("abcd"), Some("ef"), Some("gh"), None, None] {

@@ -16,11 +16,10 @@ pub(crate) struct EventStream {
 }
 
 impl EventStream {
-    /// Whether the client reads too slowly: whether more than `most` of what it had before this
-    /// batch of commands is still there, which was `before`. It is written to by a task of its own,
-    /// whose turn comes between two batches.
-    pub(crate) fn is_slow(&mut self, before: usize, most: usize, batch: u64) -> bool {
-        let is_first = std::mem::replace(&mut self.batch, batch) != batch;
-        is_first && before > most
+    /// Whether this is the first that there is for the client in this batch of commands. It is
+    /// written to by a task of its own, whose turn comes between two batches: only what is left
+    /// then says whether it reads too slowly.
+    pub(crate) const fn begins(&mut self, batch: u64) -> bool {
+        std::mem::replace(&mut self.batch, batch) != batch
     }
 }

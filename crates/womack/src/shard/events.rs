@@ -16,6 +16,7 @@ use super::{
     event_queue::EventQueue,
     event_stream::EventStream,
     outbox::{Outbox, Spans},
+    pending::Fate,
 };
 use crate::{
     admission::Admitted,
@@ -59,7 +60,7 @@ impl Shard {
         }
         let channels = limits.channels(wish.channels)?;
         limits.admit(&channels, &NoChannels)?;
-        let queue = Rc::new(EventQueue::new(cut));
+        let queue = Rc::new(EventQueue::new(cut, &self.ledger));
         let (opening, live) = oneshot::channel();
         let stream = EventStream {
             queue: queue.clone(),
@@ -128,14 +129,14 @@ impl Shard {
         let mut spans = Spans::new();
         self.round.take(&mut outbox, &mut spans);
         match reason {
-            CloseReason::SlowConsumer => stream.queue.cut(),
+            CloseReason::SlowConsumer | CloseReason::MemoryBudget => stream.queue.cut(),
             // Nobody takes it any more.
             CloseReason::TransportClose => stream.queue.end(),
             _ => {
                 let before = stream.queue.len();
                 for span in spans {
                     let bytes = Bytes::copy_from_slice(self.round.bytes(span));
-                    stream.queue.keep(bytes);
+                    stream.queue.keep(bytes, Fate::Begun, Instant::now());
                 }
                 let kept = (stream.queue.len() - before) as i64;
                 self.common

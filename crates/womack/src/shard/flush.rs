@@ -2,7 +2,6 @@
 
 use std::io;
 
-use bytes::Bytes;
 use womack_proto::CloseReason;
 
 use super::{
@@ -70,6 +69,7 @@ impl Shard {
             mut broken,
             ..
         } = written;
+        let has_kept = !left_over.is_empty();
         self.keep(left_over, &mut broken);
         if let Some(received) = self.received.take() {
             let seconds = &self.common.metrics.deliveries.seconds;
@@ -78,6 +78,9 @@ impl Shard {
         self.round.finish(dirty);
         for (id, reason) in broken {
             self.close(id, reason);
+        }
+        if has_kept {
+            self.relieve();
         }
     }
 
@@ -113,78 +116,6 @@ impl Shard {
             written.note(id, spans, taken);
         }
         self.answers = answers;
-    }
-
-    /// Keeps what sockets did not take. Few bytes are copied, so that a slow client does not hold
-    /// a whole round in memory; many are shared by all who still need them.
-    fn keep(&mut self, left_over: Vec<(u32, Spans)>, broken: &mut Vec<(u32, CloseReason)>) {
-        let total: usize = left_over
-            .iter()
-            .flat_map(|(_, spans)| spans)
-            .map(|span| span.len())
-            .sum();
-        let shared = (total > self.round.len()).then(|| self.round.freeze());
-        let most = self.common.config.limits.max_client_queue_bytes;
-        for (id, spans) in left_over {
-            let Some(connection) = self.connections.get_mut(id as usize) else {
-                continue;
-            };
-            let before = connection.pending_bytes();
-            for span in spans {
-                connection.keep(match &shared {
-                    Some(shared) => shared.slice(span.start as usize..span.end as usize),
-                    None => Bytes::copy_from_slice(self.round.bytes(span)),
-                });
-            }
-            let pending = connection.pending_bytes();
-            self.common
-                .metrics
-                .deliveries
-                .client_queue_bytes
-                .inc_by((pending - before) as i64);
-            if let Transport::Polling(_) = connection.transport {
-                self.answer_poll(id);
-            }
-            let batch = self.batch;
-            let connection = self.connections.get_mut(id as usize);
-            if connection.is_some_and(|found| found.is_slow(before, most, batch)) {
-                self.common.metrics.limit("max_client_queue_bytes");
-                broken.push((id, CloseReason::SlowConsumer));
-            }
-        }
-    }
-
-    /// A WebSocket takes bytes again.
-    pub(super) fn write_pending(&mut self, id: u32) {
-        let Some(connection) = self.connections.get_mut(id as usize) else {
-            return;
-        };
-        let Transport::WebSocket(wire) = &mut connection.transport else {
-            return;
-        };
-        let Some(pending) = &mut connection.outbox.pending else {
-            return;
-        };
-        let before = pending.len();
-        let done = pending.write_to(wire);
-        let written = before - pending.len();
-        if matches!(done, Ok(true)) {
-            connection.outbox.pending = None;
-        }
-        self.common
-            .metrics
-            .deliveries
-            .client_queue_bytes
-            .dec_by(written as i64);
-        self.common
-            .metrics
-            .deliveries
-            .sent_bytes
-            .inc_by(written as u64);
-        self.common.metrics.deliveries.writes.inc();
-        if done.is_err() {
-            self.close(id, CloseReason::TransportError);
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     command::{Dialect, ToRouter, Topic, Topics},
+    memory::MEMBERSHIP_BYTES,
     namespace::JoinAcknowledged,
     report::Report,
 };
@@ -88,6 +89,7 @@ impl Shard {
             place,
         });
         self.common.metrics.clients.subscriptions.inc();
+        self.ledger.charge(MEMBERSHIP_BYTES);
         self.report_member(Report::Subscribed, id, namespace, &joined.channel);
         if joined.first {
             self.look(joined.channel.clone());
@@ -295,6 +297,7 @@ impl Shard {
             }
         }
         self.common.metrics.clients.subscriptions.dec();
+        self.ledger.release(MEMBERSHIP_BYTES);
         if left.last {
             self.look(membership.channel.clone());
         }

@@ -21,6 +21,7 @@ mod goodbyes;
 mod handlers;
 mod ids;
 mod join;
+mod keep;
 mod legacy;
 mod lines;
 mod lingering;
@@ -30,6 +31,7 @@ mod nested_poll;
 mod orders;
 mod outbox;
 mod pace;
+mod pending;
 mod plain;
 mod polling;
 mod questions;
@@ -41,6 +43,7 @@ mod report;
 )]
 mod ring;
 mod upgrade;
+mod vectored;
 mod wheel;
 mod wire;
 
@@ -89,6 +92,7 @@ use crate::{
     command::{PollBody, ToRouter},
     config::Config,
     families::Families,
+    memory::{self, Ledger, Memory},
     metrics::{Metrics, ShardMetrics},
     namespace::{Messages, Registry},
     queue::Sender,
@@ -114,6 +118,7 @@ pub(crate) struct Common {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sids: SidSource,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) memory: Memory,
     /// Where shards say what the back end shall hear; `None` if it shall hear nothing.
     pub(crate) reports: Option<Reports>,
 }
@@ -139,6 +144,12 @@ pub(crate) enum Speaks {
 }
 
 impl Common {
+    /// Whether the messages of a round are told apart: some may go for others, or are counted.
+    pub(crate) fn marks_messages(&self) -> bool {
+        let limits = &self.config.limits;
+        limits.max_client_queue_messages > 0 || self.registry.thins()
+    }
+
     pub(crate) fn rules(config: &Config, registry: &[String]) -> Rules {
         Rules {
             timing: Timing {
@@ -164,6 +175,7 @@ pub(crate) struct Shard {
     common: Arc<Common>,
     started: Instant,
     metrics: ShardMetrics,
+    ledger: Ledger,
     connections: Slab<Connection>,
     /// Where clients come from, as far as that is limited.
     addresses: HashMap<u32, IpAddr>,
@@ -215,6 +227,7 @@ impl Shard {
             id,
             started: Instant::now(),
             metrics: common.metrics.shards.of(id).clone(),
+            ledger: common.memory.ledger(id).clone(),
             connections: Slab::new(),
             addresses: HashMap::new(),
             channels: Channels::new(),
@@ -224,7 +237,7 @@ impl Shard {
             acks: Acks::new(config.subscribe_timeout),
             questions: Questions::new(config.subscribe_timeout),
             metas: Metas::default(),
-            decoder: Decoder::new(config.limits.max_payload_bytes),
+            decoder: Decoder::new(config.limits.max_payload_bytes, common.memory.ledger(id)),
             poll,
             ring,
             router,
@@ -351,6 +364,7 @@ impl Shard {
             .opened(connection.transport_label());
         self.metrics.connections.inc();
         let id = u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
+        self.ledger.charge(memory::CLIENT_BYTES);
         if let Some(address) = admitted.stay() {
             self.addresses.insert(id, address);
         }

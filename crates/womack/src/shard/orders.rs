@@ -18,7 +18,7 @@ impl Shard {
         let ids = self.selected(namespace, &order.clients);
         match &order.deed {
             Deed::Send(frames) => {
-                self.send_all(&ids, frames);
+                self.send_all(namespace, &ids, frames);
                 self.note_received(order.received);
             }
             Deed::Join(channels) => {
@@ -49,7 +49,9 @@ impl Shard {
     }
 
     /// Queues an event for all of `ids`.
-    fn send_all(&mut self, ids: &[u32], frames: &Frames) {
+    fn send_all(&mut self, namespace: NamespaceId, ids: &[u32], frames: &Frames) {
+        let marks = self.common.marks_messages();
+        let fate = marks.then(|| self.fate(namespace, None));
         let mut spans: SmallVec<[(Revision, Span); 2]> = SmallVec::new();
         let mut count = 0;
         for &id in ids {
@@ -66,6 +68,9 @@ impl Shard {
             let span = known.map_or_else(|| self.round.append(frames), |(_, span)| *span);
             if known.is_none() {
                 spans.push((revision, span));
+                if let Some(fate) = &fate {
+                    self.round.mark(span, fate.clone());
+                }
             }
             self.round.add(id, &mut connection.outbox, span);
             count += 1;

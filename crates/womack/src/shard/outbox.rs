@@ -7,18 +7,22 @@
 //! client, as [`Pending`].
 
 use std::{
-    collections::VecDeque,
     io::{self, IoSlice},
-    mem,
+    iter, mem,
+    time::Instant,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use smallvec::SmallVec;
+
+use super::{
+    pending::{Fate, Pending},
+    vectored::{SLICES_PER_WRITE, write_some},
+};
+use crate::memory::Ledger;
 
 /// Buffers above this size are not kept for the next round.
 const KEPT_BYTES: usize = 1 << 20;
-/// Slices in one write; the system takes 1,024, and more than some bring nothing.
-const SLICES_PER_WRITE: usize = 64;
 /// Several spans with up to so many bytes are rather copied than named one by one.
 const JOINED_BYTES: usize = 4096;
 const NONE: u32 = u32::MAX;
@@ -42,6 +46,14 @@ pub(crate) struct Round {
     buffer: Vec<u8>,
     spans: Vec<LinkedSpan>,
     dirty: Vec<u32>,
+    /// The messages in the buffer, in order, if slow clients may be spared some.
+    marks: Vec<Mark>,
+}
+
+/// A message in the buffer.
+struct Mark {
+    span: Span,
+    fate: Fate,
 }
 
 struct LinkedSpan {
@@ -66,6 +78,38 @@ impl Round {
             start,
             end: self.offset(),
         }
+    }
+
+    /// Notes that a span of the buffer is a message, and what may become of it.
+    pub(crate) fn mark(&mut self, span: Span, fate: Fate) {
+        self.marks.push(Mark { span, fate });
+    }
+
+    /// The messages of `span`, and what is between them, each with what may become of it. A message
+    /// whose beginning is missing has been written so far.
+    pub(crate) fn pieces(&self, span: Span) -> impl Iterator<Item = (Span, Fate)> {
+        let first = self
+            .marks
+            .partition_point(|mark| mark.span.end <= span.start);
+        let mut marks = self.marks[first..].iter().peekable();
+        let mut start = span.start;
+        iter::from_fn(move || {
+            if start == span.end {
+                return None;
+            }
+            let (end, fate) = match marks.peek() {
+                Some(mark) if mark.span.start == start => (mark.span.end, mark.fate.clone()),
+                Some(mark) if mark.span.start < start => (mark.span.end, begun(&mark.fate)),
+                Some(mark) => (mark.span.start, Fate::Begun),
+                None if self.marks.is_empty() => (span.end, Fate::Kept),
+                None => (span.end, Fate::Begun),
+            };
+            let end = end.min(span.end);
+            marks.next_if(|mark| mark.span.end <= end);
+            let piece = Span { start, end };
+            start = end;
+            Some((piece, fate))
+        })
     }
 
     /// Gives the client with number `id` a span of the buffer.
@@ -134,17 +178,26 @@ impl Round {
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BYTES);
         self.spans.clear();
+        self.marks.clear();
         dirty.clear();
         self.dirty = dirty;
     }
 
-    /// Ends the round and gives its buffer away, for those who still need parts of it.
-    pub(crate) fn freeze(&mut self) -> Bytes {
-        mem::take(&mut self.buffer).into()
+    /// Gives the buffer away, for those who still need parts of it.
+    pub(crate) fn freeze(&mut self, ledger: &Ledger) -> Bytes {
+        ledger.share(mem::take(&mut self.buffer))
     }
 
     fn offset(&self) -> u32 {
         u32::try_from(self.buffer.len()).expect("a round is flushed long before 4 GiB")
+    }
+}
+
+/// What may become of a message with this fate that has begun to be written.
+const fn begun(fate: &Fate) -> Fate {
+    match fate {
+        Fate::Kept => Fate::Kept,
+        Fate::Begun | Fate::Oldest | Fate::Latest(_) => Fate::Begun,
     }
 }
 
@@ -167,79 +220,15 @@ impl Outbox {
 
     /// Bytes that earlier rounds left over.
     pub(crate) fn pending_bytes(&self) -> usize {
-        self.pending.as_ref().map_or(0, |pending| pending.bytes)
+        self.pending.as_ref().map_or(0, |pending| pending.len())
     }
 
-    /// Keeps bytes for later.
+    /// Keeps the last bytes of a client, which are written or not.
     pub(crate) fn keep(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.pending.get_or_insert_default().push(bytes);
+            let pending = self.pending.get_or_insert_default();
+            pending.push(bytes, Fate::Begun, Instant::now());
         }
-    }
-}
-
-/// Bytes that a client's socket, or its next poll, has still to take.
-#[derive(Debug, Default)]
-pub(crate) struct Pending {
-    pub(crate) chunks: VecDeque<Bytes>,
-    bytes: usize,
-}
-
-impl Pending {
-    pub(crate) fn push(&mut self, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.chunks.push_back(bytes);
-    }
-
-    /// How many bytes wait.
-    pub(crate) const fn len(&self) -> usize {
-        self.bytes
-    }
-
-    /// Takes the first `count` bytes away.
-    pub(crate) fn advance(&mut self, mut count: usize) {
-        self.bytes -= count;
-        while let Some(chunk) = self.chunks.front_mut() {
-            if chunk.len() > count {
-                chunk.advance(count);
-                return;
-            }
-            count -= chunk.len();
-            self.chunks.pop_front();
-        }
-    }
-
-    /// Takes up to `most` bytes from the beginning.
-    pub(crate) fn take(&mut self, most: usize) -> Option<Bytes> {
-        let first = self.chunks.front_mut()?;
-        let taken = first.split_to(first.len().min(most));
-        if first.is_empty() {
-            self.chunks.pop_front();
-        }
-        self.bytes -= taken.len();
-        Some(taken)
-    }
-
-    /// Writes what the socket takes. True when nothing is left.
-    ///
-    /// # Errors
-    /// The socket's own, but not that it takes no more.
-    pub(crate) fn write_to(&mut self, out: &mut impl io::Write) -> io::Result<bool> {
-        while !self.chunks.is_empty() {
-            let slices: SmallVec<[IoSlice<'_>; SLICES_PER_WRITE]> = self
-                .chunks
-                .iter()
-                .take(SLICES_PER_WRITE)
-                .map(|chunk| IoSlice::new(chunk))
-                .collect();
-            let written = write_some(out, &slices)?;
-            drop(slices);
-            match written {
-                Some(count) => self.advance(count),
-                None => return Ok(false),
-            }
-        }
-        Ok(true)
     }
 }
 
@@ -268,23 +257,6 @@ pub(crate) fn write_spans(
         }
     }
     Ok(written)
-}
-
-/// One write; `None` when the socket takes nothing now.
-fn write_some(out: &mut impl io::Write, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
-    loop {
-        let done = match slices {
-            [slice] => out.write(slice),
-            _ => out.write_vectored(slices),
-        };
-        match done {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => return Ok(Some(count)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -370,25 +342,5 @@ mod tests {
             "one slice a call"
         );
         assert_eq!(out.taken, b"abc");
-    }
-
-    #[test]
-    fn pending_bytes_come_out_in_order_across_short_writes() {
-        let mut outbox = Outbox::new();
-        outbox.keep(Bytes::new());
-        assert!(outbox.pending.is_none(), "nothing kept costs nothing");
-        outbox.keep(Bytes::from_static(b"hello "));
-        outbox.keep(Bytes::from_static(b"world"));
-        assert_eq!(outbox.pending_bytes(), 11);
-        let pending = outbox.pending.as_mut().unwrap();
-        let mut out = Narrow {
-            taken: Vec::new(),
-            room: 8,
-        };
-        assert!(!pending.write_to(&mut out).unwrap());
-        assert_eq!(outbox.pending_bytes(), 3);
-        out.room = 8;
-        assert!(outbox.pending.as_mut().unwrap().write_to(&mut out).unwrap());
-        assert_eq!(out.taken, b"hello world");
     }
 }

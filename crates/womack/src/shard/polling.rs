@@ -116,18 +116,26 @@ impl Shard {
             return None;
         };
         let pending = connection.outbox.pending.as_mut()?;
-        let (body, taken) = encode(polling.format, pending.chunks.iter().map(|chunk| &**chunk));
-        pending.advance(taken);
-        if pending.len() == 0 {
+        let before = pending.len();
+        let expired = pending.expire(Instant::now());
+        let body = (pending.len() > 0).then(|| {
+            let (body, taken) = encode(polling.format, pending.chunks());
+            pending.advance(taken);
+            body
+        });
+        let left = pending.len();
+        if left == 0 {
             connection.outbox.pending = None;
         }
         let metrics = &self.common.metrics;
-        metrics.deliveries.client_queue_bytes.dec_by(taken as i64);
         metrics
             .deliveries
-            .sent_bytes
-            .inc_by(body.bytes.len() as u64);
-        Some(body)
+            .client_queue_bytes
+            .dec_by((before - left) as i64);
+        metrics.deliveries.spared("expired", expired);
+        let bytes = body.as_ref().map_or(0, |body| body.bytes.len());
+        metrics.deliveries.sent_bytes.inc_by(bytes as u64);
+        body
     }
 
     /// Ends the GET that waits with an empty answer.
@@ -226,8 +234,7 @@ fn encode<'a>(format: Format, runs: impl IntoIterator<Item = &'a [u8]>) -> (Poll
 
 /// The answer after which none follows: what waits, and `end`.
 fn last_body(format: Format, outbox: &Outbox, end: Option<Frame>) -> PollAnswer {
-    let pending = outbox.pending.iter().flat_map(|pending| &pending.chunks);
-    let runs = pending.map(|chunk| &**chunk);
+    let runs = outbox.pending.iter().flat_map(|pending| pending.chunks());
     let end = end.as_ref().map(Frame::as_bytes);
     PollAnswer::Packets(encode(format, runs.chain(end)).0)
 }

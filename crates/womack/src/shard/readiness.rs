@@ -182,6 +182,9 @@ impl Shard {
             return;
         };
         let deadline = connection.deadline();
+        let deadline = self
+            .queue_deadline(id)
+            .map_or(deadline, |at| at.min(deadline));
         self.wheel.set(id, deadline);
         self.wake_timer(deadline);
     }
@@ -206,6 +209,7 @@ impl Shard {
                 self.protocol_timeout(id);
             }
             self.probe_timeout(id, now);
+            self.queue_timeout(id, now);
             self.schedule(id);
         }
         self.expire_acks(now);

@@ -1,0 +1,182 @@
+//! `womack check`: what the server would run with, and what that may cost.
+
+use std::fmt::Write;
+
+use crate::{
+    config::{Config, Limits, RedisSource},
+    error::Error,
+    memory::{self, Memory},
+    server,
+};
+
+/// Says what the server would run with and how much memory that may take at most.
+///
+/// # Errors
+/// [`Error::Config`] if the memory budget is none: more than there is, or less than the clients
+/// take that may come when nothing waits for any of them.
+pub(crate) fn report(mut config: Config) -> Result<String, Error> {
+    // What is printed is often shown to others.
+    if config.publish_key.is_some() {
+        config.publish_key = Some("...".to_owned());
+    }
+    if let RedisSource::Url(url) = &mut config.redis
+        && let Some((scheme, rest)) = url.split_once("://")
+        && let Some((_, place)) = rest.rsplit_once('@')
+    {
+        *url = format!("{scheme}://...@{place}");
+    }
+    let cost = Cost::of(&config);
+    let mut out = format!("{config:#?}\n\n");
+    for (bytes, what) in cost.lines() {
+        // Writing to a string does not fail.
+        writeln!(out, "{:>14}  {what}", mebibytes(bytes)).ok();
+    }
+    match cost.mistake() {
+        Some(mistake) => Err(Error::Config(format!("{mistake}\n\n{out}"))),
+        None => Ok(out),
+    }
+}
+
+/// What a configuration may cost in memory.
+struct Cost {
+    limits: Limits,
+    clients: usize,
+    shards: usize,
+    budget: usize,
+    available: Option<usize>,
+}
+
+impl Cost {
+    fn of(config: &Config) -> Self {
+        let limits = config.limits;
+        let clients = match limits.max_connections {
+            0 => server::room_for_clients(),
+            most => most,
+        };
+        Self {
+            limits,
+            clients,
+            shards: config.shards,
+            budget: Memory::new(config.shards).budget(&limits),
+            available: memory::available(),
+        }
+    }
+
+    fn base(&self) -> usize {
+        memory::PROCESS_BYTES + self.shards * memory::SHARD_BYTES
+    }
+
+    fn idle(&self) -> usize {
+        self.clients
+            .saturating_mul(memory::CLIENT_BYTES + memory::MEMBERSHIP_BYTES)
+    }
+
+    /// What each client may use, all at once.
+    fn each(&self) -> [(usize, &'static str); 3] {
+        let limits = &self.limits;
+        [
+            (
+                limits.max_client_queue_bytes,
+                "if the queues of all are full (--max-client-queue-bytes)",
+            ),
+            (
+                limits.max_payload_bytes + memory::DECODER_BYTES,
+                "if all have nearly sent a largest message (--max-payload)",
+            ),
+            (
+                limits.max_channels_per_client * memory::MEMBERSHIP_BYTES,
+                "if all are in as many channels as they may (--max-channels-per-client)",
+            ),
+        ]
+    }
+
+    fn lines(&self) -> Vec<(usize, String)> {
+        let mut lines = vec![
+            (self.base(), "the process and its shards".to_owned()),
+            (
+                self.idle(),
+                format!("{} idle clients in one channel each", self.clients),
+            ),
+        ];
+        let mut worst = self.base().saturating_add(self.idle());
+        for (bytes, what) in self.each() {
+            let bytes = bytes.saturating_mul(self.clients);
+            worst = worst.saturating_add(bytes);
+            lines.push((bytes, what.to_owned()));
+        }
+        let held = match worst <= self.budget {
+            true => "in the worst case, which the budget has room for",
+            false => "in the worst case; the budget is kept by refusing and closing clients",
+        };
+        lines.push((worst, held.to_owned()));
+        lines.push((self.budget, "the budget (--memory-budget)".to_owned()));
+        if let Some(bytes) = self.available {
+            lines.push((
+                bytes,
+                "what the machine or the control group has".to_owned(),
+            ));
+        }
+        lines
+    }
+
+    fn mistake(&self) -> Option<&'static str> {
+        // From three quarters on no client is taken.
+        let least = self.base().saturating_add(self.idle());
+        if self.available.is_some_and(|bytes| self.budget > bytes) {
+            Some("memory-budget is more than there is")
+        } else if least > self.budget / 4 * 3 {
+            Some("memory-budget has no room for max-connections idle clients")
+        } else {
+            None
+        }
+    }
+}
+
+fn mebibytes(bytes: usize) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(budget: usize, clients: usize) -> Config {
+        Config {
+            shards: 1,
+            limits: Limits {
+                memory_budget_bytes: budget,
+                max_connections: clients,
+                ..Limits::default()
+            },
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn a_budget_is_neither_more_than_there_is_nor_less_than_idle_clients_take() {
+        assert!(report(config(100 << 20, 10_000)).is_ok());
+        for (budget, clients, part) in [
+            (usize::MAX / 2, 10_000, "more than there is"),
+            (100 << 20, 1_000_000, "no room"),
+            (1 << 20, 1, "no room"),
+        ] {
+            let message = report(config(budget, clients)).unwrap_err().to_string();
+            assert!(message.starts_with("memory-budget"), "{message}");
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let report = report(Config {
+            publish_key: Some("hush".to_owned()),
+            redis: RedisSource::Url("redis://me:hush@host:1".to_owned()),
+            ..config(100 << 20, 10)
+        });
+        let report = report.unwrap();
+        assert!(
+            !report.contains("hush") && report.contains("@host:1"),
+            "{report}"
+        );
+    }
+}
