@@ -52,6 +52,11 @@ const commands = {
     report(part, "opened");
   },
 
+  async script({ part, path }) {
+    await pages.get(part).addScriptTag({ path });
+    report(part, "done");
+  },
+
   async fill({ part, selector, text }) {
     await pages.get(part).fill(selector, text);
     report(part, "done");

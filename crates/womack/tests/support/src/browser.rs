@@ -41,6 +41,13 @@ impl Page {
             .await;
     }
 
+    /// Runs a script from a file as one of the page's own.
+    pub async fn script(&mut self, path: &Path) {
+        self.part
+            .ask(json!({ "do": "script", "path": path }), "done")
+            .await;
+    }
+
     /// Fills an input.
     pub async fn fill(&mut self, selector: &str, text: &str) {
         let command = json!({ "do": "fill", "selector": selector, "text": text });

@@ -6,7 +6,8 @@
 //! - [`Client`], [`Polling`], [`Lines`] and [`EventStream`]: packets as text, one call for one
 //!   packet, for tests of the protocol;
 //! - [`raw`]: literal bytes, for everything that a decent client would never send;
-//! - [`clients`] and [`browser`]: the official client libraries and Chromium, in their own processes.
+//! - [`clients`], [`browser`] and [`PageClients`]: the official client libraries and Chromium, in
+//!   their own processes.
 //!
 //! And [`publishers`] are the libraries that publish for them, those of other families too.
 //!
@@ -25,6 +26,7 @@ mod lines;
 mod log;
 pub mod metrics;
 mod original;
+mod page_clients;
 mod polling;
 pub mod proxy;
 pub mod publishers;
@@ -42,7 +44,8 @@ pub use driver::Driver;
 pub use engine::Client;
 pub use event_stream::{Event, EventStream};
 pub use lines::Lines;
-pub use original::Original;
+pub use original::{Original, package};
+pub use page_clients::PageClients;
 pub use polling::{Polling, counted};
 pub use redis_server::{Broker, Redis};
 pub use server::{Launch, Refusal, Server, Signal};

@@ -72,7 +72,8 @@ async fn python(folder: &Path, arguments: &[&str]) {
     assert!(status.success(), "{command:?}: {status}");
 }
 
-fn package(path: &str) -> PathBuf {
+/// A file of a package that `make deps` has installed.
+pub fn package(path: &str) -> PathBuf {
     let file = clients().join("node_modules").join(path);
     assert!(file.is_file(), "no {path} (make deps)");
     file
