@@ -2,7 +2,8 @@
 
 use womack_test_support::clients::{Drivers, FLAVOURS};
 use womack_test_support::proxy::NoWebSockets;
-use womack_test_support::{Client, Polling, Redis, Server, metrics};
+use womack_test_support::raw::Raw;
+use womack_test_support::{Client, Polling, Redis, Server, Signal, metrics};
 
 #[tokio::test]
 async fn every_library_that_may_upgrades() {
@@ -113,6 +114,35 @@ async fn polls_go_on_until_the_upgrade_is_complete() {
         socket.find(|packet| packet.contains("\"b\",")).await,
         r#"42["b",2]"#
     );
+}
+
+#[tokio::test]
+async fn a_poll_that_is_read_together_with_the_upgrade_comes_too_late() {
+    let redis = Redis::start().await;
+    let server = Server::start(&redis).await;
+    let mut sessions = Vec::new();
+    for _ in 0..16 {
+        let polling = Polling::connect(server.address()).await;
+        let mut socket = Client::raw(server.address(), &polling.upgrade_path()).await;
+        socket.send("2probe").await;
+        assert_eq!(socket.packet().await, "3probe");
+        let mut request = Raw::connect(server.address()).await;
+        // Half of a request, so that the server has accepted the connection before it is halted.
+        request.send(b"GET ").await;
+        sessions.push((polling, socket, request));
+    }
+    server.signal(Signal::Halt).await;
+    for (polling, socket, request) in &mut sessions {
+        socket.send("5").await;
+        let path = polling.path();
+        let rest = format!("{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        request.send(rest.as_bytes()).await;
+    }
+    server.signal(Signal::GoOn).await;
+    for (_, _, request) in &mut sessions {
+        let head = request.head().await;
+        assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ impl Shard {
         let Some(id) = self.find(sid) else {
             return reply(answer, self.answer_late(sid));
         };
+        // A client that has sent `5` polls no more, though the poll may have been read first.
+        self.read_probe(id);
         let Some(polling) = self.polling(id) else {
             return reply(answer, PollAnswer::BadRequest);
         };

@@ -96,6 +96,16 @@ impl Shard {
         self.flush();
     }
 
+    /// Reads what the WebSocket that is to be the transport of `id` has, if there is one.
+    pub(super) fn read_probe(&mut self, id: u32) {
+        if self
+            .polling(id)
+            .is_some_and(|polling| polling.probe.is_some())
+        {
+            self.read(id, true, false);
+        }
+    }
+
     /// Reads what a socket has, to its end if that is known to be there. An event that was for an
     /// earlier connection in the same place finds nothing to read.
     fn read(&mut self, id: u32, is_probe: bool, ends: bool) {
