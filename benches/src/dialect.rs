@@ -7,8 +7,12 @@ pub const KEY: &str = "womack:ns:default:";
 /// How clients subscribe and how a message is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Clients speak Socket.IO; publishers speak to Redis.
+    /// Clients speak Socket.IO 4; publishers speak to Redis.
     SocketIo,
+    /// Clients speak Socket.IO 0.9; publishers speak to Redis.
+    SocketIo09,
+    /// Clients speak either, by turns.
+    Mixed,
     /// Clients speak NATS's protocol over WebSocket; publishers speak it over TCP.
     Nats,
     /// Clients ask nchan for a channel by its URL; publishers post to another URL.
@@ -30,7 +34,7 @@ impl Dialect {
     #[must_use]
     pub fn publish(self, name_len: usize, payload_len: usize) -> Command {
         match self {
-            Self::SocketIo => Command {
+            Self::SocketIo | Self::SocketIo09 | Self::Mixed => Command {
                 before: format!("*3\r\n$7\r\nPUBLISH\r\n${}\r\n{KEY}", KEY.len() + name_len),
                 between: format!("\r\n${payload_len}\r\n"),
                 after: "\r\n",
@@ -54,16 +58,27 @@ impl Dialect {
     #[must_use]
     pub fn greeting(self) -> &'static str {
         match self {
-            Self::SocketIo | Self::Nchan => "",
+            Self::SocketIo | Self::SocketIo09 | Self::Mixed | Self::Nchan => "",
             Self::Nats => "CONNECT {\"verbose\":false}\r\n",
         }
     }
 
-    /// Where a client that wants these channels asks for its WebSocket.
+    /// What the client with this number speaks.
+    #[must_use]
+    pub fn of_client(self, number: usize) -> Self {
+        match self {
+            Self::Mixed if number % 2 == 1 => Self::SocketIo09,
+            Self::Mixed => Self::SocketIo,
+            one => one,
+        }
+    }
+
+    /// Where a client that wants these channels sends its first request.
     #[must_use]
     pub fn target(self, channel: &str) -> String {
         match self {
-            Self::SocketIo => "/socket.io/?EIO=4&transport=websocket".to_owned(),
+            Self::SocketIo09 => "/socket.io/1/".to_owned(),
+            Self::SocketIo | Self::Mixed => "/socket.io/?EIO=4&transport=websocket".to_owned(),
             Self::Nats => "/".to_owned(),
             Self::Nchan => format!("/subscribe/{channel}"),
         }

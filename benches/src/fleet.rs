@@ -144,7 +144,7 @@ impl Fleet {
     fn open_client(&mut self, channels: &[u32], counts: bool) -> io::Result<()> {
         let entry = self.clients.vacant_entry();
         let kind = ClientKind {
-            dialect: self.dialect,
+            dialect: self.dialect.of_client(entry.key()),
             polling: self.polling,
             counts,
         };

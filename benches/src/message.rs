@@ -12,8 +12,11 @@ use crate::dialect::Dialect;
 
 /// A channel's name is `c` and its number in five digits: all of one length.
 const NAME_LEN: usize = 6;
-/// Where the payload begins in `42["c00042",{…}]`.
-const PAYLOAD_AT: usize = 4 + NAME_LEN + 2;
+/// What an event has before the channel's name, before the payload, and after it: in Socket.IO 4
+/// `42["c00042",{…}]`.
+const EVENT: [&[u8]; 3] = [br#"42[""#, br#"","#, b"]"];
+/// The same in Socket.IO 0.9: `5:::{"name":"c00042","args":[{…}]}`.
+const EVENT_09: [&[u8]; 3] = [br#"5:::{"name":""#, br#"","args":["#, b"]}"];
 
 const SCAFFOLD: &[u8] = br#"{"data":["0000000000","0000000000","0000000000000000",""#;
 const TAIL: &[u8] = br#""]}"#;
@@ -41,16 +44,29 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Reads the stamp from a Socket.IO event packet, and checks the packet's form and length.
+    /// Reads the stamp from an event packet of Socket.IO 4, and checks the packet's form and length.
     #[must_use]
     #[inline]
     pub fn of_packet(packet: &[u8], payload_len: usize) -> Option<Self> {
-        if packet.len() != PAYLOAD_AT + payload_len + 1 {
-            return None;
-        }
-        let (head, payload) = packet.split_at(PAYLOAD_AT);
-        let name = head.strip_prefix(br#"42[""#)?.strip_suffix(br#"","#)?;
-        Self::of_payload(name, payload.strip_suffix(b"]")?, payload_len)
+        Self::of_event(EVENT, packet, payload_len)
+    }
+
+    /// The same for Socket.IO 0.9.
+    #[must_use]
+    #[inline]
+    pub fn of_packet_09(packet: &[u8], payload_len: usize) -> Option<Self> {
+        Self::of_event(EVENT_09, packet, payload_len)
+    }
+
+    #[inline]
+    fn of_event(
+        [head, middle, tail]: [&[u8]; 3],
+        packet: &[u8],
+        payload_len: usize,
+    ) -> Option<Self> {
+        let rest = packet.strip_prefix(head)?.strip_suffix(tail)?;
+        let (name, rest) = rest.split_at_checked(NAME_LEN)?;
+        Self::of_payload(name, rest.strip_prefix(middle)?, payload_len)
     }
 
     /// Reads the stamp from a payload that came on the channel with this name, and checks the
@@ -174,6 +190,8 @@ mod tests {
         nanos: 123_456_789,
     };
 
+    const PAYLOAD_AT: usize = br#"42["c00042","#.len();
+
     fn packet(payload_len: usize) -> Vec<u8> {
         let mut command = Vec::new();
         Template::new(Dialect::SocketIo, payload_len).append(&STAMP, &mut command);
@@ -187,13 +205,21 @@ mod tests {
         };
         assert_eq!(channel, b"womack:ns:default:c00042");
         assert_eq!(payload.len(), payload_len);
-        [br#"42["c00042","#, payload, b"]"].concat()
+        event(EVENT, payload)
+    }
+
+    fn event([head, middle, tail]: [&[u8]; 3], payload: &[u8]) -> Vec<u8> {
+        [head, b"c00042", middle, payload, tail].concat()
     }
 
     #[test]
     fn stamp_survives_the_way_through_a_server() {
         for length in [64, 128, 16_384] {
-            assert_eq!(Stamp::of_packet(&packet(length), length), Some(STAMP));
+            let packet = packet(length);
+            assert_eq!(Stamp::of_packet(&packet, length), Some(STAMP));
+            let packet = event(EVENT_09, &packet[PAYLOAD_AT..][..length]);
+            assert_eq!(Stamp::of_packet_09(&packet, length), Some(STAMP));
+            assert_eq!(Stamp::of_packet(&packet, length), None);
         }
     }
 

@@ -135,7 +135,7 @@ impl Publisher {
         let bytes = &self.unread[at..];
         let refused = |message: &[u8]| Err(io::Error::other(String::from_utf8_lossy(message)));
         match self.dialect {
-            Dialect::SocketIo => match resp::scan(bytes) {
+            Dialect::SocketIo | Dialect::SocketIo09 | Dialect::Mixed => match resp::scan(bytes) {
                 Some((Reply::Error(message), _)) => return refused(message),
                 Some((_, length)) => {
                     self.answered += 1;

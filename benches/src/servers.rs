@@ -51,7 +51,7 @@ const SOCKET_IO: Server = Server {
 };
 
 /// All servers.
-pub const SERVERS: [Server; 12] = [
+pub const SERVERS: [Server; 13] = [
     SOCKET_IO,
     Server {
         name: "womack-2",
@@ -67,6 +67,12 @@ pub const SERVERS: [Server; 12] = [
     Server {
         name: "womack-50ms",
         launch: |setting| Ok(setting.womack(&["--coalesce-ms", "50"]).into()),
+        ..SOCKET_IO
+    },
+    Server {
+        name: "womack-mixed",
+        dialect: Dialect::Mixed,
+        polling: false,
         ..SOCKET_IO
     },
     Server {

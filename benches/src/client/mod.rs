@@ -5,6 +5,7 @@
 mod nats;
 mod nchan;
 mod socket_io;
+mod socket_io_09;
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -49,6 +50,8 @@ pub enum Failure {
 pub enum Stage {
     /// The TCP connection is being made.
     Connecting,
+    /// A session is asked for, which Socket.IO 0.9 does before anything else.
+    ShakingHands,
     /// The request for a WebSocket is sent.
     Upgrading,
     /// The server is to introduce itself.
@@ -156,23 +159,21 @@ impl Client {
         if let Some(error) = self.stream.take_error()? {
             return Err(error.into());
         }
-        let peer = match self.stream.peer_addr() {
-            Ok(peer) => peer,
+        match self.stream.peer_addr() {
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(false),
             Err(error) => return Err(error.into()),
-        };
+        }
         self.stream.set_nodelay(true)?;
         match &mut self.transport {
             Transport::WebSocket => {
-                self.stage = Stage::Upgrading;
                 let channel = self.subscriptions.channels().next().unwrap_or_default();
                 let target = self.dialect.target(&channel_name(channel));
-                let request = format!(
-                    "GET {target} HTTP/1.1\r\nHost: {peer}\r\n\
-                     Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                     Sec-WebSocket-Key: {KEY}\r\n\r\n"
-                );
-                self.stream.write_all(request.as_bytes())?;
+                if self.dialect == Dialect::SocketIo09 {
+                    self.shake_hands(&target)?;
+                } else {
+                    self.upgrade(&target)?;
+                }
             }
             Transport::Polling(polling) => {
                 self.stage = Stage::Opening;
@@ -182,8 +183,22 @@ impl Client {
         Ok(true)
     }
 
+    /// Asks for the WebSocket.
+    fn upgrade(&mut self, target: &str) -> Result<(), Failure> {
+        self.stage = Stage::Upgrading;
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\n\
+             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {KEY}\r\n\r\n"
+        );
+        Ok(self.stream.write_all(request.as_bytes())?)
+    }
+
     fn on_websocket(&mut self, bytes: &[u8], tally: &mut Tally) -> Result<usize, Failure> {
         let mut at = 0;
+        if self.stage == Stage::ShakingHands {
+            return self.on_handshake(bytes);
+        }
         if self.stage == Stage::Upgrading {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
                 return Ok(0);
@@ -195,7 +210,9 @@ impl Client {
             }
             // With nchan the channel was part of the request.
             self.stage = match self.dialect {
-                Dialect::SocketIo | Dialect::Nats => Stage::Opening,
+                Dialect::SocketIo | Dialect::SocketIo09 | Dialect::Mixed | Dialect::Nats => {
+                    Stage::Opening
+                }
                 Dialect::Nchan => Stage::Ready,
             };
             at = end + 4;
@@ -205,7 +222,8 @@ impl Client {
             let payload = &bytes[at + found.start..at + found.end];
             match found.kind {
                 Kind::Message => match self.dialect {
-                    Dialect::SocketIo => self.on_packet(payload, now, tally)?,
+                    Dialect::SocketIo | Dialect::Mixed => self.on_packet(payload, now, tally)?,
+                    Dialect::SocketIo09 => self.on_packet_09(payload, now, tally)?,
                     Dialect::Nats => self.on_operations(payload, now, tally)?,
                     Dialect::Nchan => self.on_payload(payload, now, tally),
                 },

@@ -1,4 +1,4 @@
-//! A client of Womack and of the servers that do its work.
+//! A client of Socket.IO 4: of Womack and of the servers that do its work.
 
 use std::io::Write;
 
