@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 use womack_test_support::clients::{Drivers, LibraryClient};
 use womack_test_support::{
-    Driver, EventStream, Lines, Original, PageClients, Redis, Server, package,
+    Driver, EventStream, Lines, PageClients, Redis, Release, Server, package,
 };
 
 /// A message, and whom it spares.
@@ -76,7 +76,7 @@ impl Everyone {
     /// Asserts that each gets what is meant for it, in order and with nothing between.
     async fn get(&mut self, messages: &[Message]) {
         for library in &mut self.libraries {
-            for envelope in meant_for(messages, &library.id().to_owned()) {
+            for envelope in meant_for(messages, library.id()) {
                 library.message("a").await.is("a", envelope);
             }
         }
@@ -101,8 +101,8 @@ impl Everyone {
 /// What only runs in a page. A browser opens six connections to a server, and a client that polls
 /// needs one or two of them; and of the libraries before Socket.IO 1 one page can have but one.
 async fn pages(browser: &Driver, server: &Server) -> Vec<PageClients> {
-    let original = Original::fetch().await;
-    let womack = original.file("womack.js");
+    let original = Release::womack().await;
+    let womack = original.file("womack/static/womack.js");
     let dist = |version: &str| package(&format!("socket.io-client-{version}/dist/socket.io.js"));
     let (v08, v09, v1, v2) = (dist("0.8"), dist("0.9"), dist("1"), dist("2"));
     let legacy = ["websocket", "xhr-polling", "jsonp-polling"];

@@ -5,8 +5,10 @@ publisher that a command or an event belongs to.
 """
 
 import asyncio
+import builtins
 import json
 import queue
+import runpy
 import sys
 import threading
 import traceback
@@ -203,6 +205,41 @@ class Manager:
         report(self.part, "published")
 
 
+class Juggernaut:
+    """python-juggernaut, which was written for Python 2 and for the redis-py of its time."""
+
+    class Redis(redis.Redis):
+        """One whose subscriptions tell of nothing but messages."""
+
+        def pubsub(self, **kwargs):
+            return super().pubsub(ignore_subscribe_messages=True, **kwargs)
+
+    def __init__(self, part):
+        self.part = part
+
+    def open(self, url, path, **_):
+        builtins.basestring = str
+        module = runpy.run_path(path)
+        self.redis = self.Redis.from_url(url, decode_responses=True)
+        self.juggernaut = module["Juggernaut"](self.redis)
+        report(self.part, "opened")
+
+    def publish(self, channels, data, except_=None, options=None, **_):
+        self.juggernaut.publish(channels, data, except_, **(options or {}))
+        report(self.part, "published")
+
+    def listen(self, **_):
+        threading.Thread(target=self.report_events, daemon=True).start()
+        # It subscribes to one channel after the other, and to this one last.
+        while not dict(self.redis.pubsub_numsub("juggernaut:custom"))["juggernaut:custom"]:
+            pass
+        report(self.part, "listening")
+
+    def report_events(self):
+        for event, data in self.juggernaut.subscribe_listen():
+            report(self.part, "message", kind=event, data=data)
+
+
 def revive(value):
     if isinstance(value, list):
         return [revive(item) for item in value]
@@ -214,6 +251,7 @@ def revive(value):
 
 
 LIBRARIES = {
+    "juggernaut": Juggernaut,
     "manager": Manager,
     "python-socketio": Synchronous,
     "python-socketio-asyncio": Asynchronous,

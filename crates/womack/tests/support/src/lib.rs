@@ -25,13 +25,13 @@ pub mod http;
 mod lines;
 mod log;
 pub mod metrics;
-mod original;
 mod page_clients;
 mod polling;
 pub mod proxy;
 pub mod publishers;
 pub mod raw;
 mod redis_server;
+mod release;
 mod server;
 
 use std::future::Future;
@@ -44,10 +44,10 @@ pub use driver::Driver;
 pub use engine::Client;
 pub use event_stream::{Event, EventStream};
 pub use lines::Lines;
-pub use original::{Original, package};
 pub use page_clients::PageClients;
 pub use polling::{Polling, counted};
 pub use redis_server::{Broker, Redis};
+pub use release::{Release, package};
 pub use server::{Launch, Refusal, Server, Signal};
 
 /// The longest that anything may take before a test calls it missing.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::driver::Part;
-use crate::{Broker, Driver};
+use crate::{Broker, Driver, Release};
 
 /// `@socket.io/redis-emitter`.
 pub struct Emitter {
@@ -49,5 +49,51 @@ impl PythonManager {
     pub async fn call(&mut self, method: &str, mut arguments: Value) {
         arguments["do"] = method.into();
         self.part.ask(arguments, "published").await;
+    }
+}
+
+/// python-juggernaut, as it was released.
+pub struct PythonJuggernaut {
+    part: Part,
+    _release: Release,
+}
+
+impl PythonJuggernaut {
+    /// Fetches the package, and begins to listen to what the server tells of clients.
+    pub async fn open(driver: &Driver, broker: &impl Broker) -> Self {
+        let release = Release::python_juggernaut().await;
+        let mut part = driver.part("juggernaut");
+        let command = json!({
+            "do": "open",
+            "library": "juggernaut",
+            "url": broker.url(),
+            "path": release.file("juggernaut.py"),
+        });
+        part.ask(command, "opened").await;
+        part.ask(json!({ "do": "listen" }), "listening").await;
+        Self {
+            part,
+            _release: release,
+        }
+    }
+
+    /// Calls `publish(channels, data, except_, **options)`.
+    pub async fn publish(&mut self, channels: Value, data: Value, except: Value, options: Value) {
+        let command = json!({
+            "do": "publish",
+            "channels": channels,
+            "data": data,
+            "except_": except,
+            "options": options,
+        });
+        self.part.ask(command, "published").await;
+    }
+
+    /// The next event that `subscribe_listen()` yields, which must be of this kind; returns what
+    /// it tells.
+    pub async fn event(&mut self, kind: &str) -> Value {
+        let mut event = self.part.event("message").await;
+        assert_eq!(event["kind"], kind, "{event}");
+        event["data"].take()
     }
 }
