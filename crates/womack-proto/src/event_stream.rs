@@ -17,6 +17,8 @@ use std::{fmt, io::Write, iter};
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::gap;
+
 /// The media type.
 pub const MEDIA_TYPE: &str = "text/event-stream";
 
@@ -82,7 +84,12 @@ pub fn gap(last: &str) -> String {
     struct Gap<'a> {
         last: &'a str,
     }
-    event("womack:gap", &Gap { last })
+    event(gap::EVENT, &Gap { last })
+}
+
+/// The event that tells a client that it may have missed something meanwhile.
+pub fn missed(gap: &gap::Gap<'_>) -> String {
+    event(gap::EVENT, gap)
 }
 
 fn event(name: &str, data: &impl Serialize) -> String {
@@ -150,5 +157,12 @@ mod tests {
             gap("a\n\"b"),
             "event: womack:gap\ndata: {\"last\":\"a\\n\\\"b\"}\n\n"
         );
+        let missed = missed(&gap::Gap {
+            channels: &["a"],
+            from: 1,
+            to: 2,
+        });
+        let data = r#"{"channels":["a"],"from":1,"to":2}"#;
+        assert_eq!(missed, format!("event: womack:gap\ndata: {data}\n\n"));
     }
 }

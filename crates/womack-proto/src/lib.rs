@@ -49,7 +49,9 @@
 //! | [`session`], [`output`] | what a client may do when, pings and time-outs; what the caller does then |
 //! | [`plain`], [`lines`], [`event_stream`] | clients without Engine.IO: what they ask for, whether they live; JSON lines, server-sent events |
 //! | [`envelope`], [`freshness`], [`channel`] | what publishers send, for how long it is of use, and where to |
+//! | [`gap`] | what a client is told that may have missed something |
 //! | [`publishers`] | what publishers of other families send |
+//! | [`redis`] | what a subscriber and Redis say to each other |
 //!
 //! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
 //! [`Limits`] or an argument.
@@ -63,6 +65,7 @@ pub mod event;
 pub mod event_stream;
 pub mod frame;
 pub mod freshness;
+pub mod gap;
 pub mod handshake;
 pub mod legacy;
 pub mod legacy_handshake;
@@ -71,6 +74,7 @@ pub mod output;
 pub mod payload;
 pub mod plain;
 pub mod publishers;
+pub mod redis;
 pub mod rules;
 pub mod session;
 pub mod socket_io;

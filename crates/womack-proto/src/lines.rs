@@ -8,12 +8,13 @@
 //! server  {"channel":"hello","message":{"data":{"hello":"world"}}}
 //! client  {"unsubscribe":["hello"]}
 //! server  {"ok":true,"unsubscribed":["hello"]}
+//! server  {"gap":{"channels":["hello"],"from":1795384796466,"to":1795384799120}}
 //! ```
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::frame::Frame;
+use crate::{frame::Frame, gap::Gap};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -133,6 +134,15 @@ pub fn session(sid: &str) -> String {
         session: &'a str,
     }
     to_json(&Session { session: sid })
+}
+
+/// The line that tells a client that it may have missed something: `{"gap":{"channels":…}}`.
+pub fn missed(gap: &Gap<'_>) -> String {
+    #[derive(Serialize)]
+    struct Missed<'a> {
+        gap: &'a Gap<'a>,
+    }
+    to_json(&Missed { gap })
 }
 
 /// What comes before the published JSON in a message's line: `{"channel":"hello","message":`.

@@ -4,6 +4,7 @@
 pub(crate) mod legacy;
 pub(crate) mod plain;
 pub(crate) mod publishers;
+pub(crate) mod redis;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,36 @@
+//! What holds for whatever Redis says, on replies made up at random.
+
+#[expect(dead_code, reason = "other tests run the other checks")]
+mod checks;
+
+use proptest::{collection::vec, prelude::*};
+
+/// Replies, and bits of them in any order.
+fn replies() -> impl Strategy<Value = Vec<u8>> {
+    let text = "[a-c\r\n]{0,4}".prop_map(|text| format!("${}\r\n{text}\r\n", text.len()));
+    let message = (text.clone(), text).prop_map(|(channel, payload)| {
+        format!("*3\r\n$7\r\nmessage\r\n{channel}{payload}").into_bytes()
+    });
+    let bit = prop::sample::select(vec![
+        "*3\r\n",
+        "$7\r\nmessage\r\n",
+        "$9\r\nsubscribe\r\n",
+        "$1\r\na\r\n",
+        "$-1\r\n",
+        ":1\r\n",
+        "+PONG\r\n",
+        "-ERR\r\n",
+        "\r",
+        "\n",
+        "9",
+    ]);
+    let bits = bit.prop_map(|bit| bit.as_bytes().to_vec());
+    vec(prop_oneof![2 => message, 1 => bits], 0..8).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn replies_are_understood_in_pieces_as_at_once(data in replies()) {
+        checks::redis::replies(&data);
+    }
+}
