@@ -12,8 +12,8 @@ use std::{
     time::Instant,
 };
 
+use bytes::BytesMut;
 use mimalloc::MiMalloc;
-use redis::{Msg, Parser};
 use tokio::runtime::Builder;
 use womack::bench::{FanOut, HandOver};
 use womack_benches::{
@@ -23,6 +23,7 @@ use womack_benches::{
 use womack_proto::{
     Handshake, Layer, Limits, Namespaces, Output, Revision, Rules, Scratch, Session, Timing,
     envelope, frame, open_packet,
+    redis::{self, Reply},
 };
 
 // As in the program.
@@ -157,13 +158,13 @@ fn collected(name: &str, repetitions: u64) -> Result<f64, Box<dyn Error>> {
 
 /// From the bytes of a push to the channel's name and the payload.
 fn decode(times: u64) {
-    let bytes = push().repeat(times as usize);
-    let mut stream = bytes.as_slice();
-    let mut parser = Parser::new();
+    let mut input = BytesMut::from(&*push().repeat(times as usize));
     for _ in 0..times {
-        let value = parser.parse_value(black_box(&mut stream)).ok();
-        let message = value.and_then(Msg::from_owned_value);
-        assert!(message.is_some_and(|message| message.get_payload_bytes().len() == 128));
+        let decoded = redis::decode(black_box(&mut input));
+        let Ok(Some(Reply::Message(message))) = decoded else {
+            panic!("{decoded:?}");
+        };
+        assert_eq!(message.payload().len(), 128);
     }
 }
 
@@ -234,7 +235,7 @@ fn connect_and_subscribe(times: u64) {
     }
 }
 
-/// What Redis 7 sends to a subscriber that speaks RESP3.
+/// What Redis sends to a subscriber.
 fn push() -> Vec<u8> {
     let mut command = Vec::new();
     let stamp = Stamp {
@@ -245,7 +246,7 @@ fn push() -> Vec<u8> {
     };
     Template::new(Dialect::SocketIo, 128).append(&stamp, &mut command);
     let head = b"*3\r\n$7\r\nPUBLISH".len();
-    [b">3\r\n$7\r\nmessage", &command[head..]].concat()
+    [b"*3\r\n$7\r\nmessage", &command[head..]].concat()
 }
 
 fn payload() -> Vec<u8> {

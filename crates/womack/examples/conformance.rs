@@ -12,8 +12,8 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use womack::{
-    Client, Config, Event, Message, MessageClient, Messages, Namespace, RedisSource, Refusal,
-    Server,
+    Client, Config, Event, Message, MessageClient, Messages, Namespace, Redis, RedisSource,
+    Refusal, Server,
 };
 
 #[derive(Parser)]
@@ -60,7 +60,10 @@ fn main() -> ExitCode {
     let config = Config {
         host: "127.0.0.1".to_owned(),
         port: Arguments::parse().port,
-        redis: RedisSource::Embedded(0),
+        redis: Redis {
+            source: RedisSource::Embedded(0),
+            ..Redis::default()
+        },
         ping_interval: Duration::from_millis(300),
         ping_timeout: Duration::from_millis(200),
         handshake_timeout: Duration::from_secs(1),

@@ -10,7 +10,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use womack::{Config, Limits, Message, MessageClient, Messages, RedisSource, Server};
+use womack::{Config, Limits, Message, MessageClient, Messages, Redis, RedisSource, Server};
 
 /// The largest message.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
@@ -38,7 +38,10 @@ fn main() -> ExitCode {
     let config = Config {
         host: "127.0.0.1".to_owned(),
         port: Arguments::parse().port,
-        redis: RedisSource::Embedded(0),
+        redis: Redis {
+            source: RedisSource::Embedded(0),
+            ..Redis::default()
+        },
         limits: Limits {
             max_packets_per_second: 0,
             max_payload_bytes: MAX_MESSAGE_BYTES,

@@ -19,11 +19,8 @@ pub(crate) fn report(mut config: Config) -> Result<String, Error> {
     if config.publish_key.is_some() {
         config.publish_key = Some("...".to_owned());
     }
-    if let RedisSource::Url(url) = &mut config.redis
-        && let Some((scheme, rest)) = url.split_once("://")
-        && let Some((_, place)) = rest.rsplit_once('@')
-    {
-        *url = format!("{scheme}://...@{place}");
+    if let RedisSource::Url(url) = &mut config.redis.source {
+        *url = without_passwords(url);
     }
     let cost = Cost::of(&config);
     let mut out = format!("{config:#?}\n\n");
@@ -37,11 +34,25 @@ pub(crate) fn report(mut config: Config) -> Result<String, Error> {
     }
 }
 
+/// A URL without what stands before the host and after the path.
+fn without_passwords(url: &str) -> String {
+    let (url, query) = url.split_once('?').unwrap_or((url, ""));
+    let query = if query.is_empty() { "" } else { "?..." };
+    match url.split_once("://") {
+        Some((scheme, rest)) => match rest.rsplit_once('@') {
+            Some((_, place)) => format!("{scheme}://...@{place}{query}"),
+            None => format!("{url}{query}"),
+        },
+        None => format!("{url}{query}"),
+    }
+}
+
 /// What a configuration may cost in memory.
 struct Cost {
     limits: Limits,
     clients: usize,
     shards: usize,
+    backlog: usize,
     budget: usize,
     available: Option<usize>,
 }
@@ -57,6 +68,7 @@ impl Cost {
             limits,
             clients,
             shards: config.shards,
+            backlog: config.redis.backlog_bytes,
             budget: Memory::new(config.shards).budget(&limits),
             available: memory::available(),
         }
@@ -98,7 +110,12 @@ impl Cost {
                 format!("{} idle clients in one channel each", self.clients),
             ),
         ];
+        lines.push((
+            self.backlog,
+            "if the shards do not keep up with Redis (--redis-backlog-bytes)".to_owned(),
+        ));
         let mut worst = self.base().saturating_add(self.idle());
+        worst = worst.saturating_add(self.backlog);
         for (bytes, what) in self.each() {
             let bytes = bytes.saturating_mul(self.clients);
             worst = worst.saturating_add(bytes);
@@ -139,6 +156,7 @@ fn mebibytes(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Redis;
 
     fn config(budget: usize, clients: usize) -> Config {
         Config {
@@ -170,7 +188,10 @@ mod tests {
     fn secrets_are_not_shown() {
         let report = report(Config {
             publish_key: Some("hush".to_owned()),
-            redis: RedisSource::Url("redis://me:hush@host:1".to_owned()),
+            redis: Redis {
+                source: RedisSource::Url("redis://me:hush@host:1?pass=hush".to_owned()),
+                ..Redis::default()
+            },
             ..config(100 << 20, 10)
         });
         let report = report.unwrap();

@@ -17,9 +17,20 @@ use self::{
     top::Shown,
 };
 use crate::{
-    check, config::Config, error::Error, publisher::Publisher, pubsub::Link, server::Server,
-    settings::Settings, source::local_url, worker,
+    check,
+    config::Config,
+    error::Error,
+    metrics::Metrics,
+    publisher::Publisher,
+    pubsub::{Event, Link, Loss, Standing, Wish},
+    server::Server,
+    settings::Settings,
+    source::local_target,
+    worker,
 };
+
+/// Events that `tail` takes at one go.
+const EVENTS_PER_BATCH: usize = 1024;
 
 /// Pushes real-time events from ordinary web applications to browsers. Alone, it starts the
 /// server.
@@ -147,8 +158,9 @@ fn publish(settings: Settings, channel: &str, json: String) -> Result<(), Error>
     let config = Config::resolve(settings)?;
     let message = RawValue::from_string(json)
         .map_err(|error| Error::Config(format!("the message is not JSON: {error}")))?;
+    let target = local_target(&config.redis)?;
     worker::runtime()?.block_on(async {
-        let publisher = Publisher::connect(&local_url(&config.redis), config.key).await?;
+        let publisher = Publisher::lazy(target, config.key);
         publisher.publish_envelope(&[channel], &message).await
     })?;
     Ok(())
@@ -162,27 +174,33 @@ fn check(settings: Settings) -> Result<(), Error> {
 
 fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
     let config = Config::resolve(settings)?;
+    let target = local_target(&config.redis)?;
     let prefix = format!("{}:", config.key);
+    let wishes = channels.iter().map(|name| Wish {
+        channel: format!("{prefix}{name}").into(),
+        aliases: Vec::new(),
+    });
+    let wishes: Vec<_> = wishes.collect();
     worker::runtime()?.block_on(async {
-        let mut link = Link::connect(&local_url(&config.redis)).await?;
-        let names: Vec<_> = channels
-            .iter()
-            .map(|name| format!("{prefix}{name}").into())
-            .collect();
-        link.asks.clone().subscribe(&names).await?;
-        let mut messages = Vec::new();
+        let most = config.redis.backlog_bytes;
+        let link = Link::open(target, Standing::default(), most, &Metrics::new(0));
+        link.ask(wishes);
+        link.restored();
+        let mut events = Vec::new();
         let mut out = std::io::stdout();
-        while link.receive(&mut messages, 1024).await {
-            for message in messages.drain(..) {
-                let name = message.get_channel_name();
-                let channel = name.strip_prefix(&prefix).unwrap_or(name);
-                let line = [
-                    channel.as_bytes(),
-                    b"\t",
-                    message.get_payload_bytes(),
-                    b"\n",
-                ]
-                .concat();
+        loop {
+            link.receive(&mut events, EVENTS_PER_BATCH).await;
+            for event in events.drain(..) {
+                let message = match event {
+                    Event::Message(message) => message,
+                    Event::Live(_) | Event::Settled => continue,
+                    Event::Failed(reason) | Event::Lost(Loss { reason, .. }) => {
+                        return Err(Error::Io(std::io::Error::other(format!("redis: {reason}"))));
+                    }
+                };
+                let channel = message.channel();
+                let channel = channel.strip_prefix(&prefix).unwrap_or(channel);
+                let line = [channel.as_bytes(), b"\t", message.payload(), b"\n"].concat();
                 // A reader that has enough ends the command.
                 if out.write_all(&line).is_err() {
                     return Ok(());
@@ -190,9 +208,6 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
             }
             out.flush()?;
         }
-        Err(Error::Io(std::io::Error::other(
-            "the connection to redis is gone",
-        )))
     })
 }
 

@@ -1,6 +1,11 @@
 //! Everything that threads say to one another.
 
-use std::{net::TcpStream, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    net::TcpStream,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -126,6 +131,10 @@ pub(crate) enum ToShard {
     Live { channel: Arc<str>, topics: Topics },
     /// Whether the subscription link to Redis stands, with everything subscribed.
     Link(bool),
+    /// These channels bring nothing until Redis has confirmed them again.
+    Lost(Arc<HashSet<Arc<str>>>),
+    /// What was lost is back; tell those who may have missed something.
+    Gap(Arc<Gap>),
     /// A request that another shard accepted for a session of this one.
     Request(Box<SessionRequest>),
     /// Report who is in which channel, beginning with the client in slot `from`.
@@ -134,6 +143,43 @@ pub(crate) enum ToShard {
     Presence { token: u64, answer: Option<String> },
     /// Close all clients evenly over a time, then end.
     Drain,
+}
+
+/// A time for which some channels, or all, brought nothing.
+pub(crate) struct Gap {
+    /// `None` for all.
+    pub(crate) channels: Option<Arc<HashSet<Arc<str>>>>,
+    /// What was published before has been received; in Unix milliseconds.
+    pub(crate) from: u64,
+    /// What was published later arrives; in Unix milliseconds.
+    pub(crate) to: u64,
+}
+
+impl Gap {
+    pub(crate) fn new(
+        channels: Option<Arc<HashSet<Arc<str>>>>,
+        from: SystemTime,
+        to: SystemTime,
+    ) -> Self {
+        let millis = |time: SystemTime| {
+            let time = time
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+        };
+        Self {
+            channels,
+            from: millis(from),
+            // Rounded up, so that nothing falls into a gap between the two clocks.
+            to: millis(to) + 1,
+        }
+    }
+
+    /// Whether something may have been missed on `channel`.
+    pub(crate) fn concerns(&self, channel: &str) -> bool {
+        let channels = self.channels.as_ref();
+        channels.is_none_or(|channels| channels.contains(channel))
+    }
 }
 
 /// One message for the subscribers of one topic.

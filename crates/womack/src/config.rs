@@ -5,12 +5,17 @@
 
 mod limits;
 mod nodes;
+mod redis;
 
 use std::{num::NonZeroUsize, thread, time::Duration};
 
 use merge::Merge;
 
-pub use self::{limits::Limits, nodes::Nodes};
+pub use self::{
+    limits::Limits,
+    nodes::Nodes,
+    redis::{Redis, RedisSource},
+};
 use crate::{
     error::Error,
     settings::{
@@ -28,8 +33,8 @@ pub struct Config {
     pub host: String,
     /// Port to listen on; 0 lets the system choose.
     pub port: u16,
-    /// Where messages come from.
-    pub redis: RedisSource,
+    /// Where messages come from, and how.
+    pub redis: Redis,
     /// Redis channel prefix of namespaces without a key of their own.
     pub key: String,
     /// Namespaces beside `/`, with the stock behaviour.
@@ -92,18 +97,6 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Which Redis the server listens to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RedisSource {
-    /// None was named: the one on localhost, or the embedded broker in its place when none
-    /// listens there.
-    LocalOrEmbedded,
-    /// The embedded broker, asked for by name, on this port of the loopback address.
-    Embedded(u16),
-    /// This one and no other.
-    Url(String),
-}
-
 /// Which pages' requests are answered across origins.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum CorsOrigins {
@@ -126,7 +119,7 @@ impl Config {
         let (coalesce, coalesce_by_namespace) = coalesce(settings.coalesce_ms.take());
         let (slow_client, slow_client_by_namespace) = slow_client(settings.slow_client.take());
         let config = Self {
-            redis: redis_source(&settings)?,
+            redis: Redis::resolve(&settings)?,
             host: settings.host.unwrap_or(defaults.host),
             port: settings.port.unwrap_or(defaults.port),
             key: settings.key.unwrap_or(defaults.key),
@@ -259,7 +252,7 @@ impl Default for Config {
         Self {
             host: "0.0.0.0".to_owned(),
             port: 8111,
-            redis: RedisSource::LocalOrEmbedded,
+            redis: Redis::default(),
             key: DEFAULT_KEY.to_owned(),
             namespaces: Vec::new(),
             emitter_key: None,
@@ -331,33 +324,6 @@ fn slow_client(
     (all, single)
 }
 
-fn redis_source(settings: &Settings) -> Result<RedisSource, Error> {
-    if let Some(url) = &settings.redis_url {
-        if url == "embedded" {
-            return Ok(RedisSource::Embedded(settings.redis_port.unwrap_or(6379)));
-        }
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        if !matches!(scheme, "redis" | "unix" | "redis+unix") {
-            return Err(Error::Config(format!(
-                "redis-url has the scheme {scheme:?}; this version speaks redis:// and unix://, \
-                 or give `embedded`"
-            )));
-        }
-        return Ok(RedisSource::Url(url.clone()));
-    }
-    if settings.redis_host.is_none() && settings.redis_port.is_none() {
-        return Ok(RedisSource::LocalOrEmbedded);
-    }
-    let host = settings.redis_host.as_deref().unwrap_or("localhost");
-    let port = settings.redis_port.unwrap_or(6379);
-    let bracketed = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    Ok(RedisSource::Url(format!("redis://{bracketed}:{port}")))
-}
-
 fn cors_origins(origins: Vec<String>) -> Result<CorsOrigins, Error> {
     if origins.is_empty() || origins.iter().any(|origin| origin == "*") {
         return Ok(CorsOrigins::Any);
@@ -393,7 +359,7 @@ mod tests {
     fn nothing_set_gives_womacks_own_defaults() {
         let config = Config::resolve(Settings::default()).unwrap();
         assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 8111));
-        assert_eq!(config.redis, RedisSource::LocalOrEmbedded);
+        assert_eq!(config.redis.source, RedisSource::LocalOrEmbedded);
         assert_eq!(config.key, DEFAULT_KEY);
     }
 
@@ -403,7 +369,7 @@ mod tests {
         let config = file(&format!("{text}no_eio3 = true\nno-legacy = true\n")).unwrap();
         assert!(config.no_eio3 && config.no_legacy);
         assert_eq!(
-            config.redis,
+            config.redis.source,
             RedisSource::Url("redis://localhost:7000".into())
         );
         assert_eq!(config.ping_interval, Duration::from_millis(1500));
@@ -434,6 +400,20 @@ mod tests {
             ("namespace = ['/a', '/a']", "twice"),
             ("shards = 0", "shards"),
             ("redis-url = 'http://x'", "scheme"),
+            (
+                "redis-url = 'rediss://x'\nredis-ca = '/nowhere'",
+                "/nowhere",
+            ),
+            (
+                "redis-url = 'redis://x'\nredis-ca = '/nowhere'",
+                "without TLS",
+            ),
+            ("redis-ca = '/nowhere'", "redis-url"),
+            ("redis-backlog-bytes = 1", "redis-backlog-bytes"),
+            (
+                "redis-url = 'redis+cluster://x'\nevents-key = 'e'",
+                "needs a part in braces",
+            ),
             ("cors-origin = 'example'", "cors-origin"),
             ("client-events = true", "needs events-key"),
             ("presence = '/'", "needs events-key"),

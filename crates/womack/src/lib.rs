@@ -64,6 +64,7 @@ mod sid;
 mod source;
 mod status;
 mod survey;
+mod target;
 mod throttle;
 mod websocket;
 mod worker;
@@ -72,13 +73,14 @@ pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
 
 pub use self::{
     channels::Channels,
-    config::{Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, RedisSource},
+    config::{Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, Redis, RedisSource},
     error::Error,
     namespace::{Client, MessageClient, Messages, Namespace, Refusal},
     publisher::Publisher,
     server::Server,
     settings::{
         ByteSize, CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network, NodeSettings,
-        Seconds, Settings, SlowClient, SlowClientSetting,
+        RedisSettings, Seconds, Settings, SlowClient, SlowClientSetting,
     },
+    target::TlsFiles,
 };

@@ -1,10 +1,12 @@
 //! Publishes messages, for Rust programs and for the command line.
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    target::{Dispatch, Target, TlsFiles},
+};
 
 /// Publishes messages to the browsers that subscribed to a channel.
 ///
@@ -20,33 +22,41 @@ use crate::error::Error;
 /// ```
 #[derive(Clone)]
 pub struct Publisher {
-    connection: ConnectionManager,
+    dispatch: Dispatch,
     key: String,
 }
 
 impl Publisher {
-    /// Connects to the Redis at `url`; `key` is the Redis channel prefix.
+    /// Connects to the Redis at `url`, in any of the forms of `--redis-url`; `key` is the Redis
+    /// channel prefix.
     ///
     /// # Errors
-    /// [`Error::Redis`] when the URL is none, or Redis cannot be reached.
+    /// [`Error::Config`] when the URL is none, [`Error::Redis`] when Redis cannot be reached.
     pub async fn connect(url: &str, key: impl Into<String>) -> Result<Self, Error> {
-        let client = redis::Client::open(url)?;
-        Ok(Self {
-            connection: ConnectionManager::new_with_config(client, config()).await?,
-            key: key.into(),
-        })
+        Self::connect_with(url, &TlsFiles::default(), key).await
+    }
+
+    /// As [`Publisher::connect`], with `files` for TLS.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn connect_with(
+        url: &str,
+        files: &TlsFiles,
+        key: impl Into<String>,
+    ) -> Result<Self, Error> {
+        let target = Target::parse(url, files).map_err(Error::Config)?;
+        let publisher = Self::lazy(target, key);
+        publisher.dispatch.connect().await?;
+        Ok(publisher)
     }
 
     /// As [`Publisher::connect`], but connects when there is something to publish.
-    ///
-    /// # Errors
-    /// [`Error::Redis`] when the URL is none.
-    pub(crate) fn lazy(url: &str, key: impl Into<String>) -> Result<Self, Error> {
-        let client = redis::Client::open(url)?;
-        Ok(Self {
-            connection: ConnectionManager::new_lazy_with_config(client, config())?,
+    pub(crate) fn lazy(target: Target, key: impl Into<String>) -> Self {
+        Self {
+            dispatch: Dispatch::new(target),
             key: key.into(),
-        })
+        }
     }
 
     /// Publishes `{"data": data}` on each of `channels`, in one round trip. Returns how many
@@ -72,15 +82,10 @@ impl Publisher {
         channels: &[&str],
         envelope: &RawValue,
     ) -> Result<u64, Error> {
-        let mut pipeline = redis::pipe();
-        for channel in channels {
-            pipeline.publish(format!("{}:{channel}", self.key), envelope.get());
-        }
-        let counts: Vec<u64> = pipeline.query_async(&mut self.connection.clone()).await?;
-        Ok(counts.into_iter().sum())
+        let channels: Vec<_> = channels
+            .iter()
+            .map(|channel| format!("{}:{channel}", self.key))
+            .collect();
+        Ok(self.dispatch.publish(&channels, envelope.get()).await?)
     }
-}
-
-fn config() -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new().set_number_of_retries(1)
 }

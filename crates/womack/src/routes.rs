@@ -157,11 +157,19 @@ impl Routes {
         });
     }
 
-    /// Whether Redis was, or is to be, asked for `channel` and has not confirmed it.
-    pub(crate) fn is_asked(&self, channel: &str) -> bool {
-        self.channels
-            .get(channel)
-            .is_some_and(|route| route.state == State::Asked)
+    /// `channel` was live and is not any more; it counts as asked for from here on. False if nobody
+    /// wants it, so that it is dropped, or if it was not live.
+    pub(crate) fn lost(&mut self, channel: &str) -> bool {
+        let Some(route) = self.channels.get_mut(channel) else {
+            return false;
+        };
+        if route.topics.is_empty() {
+            self.channels.remove(channel);
+            return false;
+        }
+        let was_live = route.state == State::Live;
+        route.state = State::Asked;
+        was_live
     }
 
     /// Everything that is wanted and that Redis has not been asked for; it counts as asked from

@@ -37,6 +37,7 @@ use crate::{
     source::Source,
     status::Status,
     survey::Surveyor,
+    target::Target,
     worker::{self, Worker},
 };
 
@@ -249,10 +250,10 @@ impl Running {
             uses_ring,
         };
         let reporting = reports
-            .map(|queue| Reporting::start(start.reporter(queue, source.url.clone())))
+            .map(|queue| Reporting::start(start.reporter(queue, source.target.clone())))
             .transpose()?;
         let ended = start
-            .threads(listeners, queues, admin, router_queue, source.url)
+            .threads(listeners, queues, admin, router_queue, source.target)
             .await?;
         announce(address, admin_address);
         Ok(Self {
@@ -325,7 +326,7 @@ impl Start {
         queues: Vec<Receiver<ToShard>>,
         mut admin: Option<TcpListener>,
         router_queue: Receiver<ToRouter>,
-        url: String,
+        target: Target,
     ) -> Result<Vec<oneshot::Receiver<std::io::Result<()>>>, Error> {
         let (assets, surveyor) = (http::assets(), Surveyor::default());
         let cores = core_affinity::get_core_ids().unwrap_or_default();
@@ -338,9 +339,9 @@ impl Start {
             (host, guest) = (Some(sender), Some(receiver));
         }
         let has_admin = admin.is_some();
-        let publish_url = |admin: &Option<TcpListener>| {
+        let publish_at = |admin: &Option<TcpListener>| {
             let may_publish = admin.is_some() && self.common.config.publish_key.is_some();
-            may_publish.then(|| url.clone())
+            may_publish.then(|| target.clone())
         };
         let (mut ended, mut readers) = (Vec::new(), Vec::new());
         for (number, (listener, queue)) in listeners.into_iter().zip(queues).enumerate() {
@@ -350,7 +351,7 @@ impl Start {
                 id: ShardId(u16::try_from(number).expect("at most 128 shards")),
                 common: self.common.clone(),
                 listener,
-                publish_url: publish_url(&admin),
+                publish_at: publish_at(&admin),
                 admin: admin.take(),
                 has_admin,
                 uses_ring: self.uses_ring,
@@ -383,7 +384,7 @@ impl Start {
             channels.push(reader.map_err(|_| Error::Thread(format!("womack-shard-{number}")))?);
         }
         surveyor.begin(channels.clone());
-        let router = self.router(router_queue, channels, url);
+        let router = self.router(router_queue, channels, target);
         match host {
             // The thread was there a moment ago; if it has ended, that is seen where it counts.
             Some(host) => drop(host.send(router)),
@@ -398,9 +399,9 @@ impl Start {
     }
 
     /// The reporter, whose `queue` the shards fill.
-    fn reporter(&self, queue: Receiver<Report>, url: String) -> Reporter {
+    fn reporter(&self, queue: Receiver<Report>, target: Target) -> Reporter {
         Reporter {
-            url,
+            target,
             queue,
             shards: self.shards.clone(),
             common: self.common.clone(),
@@ -412,10 +413,10 @@ impl Start {
         &self,
         queue: Receiver<ToRouter>,
         channels: Vec<ChannelsReader>,
-        url: String,
+        target: Target,
     ) -> Router {
         Router {
-            url,
+            target,
             queue,
             look_at_all: self.look_at_all.clone(),
             shards: self.shards.clone(),

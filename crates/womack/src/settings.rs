@@ -5,6 +5,7 @@ mod file;
 mod limits;
 mod network;
 mod nodes;
+mod redis;
 mod values;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ pub use self::{
     limits::LimitSettings,
     network::Network,
     nodes::NodeSettings,
+    redis::RedisSettings,
     values::{
         ByteSize, CoalesceSetting, Egress, NamespaceSetting, Seconds, SlowClient, SlowClientSetting,
     },
@@ -38,8 +40,9 @@ pub struct Settings {
     #[arg(long, env = "WOMACK_REDIS_PORT", value_name = "PORT")]
     pub redis_port: Option<u16>,
 
-    /// URL of the Redis server, `redis://[user:password@]host[:port][/db]` or `unix:///path`, or
-    /// `embedded`, whose port is then --redis-port; otherwise wins over --redis-host and
+    /// URL of the Redis: redis://[user:password@]host[:port][/db], rediss:// with TLS,
+    /// unix:///path, redis+sentinel://host[:port],.../service[/db], redis+cluster://host[:port],...
+    /// or `embedded`, whose port is then --redis-port; otherwise wins over --redis-host and
     /// --redis-port
     #[arg(long, env = "WOMACK_REDIS_URL", value_name = "URL")]
     pub redis_url: Option<String>,
@@ -233,6 +236,11 @@ pub struct Settings {
     #[command(flatten, next_help_heading = "Several nodes")]
     #[merge(strategy = merge::Merge::merge)]
     pub nodes: NodeSettings,
+
+    /// What there is to say of Redis, besides where it is.
+    #[command(flatten)]
+    #[merge(strategy = merge::Merge::merge)]
+    pub redis: RedisSettings,
 
     /// What clients and publishers may use of the server.
     #[command(flatten, next_help_heading = "Limits")]

@@ -7,7 +7,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{config::RedisSource, error::Error};
+use crate::{
+    config::{Redis, RedisSource},
+    error::Error,
+    target::{Target, TlsFiles},
+};
 
 const DEFAULT_PORT: u16 = 6379;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -15,7 +19,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where messages come from.
 pub(crate) struct Source {
     /// What to connect to.
-    pub(crate) url: String,
+    pub(crate) target: Target,
     /// The embedded broker's listener, if it is to be served.
     pub(crate) broker: Option<TcpListener>,
 }
@@ -26,10 +30,10 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Listen`] when the embedded broker was asked for and cannot listen.
-    pub(crate) async fn find(wanted: &RedisSource) -> Result<Self, Error> {
-        match wanted {
-            RedisSource::Url(url) => Ok(Self {
-                url: url.clone(),
+    pub(crate) async fn find(wanted: &Redis) -> Result<Self, Error> {
+        match &wanted.source {
+            RedisSource::Url(_) => Ok(Self {
+                target: local_target(wanted)?,
                 broker: None,
             }),
             RedisSource::Embedded(port) => Self::embedded(*port).await,
@@ -41,7 +45,7 @@ impl Source {
                 };
                 if !refused {
                     return Ok(Self {
-                        url: local_url(wanted),
+                        target: local_target(wanted)?,
                         broker: None,
                     });
                 }
@@ -65,17 +69,21 @@ impl Source {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let url = format!("redis://{}", listener.local_addr().map_err(failed)?);
         Ok(Self {
-            url,
+            target: Target::parse(&url, &TlsFiles::default()).map_err(Error::Config)?,
             broker: Some(listener),
         })
     }
 }
 
 /// What a program beside the server, such as `womack publish`, connects to.
-pub(crate) fn local_url(wanted: &RedisSource) -> String {
-    match wanted {
+///
+/// # Errors
+/// [`Error::Config`] when the URL is none.
+pub(crate) fn local_target(wanted: &Redis) -> Result<Target, Error> {
+    let url = match &wanted.source {
         RedisSource::Url(url) => url.clone(),
         RedisSource::Embedded(port) => format!("redis://127.0.0.1:{port}"),
         RedisSource::LocalOrEmbedded => format!("redis://localhost:{DEFAULT_PORT}"),
-    }
+    };
+    Target::parse(&url, &wanted.tls).map_err(Error::Config)
 }

@@ -1,18 +1,35 @@
 //! What load balancers are told about this process.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    borrow::Cow,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// Whether the process can serve; written by the router and by the main thread, read by anyone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Status {
-    redis: AtomicBool,
+    /// Why Redis is not as it should be. It is looked at by who asks, and changed when it changes.
+    redis: Mutex<Option<Cow<'static, str>>>,
     draining: AtomicBool,
 }
 
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            redis: Mutex::new(Some(Cow::Borrowed("redis is not subscribed"))),
+            draining: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Status {
-    /// Whether everything wanted is subscribed at Redis.
-    pub(crate) fn set_redis(&self, subscribed: bool) {
-        self.redis.store(subscribed, Ordering::Release);
+    /// Whether everything wanted is subscribed at Redis, or why not.
+    pub(crate) fn set_redis(&self, subscribed: Result<(), String>) {
+        let reason = subscribed.err().map(Cow::Owned);
+        *self.redis.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
     /// From now on no new session is taken.
@@ -25,13 +42,11 @@ impl Status {
     }
 
     /// Whether new clients are welcome, or why not.
-    pub(crate) fn ready(&self) -> Result<(), &'static str> {
+    pub(crate) fn ready(&self) -> Result<(), Cow<'static, str>> {
         if self.is_draining() {
-            Err("draining")
-        } else if self.redis.load(Ordering::Acquire) {
-            Ok(())
-        } else {
-            Err("redis is not subscribed")
+            return Err(Cow::Borrowed("draining"));
         }
+        let reason = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.clone().map_or(Ok(()), Err)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    future::pending,
+    future::{pending, ready},
     io, net,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
@@ -33,6 +33,7 @@ use crate::{
     sid::ShardId,
     status::Status,
     survey::Surveyor,
+    target::Target,
 };
 
 /// Commands taken at one go; all of them are written with one write to each client.
@@ -57,7 +58,7 @@ pub(crate) struct Worker {
     /// Whether rounds are sent through io_uring.
     pub(crate) uses_ring: bool,
     /// The Redis to publish at for those who ask by HTTP, if they may.
-    pub(crate) publish_url: Option<String>,
+    pub(crate) publish_at: Option<Target>,
     pub(crate) queue: Receiver<ToShard>,
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) router: Sender<ToRouter>,
@@ -101,8 +102,7 @@ impl Worker {
         self.reader.send(shard.channels_reader()).ok();
         let shard = Rc::new(RefCell::new(shard));
         let key = &self.common.config.key;
-        let publisher = self.publish_url.map(|url| Publisher::lazy(&url, key));
-        let publisher = publisher.transpose().map_err(io::Error::other)?;
+        let publisher = self.publish_at.map(|target| Publisher::lazy(target, key));
         let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
         let http = Rc::new(Http {
             shard: shard.clone(),
@@ -221,7 +221,12 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
     let mut commands = Vec::new();
     let mut draining = false;
     while !draining {
-        queue.receive(&mut commands, COMMANDS_PER_BATCH).await;
+        let tells_gaps = shard.borrow().has_gaps_to_tell();
+        tokio::select! {
+            biased;
+            () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {}
+            () = ready(()), if tells_gaps => shard.borrow_mut().tell_gaps(),
+        }
         draining = commands
             .iter()
             .any(|command| matches!(command, ToShard::Drain));

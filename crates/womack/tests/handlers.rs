@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use womack::{CloseReason, Config, Event, Namespace, RedisSource, Refusal, Server};
+use womack::{CloseReason, Config, Event, Namespace, Redis, RedisSource, Refusal, Server};
 use womack_test_support::{Client, eventually, free_address, http};
 
 /// Serves a namespace as `/` and `/custom` for as long as the test lives.
@@ -14,7 +14,10 @@ async fn serve<N: Namespace + Clone>(namespace: N) -> SocketAddr {
     let config = Config {
         host: address.ip().to_string(),
         port: address.port(),
-        redis: RedisSource::Embedded(0),
+        redis: Redis {
+            source: RedisSource::Embedded(0),
+            ..Redis::default()
+        },
         shards: 1,
         ..Config::default()
     };

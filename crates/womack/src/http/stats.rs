@@ -1,6 +1,6 @@
 //! `/stats` and `/explain`: what the dashboard and `womack top` and `womack explain` are fed with.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use form_urlencoded::parse;
 use hyper::{Response, StatusCode};
@@ -23,7 +23,7 @@ struct Stats<'a> {
     version: &'static str,
     uptime_seconds: f64,
     /// Why new clients are not welcome.
-    unready: Option<&'static str>,
+    unready: Option<Cow<'static, str>>,
     connections: BTreeMap<&'static str, i64>,
     opened: u64,
     closed: BTreeMap<&'static str, u64>,
@@ -204,8 +204,9 @@ impl Http {
         let (common, surveyor) = (self.common.clone(), self.surveyor.clone());
         let (node, unready) = (self.node(), self.status.ready().err());
         let channel = channel.into_owned();
-        let explained =
-            spawn_blocking(move || Explanation::new(&channel, node, unready, &common, &surveyor));
+        let explained = spawn_blocking(move || {
+            Explanation::new(&channel, node, unready.as_deref(), &common, &surveyor)
+        });
         match explained.await {
             Ok(explanation) => json(&explanation),
             Err(error) => {

@@ -13,10 +13,14 @@ use super::{add, by::By};
 pub(crate) struct Redis {
     /// 1 while the subscription link to Redis stands.
     pub(crate) connected: Gauge,
-    /// Times that link was lost. What was published meanwhile was not received.
+    /// Times that link, or a part of it, was lost. What was published meanwhile was not received.
     pub(crate) gaps: Counter,
     /// Seconds without the link, all gaps together.
     pub(crate) gap_seconds: Counter<f64, AtomicU64>,
+    /// Bytes of messages that the router has still to take.
+    pub(crate) backlog_bytes: Gauge,
+    /// Notices to clients that they may have missed something.
+    pub(crate) gap_notices: Counter,
     /// Redis channels that are subscribed, or asked for.
     pub(crate) channels: Gauge,
     /// Times the router had to wait because a shard's queue was full.
@@ -32,11 +36,25 @@ impl Redis {
                 "redis_connected",
                 "Whether the subscription link stands",
             ),
-            gaps: add(registry, "redis_gaps", "Losses of the subscription link"),
+            gaps: add(
+                registry,
+                "redis_gaps",
+                "Losses of the subscription link, or of a part",
+            ),
             gap_seconds: add(
                 registry,
                 "redis_gap_seconds",
                 "Time without the subscription link",
+            ),
+            backlog_bytes: add(
+                registry,
+                "redis_backlog_bytes",
+                "Bytes of messages that the router has still to take",
+            ),
+            gap_notices: add(
+                registry,
+                "gap_notices",
+                "Notices to clients that they may have missed something",
             ),
             channels: add(registry, "redis_channels", "Redis channels subscribed"),
             shard_queue_waits: add(

@@ -10,16 +10,14 @@
 
 use std::time::Duration;
 
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
-    Value, aio::MultiplexedConnection, cmd,
-};
+use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
 
 use super::entry::Entry;
-use crate::report::Count;
+use crate::{
+    report::Count,
+    target::{Connected, Target},
+};
 
-/// How long Redis may take to accept a connection, or to answer.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a lock holds after its owner has last done something.
 const LOCK: Duration = Duration::from_secs(10);
 /// Entries of a record that are read at one go.
@@ -32,7 +30,7 @@ const CONFIRM: &str = "local new = redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 
 /// A link that stands.
 pub(super) struct Ledger {
-    connection: MultiplexedConnection,
+    connected: Connected,
     pub(super) keys: Keys,
 }
 
@@ -71,15 +69,9 @@ pub(super) struct Page {
 }
 
 impl Ledger {
-    pub(super) async fn connect(url: &str, keys: Keys) -> RedisResult<Self> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(REPLY_TIMEOUT))
-            .set_response_timeout(Some(REPLY_TIMEOUT));
-        let client = Client::open(url)?;
-        let connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        Ok(Self { connection, keys })
+    pub(super) async fn connect(target: &Target, keys: Keys) -> RedisResult<Self> {
+        let connected = target.writer(&keys.nodes()).await?;
+        Ok(Self { connected, keys })
     }
 
     /// Sends commands. An error means that nobody knows which of them were done.
@@ -103,7 +95,7 @@ impl Ledger {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        pipeline.query_async(&mut self.connection).await
+        pipeline.query_async(&mut self.connected.connection).await
     }
 
     /// Gives a sign of life. False if there has been none for too long: others may have taken the
@@ -112,7 +104,7 @@ impl Ledger {
         let alive = self.keys.alive(&self.keys.node);
         let mut beat = cmd("PEXPIRE");
         beat.arg(alive).arg(millis(timeout));
-        beat.query_async(&mut self.connection).await
+        beat.query_async(&mut self.connected.connection).await
     }
 
     /// Begins this node's record, or goes on with it. False while another node ends it.
@@ -134,7 +126,7 @@ impl Ledger {
             .arg(&node)
             .cmd("DEL")
             .arg(self.keys.lock(&node));
-        pipeline.exec_async(&mut self.connection).await?;
+        pipeline.exec_async(&mut self.connected.connection).await?;
         Ok(true)
     }
 
@@ -142,7 +134,7 @@ impl Ledger {
     pub(super) async fn nodes(&mut self) -> RedisResult<Vec<String>> {
         let mut nodes = cmd("SMEMBERS");
         nodes.arg(self.keys.nodes());
-        nodes.query_async(&mut self.connection).await
+        nodes.query_async(&mut self.connected.connection).await
     }
 
     /// The nodes that have a record and give no sign of life.
@@ -166,7 +158,7 @@ impl Ledger {
         }
         let mut exists = cmd("EXISTS");
         exists.arg(self.keys.alive(node));
-        let alive: bool = exists.query_async(&mut self.connection).await?;
+        let alive: bool = exists.query_async(&mut self.connected.connection).await?;
         if alive {
             self.unlock(node).await?;
         }
@@ -177,14 +169,14 @@ impl Ledger {
         let mut lock = cmd("SET");
         lock.arg(self.keys.lock(node)).arg(&self.keys.node);
         lock.arg("NX").arg("PX").arg(millis(LOCK));
-        let answer: Value = lock.query_async(&mut self.connection).await?;
+        let answer: Value = lock.query_async(&mut self.connected.connection).await?;
         Ok(answer != Value::Nil)
     }
 
     async fn unlock(&mut self, node: &str) -> RedisResult<()> {
         let mut unlock = cmd("DEL");
         unlock.arg(self.keys.lock(node));
-        unlock.query_async(&mut self.connection).await
+        unlock.query_async(&mut self.connected.connection).await
     }
 
     /// Reads a part of a node's record.
@@ -192,7 +184,7 @@ impl Ledger {
         let mut scan = cmd("HSCAN");
         scan.arg(self.keys.sessions(node)).arg(cursor);
         scan.arg("COUNT").arg(ENTRIES_PER_PAGE);
-        let (cursor, entries) = scan.query_async(&mut self.connection).await?;
+        let (cursor, entries) = scan.query_async(&mut self.connected.connection).await?;
         Ok(Page { cursor, entries })
     }
 
@@ -207,7 +199,7 @@ impl Ledger {
             .arg(self.keys.alive(node))
             .arg(self.keys.sessions(node))
             .arg(self.keys.lock(node));
-        pipeline.exec_async(&mut self.connection).await
+        pipeline.exec_async(&mut self.connected.connection).await
     }
 
     /// How many clients each of `nodes` has in a channel, and what is known of up to `most` of

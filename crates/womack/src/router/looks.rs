@@ -83,6 +83,7 @@ impl Running {
             }
         }
         self.wake();
+        self.back(channels).await;
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::{sync::Arc, time::Instant};
 
-use redis::Msg;
 use tracing::warn;
 use womack_proto::{
     Except,
     envelope::{self, Scratch},
     event_stream::EventId,
     freshness::Freshness,
+    redis::Message,
 };
 
 use super::Running;
 use crate::{
     command::{Delivery, Note, Published, ToShard, Topic},
+    pubsub::Event,
     settings::SlowClient,
     sid::ShardId,
 };
@@ -52,29 +53,43 @@ impl Held {
 }
 
 impl Running {
-    /// Hands every message to the shards that want it.
-    pub(super) async fn route(&mut self, messages: &mut Vec<Msg>) {
+    /// Does what the link's events want: mostly, hands messages to the shards that want them.
+    pub(super) async fn take(&mut self, events: &mut Vec<Event>) {
         let received = Instant::now();
+        let mut messages = 0;
+        for event in events.drain(..) {
+            match event {
+                Event::Message(message) => {
+                    messages += 1;
+                    self.route(&message, received).await;
+                }
+                Event::Live(channels) => self.confirmed(&channels).await,
+                Event::Settled => self.settled().await,
+                Event::Lost(loss) => self.lost(loss).await,
+                Event::Failed(reason) => self.failed(reason),
+            }
+        }
         self.router
             .common
             .metrics
             .messages
             .received
-            .inc_by(messages.len() as u64);
+            .inc_by(messages);
+    }
+
+    async fn route(&mut self, message: &Message, received: Instant) {
+        let (channel, payload) = (message.channel(), message.payload());
+        if self.pass_on(channel, payload, received).await {
+            return;
+        }
         let common = self.router.common.clone();
-        for message in messages.drain(..) {
-            let (channel, payload) = (message.get_channel_name(), message.get_payload_bytes());
-            if self.pass_on(channel, payload, received).await {
-                continue;
+        match common.families.origin(channel, &common.registry) {
+            Some(origin) => {
+                let by_pattern = message.is_by_pattern();
+                self.obey(origin, by_pattern, payload, received).await;
             }
-            match common.families.origin(channel, &common.registry) {
-                Some(origin) => {
-                    let by_pattern = message.from_pattern();
-                    self.obey(origin, by_pattern, payload, received).await;
-                }
-                None => {
-                    common.metrics.messages.unwanted.inc();
-                }
+            None => {
+                common.metrics.messages.unwanted.inc();
             }
         }
     }

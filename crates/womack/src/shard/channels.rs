@@ -201,6 +201,16 @@ impl Channels {
         }
     }
 
+    /// Notes that `channel` brings nothing until Redis confirms its topics again.
+    pub(crate) fn set_lost(&self, channel: &str) {
+        let Some(mut entry) = self.map.get_mut(channel) else {
+            return;
+        };
+        for entry in entry.iter_mut() {
+            entry.live = false;
+        }
+    }
+
     /// Whether Redis has confirmed a topic of `channel`.
     pub(crate) fn is_live(&self, channel: &str, topic: Topic) -> bool {
         let Some(entry) = self.map.get(channel) else {

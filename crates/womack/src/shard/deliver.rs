@@ -26,6 +26,8 @@ impl Shard {
                 ToShard::Order(order) => self.order(&order),
                 ToShard::Live { channel, topics } => self.live(&channel, &topics),
                 ToShard::Link(linked) => self.link(linked),
+                ToShard::Lost(channels) => self.lost(channels),
+                ToShard::Gap(gap) => self.gaps.ended(gap),
                 ToShard::Count { count, from } => self.count(count, from),
                 ToShard::Presence { token, answer } => {
                     self.answer_presence(token, answer.as_deref());

@@ -1,6 +1,7 @@
 //! Joining and leaving channels.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -82,6 +83,7 @@ impl Shard {
                 membership,
             },
         );
+        self.gaps.joined(id, &joined.channel);
         let place = joined.place;
         connection.memberships.push(Membership {
             channel: joined.channel.clone(),
@@ -159,8 +161,11 @@ impl Shard {
 
     /// The subscription link to Redis stands, or is gone.
     pub(super) fn link(&mut self, linked: bool) {
-        self.linked = linked;
+        let was_linked = std::mem::replace(&mut self.linked, linked);
         if !linked {
+            if was_linked {
+                self.gaps.began(None);
+            }
             return;
         }
         let mut ready = Vec::new();
@@ -170,6 +175,14 @@ impl Shard {
             }
         }
         self.acknowledge_ready(ready);
+    }
+
+    /// These channels bring nothing until Redis has confirmed them again.
+    pub(super) fn lost(&mut self, channels: Arc<HashSet<Arc<str>>>) {
+        for channel in &*channels {
+            self.channels.set_lost(channel);
+        }
+        self.gaps.began(Some(channels));
     }
 
     fn acknowledge_ready(&mut self, ready: Vec<Waiting>) {
@@ -258,6 +271,7 @@ impl Shard {
                 .set_membership(&moved.channel, moved.topic, moved.place, number);
         }
         self.report_member(Report::Unsubscribed, id, namespace, channel);
+        self.gaps.left(id, channel);
         self.give_up(&membership);
     }
 
@@ -280,6 +294,7 @@ impl Shard {
             let client = (id, &*connection);
             let namespace = membership.topic.namespace;
             self.report_place(Report::Unsubscribed, client, namespace, &membership.channel);
+            self.gaps.left(id, &membership.channel);
             self.give_up(membership);
         }
     }

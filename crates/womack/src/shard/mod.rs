@@ -17,6 +17,7 @@ mod event_queue;
 mod event_stream;
 mod events;
 mod flush;
+mod gaps;
 mod goodbyes;
 mod handlers;
 mod ids;
@@ -67,6 +68,7 @@ use self::{
     acks::Acks,
     channels::Channels,
     connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
+    gaps::Gaps,
     goodbyes::Goodbyes,
     lingering::Lingering,
     memberships::Memberships,
@@ -194,6 +196,7 @@ pub(crate) struct Shard {
     look_at_all: Arc<AtomicBool>,
     /// Whether the subscription link to Redis stands.
     linked: bool,
+    gaps: Gaps,
     lingering: Lingering,
     /// Told when a deadline comes before all others.
     timer: Rc<Notify>,
@@ -243,6 +246,7 @@ impl Shard {
             router,
             look_at_all,
             linked: false,
+            gaps: Gaps::new(config.redis.gap_notices),
             lingering: Lingering::default(),
             timer: Rc::new(Notify::new()),
             next_turn: None,

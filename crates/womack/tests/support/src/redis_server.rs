@@ -32,6 +32,7 @@ impl Broker for SocketAddr {
 pub struct Redis {
     address: SocketAddr,
     folder: TempDir,
+    settings: Vec<String>,
     child: Option<Child>,
     connection: Option<MultiplexedConnection>,
 }
@@ -39,9 +40,15 @@ pub struct Redis {
 impl Redis {
     /// Starts one and waits until it answers.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with further settings, as in `["--maxmemory", "1mb"]`.
+    pub async fn start_with(settings: &[&str]) -> Self {
         let mut redis = Self {
             address: free_address(),
             folder: TempDir::new().expect("a temporary folder"),
+            settings: settings.iter().map(|word| (*word).to_owned()).collect(),
             child: None,
             connection: None,
         };
@@ -64,6 +71,7 @@ impl Redis {
             .args(["--port", &self.address.port().to_string()])
             .arg("--dir")
             .arg(self.folder.path())
+            .args(&self.settings)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -78,6 +86,11 @@ impl Redis {
             }
         })
         .await;
+        self.reconnect().await;
+    }
+
+    /// Makes the test's own connection anew, if the server has cut it.
+    pub async fn reconnect(&mut self) {
         self.connection = connect(self.address).await.ok();
     }
 

@@ -79,6 +79,16 @@ impl Launch {
         self
     }
 
+    /// Speaks to the same Redis as another.
+    pub fn like(mut self, other: &Self) -> Self {
+        let flags = other.args.chunks(2);
+        let is_of_redis = |flag: &&[OsString]| flag[0].to_string_lossy().starts_with("--redis-");
+        for flag in flags.filter(is_of_redis) {
+            self.args.extend_from_slice(flag);
+        }
+        self
+    }
+
     /// The same server, but on the port of one that has been there before.
     pub fn at(self, address: SocketAddr) -> Self {
         self.flag("--port", &address.port().to_string())

@@ -1,0 +1,142 @@
+//! Publishes on whatever the target is, over connections that come back by themselves.
+
+use std::{collections::HashMap, sync::Arc};
+
+use redis::{
+    ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection,
+};
+use tokio::sync::Mutex;
+
+use super::{Address, Connected, Kind, Slots, Target, slot};
+
+/// How often a message of a cluster is sent after another node than the one that was thought.
+const REDIRECTIONS: usize = 3;
+
+/// Publishes messages. Clones share their connections.
+#[derive(Clone)]
+pub(crate) struct Dispatch {
+    target: Target,
+    connections: Arc<Mutex<Connections>>,
+}
+
+#[derive(Default)]
+struct Connections {
+    /// How the cluster is laid out, as far as was needed.
+    slots: Option<Slots>,
+    /// The only one that is needed has no address here.
+    open: HashMap<Option<Address>, Connected>,
+}
+
+impl Dispatch {
+    /// Connects when there is something to publish.
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            connections: Arc::default(),
+        }
+    }
+
+    /// Connects now.
+    ///
+    /// # Errors
+    /// Nobody answers, or not as a Redis should.
+    pub(crate) async fn connect(&self) -> RedisResult<()> {
+        match self.target.kind {
+            Kind::Cluster(_) => self.slots(true).await.map(drop),
+            _ => self.connection(None).await.map(drop),
+        }
+    }
+
+    /// Publishes `payload` on each of `channels`; to a single server in one round trip. Returns
+    /// how many subscribers Redis passed it to.
+    ///
+    /// In a cluster it is `SPUBLISH`, which only the channel's shard hears of.
+    ///
+    /// # Errors
+    /// Redis cannot be reached, or refuses. Then nobody knows which messages were published.
+    pub(crate) async fn publish(&self, channels: &[String], payload: &str) -> RedisResult<u64> {
+        if !self.target.is_cluster() {
+            let mut pipeline = Pipeline::new();
+            for channel in channels {
+                pipeline.publish(channel, payload);
+            }
+            let mut connection = self.connection(None).await?;
+            let counts: Vec<u64> = pipeline.query_async(&mut connection).await?;
+            return Ok(counts.into_iter().sum());
+        }
+        let mut sum = 0;
+        for channel in channels {
+            sum += self.publish_in_shard(channel, payload).await?;
+        }
+        Ok(sum)
+    }
+
+    async fn publish_in_shard(&self, channel: &str, payload: &str) -> RedisResult<u64> {
+        let mut publish = redis::cmd("SPUBLISH");
+        publish.arg(channel).arg(payload);
+        let mut last = None;
+        for attempt in 0..REDIRECTIONS {
+            let slots = self.slots(attempt > 0).await?;
+            let Some(owner) = slots.owner(slot(channel)) else {
+                continue;
+            };
+            // Who cannot be reached got nothing: another may have its place.
+            let mut connection = match self.connection(Some(owner)).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    last = Some(error);
+                    continue;
+                }
+            };
+            match publish.query_async(&mut connection).await {
+                Err(error) if is_moved(&error) => last = Some(error),
+                done => return done,
+            }
+        }
+        let nobody = || RedisError::from((ErrorKind::Client, "no node has the channel's slot"));
+        Err(last.unwrap_or_else(nobody))
+    }
+
+    /// How the cluster is laid out, asked `anew` or remembered.
+    async fn slots(&self, anew: bool) -> RedisResult<Slots> {
+        let mut connections = self.connections.lock().await;
+        if let Some(slots) = connections.slots.as_ref().filter(|_| !anew) {
+            return Ok(slots.clone());
+        }
+        let known: Vec<_> = connections.open.keys().flatten().cloned().collect();
+        let slots = self.target.slots(&known).await?;
+        connections.open.retain(|address, _| {
+            let owners = slots.owners();
+            address
+                .as_ref()
+                .is_none_or(|address| owners.contains(&address))
+        });
+        Ok(connections.slots.insert(slots).clone())
+    }
+
+    /// The connection to a node, or the only one.
+    async fn connection(&self, node: Option<&Address>) -> RedisResult<MultiplexedConnection> {
+        let mut connections = self.connections.lock().await;
+        let key = node.cloned();
+        if let Some(found) = connections.open.get(&key).filter(|found| !found.is_gone()) {
+            return Ok(found.connection.clone());
+        }
+        let connected = match (node, &self.target.kind) {
+            (Some(node), _) => self.target.commands(node).await?,
+            (None, _) => self.target.writer("").await?,
+        };
+        let connection = connected.connection.clone();
+        connections.open.insert(key, connected);
+        Ok(connection)
+    }
+}
+
+/// Whether another node has the slot, or none for the moment.
+fn is_moved(error: &RedisError) -> bool {
+    let kinds = [
+        ErrorKind::Server(ServerErrorKind::Moved),
+        ErrorKind::Server(ServerErrorKind::Ask),
+        ErrorKind::Server(ServerErrorKind::TryAgain),
+    ];
+    kinds.contains(&error.kind())
+}

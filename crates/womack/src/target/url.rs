@@ -1,0 +1,292 @@
+//! What a URL says of a Redis.
+//!
+//! ```text
+//! redis://[user:password@]host[:port][/db]                    rediss:// with TLS
+//! unix:///path[?db=N&user=USER&pass=PASSWORD]
+//! redis+sentinel://[user:password@]host[:port],…/service[/db]  rediss+sentinel://
+//! redis+cluster://[user:password@]host[:port],…                rediss+cluster://
+//! ```
+
+use std::{borrow::Cow, path::PathBuf, sync::Arc};
+
+use percent_encoding::percent_decode_str;
+
+use super::{Address, Kind, Login, Target, TlsFiles};
+
+const REDIS_PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26_379;
+
+impl Target {
+    /// Reads a URL; `files` are for TLS.
+    ///
+    /// # Errors
+    /// One line that says what is wrong, without the password.
+    pub(crate) fn parse(url: &str, files: &TlsFiles) -> Result<Self, String> {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let (kind, is_tls) = match scheme {
+            "redis" => ("one", false),
+            "rediss" => ("one", true),
+            "unix" | "redis+unix" => ("unix", false),
+            "redis+sentinel" => ("sentinel", false),
+            "rediss+sentinel" => ("sentinel", true),
+            "redis+cluster" => ("cluster", false),
+            "rediss+cluster" => ("cluster", true),
+            _ => {
+                return Err(format!(
+                    "the scheme {scheme:?} is none of redis, rediss, unix, redis+sentinel, \
+                     rediss+sentinel, redis+cluster and rediss+cluster"
+                ));
+            }
+        };
+        if files.is_set() && !is_tls {
+            return Err(format!(
+                "{scheme}:// does without TLS, and so without its files"
+            ));
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut query = Query::parse(query)?;
+        if kind == "unix" {
+            let target = Self::unix(rest, &mut query)?;
+            query.end()?;
+            return Ok(target);
+        }
+        let (login, rest) = match rest.rsplit_once('@') {
+            Some((login, rest)) => (self::login(login)?, rest),
+            None => (Login::default(), rest),
+        };
+        let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let default_port = if kind == "sentinel" {
+            SENTINEL_PORT
+        } else {
+            REDIS_PORT
+        };
+        let addresses = hosts.split(',').map(|host| address(host, default_port));
+        let mut addresses: Vec<_> = addresses.collect::<Result<_, _>>()?;
+        let mut sentinel_login = Login::default();
+        let (kind, db) = match kind {
+            "sentinel" => {
+                let (service, db) = path.split_once('/').unwrap_or((path, ""));
+                if service.is_empty() {
+                    return Err("sentinels need the name of a service, after a slash".to_owned());
+                }
+                sentinel_login.user = query.take("sentinel-user");
+                sentinel_login.password = query.take("sentinel-password");
+                let service = decoded(service)?;
+                let sentinels = addresses;
+                (Kind::Sentinel { sentinels, service }, db)
+            }
+            "cluster" => (Kind::Cluster(addresses), path),
+            _ => match (addresses.pop(), addresses.is_empty()) {
+                (Some(address), true) => (Kind::One(address), path),
+                _ => return Err("several hosts need redis+sentinel:// or redis+cluster://".into()),
+            },
+        };
+        // Written for the redis package, which chose between versions of the protocol.
+        query.take("protocol");
+        query.end()?;
+        let db = self::db(db)?;
+        if matches!(kind, Kind::Cluster(_)) && db != 0 {
+            return Err("a cluster has no other database than 0".to_owned());
+        }
+        Ok(Self {
+            kind,
+            login,
+            sentinel_login,
+            db,
+            tls: is_tls.then(|| Arc::new(files.clone())),
+        })
+    }
+
+    fn unix(path: &str, query: &mut Query) -> Result<Self, String> {
+        if path.is_empty() {
+            return Err("unix:// needs the path of a socket".to_owned());
+        }
+        Ok(Self {
+            kind: Kind::One(Address::Unix(PathBuf::from(decoded(path)?))),
+            login: Login {
+                user: query.take("user"),
+                password: query.take("pass"),
+            },
+            sentinel_login: Login::default(),
+            db: db(&query.take("db").unwrap_or_default())?,
+            tls: None,
+        })
+    }
+}
+
+fn login(text: &str) -> Result<Login, String> {
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    let part = |text: &str| match text {
+        "" => Ok(None),
+        text => decoded(text).map(Some),
+    };
+    Ok(Login {
+        user: part(user)?,
+        password: part(password)?,
+    })
+}
+
+fn address(text: &str, default_port: u16) -> Result<Address, String> {
+    let malformed = || format!("{text:?} is no HOST or HOST:PORT");
+    // An IPv6 address has colons of its own, and brackets around it.
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').ok_or_else(malformed)?;
+            (host, rest.strip_prefix(':').unwrap_or(rest))
+        }
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    let port = match port {
+        "" => default_port,
+        port => port.parse().map_err(|_| malformed())?,
+    };
+    match host {
+        "" => Err(malformed()),
+        host => Ok(Address::Tcp {
+            host: decoded(host)?,
+            port,
+        }),
+    }
+}
+
+fn db(text: &str) -> Result<i64, String> {
+    match text {
+        "" => Ok(0),
+        text => match text.parse() {
+            Ok(db) if db >= 0 => Ok(db),
+            _ => Err(format!("{text:?} is no number of a database")),
+        },
+    }
+}
+
+fn decoded(text: &str) -> Result<String, String> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    let decoded = decoded.map_err(|_| "a part is no UTF-8 after decoding".to_owned());
+    decoded.map(Cow::into_owned)
+}
+
+/// What stands after the question mark and was not taken yet.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(text: &str) -> Result<Self, String> {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decoded(name)?, decoded(value)?))
+        });
+        pairs.collect::<Result<_, String>>().map(Self)
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(found, _)| found == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    fn end(self) -> Result<(), String> {
+        match self.0.first() {
+            Some((name, _)) => Err(format!("the parameter {name:?} is unknown here")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> Result<Target, String> {
+        Target::parse(url, &TlsFiles::default())
+    }
+
+    fn tcp(host: &str, port: u16) -> Address {
+        Address::Tcp {
+            host: host.to_owned(),
+            port,
+        }
+    }
+
+    #[test]
+    fn every_form_is_understood() {
+        let one = |host, port| Kind::One(tcp(host, port));
+        for (url, kind, db, is_tls) in [
+            ("redis://a", one("a", 6379), 0, false),
+            ("redis://u:p%40@a:1/2", one("a", 1), 2, false),
+            ("redis://[::1]:7", one("::1", 7), 0, false),
+            ("redis://a/?protocol=resp3", one("a", 6379), 0, false),
+            ("rediss://a/3", one("a", 6379), 3, true),
+            (
+                "unix:///run/r%20s.sock?db=4&pass=x",
+                Kind::One(Address::Unix("/run/r s.sock".into())),
+                4,
+                false,
+            ),
+            (
+                "redis+sentinel://a,b:1/main/5",
+                Kind::Sentinel {
+                    sentinels: vec![tcp("a", 26_379), tcp("b", 1)],
+                    service: "main".to_owned(),
+                },
+                5,
+                false,
+            ),
+            (
+                "rediss+cluster://a,b:1",
+                Kind::Cluster(vec![tcp("a", 6379), tcp("b", 1)]),
+                0,
+                true,
+            ),
+        ] {
+            let target = parse(url).unwrap();
+            assert_eq!(target.kind, kind, "{url}");
+            assert_eq!((target.db, target.tls.is_some()), (db, is_tls), "{url}");
+        }
+    }
+
+    #[test]
+    fn logins_may_have_any_character() {
+        let login = |user: Option<&str>, password: Option<&str>| Login {
+            user: user.map(str::to_owned),
+            password: password.map(str::to_owned),
+        };
+        for (url, expected) in [
+            ("redis://a", login(None, None)),
+            ("redis://:p%3A%2F@a", login(None, Some("p:/"))),
+            ("redis://u:p@q@a", login(Some("u"), Some("p@q"))),
+            ("unix:///s?user=u&pass=p%26", login(Some("u"), Some("p&"))),
+        ] {
+            assert_eq!(*parse(url).unwrap().login(), expected, "{url}");
+        }
+        let url = "redis+sentinel://u:p@a/s?sentinel-password=q";
+        let target = parse(url).unwrap();
+        assert_eq!(*target.login(), login(Some("u"), Some("p")));
+        assert_eq!(target.sentinel_login, login(None, Some("q")));
+        assert!(!format!("{target:?}").contains('q'));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (url, part) in [
+            ("a:6379", "scheme"),
+            ("http://a", "scheme"),
+            ("redis://", "HOST"),
+            ("redis://a:x", "HOST"),
+            ("redis://a,b", "redis+sentinel"),
+            ("redis://a/x", "database"),
+            ("redis://a/-1", "database"),
+            ("redis://a?x=1", "parameter"),
+            ("unix://", "path"),
+            ("redis+sentinel://a", "service"),
+            ("redis+cluster://a/1", "database"),
+        ] {
+            let error = parse(url).unwrap_err();
+            assert!(error.contains(part), "{url}: {error}");
+        }
+        let files = TlsFiles {
+            ca: Some("ca.pem".into()),
+            ..TlsFiles::default()
+        };
+        assert!(Target::parse("redis://a", &files).is_err());
+        assert!(Target::parse("rediss://a", &files).is_ok());
+    }
+}

@@ -1,0 +1,132 @@
+use std::net::SocketAddr;
+
+use redis::Value;
+
+use crate::{Broker, Redis, eventually, free_address};
+
+/// How many slots every cluster has.
+const SLOTS: usize = 16_384;
+
+/// A cluster of three masters without replicas.
+pub struct Cluster {
+    /// The nodes, each with a third of the slots, in order.
+    pub nodes: Vec<Redis>,
+}
+
+impl Cluster {
+    /// Starts it, and waits until all nodes agree.
+    pub async fn start() -> Self {
+        let mut nodes = Vec::new();
+        let mut buses = Vec::new();
+        for _ in 0..3 {
+            let bus = free_address().port().to_string();
+            let settings = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-node-timeout",
+                "2000",
+                "--cluster-require-full-coverage",
+                "no",
+                "--cluster-port",
+                &bus,
+            ];
+            nodes.push(Redis::start_with(&settings).await);
+            buses.push(bus);
+        }
+        let cluster = Self { nodes };
+        for (at, node) in cluster.nodes.iter().enumerate() {
+            let (first, last) = (at * SLOTS / 3, (at + 1) * SLOTS / 3 - 1);
+            let (first, last) = (first.to_string(), last.to_string());
+            node.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last])
+                .await;
+            let port = node.address().port().to_string();
+            let meet = ["CLUSTER", "MEET", "127.0.0.1", &port, &buses[at]];
+            cluster.nodes[0].command(&meet).await;
+        }
+        cluster.agrees().await;
+        cluster
+    }
+
+    /// Waits until all nodes know all slots.
+    pub async fn agrees(&self) {
+        for node in &self.nodes {
+            eventually("the cluster to agree", async || {
+                let info = text(node.command(&["CLUSTER", "INFO"]).await);
+                let lines = [
+                    "cluster_state:ok",
+                    "cluster_slots_ok:16384",
+                    "cluster_known_nodes:3",
+                ];
+                lines.iter().all(|line| info.contains(line))
+            })
+            .await;
+        }
+    }
+
+    /// The node that has the slot of a channel of the default key, and that slot.
+    pub async fn owner(&self, channel: &str) -> (usize, usize) {
+        let name = format!("womack:ns:default:{channel}");
+        let slot = self.nodes[0].command(&["CLUSTER", "KEYSLOT", &name]).await;
+        let Value::Int(slot) = slot else {
+            panic!("a slot, not {slot:?}");
+        };
+        let slot = usize::try_from(slot).expect("slots are not negative");
+        // The last slot of each node rounds up.
+        let owner = (0..3).find(|at| slot < (at + 1) * SLOTS / 3);
+        (owner.expect("a slot below the last"), slot)
+    }
+
+    /// A channel name, beginning with `name`, whose slot `node` has.
+    pub async fn channel_at(&self, node: usize, name: &str) -> String {
+        for number in 0.. {
+            let channel = format!("{name}-{number}");
+            if self.owner(&channel).await.0 == node {
+                return channel;
+            }
+        }
+        unreachable!("one in three names is a node's")
+    }
+
+    /// Moves a slot without keys from one node to another.
+    pub async fn move_slot(&self, slot: usize, from: usize, to: usize) {
+        let id = text(self.nodes[to].command(&["CLUSTER", "MYID"]).await);
+        let slot = slot.to_string();
+        for node in [to, from] {
+            let set = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
+            self.nodes[node].command(&set).await;
+        }
+    }
+
+    /// Publishes on a channel of the default key for its shard alone, by the node `at`, which must
+    /// have its slot; returns how many subscribers it had.
+    pub async fn spublish(&self, at: usize, channel: &str, envelope: &str) -> i64 {
+        let name = format!("womack:ns:default:{channel}");
+        match self.nodes[at].command(&["SPUBLISH", &name, envelope]).await {
+            Value::Int(count) => count,
+            other => panic!("a count, not {other:?}"),
+        }
+    }
+}
+
+impl Broker for Cluster {
+    fn address(&self) -> SocketAddr {
+        self.nodes[0].address()
+    }
+
+    fn url(&self) -> String {
+        let nodes: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| node.address().to_string())
+            .collect();
+        format!("redis+cluster://{}", nodes.join(","))
+    }
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,
+        other => panic!("text, not {other:?}"),
+    }
+}
