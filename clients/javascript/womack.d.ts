@@ -110,12 +110,23 @@ declare namespace Womack {
     members: (Meta | null)[];
   }
 
+  /** A time for which some of this client's channels brought nothing. */
+  export interface Gap {
+    channels: string[];
+    /** What was published before has been delivered; in Unix milliseconds. */
+    from: number;
+    /** What was published later is delivered; in Unix milliseconds. */
+    to: number;
+  }
+
   export interface Events {
     connect(): void;
     disconnect(reason: string): void;
     /** Connecting failed; it is tried again. `data` is what the server's refusal carried. */
     connect_error(error: Error & { data?: unknown }): void;
     subscribe_error(error: SubscribeError): void;
+    /** Something may have been missed, where the server tells that (`--gap-notices`). */
+    gap(gap: Gap): void;
   }
 
   export interface SubscribeError extends Error {

@@ -100,6 +100,7 @@
         this.trigger('disconnect', reason);
       });
       this.io.on('connect_error', (error) => this.trigger('connect_error', error));
+      this.io.on('womack:gap', (gap) => this.trigger('gap', gap));
       if (this.options.autoConnect) this.io.connect();
     }
 

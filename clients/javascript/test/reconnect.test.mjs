@@ -76,6 +76,18 @@ for (const transport of ['websocket', 'polling']) {
   });
 }
 
+test('tells of the channels on which something may have been missed', async (t) => {
+  const telling = await startWomack(redis, ['--gap-notices']);
+  t.after(() => telling.stop());
+  const womack = connect(t, telling.port);
+  await womack.subscribe(['a', 'b'], () => {});
+  const told = next(womack, 'gap');
+  await redis.cut();
+  const [{ channels, from, to }] = await told;
+  assert.deepEqual(channels.sort(), ['a', 'b']);
+  assert.ok(from <= to && to - from < 60_000);
+});
+
 test('falls back to polling where WebSocket is blocked', async (t) => {
   const [womack, proxy] = await open(t, { refuseWebSocket: true });
   const got = collector();

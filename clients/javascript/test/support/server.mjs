@@ -30,6 +30,8 @@ export async function startRedis() {
     url: `unix://${path}`,
     /** Publishes a JSON text; tells how many servers got it. */
     publish: (channel, json) => command(path, ['PUBLISH', `womack:ns:default:${channel}`, json]),
+    /** Cuts the connections of all subscribers. */
+    cut: () => command(path, ['CLIENT', 'KILL', 'TYPE', 'pubsub']),
     /** Subscribes to Redis channels; `next()` waits for the next message on any of them. */
     listen: (...channels) => listen(path, channels),
     async stop() {

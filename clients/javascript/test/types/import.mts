@@ -11,7 +11,8 @@ womack
   .on('connect', () => console.log(womack.sessionID?.length))
   .once('disconnect', (reason) => reason.toUpperCase())
   .on('connect_error', (error) => error.message)
-  .on('subscribe_error', (error: SubscribeError) => error.code);
+  .on('subscribe_error', (error: SubscribeError) => error.code)
+  .on('gap', ({ channels, from, to }: Womack.Gap) => channels.length + to - from);
 
 const live: Promise<string[]> = womack.subscribe<Greeting>('hello', (data, envelope) => {
   const greeting: string = data.hello;
