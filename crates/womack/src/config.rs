@@ -55,6 +55,8 @@ pub struct Config {
     pub egress: Egress,
     /// Whether debug messages are logged.
     pub debug: bool,
+    /// Whether everything that is published is listened to, to find what nobody gets.
+    pub diagnose_publishes: bool,
     /// Whether clients of Engine.IO 3 are refused, which are those of Socket.IO 1.x and 2.x.
     pub no_eio3: bool,
     /// Whether clients of Socket.IO 0.9 are refused.
@@ -132,6 +134,9 @@ impl Config {
             shards: settings.shards.unwrap_or(defaults.shards),
             egress: settings.egress.unwrap_or(defaults.egress),
             debug: settings.debug.unwrap_or(defaults.debug),
+            diagnose_publishes: settings
+                .diagnose_publishes
+                .unwrap_or(defaults.diagnose_publishes),
             no_eio3: settings.no_eio3.unwrap_or(defaults.no_eio3),
             no_legacy: settings.no_legacy.unwrap_or(defaults.no_legacy),
             cors_origins: cors_origins(settings.cors_origin.unwrap_or_default())?,
@@ -265,6 +270,7 @@ impl Default for Config {
                 .min(128),
             egress: Egress::Auto,
             debug: false,
+            diagnose_publishes: false,
             no_eio3: false,
             no_legacy: false,
             cors_origins: CorsOrigins::Any,

@@ -39,6 +39,7 @@ mod check;
 pub mod cli;
 mod command;
 mod config;
+mod diagnosis;
 mod error;
 mod explanation;
 mod families;

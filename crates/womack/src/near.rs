@@ -17,6 +17,8 @@ pub(crate) enum Difference {
 const SHORTEST_MISSPELLED: usize = 5;
 
 impl Difference {
+    pub(crate) const ALL: [Self; 4] = [Self::Key, Self::Case, Self::Edge, Self::Spelling];
+
     /// The difference as logs and metrics name it.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -20,6 +20,7 @@ use crate::{
     channels::Channels,
     command::{ToRouter, ToShard},
     config::Config,
+    diagnosis::Diagnosis,
     error::Error,
     families::Families,
     http,
@@ -215,6 +216,11 @@ impl Running {
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let uses_ring = uses_ring(config.egress)?;
         let source = Source::find(&config.redis).await?;
+        if config.diagnose_publishes && source.target.is_cluster() {
+            return Err(Error::Config(
+                "diagnose-publishes needs one Redis: nobody hears all of a cluster".to_owned(),
+            ));
+        }
         let files = rlimit::increase_nofile_limit(u64::MAX);
         let room = files.as_ref().map_or(u64::MAX, |files| room(*files));
         let (common, reports) = common(server, room)?;
@@ -384,6 +390,14 @@ impl Start {
             channels.push(reader.map_err(|_| Error::Thread(format!("womack-shard-{number}")))?);
         }
         surveyor.begin(channels.clone());
+        if self.common.config.diagnose_publishes {
+            let diagnosis = Diagnosis {
+                target: target.clone(),
+                common: self.common.clone(),
+                surveyor,
+            };
+            diagnosis.start()?;
+        }
         let router = self.router(router_queue, channels, target);
         match host {
             // The thread was there a moment ago; if it has ended, that is seen where it counts.

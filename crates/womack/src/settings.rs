@@ -119,6 +119,19 @@ pub struct Settings {
     )]
     pub debug: Option<bool>,
 
+    /// Listen to everything that is published, to find messages that nobody gets because of their
+    /// channel's name
+    #[arg(
+        long,
+        env = "WOMACK_DIAGNOSE_PUBLISHES",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        value_name = "BOOL"
+    )]
+    pub diagnose_publishes: Option<bool>,
+
     /// Refuse clients of Engine.IO 3, which are those of Socket.IO 1.x and 2.x
     #[arg(
         long,

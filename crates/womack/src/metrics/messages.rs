@@ -4,6 +4,7 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use womack_proto::publishers::PublicationError;
 
 use super::{add, by::By};
+use crate::near::Difference;
 
 /// The families of publishers, as labels.
 const FAMILIES: [&str; 4] = ["emitter", "python", "laravel", "juggernaut"];
@@ -19,6 +20,7 @@ pub(crate) struct Messages {
     rejected: By<Counter>,
     instructions: By<Counter>,
     publish_requests: By<Counter>,
+    misaddressed: By<Counter>,
 }
 
 impl Messages {
@@ -56,6 +58,13 @@ impl Messages {
                 "result",
                 ["ok", "unauthorized"],
             ),
+            misaddressed: By::new(
+                registry,
+                "messages_misaddressed",
+                "Messages that nobody got, on nearly a channel that clients are in",
+                "difference",
+                Difference::ALL.map(Difference::as_str),
+            ),
         }
     }
 
@@ -76,6 +85,11 @@ impl Messages {
     /// Counts a message of another family of publishers that is understood.
     pub(crate) fn instructed(&self, family: &'static str) {
         self.instructions.of(family).inc();
+    }
+
+    /// Counts a message that nobody got because of its channel's name.
+    pub(crate) fn misaddressed(&self, difference: Difference) {
+        self.misaddressed.of(difference.as_str()).inc();
     }
 
     /// Counts a request to publish by HTTP.

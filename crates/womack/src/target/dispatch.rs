@@ -71,6 +71,18 @@ impl Dispatch {
         Ok(sum)
     }
 
+    /// How many have subscribed to `channel` by its name, at a server that is no cluster.
+    ///
+    /// # Errors
+    /// Redis cannot be reached, or refuses.
+    pub(crate) async fn subscribers(&self, channel: &str) -> RedisResult<u64> {
+        let mut ask = redis::cmd("PUBSUB");
+        ask.arg("NUMSUB").arg(channel);
+        let mut connection = self.connection(None).await?;
+        let (_, count): (String, u64) = ask.query_async(&mut connection).await?;
+        Ok(count)
+    }
+
     async fn publish_in_shard(&self, channel: &str, payload: &str) -> RedisResult<u64> {
         let mut publish = redis::cmd("SPUBLISH");
         publish.arg(channel).arg(payload);
