@@ -61,6 +61,8 @@ impl Fleet {
             workload.channels(),
             payload_len,
         )?;
+        let mut tally = Tally::new(payload_len);
+        tally.watched = workload.watched();
         Ok(Self {
             poll,
             events: Events::with_capacity(1_024),
@@ -70,7 +72,7 @@ impl Fleet {
             polling: workload.polling,
             clients: Slab::with_capacity(workload.clients),
             publisher,
-            tally: Tally::new(payload_len),
+            tally,
             ready: 0,
             connecting: 0,
             failed: 0,

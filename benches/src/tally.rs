@@ -24,6 +24,8 @@ pub struct Tally {
     pub wrong: u64,
     /// Clients that the server let go of.
     pub closed: u64,
+    /// The only channel whose delays are noted, if not all are.
+    pub watched: Option<u32>,
     /// Microseconds from publishing to reading, per delivery.
     pub delay: Histogram<u64>,
     /// Microseconds from publishing until the last client had read it, per message.
@@ -45,6 +47,7 @@ impl Tally {
             reads: 0,
             wrong: 0,
             closed: 0,
+            watched: None,
             delay: micros(),
             last: micros(),
             completed: 0,
@@ -84,7 +87,9 @@ impl Tally {
     pub fn delivered(&mut self, stamp: &Stamp, now: u64) {
         let delay = now.saturating_sub(stamp.nanos) / 1_000;
         self.deliveries += 1;
-        self.delay.saturating_record(delay);
+        if self.watched.is_none_or(|channel| channel == stamp.channel) {
+            self.delay.saturating_record(delay);
+        }
         let remaining = &mut self.remaining[(stamp.number % WINDOW) as usize];
         *remaining = remaining.saturating_sub(1);
         if *remaining == 0 {

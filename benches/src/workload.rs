@@ -35,6 +35,11 @@ pub enum Holding {
     Own,
     /// Dealt out in turn: as few as possible each, so that every channel has a client.
     Dealt(u32),
+    /// All the same one but for `few`, who have another that is published to more often.
+    Storm {
+        /// Whose delay is measured.
+        few: usize,
+    },
     /// Each `held` of `channels`, any of which is as likely; some are published to more often.
     Some {
         /// How many channels there are.
@@ -43,6 +48,9 @@ pub enum Holding {
         held: usize,
     },
 }
+
+/// Of so many messages of a storm one goes to the many.
+const STORM_PERIOD: u32 = 10;
 
 /// How fast is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +75,7 @@ pub(crate) const BASE: Workload = Workload {
 };
 
 /// All workloads.
-pub const WORKLOADS: [Workload; 11] = [
+pub const WORKLOADS: [Workload; 12] = [
     Workload {
         name: "W1",
         pace: Pace::Flood(64),
@@ -128,6 +136,13 @@ pub const WORKLOADS: [Workload; 11] = [
         ..BASE
     },
     Workload {
+        name: "storm",
+        clients: 15_000,
+        holding: Holding::Storm { few: 2 },
+        pace: Pace::Rate(40),
+        ..BASE
+    },
+    Workload {
         name: "connect",
         clients: 5_000,
         holding: Holding::Own,
@@ -149,6 +164,7 @@ impl Workload {
         match self.holding {
             Holding::Shared => 1,
             Holding::Own => self.clients as u32,
+            Holding::Storm { .. } => 2,
             Holding::Dealt(channels) => channels,
             Holding::Some { channels, .. } => channels,
         }
@@ -158,7 +174,7 @@ impl Workload {
     #[must_use]
     pub fn held(&self) -> usize {
         match self.holding {
-            Holding::Shared | Holding::Own => 1,
+            Holding::Shared | Holding::Own | Holding::Storm { .. } => 1,
             Holding::Dealt(channels) => (channels as usize).div_ceil(self.clients),
             Holding::Some { held, .. } => held,
         }
@@ -171,10 +187,17 @@ impl Workload {
         (0..self.clients as u32).map(move |client| match holding {
             Holding::Shared => vec![0],
             Holding::Own => vec![client],
+            Holding::Storm { few } => vec![u32::from((client as usize) < few)],
             Holding::Dealt(channels) if channels <= clients as u32 => vec![client % channels],
             Holding::Dealt(channels) => (client..channels).step_by(clients).collect(),
             Holding::Some { channels, held } => random.choose_multiple(0..channels, held),
         })
+    }
+
+    /// The only channel whose delays are of interest, if it is not all of them.
+    #[must_use]
+    pub fn watched(&self) -> Option<u32> {
+        matches!(self.holding, Holding::Storm { .. }).then_some(1)
     }
 
     /// The channels to publish to, without end.
@@ -193,6 +216,7 @@ impl Workload {
             },
             random: Rng::with_seed(SEED),
             next: 0,
+            storms: matches!(self.holding, Holding::Storm { .. }),
         }
     }
 }
@@ -204,11 +228,17 @@ pub struct Picker {
     cumulated: Vec<f64>,
     random: Rng,
     next: u32,
+    /// Whether only some go to the first channel, and all others to the second.
+    storms: bool,
 }
 
 impl Picker {
     /// The channel of the next message.
     pub fn pick(&mut self) -> u32 {
+        if self.storms {
+            self.next = (self.next + 1) % STORM_PERIOD;
+            return u32::from(self.next != 0);
+        }
         let Some(total) = self.cumulated.last() else {
             let channel = self.next;
             self.next = (channel + 1) % self.channels;
@@ -264,6 +294,16 @@ mod tests {
             channels_held.dedup();
             assert_eq!(channels_held.len(), channels as usize);
         }
+    }
+
+    #[test]
+    fn storms_are_few_and_hold_most_clients() {
+        let workload = Workload::find("storm").unwrap();
+        let small = workload.subscriptions().filter(|held| held == &[1]).count();
+        assert_eq!((small, workload.watched()), (2, Some(1)));
+        let mut picker = workload.picker();
+        let storms = (0..100).filter(|_| picker.pick() == 0).count();
+        assert_eq!(storms, 10);
     }
 
     #[test]

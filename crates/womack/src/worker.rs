@@ -221,10 +221,16 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
     let mut commands = Vec::new();
     let mut draining = false;
     while !draining {
-        let tells_gaps = shard.borrow().has_gaps_to_tell();
+        let (tells_gaps, fans_out, is_enough) = {
+            let shard = shard.borrow();
+            let is_enough = shard.is_fanning_out_enough();
+            (shard.has_gaps_to_tell(), shard.has_fan_outs(), is_enough)
+        };
         tokio::select! {
             biased;
-            () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {}
+            // While too much waits for its slice, what others want waits in the queue.
+            () = queue.receive(&mut commands, COMMANDS_PER_BATCH), if !is_enough => {}
+            () = ready(()), if fans_out => {}
             () = ready(()), if tells_gaps => shard.borrow_mut().tell_gaps(),
         }
         draining = commands
@@ -234,6 +240,7 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
         // Reads, accepts and pings have their turn between two batches.
         yield_now().await;
     }
+    shard.borrow_mut().finish_fan_outs();
     let start = Instant::now();
     let sessions = shard.borrow().len();
     let mut closed = 0;
@@ -249,7 +256,9 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
         tokio::select! {
             () = sleep(DRAIN_STEP) => {}
             () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {
-                shard.borrow_mut().apply_commands(&mut commands);
+                let mut shard = shard.borrow_mut();
+                shard.apply_commands(&mut commands);
+                shard.finish_fan_outs();
             }
         }
     }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use womack_proto::{
     EnvelopeError, Frame, Handshake, HandshakeError, Layer, Limits, NamespaceId, Namespaces,
     Output, Revision, Rules, Scratch, Session, Timing, engine_io, envelope, frame,
+    freshness::Freshness,
     payload::{self, Content, Format},
     socket_io::{self, Body},
 };
@@ -154,6 +155,8 @@ fn body(format: Format, packets: &[payload::Packet<'_>]) -> (Content, Vec<u8>) {
 
 /// A published message passes if and only if serde_json takes it for JSON.
 pub(crate) fn envelopes(data: &[u8]) {
+    // What is no object says nothing of itself.
+    assert!(Freshness::of(data).is_empty() || data.trim_ascii_start().starts_with(b"{"));
     let mut scratch = Scratch::default();
     let checked = envelope::check(data, &mut scratch);
     let expected = match str::from_utf8(data) {

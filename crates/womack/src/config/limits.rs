@@ -44,6 +44,8 @@ pub struct Limits {
     pub max_client_queue_time: Option<Duration>,
     /// Memory for the process; 0 for half of what there is.
     pub memory_budget_bytes: usize,
+    /// Clients that a message is written to at one go; 0 for all.
+    pub fanout_slice: usize,
     /// Packets in one polling body.
     pub max_packets_per_payload: usize,
     /// Subscriptions that may wait for Redis at one time in one shard.
@@ -95,6 +97,7 @@ impl Limits {
                 defaults.max_client_queue_bytes,
             )
             .max(max_message_bytes.saturating_add(FRAMING_BYTES)),
+            fanout_slice: or(settings.fanout_slice, defaults.fanout_slice),
             max_client_queue_messages: or(
                 settings.max_client_queue_messages,
                 defaults.max_client_queue_messages,
@@ -180,6 +183,7 @@ impl Default for Limits {
             max_channels_per_client: 1000,
             max_channels_per_publish: 100,
             max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,
+            fanout_slice: 2048,
             max_client_queue_messages: 0,
             max_client_queue_time: None,
             memory_budget_bytes: 0,

@@ -62,6 +62,11 @@ pub struct LimitSettings {
     #[arg(long, env = "WOMACK_MEMORY_BUDGET", value_name = "BYTES")]
     pub memory_budget: Option<ByteSize>,
 
+    /// Clients that one message is written to before others have their turn, 0 for all
+    /// [default: 2048]
+    #[arg(long, env = "WOMACK_FANOUT_SLICE", value_name = "N")]
+    pub fanout_slice: Option<usize>,
+
     /// Packets in one polling body from a client [default: 1000]
     #[arg(long, env = "WOMACK_MAX_PACKETS_PER_PAYLOAD", value_name = "N")]
     pub max_packets_per_payload: Option<usize>,

@@ -5,6 +5,7 @@
 
 use std::{
     iter::Sum,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -41,8 +42,17 @@ struct Entry {
     live: bool,
     /// Messages that came for this topic; begins again at 2^32.
     messages: AtomicU32,
+    /// Whether places stay as they are: who leaves then leaves a gap.
+    held: bool,
+    gaps: u32,
     subscribers: Vec<Subscriber>,
 }
+
+/// Stands where somebody has left.
+const GAP: Subscriber = Subscriber {
+    connection: u32::MAX,
+    membership: u32::MAX,
+};
 
 /// What a channel, or one topic of it, has to do.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -64,7 +74,7 @@ pub(crate) struct TopicLoad {
 impl Entry {
     fn load(&self) -> Load {
         Load {
-            subscribers: self.subscribers.len() as u64,
+            subscribers: self.subscribers.len() as u64 - u64::from(self.gaps),
             messages: self.messages.load(Ordering::Relaxed),
         }
     }
@@ -136,6 +146,8 @@ impl Channels {
                     topic,
                     live: false,
                     messages: AtomicU32::new(0),
+                    held: false,
+                    gaps: 0,
                     subscribers: Vec::new(),
                 });
                 entries.len() - 1
@@ -159,14 +171,25 @@ impl Channels {
         let Some(at) = entry.iter().position(|entry| entry.topic == topic) else {
             return Left::default();
         };
-        let subscribers = &mut entry[at].subscribers;
+        let Entry {
+            subscribers,
+            held,
+            gaps,
+            ..
+        } = &mut entry[at];
         let place = place as usize;
         if place >= subscribers.len() {
             return Left::default();
         }
-        subscribers.swap_remove(place);
-        let moved = subscribers.get(place).copied();
-        let last = subscribers.is_empty();
+        let mut moved = None;
+        if *held {
+            subscribers[place] = GAP;
+            *gaps += 1;
+        } else {
+            subscribers.swap_remove(place);
+            moved = subscribers.get(place).copied();
+        }
+        let last = subscribers.len() == *gaps as usize;
         if last {
             entry.swap_remove(at);
         } else if subscribers.len() < subscribers.capacity() / 4 {
@@ -219,22 +242,87 @@ impl Channels {
         entry.iter().any(|entry| entry.topic == topic && entry.live)
     }
 
-    /// Calls `each` for every subscriber of a topic of `channel`, which has got a message.
-    pub(crate) fn for_each(&self, channel: &str, topic: Topic, mut each: impl FnMut(u32)) {
-        let Some(entry) = self.map.get(channel) else {
-            return;
-        };
-        let Some(entry) = entry.iter().find(|entry| entry.topic == topic) else {
-            return;
-        };
+    /// Calls `read` with the subscribers of a topic of `channel`, which has got a message, and with
+    /// whether their places are held.
+    pub(crate) fn read<R>(
+        &self,
+        channel: &str,
+        topic: Topic,
+        read: impl FnOnce(&[Subscriber], bool) -> R,
+    ) -> Option<R> {
+        let entry = self.map.get(channel)?;
+        let entry = entry.iter().find(|entry| entry.topic == topic)?;
         // Nobody else writes it, so that nothing is lost between the two.
         let messages = entry.messages.load(Ordering::Relaxed);
         entry
             .messages
             .store(messages.wrapping_add(1), Ordering::Relaxed);
-        for subscriber in &entry.subscribers {
-            each(subscriber.connection);
+        Some(read(&entry.subscribers, entry.held))
+    }
+
+    /// Calls `each` for the subscribers at some places of a topic of `channel`.
+    pub(crate) fn for_places(
+        &self,
+        channel: &str,
+        topic: Topic,
+        places: Range<usize>,
+        mut each: impl FnMut(u32),
+    ) {
+        let Some(entry) = self.map.get(channel) else {
+            return;
+        };
+        let found = entry.iter().find(|entry| entry.topic == topic);
+        let subscribers = found.and_then(|entry| entry.subscribers.get(places));
+        for subscriber in subscribers.unwrap_or_default() {
+            if *subscriber != GAP {
+                each(subscriber.connection);
+            }
         }
+    }
+
+    /// Keeps the subscribers of a topic of `channel` where they are. Returns how many places there
+    /// are.
+    pub(crate) fn hold(&self, channel: &str, topic: Topic) -> Option<usize> {
+        let mut entry = self.map.get_mut(channel)?;
+        let entry = entry.iter_mut().find(|entry| entry.topic == topic)?;
+        entry.held = true;
+        Some(entry.subscribers.len())
+    }
+
+    /// Lets subscribers of a topic of `channel` that come last take the places of those that leave.
+    /// There must be no gaps.
+    pub(crate) fn release(&self, channel: &str, topic: Topic) {
+        let Some(mut entry) = self.map.get_mut(channel) else {
+            return;
+        };
+        if let Some(entry) = entry.iter_mut().find(|entry| entry.topic == topic) {
+            entry.held = false;
+        }
+    }
+
+    /// Moves subscribers of a topic of `channel` into the gaps. Returns who moved, and where to.
+    pub(crate) fn close_gaps(&self, channel: &str, topic: Topic) -> Vec<(u32, Subscriber)> {
+        let mut moved = Vec::new();
+        let Some(mut entry) = self.map.get_mut(channel) else {
+            return moved;
+        };
+        let Some(entry) = entry.iter_mut().find(|entry| entry.topic == topic) else {
+            return moved;
+        };
+        let mut place = 0;
+        while entry.gaps > 0 && place < entry.subscribers.len() {
+            if entry.subscribers[place] != GAP {
+                place += 1;
+                continue;
+            }
+            entry.gaps -= 1;
+            entry.subscribers.swap_remove(place);
+            match entry.subscribers.get(place) {
+                Some(subscriber) if *subscriber != GAP => moved.push((place as u32, *subscriber)),
+                _ => {}
+            }
+        }
+        moved
     }
 
     /// The subscribers of all topics of `channel` in `namespace`.
@@ -246,6 +334,7 @@ impl Channels {
             .iter()
             .filter(|entry| entry.topic.namespace == namespace)
             .flat_map(|entry| &entry.subscribers)
+            .filter(|subscriber| **subscriber != GAP)
             .map(|subscriber| subscriber.connection)
             .collect()
     }
@@ -314,7 +403,8 @@ mod tests {
 
     fn subscribers(channels: &Channels, topic: Topic) -> Vec<u32> {
         let mut found = Vec::new();
-        channels.for_each("c", topic, |connection| found.push(connection));
+        let places = 0..channels.read("c", topic, |all, _| all.len()).unwrap_or(0);
+        channels.for_places("c", topic, places, |connection| found.push(connection));
         found
     }
 
@@ -334,6 +424,41 @@ mod tests {
         );
         assert!(!left.last);
         assert_eq!(subscribers(&channels, TOPIC), [3, 2]);
+    }
+
+    #[test]
+    fn places_that_are_held_stay_until_gaps_are_closed() {
+        let channels = Channels::new();
+        for connection in 1..=5 {
+            join(&channels, TOPIC, connection);
+        }
+        assert_eq!(channels.hold("c", TOPIC), Some(5));
+        for place in [0, 3, 4] {
+            let left = channels.leave("c", TOPIC, place);
+            assert!(left.moved.is_none() && !left.last);
+        }
+        assert_eq!(join(&channels, TOPIC, 6).place, 5);
+        assert_eq!(subscribers(&channels, TOPIC), [2, 3, 6]);
+        assert_eq!(channels.members("c", TOPIC.namespace), [2, 3, 6]);
+        assert_eq!(channels.reader().loads("c")[0].load.subscribers, 3);
+        let moved = channels.close_gaps("c", TOPIC);
+        let to: Vec<_> = moved
+            .iter()
+            .map(|(place, who)| (*place, who.connection))
+            .collect();
+        assert_eq!(to, [(0, 6)]);
+        assert_eq!(subscribers(&channels, TOPIC), [6, 2, 3]);
+        channels.release("c", TOPIC);
+        assert_eq!(
+            channels
+                .leave("c", TOPIC, 0)
+                .moved
+                .map(|who| who.connection),
+            Some(3)
+        );
+        channels.hold("c", TOPIC);
+        assert!(!channels.leave("c", TOPIC, 0).last && channels.leave("c", TOPIC, 1).last);
+        assert!(channels.reader().names().is_empty());
     }
 
     #[test]
@@ -365,7 +490,7 @@ mod tests {
         join(&channels, TOPIC, 2);
         join(&channels, OTHER, 3);
         for topic in [TOPIC, TOPIC, OTHER] {
-            channels.for_each("c", topic, |_| {});
+            channels.read("c", topic, |_, _| ());
         }
         let mut found = Vec::new();
         reader.for_each_channel(|channel, load| found.push((channel.clone(), load)));

@@ -12,7 +12,7 @@ use crate::{
 
 /// Frames gathered before clients are written to. Bounds the memory of a round, and with it how
 /// far a burst merges.
-const ROUND_BYTES: usize = 4 << 20;
+pub(super) const ROUND_BYTES: usize = 4 << 20;
 
 impl Shard {
     /// Does what other threads want, and writes what came of it.
@@ -23,7 +23,11 @@ impl Shard {
         for command in commands.drain(..) {
             match command {
                 ToShard::Deliver(delivery) => self.deliver(&delivery),
-                ToShard::Order(order) => self.order(&order),
+                ToShard::Order(order) => {
+                    // It may be about those for whom messages wait.
+                    self.finish_fan_outs();
+                    self.order(&order);
+                }
                 ToShard::Live { channel, topics } => self.live(&channel, &topics),
                 ToShard::Link(linked) => self.link(linked),
                 ToShard::Lost(channels) => self.lost(channels),
@@ -40,6 +44,7 @@ impl Shard {
                 self.flush();
             }
         }
+        self.fan_out_some();
         self.flush();
     }
 
@@ -66,27 +71,45 @@ impl Shard {
 
     /// Queues a frame for each subscriber.
     fn deliver(&mut self, delivery: &Delivery) {
-        let span = self.round.append(&delivery.bytes);
-        if self.common.marks_messages() {
-            let note = delivery.note.clone();
-            let fate = self.fate(delivery.topic.namespace, note);
-            self.round.mark(span, fate);
-        }
-        let excepted = self.excepted(&delivery.except, delivery.topic.namespace);
+        let (channel, topic) = (&delivery.channel, delivery.topic);
+        let marks = self.common.marks_messages();
+        let fate = marks.then(|| self.fate(topic.namespace, delivery.note.clone()));
+        let excepted = self.excepted(&delivery.except, topic.namespace);
+        let most = match self.common.config.limits.fanout_slice {
+            0 => usize::MAX,
+            most => most,
+        };
         let (round, connections) = (&mut self.round, &mut self.connections);
-        let mut count = 0;
-        self.channels
-            .for_each(&delivery.channel, delivery.topic, |id| {
+        let reached = self.channels.read(channel, topic, |subscribers, is_held| {
+            if is_held || subscribers.len() > most {
+                return None;
+            }
+            let span = round.append(&delivery.bytes);
+            if let Some(fate) = fate {
+                round.mark(span, fate);
+            }
+            let mut count = 0;
+            for subscriber in subscribers {
+                let id = subscriber.connection;
                 if excepted.contains(&id) {
-                    return;
+                    continue;
                 }
                 if let Some(connection) = connections.get_mut(id as usize) {
                     round.add(id, &mut connection.outbox, span);
                     count += 1;
                 }
-            });
-        self.metrics.deliveries.inc_by(count);
-        self.note_received(delivery.received);
+            }
+            Some(count)
+        });
+        match reached {
+            Some(Some(count)) => {
+                self.metrics.deliveries.inc_by(count);
+                self.note_received(delivery.received);
+            }
+            Some(None) => self.fan_out(delivery),
+            // Everybody has left since the router looked.
+            None => {}
+        }
     }
 
     /// A message that reached the router at `received` is in this round.

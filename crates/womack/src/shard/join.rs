@@ -93,6 +93,9 @@ impl Shard {
         self.common.metrics.clients.subscriptions.inc();
         self.ledger.charge(MEMBERSHIP_BYTES);
         self.report_member(Report::Subscribed, id, namespace, &joined.channel);
+        if !self.fanouts.is_empty() {
+            self.fanouts.joined(&joined.channel, topic, id);
+        }
         if joined.first {
             self.look(joined.channel.clone());
         }
@@ -272,7 +275,7 @@ impl Shard {
         }
         self.report_member(Report::Unsubscribed, id, namespace, channel);
         self.gaps.left(id, channel);
-        self.give_up(&membership);
+        self.give_up(id, &membership);
     }
 
     /// Takes a client out of all channels of a namespace.
@@ -295,12 +298,12 @@ impl Shard {
             let namespace = membership.topic.namespace;
             self.report_place(Report::Unsubscribed, client, namespace, &membership.channel);
             self.gaps.left(id, &membership.channel);
-            self.give_up(membership);
+            self.give_up(id, membership);
         }
     }
 
     /// Gives a place in a topic up.
-    fn give_up(&mut self, membership: &Membership) {
+    fn give_up(&mut self, id: u32, membership: &Membership) {
         let left = self
             .channels
             .leave(&membership.channel, membership.topic, membership.place);
@@ -313,6 +316,10 @@ impl Shard {
         }
         self.common.metrics.clients.subscriptions.dec();
         self.ledger.release(MEMBERSHIP_BYTES);
+        if !self.fanouts.is_empty() {
+            let (channel, topic) = (&membership.channel, membership.topic);
+            self.fanouts.left(channel, topic, id, left.last);
+        }
         if left.last {
             self.look(membership.channel.clone());
         }

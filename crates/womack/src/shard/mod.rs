@@ -16,6 +16,8 @@ mod deliver;
 mod event_queue;
 mod event_stream;
 mod events;
+mod fan_out;
+mod fanouts;
 mod flush;
 mod gaps;
 mod goodbyes;
@@ -68,6 +70,7 @@ use self::{
     acks::Acks,
     channels::Channels,
     connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
+    fanouts::Fanouts,
     gaps::Gaps,
     goodbyes::Goodbyes,
     lingering::Lingering,
@@ -183,6 +186,7 @@ pub(crate) struct Shard {
     addresses: HashMap<u32, IpAddr>,
     channels: Channels,
     round: Round,
+    fanouts: Fanouts,
     wheel: Wheel,
     acks: Acks,
     goodbyes: Goodbyes,
@@ -235,6 +239,7 @@ impl Shard {
             addresses: HashMap::new(),
             channels: Channels::new(),
             round: Round::default(),
+            fanouts: Fanouts::default(),
             wheel: Wheel::new(Instant::now()),
             goodbyes: Goodbyes::default(),
             acks: Acks::new(config.subscribe_timeout),

@@ -1,0 +1,205 @@
+//! Messages for many, a slice of their receivers at a time.
+//!
+//! A topic with more subscribers than a slice has holds nobody up: what is published there goes
+//! out in passes, each through all who were there when it began, and between two slices others
+//! have their turn. Messages that come during a pass wait for the next one and go out together,
+//! so none overtakes another. Until there is none left the topic's list is kept as it is: whoever
+//! leaves leaves a gap, and whoever comes stands behind the end of the pass. Who comes while
+//! messages wait was not there when they were published, and gets none of them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::Range,
+    sync::Arc,
+    time::Instant,
+};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::command::{Note, Topic};
+
+/// Bytes of messages that go out in one pass, but for a message that alone has more.
+const PASS_BYTES: usize = 1 << 20;
+/// Messages that wait for a pass before no more are taken from other threads.
+const MOST_WAITING: usize = 4096;
+/// The same in bytes.
+const MOST_WAITING_BYTES: usize = 16 << 20;
+
+/// A message for many.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) bytes: Bytes,
+    pub(super) note: Option<Arc<Note>>,
+    /// Connections that must not get it.
+    pub(super) excepted: SmallVec<[u32; 4]>,
+    pub(super) received: Instant,
+}
+
+/// The topics of a shard that are published to in slices.
+#[derive(Default)]
+pub(super) struct Fanouts {
+    /// In the order of their turns.
+    topics: VecDeque<Fanout>,
+    /// How many passes there were: each begins elsewhere.
+    passes: usize,
+}
+
+/// One topic that is published to in slices.
+pub(super) struct Fanout {
+    pub(super) channel: Arc<str>,
+    pub(super) topic: Topic,
+    pass: Pass,
+    waiting: VecDeque<Message>,
+    /// Connections that came when so many of those that wait were there.
+    late: HashMap<u32, usize>,
+}
+
+/// Messages on their way through the subscribers of a topic.
+#[derive(Default)]
+struct Pass {
+    messages: Vec<Message>,
+    /// How many of them a connection does not get, if it came late.
+    skips: HashMap<u32, usize>,
+    start: usize,
+    done: usize,
+    /// Places in the topic's list that it goes through.
+    places: usize,
+}
+
+impl Fanouts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    /// Whether so much waits that nothing more should be taken from other threads.
+    pub(super) fn is_full(&self) -> bool {
+        let waiting = || self.topics.iter().flat_map(|fanout| &fanout.waiting);
+        let bytes: usize = waiting().map(|message| message.bytes.len()).sum();
+        waiting().count() > MOST_WAITING || bytes > MOST_WAITING_BYTES
+    }
+
+    /// Adds a message for the subscribers of a topic.
+    pub(super) fn push(&mut self, channel: &Arc<str>, topic: Topic, message: Message) {
+        if let Some(fanout) = self.find(channel, topic) {
+            return fanout.waiting.push_back(message);
+        }
+        self.topics.push_back(Fanout {
+            channel: channel.clone(),
+            topic,
+            pass: Pass::default(),
+            waiting: VecDeque::from([message]),
+            late: HashMap::new(),
+        });
+    }
+
+    /// A connection has come to a topic.
+    pub(super) fn joined(&mut self, channel: &str, topic: Topic, connection: u32) {
+        if let Some(fanout) = self.find(channel, topic)
+            && !fanout.waiting.is_empty()
+        {
+            fanout.late.insert(connection, fanout.waiting.len());
+        }
+    }
+
+    /// A connection has left a topic; `last` if nobody is left there.
+    pub(super) fn left(&mut self, channel: &str, topic: Topic, connection: u32, last: bool) {
+        if last {
+            self.topics
+                .retain(|fanout| fanout.topic != topic || *fanout.channel != *channel);
+        } else if let Some(fanout) = self.find(channel, topic) {
+            fanout.late.remove(&connection);
+        }
+    }
+
+    /// How many topics are published to in slices.
+    pub(super) fn len(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// The topic whose turn it is. It is to be put back unless it is done.
+    pub(super) fn next(&mut self) -> Option<Fanout> {
+        self.topics.pop_front()
+    }
+
+    pub(super) fn put_back(&mut self, fanout: Fanout) {
+        self.topics.push_back(fanout);
+    }
+
+    /// Begins a pass of `fanout` through the first `places` of its list.
+    pub(super) fn begin(&mut self, fanout: &mut Fanout, places: usize) {
+        self.passes = self.passes.wrapping_add(1);
+        let mut bytes = 0;
+        let fits = |message: &&Message| {
+            bytes += message.bytes.len();
+            bytes <= PASS_BYTES
+        };
+        let count = fanout.waiting.iter().take_while(fits).count();
+        let count = count.max(1).min(fanout.waiting.len());
+        let skips = fanout
+            .late
+            .iter()
+            .map(|(id, missed)| (*id, (*missed).min(count)));
+        fanout.pass = Pass {
+            skips: skips.collect(),
+            messages: fanout.waiting.drain(..count).collect(),
+            // The golden ratio, so that the beginnings of few passes are already far apart.
+            start: ((self.passes as f64 * 0.618_034).fract() * places as f64) as usize,
+            done: 0,
+            places,
+        };
+        fanout.late.retain(|_, missed| {
+            *missed = missed.saturating_sub(count);
+            *missed > 0
+        });
+    }
+
+    fn find(&mut self, channel: &str, topic: Topic) -> Option<&mut Fanout> {
+        self.topics
+            .iter_mut()
+            .find(|fanout| fanout.topic == topic && *fanout.channel == *channel)
+    }
+}
+
+impl Fanout {
+    /// Whether the pass has come to its end.
+    pub(super) const fn is_through(&self) -> bool {
+        self.pass.done >= self.pass.places
+    }
+
+    /// Whether messages wait for another pass.
+    pub(super) fn has_more(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The messages of the pass.
+    pub(super) fn messages(&self) -> &[Message] {
+        &self.pass.messages
+    }
+
+    /// The next places, `most` at most.
+    pub(super) fn slice(&mut self, most: usize) -> Range<usize> {
+        let Pass {
+            start,
+            done,
+            places,
+            ..
+        } = self.pass;
+        let first = (start + done) % places.max(1);
+        // A slice ends at the end of the list; the next one begins at its beginning.
+        let end = (first + most.max(1)).min(first + places - done).min(places);
+        self.pass.done += end - first;
+        first..end
+    }
+
+    /// Which of the messages `connection` gets: these and all that follow.
+    pub(super) fn first_for(&self, connection: u32) -> usize {
+        match self.pass.skips.is_empty() {
+            true => 0,
+            false => self.pass.skips.get(&connection).copied().unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
