@@ -6,6 +6,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 INSTALL := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 NCHAN := /usr/lib/nginx/modules/ngx_nchan_module.so
 comma := ,
+FUZZ_SECONDS := 60
 
 .PHONY: help run test deps lint fmt bench counts fanout proof loadtest fuzz
 
@@ -79,6 +80,8 @@ peer-socketio peer-socketio-adapter:
 loadtest: deps ## run the k6 scripts against a running server: make loadtest URL=http://localhost:8111 ARGS='--short'
 	$(VENV)/bin/python loadtest/run.py $(if $(URL),--url $(URL)) $(if $(REDIS),--redis-url $(REDIS)) $(ARGS)
 
-fuzz: ## fuzz each decoder for a minute; needs a nightly toolchain and cargo-fuzz
+fuzz: ## fuzz each decoder with the installed toolchain: make fuzz FUZZ_SECONDS=600
+	command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 	for crate in womack-proto womack-broker; do (cd crates/$$crate && for target in $$(cargo fuzz list); \
-	do cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done) || exit 1; done
+	do found=fuzz/target/corpus/$$target; mkdir -p $$found; RUSTC_BOOTSTRAP=1 cargo fuzz run $$target $$found \
+	fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
