@@ -16,6 +16,8 @@ import traceback
 import redis
 import socketio
 
+PATIENCE = 25
+
 write_lock = threading.Lock()
 
 
@@ -96,9 +98,18 @@ class Synchronous:
         self.upgrades = len(transports) > 1
         self.listen_to(self.client, self.namespace)
         try:
-            self.client.connect(server, transports=transports, namespaces=[self.namespace])
+            self.client.connect(server, **self.options(transports))
         except socketio.exceptions.ConnectionError:
             pass  # Reported by the handler of connect_error.
+
+    def options(self, transports):
+        return {
+            "transports": transports,
+            "namespaces": [self.namespace],
+            # The client disconnects when it is kept waiting longer than this, by default one
+            # second, and then loses what it is told to send.
+            "wait_timeout": PATIENCE,
+        }
 
     def emit(self, name, args, **_):
         self.client.emit(name, *args, namespace=self.namespace)
@@ -132,7 +143,7 @@ class Asynchronous(Synchronous):
         self.upgrades = len(transports) > 1
         self.listen_to(self.client, self.namespace)
         try:
-            await self.client.connect(server, transports=transports, namespaces=[self.namespace])
+            await self.client.connect(server, **self.options(transports))
         except socketio.exceptions.ConnectionError:
             pass  # Reported by the handler of connect_error.
 
