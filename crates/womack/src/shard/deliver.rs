@@ -20,6 +20,7 @@ impl Shard {
         self.batch += 1;
         self.metrics.batches.inc();
         self.metrics.commands.inc_by(commands.len() as u64);
+        gather(commands);
         for command in commands.drain(..) {
             match command {
                 ToShard::Deliver(delivery) => self.deliver(&delivery),
@@ -116,5 +117,74 @@ impl Shard {
     pub(super) fn note_received(&mut self, received: Instant) {
         let first = self.received.map_or(received, |first| first.min(received));
         self.received = Some(first);
+    }
+}
+
+/// Puts messages of one encoding beside one another, as far as nothing else is between them. A
+/// client's frames are then neighbours in the round's buffer, whatever others speak; and since a
+/// client hears of a channel in one encoding, its messages stay in their order.
+fn gather(commands: &mut [ToShard]) {
+    let messages = |one: &ToShard, next: &ToShard| {
+        matches!((one, next), (ToShard::Deliver(_), ToShard::Deliver(_)))
+    };
+    let encoding = |command: &ToShard| match command {
+        ToShard::Deliver(delivery) => Some(delivery.topic.encoding),
+        _ => None,
+    };
+    for run in commands.chunk_by_mut(messages) {
+        if !run.is_sorted_by_key(encoding) {
+            run.sort_by_key(encoding);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use womack_proto::NamespaceId;
+
+    use super::*;
+    use crate::command::{Encoding, Topic};
+
+    fn message(channel: &str, encoding: Encoding) -> ToShard {
+        ToShard::Deliver(Delivery {
+            channel: channel.into(),
+            topic: Topic {
+                namespace: NamespaceId::default(),
+                encoding,
+            },
+            bytes: bytes::Bytes::new(),
+            except: Default::default(),
+            note: None,
+            received: Instant::now(),
+        })
+    }
+
+    #[test]
+    fn messages_of_an_encoding_are_gathered_in_their_order_and_pass_nothing_else() {
+        let (legacy, modern) = (Encoding::Legacy, Encoding::Modern);
+        let mut commands = vec![
+            message("a", modern),
+            message("a", legacy),
+            message("b", modern),
+            message("b", legacy),
+            ToShard::Drain,
+            message("c", modern),
+            message("c", legacy),
+        ];
+        gather(&mut commands);
+        let found = commands.iter().map(|command| match command {
+            ToShard::Deliver(delivery) => (&*delivery.channel, delivery.topic.encoding),
+            _ => ("-", modern),
+        });
+        let expected = [
+            ("a", legacy),
+            ("b", legacy),
+            ("a", modern),
+            ("b", modern),
+            ("-", modern),
+            ("c", legacy),
+            ("c", modern),
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 }
