@@ -122,6 +122,8 @@ pub enum CloseReason {
     ServerDisconnect,
     /// The server is shutting down.
     Shutdown,
+    /// The client has been connected for so long that it is to come again, perhaps elsewhere.
+    Aged,
     /// A second poll came while one was open.
     PollOverlap,
     /// The client gave up an open poll.
@@ -149,6 +151,7 @@ impl CloseReason {
         Self::MemoryBudget,
         Self::ServerDisconnect,
         Self::Shutdown,
+        Self::Aged,
         Self::PollOverlap,
         Self::PollAborted,
         Self::Unavailable,
@@ -173,6 +176,7 @@ impl CloseReason {
             Self::MemoryBudget => "memory_budget",
             Self::ServerDisconnect => "server_disconnect",
             Self::Shutdown => "shutdown",
+            Self::Aged => "aged",
             Self::PollOverlap => "poll_overlap",
             Self::PollAborted => "poll_aborted",
             Self::Unavailable => "unavailable",
@@ -183,7 +187,7 @@ impl CloseReason {
     pub const fn websocket_code(self) -> u16 {
         match self {
             Self::TransportClose | Self::ClientDisconnect | Self::ServerDisconnect => 1000,
-            Self::Shutdown => 1001,
+            Self::Shutdown | Self::Aged => 1001,
             Self::ParseError | Self::InvalidState => 1002,
             Self::PayloadTooLarge => 1009,
             Self::TransportError | Self::Unavailable => 1011,

@@ -52,6 +52,7 @@
 //! | [`gap`] | what a client is told that may have missed something |
 //! | [`publishers`] | what publishers of other families send |
 //! | [`redis`] | what a subscriber and Redis say to each other |
+//! | [`relay`] | what nodes say to one another |
 //!
 //! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
 //! [`Limits`] or an argument.
@@ -75,6 +76,7 @@ pub mod payload;
 pub mod plain;
 pub mod publishers;
 pub mod redis;
+pub mod relay;
 pub mod rules;
 pub mod session;
 pub mod socket_io;

@@ -40,6 +40,11 @@ fn publishers() {
 }
 
 #[test]
+fn relay() {
+    replay("relay", checks::relay::messages);
+}
+
+#[test]
 fn sessions() {
     replay("sessions", checks::sessions);
 }
