@@ -3,7 +3,10 @@
 use std::{
     collections::HashSet,
     net::TcpStream,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Instant, SystemTime},
 };
 
@@ -227,6 +230,12 @@ pub(crate) enum Deed {
     },
 }
 
+/// A number that no other request of this process has.
+pub(crate) fn number() -> u64 {
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A request of a polling client, or its change to a WebSocket, for the session `sid`.
 pub(crate) struct SessionRequest {
     pub(crate) sid: Sid,
@@ -241,6 +250,8 @@ pub(crate) enum RequestKind {
     },
     /// The GET with this token went away before it was answered.
     PollAborted { token: u64 },
+    /// The GET with this token is to be answered without waiting any longer.
+    PollEnough { token: u64 },
     /// A POST with packets.
     Post {
         body: Bytes,
@@ -263,6 +274,11 @@ pub(crate) enum PollAnswer {
     UnknownSid,
     /// The session has left polling, or another GET was there first.
     BadRequest,
+    /// The session ends here, and the client is to open another: the server stops, or lost the way
+    /// to the session's node.
+    Ended,
+    /// The request was not brought to its session, and may be repeated.
+    Unavailable,
 }
 
 /// The body of an answer that brings packets.
@@ -282,6 +298,11 @@ pub(crate) enum PostAnswer {
     UnknownSid,
     /// The session has left polling, or the packets were none.
     BadRequest,
+    /// The session ends here, and the client is to open another: the server stops, or lost the way
+    /// to the session's node.
+    Ended,
+    /// The request was not brought to its session, and may be repeated.
+    Unavailable,
 }
 
 /// What the router is told.

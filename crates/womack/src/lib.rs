@@ -53,6 +53,7 @@ mod publisher;
 mod pubsub;
 mod pulse;
 mod queue;
+mod relay;
 mod report;
 mod reporter;
 mod requests;

@@ -4,6 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::{Arc, atomic::AtomicBool},
     thread,
+    time::Duration,
 };
 
 use tokio::{
@@ -11,6 +12,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::LocalSet,
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -18,7 +20,7 @@ use tracing::{error, info, warn};
 use crate::{
     admission::Admission,
     channels::Channels,
-    command::{ToRouter, ToShard},
+    command::{SessionRequest, ToRouter, ToShard},
     config::Config,
     diagnosis::Diagnosis,
     error::Error,
@@ -29,6 +31,7 @@ use crate::{
     metrics::Metrics,
     namespace::{Entry, Messages, Namespace, Registry},
     queue::{Receiver, Sender, queue},
+    relay::{Relay, Relaying},
     report::{Report, Reports},
     reporter::{Reporter, Reporting},
     router::Router,
@@ -47,6 +50,8 @@ const SHARD_QUEUE: usize = 4096;
 /// Looks that may wait for the router. When they do not fit, one look at everything takes their
 /// place.
 const ROUTER_QUEUE: usize = 16_384;
+/// Requests that may wait to be carried to other nodes.
+const RELAY_QUEUE: usize = 4096;
 /// Descriptors that are not clients: listeners, Redis, logs.
 const RESERVED_FILES: u64 = 64;
 
@@ -146,6 +151,16 @@ impl Server {
                 }
             }
         }
+        let relay_key = &self.config.nodes.relay_key;
+        let keys = self.namespaces.iter();
+        let mut keys = keys.map(|(_, namespace)| namespace.key().unwrap_or(&self.config.key));
+        let readable = |key: &&str| format!("{relay_key}:").starts_with(&format!("{key}:"));
+        if let Some(key) = keys.find(readable).filter(|_| self.config.nodes.relays) {
+            return Err(Error::Config(format!(
+                "clients could read what nodes say to one another: relay-key {relay_key:?} begins \
+                 with the key {key:?}"
+            )));
+        }
         let known = |path: &&String| self.namespaces.iter().any(|(known, _)| known == *path);
         let unknown = self.config.presence.iter().find(|path| !known(path));
         unknown.map_or(Ok(()), |path| {
@@ -200,6 +215,9 @@ struct Running {
     /// One for each shard's thread: what it ended with.
     ended: Vec<oneshot::Receiver<std::io::Result<()>>>,
     reporting: Option<Reporting>,
+    relaying: Option<Relaying>,
+    /// How long balancers have to find out that the server stops.
+    drain_delay: Duration,
 }
 
 impl Running {
@@ -223,6 +241,9 @@ impl Running {
         }
         let files = rlimit::increase_nofile_limit(u64::MAX);
         let room = files.as_ref().map_or(u64::MAX, |files| room(*files));
+        // Nobody else reaches the embedded broker.
+        let relays = config.nodes.relays && source.broker.is_none();
+        let drain_delay = config.nodes.drain_delay;
         let (common, reports) = common(server, room)?;
         let common = Arc::new(common);
         // From here on the start does not fail for what an operator wrote: a mistake is one line.
@@ -242,19 +263,24 @@ impl Running {
                 }
             });
         }
-        let status = Arc::new(Status::default());
+        let status = Arc::new(Status::new(relays));
         let look_at_all = Arc::new(AtomicBool::new(false));
         let (router_sender, router_queue) = queue(ROUTER_QUEUE);
         let (shards, queues): (Vec<_>, Vec<_>) =
             listeners.iter().map(|_| queue(SHARD_QUEUE)).unzip();
+        let (relay, relay_queue) = relays.then(|| queue(RELAY_QUEUE)).unzip();
         let start = Start {
             common,
             status,
             look_at_all,
             router_sender,
             shards,
+            relay,
             uses_ring,
         };
+        let relaying = relay_queue
+            .map(|queue| Relaying::start(start.relay(queue, source.target.clone())))
+            .transpose()?;
         let reporting = reports
             .map(|queue| Reporting::start(start.reporter(queue, source.target.clone())))
             .transpose()?;
@@ -267,6 +293,8 @@ impl Running {
             status: start.status,
             ended,
             reporting,
+            relaying,
+            drain_delay,
         })
     }
 
@@ -284,6 +312,17 @@ impl Running {
             };
             first
         };
+        self.status.leave();
+        if failed.is_none() && !self.drain_delay.is_zero() {
+            info!(
+                seconds = self.drain_delay.as_secs_f64(),
+                "serving until balancers know"
+            );
+            select! {
+                () = sleep(self.drain_delay) => {}
+                signal = signals.next() => stop_at_once(signal),
+            }
+        }
         self.status.drain();
         for (number, shard) in self.shards.iter().enumerate() {
             if shard.send(ToShard::Drain).is_err() && failed.is_none() {
@@ -301,18 +340,24 @@ impl Running {
         }
         let ended = async {
             futures_util::future::join_all(self.ended).await;
+            if let Some(relaying) = self.relaying {
+                relaying.finish().await;
+            }
             if let Some(reporting) = self.reporting {
                 reporting.finish().await;
             }
         };
         select! {
             () = ended => Ok(()),
-            signal = signals.next() => {
-                warn!(signal, "stopping at once");
-                std::process::exit(1);
-            }
+            signal = signals.next() => stop_at_once(signal),
         }
     }
+}
+
+/// Whoever sends a second signal does not want to wait.
+fn stop_at_once(signal: &str) -> ! {
+    warn!(signal, "stopping at once");
+    std::process::exit(1);
 }
 
 /// What all threads are started with.
@@ -322,6 +367,7 @@ struct Start {
     look_at_all: Arc<AtomicBool>,
     router_sender: Sender<ToRouter>,
     shards: Vec<Sender<ToShard>>,
+    relay: Option<Sender<SessionRequest>>,
     uses_ring: bool,
 }
 
@@ -363,6 +409,7 @@ impl Start {
                 uses_ring: self.uses_ring,
                 queue,
                 shards: self.shards.clone(),
+                relay: self.relay.clone(),
                 router: self.router_sender.clone(),
                 look_at_all: self.look_at_all.clone(),
                 status: self.status.clone(),
@@ -419,6 +466,18 @@ impl Start {
             queue,
             shards: self.shards.clone(),
             common: self.common.clone(),
+            finish: CancellationToken::new(),
+        }
+    }
+
+    /// The relay, whose `queue` the shards fill.
+    fn relay(&self, queue: Receiver<SessionRequest>, target: Target) -> Relay {
+        Relay {
+            target,
+            queue,
+            shards: self.shards.clone(),
+            common: self.common.clone(),
+            status: self.status.clone(),
             finish: CancellationToken::new(),
         }
     }

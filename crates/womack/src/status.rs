@@ -13,19 +13,32 @@ use std::{
 pub(crate) struct Status {
     /// Why Redis is not as it should be. It is looked at by who asks, and changed when it changes.
     redis: Mutex<Option<Cow<'static, str>>>,
+    relay: AtomicBool,
+    leaving: AtomicBool,
     draining: AtomicBool,
 }
 
-impl Default for Status {
-    fn default() -> Self {
+impl Status {
+    /// Of a process that has just begun. Where it `has_relay`, that is waited for too.
+    pub(crate) const fn new(has_relay: bool) -> Self {
         Self {
             redis: Mutex::new(Some(Cow::Borrowed("redis is not subscribed"))),
+            relay: AtomicBool::new(!has_relay),
+            leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
     }
-}
 
-impl Status {
+    /// Whether other nodes can bring what their clients want of sessions of this one.
+    pub(crate) fn set_relay(&self, reachable: bool) {
+        self.relay.store(reachable, Ordering::Release);
+    }
+
+    /// From now on balancers are to send clients elsewhere.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
     /// Whether everything wanted is subscribed at Redis, or why not.
     pub(crate) fn set_redis(&self, subscribed: Result<(), String>) {
         let reason = subscribed.err().map(Cow::Owned);
@@ -43,10 +56,14 @@ impl Status {
 
     /// Whether new clients are welcome, or why not.
     pub(crate) fn ready(&self) -> Result<(), Cow<'static, str>> {
-        if self.is_draining() {
+        if self.is_draining() || self.leaving.load(Ordering::Acquire) {
             return Err(Cow::Borrowed("draining"));
         }
         let reason = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
-        reason.clone().map_or(Ok(()), Err)
+        match &*reason {
+            Some(reason) => Err(reason.clone()),
+            None if self.relay.load(Ordering::Acquire) => Ok(()),
+            None => Err(Cow::Borrowed("other nodes cannot reach this one")),
+        }
     }
 }

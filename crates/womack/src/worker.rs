@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    command::{ToRouter, ToShard},
+    command::{SessionRequest, ToRouter, ToShard},
     http::{self, Http, Surface},
     publisher::Publisher,
     pulse,
@@ -44,6 +44,8 @@ const EVENT_INTERVAL: u32 = 16;
 const RELIEF_INTERVAL: Duration = Duration::from_millis(250);
 /// Between two steps of a drain.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How long polling clients may take to ask for their last answer.
+const LAST_POLLS: Duration = Duration::from_secs(1);
 /// How long HTTP connections may take to write their last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -61,6 +63,8 @@ pub(crate) struct Worker {
     pub(crate) publish_at: Option<Target>,
     pub(crate) queue: Receiver<ToShard>,
     pub(crate) shards: Vec<Sender<ToShard>>,
+    /// Carries requests to the nodes of their sessions, if that is done.
+    pub(crate) relay: Option<Sender<SessionRequest>>,
     pub(crate) router: Sender<ToRouter>,
     pub(crate) look_at_all: Arc<AtomicBool>,
     pub(crate) status: Arc<Status>,
@@ -109,6 +113,7 @@ impl Worker {
             id: self.id,
             common: self.common.clone(),
             shards: self.shards,
+            relay: self.relay,
             router: self.router,
             status: self.status,
             assets: self.assets,
@@ -140,12 +145,14 @@ impl Worker {
         } else {
             Surface::All
         };
-        spawn_local(http::serve(
+        let serving = spawn_local(http::serve(
             http.clone(),
             TcpListener::from_std(self.listener)?,
             surface,
         ));
         command_loop(shard, self.queue, self.common.config.drain).await;
+        // Whoever connects from here on is refused, and can be sent to another node.
+        serving.abort();
         closing.cancel();
         connections.close();
         // A client that does not read its last answer is not waited for any longer.
@@ -243,14 +250,13 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
     shard.borrow_mut().finish_fan_outs();
     let start = Instant::now();
     let sessions = shard.borrow().len();
-    let mut closed = 0;
     loop {
         let passed = start.elapsed().as_secs_f64() / drain.as_secs_f64().max(f64::MIN_POSITIVE);
         let due = (sessions as f64 * passed.min(1.0)).ceil() as usize;
         // Clients that left by themselves count as closed: the pace is by the clock.
-        shard.borrow_mut().close_some(due.saturating_sub(closed));
-        closed = closed.max(due);
-        if passed >= 1.0 || shard.borrow().len() == 0 {
+        let closed = sessions.saturating_sub(shard.borrow().staying());
+        shard.borrow_mut().retire_some(due.saturating_sub(closed));
+        if shard.borrow().len() == 0 || start.elapsed() >= drain + LAST_POLLS {
             break;
         }
         tokio::select! {
@@ -262,5 +268,5 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
             }
         }
     }
-    shard.borrow_mut().close_some(usize::MAX);
+    shard.borrow_mut().close_all();
 }

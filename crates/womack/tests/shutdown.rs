@@ -2,7 +2,8 @@
 
 use std::future::Future;
 
-use womack_test_support::{Client, Launch, Polling, Redis, Server, Signal, http, within};
+use womack_test_support::clients::Drivers;
+use womack_test_support::{Client, Launch, Polling, Redis, Server, Signal, http, metrics, within};
 
 /// Everything that happens until the server has gone must happen while it drains.
 async fn ends_with_the_server(server: &mut Server, clients: impl Future<Output = ()>) {
@@ -117,6 +118,90 @@ async fn clients_are_closed_one_after_another() {
             client.end().await;
         }
     })
+    .await;
+}
+
+#[tokio::test]
+async fn the_server_serves_on_while_balancers_find_out() {
+    let redis = Redis::start().await;
+    let launch = Launch::new(&redis).flag("--drain-delay", "600");
+    let mut server = launch.start().await;
+    let mut old = Client::connect(server.address()).await;
+    old.subscribe("a").await;
+    server.signal(Signal::Terminate).await;
+    server.unready().await;
+    let mut new = Client::connect(server.address()).await;
+    new.subscribe("a").await;
+    redis.publish("a", "1").await;
+    for client in [&mut old, &mut new] {
+        assert_eq!(client.message("a").await, "1");
+    }
+    server.signal(Signal::Terminate).await;
+    assert_eq!(server.exit().await.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_client_between_two_polls_is_told_by_the_next() {
+    let redis = Redis::start().await;
+    let mut server = Server::start(&redis).await;
+    let polling = Polling::connect(server.address()).await;
+    server.signal(Signal::Terminate).await;
+    server.logged("stopping").await;
+    ends_with_the_server(&mut server, async {
+        let answer = polling.poll().await;
+        assert_eq!(answer.status, 410);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_library_comes_back_by_itself() {
+    let redis = Redis::start().await;
+    let mut server = Launch::new(&redis)
+        .flag("--drain-seconds", "0.5")
+        .start()
+        .await;
+    let drivers = Drivers::default();
+    let mut clients = drivers.everyone(&server.url("/")).await;
+    for client in clients
+        .iter_mut()
+        .filter(|client| client.flavour().upgrades())
+    {
+        client.upgraded().await;
+    }
+    server.stop().await;
+    let _server = server.launch().at(server.address()).start().await;
+    for client in &mut clients {
+        client.connected().await;
+        client.subscribe("a").await;
+    }
+    redis.publish("a", "1").await;
+    for client in &mut clients {
+        client.message("a").await.is("a", "1");
+    }
+}
+
+#[tokio::test]
+async fn clients_of_a_great_age_are_told_to_come_again() {
+    let redis = Redis::start().await;
+    let launch = Launch::new(&redis).flag("--max-connection-age", "0.3");
+    let server = launch.start().await;
+    let mut socket = Client::connect(server.address()).await;
+    let polling = Polling::connect(server.address()).await;
+    let (_, end) = socket.end().await;
+    let end = end.expect("a close frame");
+    assert_eq!((end.code.into(), end.reason.as_str()), (1001, "aged"));
+    let answer = polling.poll().await;
+    assert_eq!(answer.status, 410);
+    // Some libraries say goodbye to what has ended.
+    assert_eq!(polling.post("1").await.status, 410);
+    let aged = r#"reason="aged""#;
+    metrics::reaches(
+        server.address(),
+        "womack_connections_closed_total",
+        aged,
+        2.0,
+    )
     .await;
 }
 

@@ -1,17 +1,36 @@
 //! What stands between this node and its clients.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 
-use super::check;
+use super::{MIN_TIME, check};
 use crate::{error::Error, settings::NodeSettings};
 
+/// Below this, clients would do nothing but connect.
+const MIN_AGE: Duration = Duration::from_millis(100);
+
 /// What stands between this node and its clients: balancers, and other nodes.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Nodes {
     /// Networks whose proxies are believed whom they speak for.
     pub trusted_proxies: Vec<IpNet>,
     /// Whether connections from trusted proxies begin with the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Whether requests are carried to the node of their session.
+    pub relays: bool,
+    /// Prefix of the Redis channels on which nodes speak to one another.
+    pub relay_key: String,
+    /// How long another node may take to answer, or to show that it is there.
+    pub relay_timeout: Duration,
+    /// Requests and WebSockets that may be under way to other nodes, and as many from them.
+    pub max_relayed_requests: usize,
+    /// Bytes that may wait to be published for other nodes.
+    pub max_relay_bytes: usize,
+    /// How long the server serves on after it was told to stop.
+    pub drain_delay: Duration,
+    /// About how long a client may stay connected; `None` for as long as it likes.
+    pub max_connection_age: Option<Duration>,
 }
 
 impl Nodes {
@@ -25,15 +44,53 @@ impl Nodes {
         let nodes = Self {
             trusted_proxies: trusted_proxies.iter().map(|network| network.0).collect(),
             proxy_protocol: settings.proxy_protocol.unwrap_or(defaults.proxy_protocol),
+            relays: !settings.no_relay.unwrap_or(!defaults.relays),
+            relay_key: settings.relay_key.unwrap_or(defaults.relay_key),
+            relay_timeout: settings
+                .relay_timeout_seconds
+                .map_or(defaults.relay_timeout, |s| s.0),
+            max_relayed_requests: settings
+                .max_relayed_requests
+                .unwrap_or(defaults.max_relayed_requests),
+            max_relay_bytes: settings.max_relay_bytes.unwrap_or(defaults.max_relay_bytes),
+            drain_delay: settings.drain_delay.map_or(defaults.drain_delay, |s| s.0),
+            max_connection_age: settings.max_connection_age.map(|s| s.0),
         };
         nodes.check()?;
         Ok(nodes)
     }
 
     fn check(&self) -> Result<(), Error> {
-        check(&[(
-            !self.proxy_protocol || !self.trusted_proxies.is_empty(),
-            "proxy-protocol needs trusted-proxy",
-        )])
+        check(&[
+            (
+                !self.proxy_protocol || !self.trusted_proxies.is_empty(),
+                "proxy-protocol needs trusted-proxy",
+            ),
+            (!self.relay_key.is_empty(), "relay-key is empty"),
+            (
+                self.relay_timeout >= MIN_TIME,
+                "relay-timeout-seconds is below 10 ms",
+            ),
+            (
+                self.max_connection_age.is_none_or(|age| age >= MIN_AGE),
+                "max-connection-age is below 100 ms",
+            ),
+        ])
+    }
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self {
+            trusted_proxies: Vec::new(),
+            proxy_protocol: false,
+            relays: true,
+            relay_key: "womack-relay".to_owned(),
+            relay_timeout: Duration::from_secs(5),
+            max_relayed_requests: 10_000,
+            max_relay_bytes: 64 << 20,
+            drain_delay: Duration::ZERO,
+            max_connection_age: None,
+        }
     }
 }

@@ -14,7 +14,7 @@ use womack_proto::{
     legacy_handshake::{self, JsonpIndex, Transport},
 };
 
-use super::{Body, Http, cors, polling::overloaded, respond, websocket::Purpose};
+use super::{Body, Http, cors, polling::overloaded, respond, unavailable, websocket::Purpose};
 use crate::{
     command::{PollAnswer, PostAnswer, RequestKind, SessionRequest},
     shard::Handshaken,
@@ -57,6 +57,9 @@ impl Http {
             Ok(Carry { transport, sid }) => {
                 let sid = self.known(sid);
                 match transport {
+                    Transport::WebSocket if self.carries_no_more(sid) => {
+                        unavailable("draining\n", "1")
+                    }
                     Transport::WebSocket => self.websocket(request, Purpose::Attach(sid)),
                     Transport::XhrPolling => self.legacy_polling(request, sid, None).await,
                     Transport::JsonpPolling(_) if !self.offers_scripts() => {
@@ -132,9 +135,11 @@ impl Http {
             return self.not_handshaken(jsonp);
         };
         match self.packets_for(sid).await {
-            None => overloaded(),
+            None | Some(PollAnswer::Unavailable) => overloaded(),
             Some(PollAnswer::Packets(body)) => answer(jsonp, body.bytes.into()),
-            Some(PollAnswer::UnknownSid | PollAnswer::BadRequest) => self.not_handshaken(jsonp),
+            Some(PollAnswer::UnknownSid | PollAnswer::BadRequest | PollAnswer::Ended) => {
+                self.not_handshaken(jsonp)
+            }
         }
     }
 
@@ -158,9 +163,9 @@ impl Http {
             return self.not_handshaken(None);
         };
         match self.hand_in(sid, body).await {
-            None => overloaded(),
+            None | Some(PostAnswer::Unavailable) => overloaded(),
             Some(PostAnswer::Ok) => respond(StatusCode::OK, TEXT, "1"),
-            Some(PostAnswer::UnknownSid) => self.not_handshaken(None),
+            Some(PostAnswer::UnknownSid | PostAnswer::Ended) => self.not_handshaken(None),
             Some(PostAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
         }
     }

@@ -28,7 +28,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE,
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE,
         X_CONTENT_TYPE_OPTIONS,
     },
     server::conn::http1,
@@ -48,7 +48,7 @@ pub(crate) use self::{assets::Assets as Files, proxies::ClientAddress};
 use self::{assets::Audience, events::EventBody, websocket::Purpose};
 use crate::{
     admission::Admitted,
-    command::{ToRouter, ToShard},
+    command::{SessionRequest, ToRouter, ToShard},
     memory::HTTP_BYTES,
     publisher::Publisher,
     queue::Sender,
@@ -75,6 +75,8 @@ pub(crate) struct Http {
     pub(crate) router: Sender<ToRouter>,
     pub(crate) status: Arc<Status>,
     pub(crate) assets: Arc<Files>,
+    /// Carries requests to the nodes of their sessions, if that is done.
+    pub(crate) relay: Option<Sender<SessionRequest>>,
     /// Knows the channels of all shards.
     pub(crate) surveyor: Surveyor,
     /// Publishes for those who ask by HTTP, at the listener for operators.
@@ -138,7 +140,15 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
     let _charge = http.common.memory.ledger(http.id).hold(HTTP_BYTES);
     let service = service_fn(|request| {
         let (http, cut) = (http.clone(), cut.clone());
-        async move { Ok::<_, Infallible>(http.respond(request, peer, surface, cut).await) }
+        async move {
+            let mut response = http.clone().respond(request, peer, surface, cut).await;
+            if http.status.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // What comes next goes to a node that stays.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -285,6 +295,7 @@ impl Http {
             return self.refuse(HandshakeError::BadMethod);
         }
         match handshake.transport {
+            TransportKind::WebSocket if self.carries_no_more(sid) => unavailable("draining\n", "1"),
             TransportKind::WebSocket => {
                 let purpose = match sid {
                     Some(sid) => Purpose::Upgrade(sid),
@@ -339,20 +350,35 @@ impl Http {
         })
     }
 
-    /// Whether the session id was made by this process.
+    /// Whether the session id was made by this process, or may be brought to the one that made it.
     fn knows(&self, sid: Sid) -> bool {
-        sid.node == self.common.sids.node && usize::from(sid.shard.0) < self.shards.len()
+        match self.is_own(sid) {
+            true => usize::from(sid.shard.0) < self.shards.len(),
+            false => self.relay.is_some(),
+        }
+    }
+
+    /// Whether a WebSocket for a session of another node, which would not last here, is to be
+    /// opened elsewhere.
+    fn carries_no_more(&self, sid: Option<Sid>) -> bool {
+        self.status.is_draining() && sid.is_some_and(|sid| !self.is_own(sid))
+    }
+
+    fn is_own(&self, sid: Sid) -> bool {
+        sid.node == self.common.sids.node
     }
 
     fn refuse(&self, error: HandshakeError) -> Response<Body> {
-        self.common.metrics.clients.refused(match error {
+        let reason = match error {
             HandshakeError::UnknownTransport => "unknown_transport",
             HandshakeError::UnknownSid => "unknown_sid",
             HandshakeError::BadMethod => "bad_method",
             HandshakeError::Forbidden => "forbidden",
             HandshakeError::UnsupportedVersion => "unsupported_version",
             _ => "bad_request",
-        });
+        };
+        tracing::debug!(reason, "request refused");
+        self.common.metrics.clients.refused(reason);
         let status = match error {
             HandshakeError::Forbidden => StatusCode::FORBIDDEN,
             _ => StatusCode::BAD_REQUEST,

@@ -1,9 +1,6 @@
 //! Long-polling: a GET that waits for packets, a POST that brings them.
 
-use std::{
-    rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -14,15 +11,12 @@ use hyper::{
 use tokio::{sync::oneshot, time::timeout};
 use womack_proto::{Handshake, HandshakeError};
 
-use super::{Body, Http, plain, respond};
+use super::{Body, Http, plain, respond, unavailable};
 use crate::{
     admission::Admitted,
-    command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, ToShard},
+    command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, ToShard, number},
     sid::Sid,
 };
-
-/// Numbers the GETs of this process.
-static TOKENS: AtomicU64 = AtomicU64::new(0);
 
 impl Http {
     pub(super) async fn polling(
@@ -63,14 +57,16 @@ impl Http {
         match self.packets_for(sid).await {
             None => overloaded(),
             Some(PollAnswer::Packets(body)) => packets(body),
-            Some(PollAnswer::UnknownSid) => self.refuse(HandshakeError::UnknownSid),
+            Some(PollAnswer::UnknownSid) => self.no_session(),
+            Some(PollAnswer::Ended) => ended(),
+            Some(PollAnswer::Unavailable) => overloaded(),
             Some(PollAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
         }
     }
 
     /// Waits for what a session has to say. `None` if its shard has no time for that.
     pub(super) async fn packets_for(&self, sid: Sid) -> Option<PollAnswer> {
-        let token = TOKENS.fetch_add(1, Ordering::Relaxed);
+        let token = number();
         let (answer, answered) = oneshot::channel();
         let kind = RequestKind::Poll { token, answer };
         self.ask(SessionRequest { sid, kind }).ok()?;
@@ -93,8 +89,19 @@ impl Http {
         match self.hand_in(sid, body).await {
             None => overloaded(),
             Some(PostAnswer::Ok) => respond(StatusCode::OK, "text/html", "ok"),
-            Some(PostAnswer::UnknownSid) => self.refuse(HandshakeError::UnknownSid),
+            Some(PostAnswer::UnknownSid) => self.no_session(),
+            Some(PostAnswer::Ended) => ended(),
+            Some(PostAnswer::Unavailable) => overloaded(),
             Some(PostAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
+        }
+    }
+
+    /// The answer to whom a session is not there for. Where the end of the server has closed it,
+    /// the client has done nothing wrong.
+    fn no_session(&self) -> Response<Body> {
+        match self.status.is_draining() {
+            true => ended(),
+            false => self.refuse(HandshakeError::UnknownSid),
         }
     }
 
@@ -135,22 +142,27 @@ impl Http {
         Some(answered.await.unwrap_or(PostAnswer::BadRequest))
     }
 
-    /// Brings a request to its session: here at once, or through the queue of its shard.
+    /// Brings a request to its session: here at once, or through the queue of its shard, or of the
+    /// relay that carries it to its node.
     ///
     /// # Errors
     /// That queue is full.
     pub(super) fn ask(&self, request: SessionRequest) -> Result<(), ()> {
-        if request.sid.shard == self.id {
+        if self.is_own(request.sid) && request.sid.shard == self.id {
             let mut shard = self.shard.borrow_mut();
             shard.request(request);
             shard.flush();
             return Ok(());
         }
-        self.common.metrics.clients.forwarded.inc();
         self.forward(request)
     }
 
     fn forward(&self, request: SessionRequest) -> Result<(), ()> {
+        if !self.is_own(request.sid) {
+            let relay = self.relay.as_ref().ok_or(())?;
+            return relay.send(request).map_err(drop);
+        }
+        self.common.metrics.clients.forwarded.inc();
         let shard = &self.shards[usize::from(request.sid.shard.0)];
         shard
             .send(ToShard::Request(Box::new(request)))
@@ -195,6 +207,13 @@ fn closing(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
+/// The request was not brought to its session. A balancer may try another node.
 pub(super) fn overloaded() -> Response<Body> {
-    plain(StatusCode::SERVICE_UNAVAILABLE, "overloaded\n")
+    unavailable("overloaded\n", "1")
+}
+
+/// The session has ended by no fault of its client, which opens another after any answer that fails.
+/// A balancer must not try other nodes, as it does after a 503.
+fn ended() -> Response<Body> {
+    plain(StatusCode::GONE, "the session has ended\n")
 }

@@ -10,6 +10,7 @@ mod delivery;
 mod distribution;
 mod messages;
 mod redis;
+mod relay;
 mod reports;
 mod shards;
 
@@ -25,13 +26,13 @@ use prometheus_client::{
 };
 
 use self::{
-    by::By, clients::Clients, delivery::Deliveries, messages::Messages, redis::Redis,
+    by::By, clients::Clients, delivery::Deliveries, messages::Messages, redis::Redis, relay::Relay,
     reports::ServerEvents, shards::Shards,
 };
 pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
 
 /// The limits that are at zero from the start; others appear when they are reached.
-const LIMITS: [&str; 20] = [
+const LIMITS: [&str; 22] = [
     "handshake_seconds",
     "max_channel_bytes",
     "max_channels_per_client",
@@ -48,6 +49,8 @@ const LIMITS: [&str; 20] = [
     "max_packets_per_payload",
     "max_packets_per_second",
     "max_payload",
+    "max_relay_bytes",
+    "max_relayed_requests",
     "max_waiting_acks",
     "memory_budget",
     "open_files",
@@ -61,6 +64,7 @@ pub(crate) struct Metrics {
     pub(crate) messages: Messages,
     pub(crate) deliveries: Deliveries,
     pub(crate) redis: Redis,
+    pub(crate) relay: Relay,
     pub(crate) server_events: ServerEvents,
     pub(crate) shards: Shards,
     limits: By<Counter>,
@@ -83,6 +87,7 @@ impl Metrics {
             messages: Messages::new(&mut registry),
             deliveries: Deliveries::new(&mut registry),
             redis: Redis::new(&mut registry),
+            relay: Relay::new(&mut registry),
             server_events: ServerEvents::new(&mut registry),
             shards: Shards::new(&mut registry, shards),
             limits: By::new(

@@ -5,7 +5,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use womack_proto::{CloseReason, Frame, payload::Format};
 
-use super::{Shard, connection::Transport, outbox::Outbox, wire::Wire};
+use super::{
+    Shard,
+    connection::{Connection, Transport},
+    goodbyes::Farewell,
+    outbox::Outbox,
+    wire::Wire,
+};
 use crate::memory;
 
 impl Shard {
@@ -23,6 +29,7 @@ impl Shard {
             return;
         };
         self.wheel.cancel(id);
+        self.ages.end(id);
         let address = self.addresses.remove(&id);
         self.common.admission.leave(address);
         self.ledger.release(memory::CLIENT_BYTES);
@@ -59,12 +66,17 @@ impl Shard {
             }
             Transport::Events(stream) => self.finish_events(&stream, connection.outbox, reason),
             Transport::Polling(polling) => {
+                let farewell = match reason {
+                    CloseReason::Shutdown | CloseReason::Aged => Some(Farewell::Server),
+                    CloseReason::ClientDisconnect if polling.waiting.is_none() => {
+                        Some(Farewell::Client(polling.format))
+                    }
+                    _ => None,
+                };
                 // Clients of 0.9 that leave ask for nothing more.
-                let may_ask = polling.waiting.is_none() && polling.format != Format::Legacy;
-                if reason == CloseReason::ClientDisconnect && may_ask {
+                if let Some(farewell) = farewell.filter(|_| polling.format != Format::Legacy) {
                     let now = Instant::now();
-                    self.goodbyes
-                        .remember(connection.secret, polling.format, now);
+                    self.goodbyes.remember(connection.secret, farewell, now);
                 }
                 self.answer_last(*polling, connection.outbox, reason);
             }
@@ -106,14 +118,44 @@ impl Shard {
         }
     }
 
-    /// Closes up to `count` sessions because the server stops.
-    pub(crate) fn close_some(&mut self, count: usize) {
-        let ids: Vec<_> = self
-            .connections
-            .iter()
-            .map(|(id, _)| id as u32)
-            .take(count)
-            .collect();
+    /// Ends the session `id` so that its client opens another, elsewhere perhaps. A client that is
+    /// between two polls gets what waits for it, and hears by the first poll that finds nothing more.
+    pub(super) fn retire(&mut self, id: u32, reason: CloseReason) {
+        let polling = self.polling(id).filter(|found| found.waiting.is_none());
+        let Some(polling) = polling else {
+            return self.close(id, reason);
+        };
+        polling.ending = Some(reason);
+        // Or something would come for as long as something is published.
+        let connection = self.connections.get(id as usize);
+        let session = connection.and_then(Connection::session);
+        let joined: Vec<_> = session.map_or_else(Vec::new, |session| session.joined().collect());
+        for namespace in joined {
+            self.leave_namespace(id, namespace);
+        }
+    }
+
+    /// Ends up to `count` sessions because the server stops.
+    pub(crate) fn retire_some(&mut self, count: usize) {
+        let connections = self.connections.iter();
+        let staying = connections.filter(|(_, connection)| !connection.is_ending());
+        let ids: Vec<_> = staying.map(|(id, _)| id as u32).take(count).collect();
+        for id in ids {
+            self.retire(id, CloseReason::Shutdown);
+        }
+        self.flush();
+    }
+
+    /// How many sessions are not about to end.
+    pub(crate) fn staying(&self) -> usize {
+        let connections = self.connections.iter();
+        let staying = connections.filter(|(_, connection)| !connection.is_ending());
+        staying.count()
+    }
+
+    /// Closes all sessions because the server ends.
+    pub(crate) fn close_all(&mut self) {
+        let ids: Vec<_> = self.connections.iter().map(|(id, _)| id as u32).collect();
         for id in ids {
             self.close(id, CloseReason::Shutdown);
         }

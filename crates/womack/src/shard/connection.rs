@@ -7,7 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use womack_proto::{Channel, Form, NamespaceId, Plain, Revision, Session, payload::Format};
+use womack_proto::{
+    Channel, CloseReason, Form, NamespaceId, Plain, Revision, Session, payload::Format,
+};
 
 use super::{
     event_stream::EventStream,
@@ -62,6 +64,8 @@ pub(crate) struct Polling {
     pub(crate) waiting: Option<(u64, oneshot::Sender<PollAnswer>)>,
     /// A WebSocket that asks to take over.
     pub(crate) probe: Option<Probe>,
+    /// Why the session ends with the first poll that finds nothing more, if it does.
+    pub(crate) ending: Option<CloseReason>,
 }
 
 /// A WebSocket that asks to become a polling session's transport.
@@ -81,6 +85,7 @@ impl Polling {
             format,
             waiting: None,
             probe: None,
+            ending: None,
         }
     }
 }
@@ -146,6 +151,14 @@ impl Connection {
                 Form::Events => &[Encoding::Events],
                 Form::Lines | Form::Messages => &[Encoding::Lines],
             },
+        }
+    }
+
+    /// Whether the session ends with one of the client's next polls.
+    pub(crate) fn is_ending(&self) -> bool {
+        match &self.transport {
+            Transport::Polling(polling) => polling.ending.is_some(),
+            Transport::WebSocket(_) | Transport::Events(_) => false,
         }
     }
 

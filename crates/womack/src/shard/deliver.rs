@@ -54,6 +54,7 @@ impl Shard {
         match kind {
             RequestKind::Poll { token, answer } => self.poll(sid, token, answer),
             RequestKind::PollAborted { token } => self.abort_poll(sid, token),
+            RequestKind::PollEnough { token } => self.end_poll(sid, token),
             RequestKind::Post { body, answer } => self.post(sid, &body, answer),
             RequestKind::Upgrade { stream, early } => self.probe(sid, stream, &early),
             RequestKind::Attach { stream, early } => self.attach(sid, stream, &early),

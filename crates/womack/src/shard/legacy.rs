@@ -97,7 +97,8 @@ impl Shard {
         let Transport::Polling(polling) = &connection.transport else {
             return false;
         };
-        connection.revision() == Some(Revision::Legacy) && polling.waiting.is_none()
+        let is_free = polling.waiting.is_none() && polling.ending.is_none();
+        connection.revision() == Some(Revision::Legacy) && is_free
     }
 }
 

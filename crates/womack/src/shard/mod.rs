@@ -9,6 +9,7 @@
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
 mod acks;
+mod ages;
 mod channels;
 mod close;
 mod connection;
@@ -68,6 +69,7 @@ use womack_proto::{
 
 use self::{
     acks::Acks,
+    ages::Ages,
     channels::Channels,
     connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
     fanouts::Fanouts,
@@ -188,6 +190,7 @@ pub(crate) struct Shard {
     round: Round,
     fanouts: Fanouts,
     wheel: Wheel,
+    ages: Ages,
     acks: Acks,
     goodbyes: Goodbyes,
     questions: Questions,
@@ -241,6 +244,7 @@ impl Shard {
             round: Round::default(),
             fanouts: Fanouts::default(),
             wheel: Wheel::new(Instant::now()),
+            ages: Ages::new(config.nodes.max_connection_age, Instant::now()),
             goodbyes: Goodbyes::default(),
             acks: Acks::new(config.subscribe_timeout),
             questions: Questions::new(config.subscribe_timeout),
@@ -378,6 +382,9 @@ impl Shard {
             self.addresses.insert(id, address);
         }
         self.schedule(id);
+        if let Some(end) = self.ages.begin(id, secret, Instant::now()) {
+            self.wake_timer(end);
+        }
         Some(id)
     }
 

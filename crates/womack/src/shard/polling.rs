@@ -11,6 +11,7 @@ use womack_proto::{
 use super::{
     Shard,
     connection::{Polling, Transport},
+    goodbyes::Farewell,
     legacy,
     outbox::{Outbox, Spans},
 };
@@ -42,6 +43,10 @@ impl Shard {
             session.handle_poll(Instant::now(), rules);
         });
         self.answer_poll(id);
+        let waiting = self.polling(id).filter(|found| found.waiting.is_some());
+        if let Some(reason) = waiting.and_then(|polling| polling.ending) {
+            return self.close(id, reason);
+        }
         self.end_poll_soon(id);
     }
 
@@ -56,6 +61,17 @@ impl Shard {
         }
     }
 
+    /// The node that a GET has reached is about to go: it is answered without waiting any longer.
+    pub(super) fn end_poll(&mut self, sid: Sid, token: u64) {
+        let Some(id) = self.find(sid) else { return };
+        let waiting = self
+            .polling(id)
+            .and_then(|polling| polling.waiting.as_ref());
+        if waiting.is_some_and(|(waiting, _)| *waiting == token) {
+            self.answer_noop(id);
+        }
+    }
+
     /// A POST brings packets.
     pub(super) fn post(&mut self, sid: Sid, body: &[u8], answer: oneshot::Sender<PostAnswer>) {
         let done = self.take_packets(sid, body);
@@ -65,7 +81,11 @@ impl Shard {
 
     fn take_packets(&mut self, sid: Sid, body: &[u8]) -> PostAnswer {
         let Some(id) = self.find(sid) else {
-            return PostAnswer::UnknownSid;
+            let is_known = self.goodbyes.is_by_server(sid.secret, Instant::now());
+            return match is_known {
+                true => PostAnswer::Ended,
+                false => PostAnswer::UnknownSid,
+            };
         };
         let Some(format) = self.polling(id).map(|polling| polling.format) else {
             return PostAnswer::BadRequest;
@@ -143,7 +163,11 @@ impl Shard {
     /// Ends the GET that waits with an empty answer.
     pub(super) fn answer_noop(&mut self, id: u32) {
         if let Some(format) = self.polling(id).map(|polling| polling.format) {
-            self.answer(id, encode(format, [frame::NOOP.as_bytes()]).0);
+            let noop = match format {
+                Format::Legacy => womack_proto::legacy::NOOP,
+                Format::Separated | Format::Counted { .. } => frame::NOOP,
+            };
+            self.answer(id, encode(format, [noop.as_bytes()]).0);
         }
     }
 
@@ -186,7 +210,10 @@ impl Shard {
     /// The answer to a GET for a session that is not there any more.
     fn answer_late(&mut self, sid: Sid) -> PollAnswer {
         match self.goodbyes.take(sid.secret, Instant::now()) {
-            Some(format) => last_answer(format, &Outbox::new(), CloseReason::ClientDisconnect),
+            Some(Farewell::Client(format)) => {
+                last_answer(format, &Outbox::new(), CloseReason::ClientDisconnect)
+            }
+            Some(Farewell::Server) => PollAnswer::Ended,
             None => PollAnswer::UnknownSid,
         }
     }
@@ -205,10 +232,10 @@ fn last_answer(format: Format, outbox: &Outbox, reason: CloseReason) -> PollAnsw
         CloseReason::ParseError | CloseReason::InvalidState | CloseReason::TooManyPackets => {
             PollAnswer::BadRequest
         }
-        // A close packet would end it for good: python-socketio stays away after one. A session
-        // that is not known any more is opened anew by every client.
-        CloseReason::Shutdown if outbox.pending.is_none() => PollAnswer::UnknownSid,
-        CloseReason::Shutdown => last_body(format, outbox, None),
+        // A close packet would end it for good: python-socketio stays away after one. A request
+        // that fails makes every client open another session.
+        CloseReason::Shutdown | CloseReason::Aged if outbox.pending.is_none() => PollAnswer::Ended,
+        CloseReason::Shutdown | CloseReason::Aged => last_body(format, outbox, None),
         _ if format == Format::Legacy => last_body(format, outbox, legacy::last_packet(reason)),
         CloseReason::ClientDisconnect => last_body(format, outbox, Some(frame::NOOP)),
         _ => last_body(format, outbox, Some(frame::CLOSE)),

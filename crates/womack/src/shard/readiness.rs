@@ -222,12 +222,13 @@ impl Shard {
             self.queue_timeout(id, now);
             self.schedule(id);
         }
+        self.expire_ages(now);
         self.expire_acks(now);
         self.expire_questions(now);
         self.lingering.expire(now);
         self.flush();
         let waiting = [self.acks.next(), self.questions.next()];
-        self.next_turn = [self.wheel.next(), self.lingering.next()]
+        self.next_turn = [self.wheel.next(), self.ages.next(), self.lingering.next()]
             .into_iter()
             .chain(waiting)
             .flatten()

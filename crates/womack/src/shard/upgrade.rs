@@ -92,6 +92,10 @@ impl Shard {
         let Transport::Polling(polling) = &mut connection.transport else {
             return false;
         };
+        if let Some(reason) = polling.ending {
+            self.close(id, reason);
+            return false;
+        }
         let Some(Probe {
             mut wire,
             answered: true,

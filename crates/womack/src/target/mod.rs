@@ -9,7 +9,10 @@ mod url;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, RedisConnectionInfo, RedisError,
+    aio::{MultiplexedConnection, PubSub},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -77,6 +80,19 @@ impl fmt::Display for Address {
 pub(crate) struct Login {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
+}
+
+impl Login {
+    fn settings(&self, db: i64) -> RedisConnectionInfo {
+        let mut settings = RedisConnectionInfo::default().set_db(db);
+        if let Some(user) = &self.user {
+            settings = settings.set_username(user);
+        }
+        if let Some(password) = &self.password {
+            settings = settings.set_password(password);
+        }
+        settings
+    }
 }
 
 impl fmt::Debug for Login {
@@ -171,13 +187,7 @@ impl Target {
         db: i64,
     ) -> Result<Connected, Unreachable> {
         let stream = self.open(address).await?;
-        let mut settings = RedisConnectionInfo::default().set_db(db);
-        if let Some(user) = &login.user {
-            settings = settings.set_username(user);
-        }
-        if let Some(password) = &login.password {
-            settings = settings.set_password(password);
-        }
+        let settings = login.settings(db);
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(REPLY_TIMEOUT));
         let opening = MultiplexedConnection::new_with_config(&settings, stream, config);
         let opened = timeout(REPLY_TIMEOUT, opening).await;
@@ -195,16 +205,34 @@ impl Target {
     /// # Errors
     /// It cannot be reached, or nobody knows where it is.
     pub(crate) async fn writer(&self, key: &str) -> Result<Connected, Unreachable> {
-        let address = match &self.kind {
-            Kind::One(address) => address.clone(),
-            Kind::Sentinel { .. } => self.master().await?.address,
+        self.commands(&self.owner(key).await?).await
+    }
+
+    /// Connects to the same server, to listen.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn listener(&self, key: &str) -> Result<PubSub, Unreachable> {
+        let address = self.owner(key).await?;
+        let stream = self.open(&address).await?;
+        let settings = self.login.settings(self.db);
+        let opened = timeout(REPLY_TIMEOUT, PubSub::new(&settings, stream)).await;
+        opened
+            .map_err(|_| Unreachable::Late(address.clone()))?
+            .map_err(|error| Unreachable::Refused(address, one_line(&error)))
+    }
+
+    /// Where what is said with `key` is written.
+    async fn owner(&self, key: &str) -> Result<Address, Unreachable> {
+        match &self.kind {
+            Kind::One(address) => Ok(address.clone()),
+            Kind::Sentinel { .. } => Ok(self.master().await?.address),
             Kind::Cluster(_) => {
                 let slots = self.slots(&[]).await?;
                 let owner = slots.owner(slot(key)).cloned();
-                owner.ok_or_else(|| Unreachable::NoCluster("its slot has no master".to_owned()))?
+                owner.ok_or_else(|| Unreachable::NoCluster("its slot has no master".to_owned()))
             }
-        };
-        self.commands(&address).await
+        }
     }
 
     /// Whether there are several masters.

@@ -12,6 +12,8 @@ import io2 from "socket.io-client-2";
 import { io as io3 } from "socket.io-client-3";
 import { io as io4 } from "socket.io-client-4";
 
+import { Fleet } from "./fleet.mjs";
+
 const parts = new Map();
 
 function report(part, event, details = {}) {
@@ -234,6 +236,7 @@ function revive(value) {
 }
 
 const libraries = {
+  fleet: Fleet,
   ioredis: IoRedis,
   redis: NodeRedis,
   "redis-emitter": RedisEmitter,
@@ -247,7 +250,7 @@ const libraries = {
 async function run(command) {
   let part = parts.get(command.part);
   if (!part) {
-    part = new libraries[command.library](command.part);
+    part = new libraries[command.library](command.part, report);
     parts.set(command.part, part);
   }
   try {

@@ -14,6 +14,7 @@
 //! Nothing here sleeps to let something happen. Waiting is always for a fact, and never for longer
 //! than [`PATIENCE`].
 
+pub mod balancer;
 pub mod browser;
 pub mod clients;
 pub mod conformance;
@@ -21,6 +22,7 @@ mod driver;
 mod engine;
 mod event_stream;
 pub mod events;
+mod fleet;
 pub mod http;
 mod lines;
 mod log;
@@ -46,6 +48,7 @@ use std::time::Duration;
 pub use driver::Driver;
 pub use engine::Client;
 pub use event_stream::{Event, EventStream};
+pub use fleet::{Fleet, Voyage};
 pub use lines::Lines;
 pub use page_clients::PageClients;
 pub use polling::{Polling, counted};

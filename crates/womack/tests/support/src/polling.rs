@@ -54,6 +54,12 @@ impl Polling {
         client
     }
 
+    /// The same session, whose requests go to another node from here on.
+    pub fn by_way_of(mut self, node: SocketAddr) -> Self {
+        self.address = node;
+        self
+    }
+
     /// The id of the session.
     pub fn sid(&self) -> &str {
         &self.sid

@@ -1,0 +1,341 @@
+//! Requests of clients that have reached this node, for sessions of other nodes.
+
+use std::{
+    collections::HashMap,
+    net,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{
+        mpsc::{UnboundedSender, unbounded_channel},
+        oneshot,
+    },
+    task::spawn_local,
+};
+use womack_proto::{
+    Frame,
+    legacy::NOT_HANDSHAKEN,
+    relay::{Answer, Flow, Kind, Wish},
+};
+
+use super::{
+    Event,
+    home::Place,
+    outgoing::Outgoing,
+    tunnel::{self, End},
+};
+use crate::{
+    command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
+    shard::Common,
+};
+
+/// Requests that wait for another node.
+pub(super) struct Edge {
+    common: Arc<Common>,
+    events: UnboundedSender<Event>,
+    waiting: HashMap<u64, Waiting>,
+    tunnels: HashMap<u64, Tunnel>,
+}
+
+struct Waiting {
+    home: u32,
+    /// When the client is not kept waiting any longer.
+    until: Instant,
+    /// Whether the home was told that it is enough.
+    is_ending: bool,
+    reply: Reply,
+}
+
+enum Reply {
+    Poll(oneshot::Sender<PollAnswer>),
+    Post(oneshot::Sender<PostAnswer>),
+}
+
+struct Tunnel {
+    home: u32,
+    incoming: UnboundedSender<Flow>,
+    /// Whether its client speaks Socket.IO 0.9, and has to be told if it is to come back.
+    is_legacy: bool,
+}
+
+impl Edge {
+    pub(super) fn new(common: Arc<Common>, events: UnboundedSender<Event>) -> Self {
+        Self {
+            common,
+            events,
+            waiting: HashMap::new(),
+            tunnels: HashMap::new(),
+        }
+    }
+
+    /// Passes a request on. Where this node is about to go, a poll does not wait.
+    pub(super) fn take(
+        &mut self,
+        request: SessionRequest,
+        is_draining: bool,
+        outgoing: &mut Outgoing,
+    ) {
+        let SessionRequest { sid, kind } = request;
+        if let RequestKind::PollAborted { token } = kind {
+            if self.remove(token).is_some() {
+                outgoing.say(sid.node, token, Kind::Gone);
+            }
+            return;
+        }
+        if let Some(limit) = self.reached(outgoing) {
+            self.common.metrics.limit(limit);
+            return self.refuse(kind);
+        }
+        let home = sid.node;
+        let config = &self.common.config;
+        // A session that has not answered by then has timed out itself.
+        let poll_time = config.ping_interval + config.ping_timeout + config.nodes.relay_timeout;
+        let (number, wish) = match kind {
+            RequestKind::Poll { token, answer } => {
+                self.wait(token, home, poll_time, Reply::Poll(answer));
+                (token, Wish::Poll)
+            }
+            RequestKind::Post { body, answer } => {
+                let number = number();
+                self.wait(
+                    number,
+                    home,
+                    config.nodes.relay_timeout,
+                    Reply::Post(answer),
+                );
+                (number, Wish::Post(body))
+            }
+            RequestKind::Upgrade { stream, early } => {
+                (self.dig(home, stream, false), Wish::Upgrade(early))
+            }
+            RequestKind::Attach { stream, early } => {
+                (self.dig(home, stream, true), Wish::Attach(early))
+            }
+            RequestKind::Goodbye
+            | RequestKind::PollAborted { .. }
+            | RequestKind::PollEnough { .. } => (number(), Wish::Goodbye),
+        };
+        let sid = sid.to_string();
+        let is_poll = wish == Wish::Poll;
+        outgoing.say(home, number, Kind::Ask { sid, wish });
+        if is_draining && is_poll {
+            outgoing.say(home, number, Kind::Enough);
+        }
+        self.count();
+    }
+
+    /// What the home answers a request.
+    pub(super) fn answer(&mut self, (home, number): Place, answer: Answer) {
+        if self.home_of(number) == Some(home) {
+            // It has no session for the WebSocket.
+            return self.close(number);
+        }
+        let is_its = |waiting: &Waiting| waiting.home == home;
+        if !self.waiting.get(&number).is_some_and(is_its) {
+            return;
+        }
+        if let Some(waiting) = self.remove(number) {
+            self.finish(waiting, answer, "answered");
+        }
+    }
+
+    /// What the home says on a WebSocket.
+    pub(super) fn flow(&self, (home, number): Place, flow: Flow) {
+        if let Some(tunnel) = self.tunnels.get(&number).filter(|found| found.home == home) {
+            // A tunnel's task that has ended says so itself.
+            tunnel.incoming.send(flow).ok();
+        }
+    }
+
+    /// The home of the WebSocket that `number` brought.
+    pub(super) fn home_of(&self, number: u64) -> Option<u32> {
+        self.tunnels.get(&number).map(|tunnel| tunnel.home)
+    }
+
+    /// A tunnel's task has ended.
+    pub(super) fn closed(&mut self, number: u64) {
+        self.tunnels.remove(&number);
+        self.count();
+    }
+
+    /// Gives up what takes too long.
+    pub(super) fn expire(&mut self, now: Instant, outgoing: &mut Outgoing) {
+        let late = |_: &u64, waiting: &mut Waiting| waiting.until <= now;
+        let late: Vec<_> = self.waiting.extract_if(late).collect();
+        for (number, waiting) in late {
+            outgoing.say(waiting.home, number, Kind::Gone);
+            self.finish(waiting, Answer::UnknownSid, "late");
+        }
+        self.count();
+    }
+
+    /// This node is about to go: polls are to be answered without waiting, so that their clients ask
+    /// another node.
+    pub(super) fn end_polls(&mut self, outgoing: &mut Outgoing) {
+        for (number, waiting) in &mut self.waiting {
+            if !std::mem::replace(&mut waiting.is_ending, true) {
+                outgoing.say(waiting.home, *number, Kind::Enough);
+            }
+        }
+    }
+
+    /// This node is about to go: ends up to `count` WebSockets, whose clients come again.
+    pub(super) fn close_some(&mut self, count: usize) {
+        let numbers: Vec<_> = self.tunnels.keys().copied().take(count).collect();
+        numbers.into_iter().for_each(|number| self.close(number));
+    }
+
+    /// How many WebSockets have their session at another node.
+    pub(super) fn tunnels(&self) -> usize {
+        self.tunnels.len()
+    }
+
+    /// Whether nothing waits for another node.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.tunnels.is_empty()
+    }
+
+    /// A node is not there any more, and its sessions are not either.
+    pub(super) fn lost(&mut self, home: u32) {
+        let its = |_: &u64, waiting: &mut Waiting| waiting.home == home;
+        let its: Vec<_> = self.waiting.extract_if(its).collect();
+        for (_, waiting) in its {
+            self.finish(waiting, Answer::UnknownSid, "lost");
+        }
+        let tunnels = self.tunnels.iter();
+        let its: Vec<_> = tunnels
+            .filter_map(|(number, tunnel)| (tunnel.home == home).then_some(*number))
+            .collect();
+        its.into_iter().for_each(|number| self.close(number));
+        self.count();
+    }
+
+    /// The link is lost, and with it what is under way.
+    pub(super) fn unlinked(&mut self, outgoing: &mut Outgoing) {
+        for (number, waiting) in std::mem::take(&mut self.waiting) {
+            // Their clients give their sessions up.
+            outgoing.say(waiting.home, number, Kind::Gone);
+            self.finish(waiting, Answer::Ended, "unlinked");
+        }
+        self.tunnels.clear();
+        self.count();
+    }
+
+    /// The nodes that owe something.
+    pub(super) fn partners(&self) -> impl Iterator<Item = u32> {
+        let waiting = self.waiting.values().map(|waiting| waiting.home);
+        waiting.chain(self.tunnels.values().map(|tunnel| tunnel.home))
+    }
+
+    /// The limit that is reached, if one is.
+    fn reached(&self, outgoing: &Outgoing) -> Option<&'static str> {
+        let nodes = &self.common.config.nodes;
+        if self.waiting.len() + self.tunnels.len() >= nodes.max_relayed_requests {
+            Some("max_relayed_requests")
+        } else if outgoing.bytes() >= nodes.max_relay_bytes {
+            Some("max_relay_bytes")
+        } else {
+            None
+        }
+    }
+
+    fn wait(&mut self, number: u64, home: u32, time: Duration, reply: Reply) {
+        let until = Instant::now() + time;
+        let waiting = Waiting {
+            home,
+            until,
+            is_ending: false,
+            reply,
+        };
+        self.waiting.insert(number, waiting);
+    }
+
+    /// Begins a tunnel for the client's socket.
+    fn dig(&mut self, home: u32, stream: net::TcpStream, is_legacy: bool) -> u64 {
+        let number = number();
+        let (sender, incoming) = unbounded_channel();
+        let events = self.events.clone();
+        spawn_local(tunnel::run(stream, End::Edge(number), incoming, events));
+        let tunnel = Tunnel {
+            home,
+            incoming: sender,
+            is_legacy,
+        };
+        self.tunnels.insert(number, tunnel);
+        number
+    }
+
+    fn refuse(&self, kind: RequestKind) {
+        let reply = match kind {
+            RequestKind::Poll { answer, .. } => Reply::Poll(answer),
+            RequestKind::Post { answer, .. } => Reply::Post(answer),
+            // Its WebSocket ends here; a session that polls goes on polling.
+            _ => return self.common.metrics.relay.requested("refused"),
+        };
+        self.reply(reply, Answer::Unavailable, "refused");
+    }
+
+    /// Ends a WebSocket that has no session.
+    fn close(&mut self, number: u64) {
+        let Some(tunnel) = self.tunnels.remove(&number) else {
+            return;
+        };
+        if tunnel.is_legacy {
+            let word = Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes();
+            tunnel.incoming.send(Flow::Bytes(word)).ok();
+        }
+        tunnel.incoming.send(Flow::End).ok();
+        self.count();
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Waiting> {
+        let removed = self.waiting.remove(&number);
+        self.count();
+        removed
+    }
+
+    fn finish(&self, waiting: Waiting, answer: Answer, result: &'static str) {
+        self.reply(waiting.reply, answer, result);
+    }
+
+    /// Answers a client, which may have gone.
+    fn reply(&self, reply: Reply, answer: Answer, result: &'static str) {
+        self.common.metrics.relay.requested(result);
+        match reply {
+            Reply::Poll(reply) => drop(reply.send(poll_answer(answer))),
+            Reply::Post(reply) => drop(reply.send(post_answer(answer))),
+        }
+    }
+
+    fn count(&self) {
+        let relay = &self.common.metrics.relay;
+        relay.under_way.set(self.waiting.len() as i64);
+        relay.tunnels.set(self.tunnels.len() as i64);
+    }
+}
+
+fn poll_answer(answer: Answer) -> PollAnswer {
+    match answer {
+        Answer::Packets(content, bytes) => PollAnswer::Packets(PollBody {
+            bytes: Bytes::into(bytes),
+            content,
+        }),
+        Answer::UnknownSid => PollAnswer::UnknownSid,
+        Answer::Ended => PollAnswer::Ended,
+        Answer::Unavailable => PollAnswer::Unavailable,
+        Answer::Taken | Answer::BadRequest => PollAnswer::BadRequest,
+    }
+}
+
+fn post_answer(answer: Answer) -> PostAnswer {
+    match answer {
+        Answer::Taken => PostAnswer::Ok,
+        Answer::UnknownSid => PostAnswer::UnknownSid,
+        Answer::Ended => PostAnswer::Ended,
+        Answer::Unavailable => PostAnswer::Unavailable,
+        Answer::Packets(..) | Answer::BadRequest => PostAnswer::BadRequest,
+    }
+}

@@ -1,0 +1,259 @@
+//! Requests that other nodes bring for sessions of this node.
+
+use std::{
+    collections::HashMap,
+    io, net,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{
+        mpsc::{UnboundedSender, unbounded_channel},
+        oneshot,
+    },
+    task::spawn_local,
+};
+use womack_proto::relay::{Answer, Flow, Kind, Wish};
+
+use super::{
+    Event,
+    outgoing::Outgoing,
+    tunnel::{self, End},
+};
+use crate::{
+    command::{PollAnswer, PostAnswer, RequestKind, SessionRequest, ToShard, number},
+    queue::Sender,
+    shard::Common,
+    sid::Sid,
+};
+
+/// Names a request everywhere: its edge, and what that calls it.
+pub(super) type Place = (u32, u64);
+
+/// What sessions of this node owe other nodes.
+pub(super) struct Home {
+    common: Arc<Common>,
+    shards: Vec<Sender<ToShard>>,
+    events: UnboundedSender<Event>,
+    /// Requests that are not answered; of polls, by what their session knows them.
+    requests: HashMap<Place, Option<(Sid, u64)>>,
+    tunnels: HashMap<Place, UnboundedSender<Flow>>,
+    has_served: bool,
+}
+
+impl Home {
+    pub(super) fn new(
+        common: Arc<Common>,
+        shards: Vec<Sender<ToShard>>,
+        events: UnboundedSender<Event>,
+    ) -> Self {
+        Self {
+            common,
+            shards,
+            events,
+            requests: HashMap::new(),
+            tunnels: HashMap::new(),
+            has_served: false,
+        }
+    }
+
+    /// Brings a request to its session.
+    pub(super) fn ask(
+        &mut self,
+        place: Place,
+        (sid, wish): (&str, Wish),
+        is_draining: bool,
+        outgoing: &mut Outgoing,
+    ) {
+        self.has_served = true;
+        self.common.metrics.relay.served.inc();
+        if let Err(mut answer) = self.try_ask(place, sid, wish) {
+            if is_draining {
+                // The shard has ended, and its sessions with it.
+                answer = Answer::Ended;
+            }
+            let (edge, number) = place;
+            outgoing.say(edge, number, Kind::Answer(answer));
+        }
+    }
+
+    fn try_ask(&mut self, place: Place, sid: &str, wish: Wish) -> Result<(), Answer> {
+        let sid = Sid::parse(sid)
+            .filter(|sid| sid.node == self.common.sids.node)
+            .filter(|sid| usize::from(sid.shard.0) < self.shards.len())
+            .ok_or(Answer::UnknownSid)?;
+        let most = self.common.config.nodes.max_relayed_requests;
+        if self.requests.len() + self.tunnels.len() >= most {
+            self.common.metrics.limit("max_relayed_requests");
+            return Err(Answer::Unavailable);
+        }
+        match wish {
+            Wish::Poll => {
+                let (answer, answered) = oneshot::channel();
+                let token = number();
+                self.hand(sid, RequestKind::Poll { token, answer })?;
+                self.requests.insert(place, Some((sid, token)));
+                let answered = async { answered.await.unwrap_or(PollAnswer::Ended) };
+                self.tell_later(async move { Event::Polled(place, answered.await) });
+            }
+            Wish::Post(body) => {
+                let (answer, answered) = oneshot::channel();
+                self.hand(sid, RequestKind::Post { body, answer })?;
+                self.requests.insert(place, None);
+                let answered = async { answered.await.unwrap_or(PostAnswer::Ended) };
+                self.tell_later(async move { Event::Posted(place, answered.await) });
+            }
+            Wish::Upgrade(early) => {
+                self.dig(place, sid, early, |stream, early| RequestKind::Upgrade {
+                    stream,
+                    early,
+                })?;
+            }
+            Wish::Attach(early) => {
+                self.dig(place, sid, early, |stream, early| RequestKind::Attach {
+                    stream,
+                    early,
+                })?;
+            }
+            Wish::Goodbye => self.hand(sid, RequestKind::Goodbye)?,
+        }
+        Ok(())
+    }
+
+    /// The client of a request went away.
+    pub(super) fn gone(&mut self, place: Place) {
+        if let Some(Some((sid, token))) = self.requests.remove(&place) {
+            // When the queue is full, the session ends with its next time-out instead.
+            self.hand(sid, RequestKind::PollAborted { token }).ok();
+        }
+    }
+
+    /// The node that a poll has reached is about to go.
+    pub(super) fn enough(&self, place: Place) {
+        if let Some(Some((sid, token))) = self.requests.get(&place) {
+            let token = *token;
+            // When the queue is full, the client has to wait until its connection breaks.
+            self.hand(*sid, RequestKind::PollEnough { token }).ok();
+        }
+    }
+
+    /// A session has answered a request.
+    pub(super) fn answered(&mut self, place: Place, answer: Answer, outgoing: &mut Outgoing) {
+        if self.requests.remove(&place).is_some() {
+            let (edge, number) = place;
+            outgoing.say(edge, number, Kind::Answer(answer));
+        }
+    }
+
+    /// What the client says on a WebSocket.
+    pub(super) fn flow(&self, place: Place, flow: Flow) {
+        if let Some(incoming) = self.tunnels.get(&place) {
+            // A tunnel's task that has ended says so itself.
+            incoming.send(flow).ok();
+        }
+    }
+
+    /// A tunnel's task has ended.
+    pub(super) fn closed(&mut self, place: Place) {
+        self.tunnels.remove(&place);
+    }
+
+    /// A node is not there any more, and its clients are not either.
+    pub(super) fn lost(&mut self, edge: u32) {
+        let places: Vec<_> = self.requests.keys().copied().collect();
+        for place in places.into_iter().filter(|(node, _)| *node == edge) {
+            self.gone(place);
+        }
+        self.tunnels.retain(|(node, _), _| *node != edge);
+    }
+
+    /// The link is lost. Answers can be given over the next, but of WebSockets some bytes may be
+    /// missing.
+    pub(super) fn unlinked(&mut self) {
+        self.tunnels.clear();
+    }
+
+    /// The nodes that requests have come from.
+    pub(super) fn partners(&self) -> impl Iterator<Item = u32> {
+        self.requests
+            .keys()
+            .chain(self.tunnels.keys())
+            .map(|(edge, _)| *edge)
+    }
+
+    /// Whether any request has ever been brought here.
+    pub(super) const fn has_served(&self) -> bool {
+        self.has_served
+    }
+
+    /// Gives the shard of `sid` one socket of a pair, and begins a tunnel with the other.
+    fn dig(
+        &mut self,
+        place: Place,
+        sid: Sid,
+        early: Bytes,
+        kind: impl FnOnce(net::TcpStream, Bytes) -> RequestKind,
+    ) -> Result<(), Answer> {
+        let (inner, outer) = pair().map_err(|error| {
+            tracing::warn!(%error, "no sockets for a WebSocket of another node");
+            Answer::Unavailable
+        })?;
+        self.hand(sid, kind(inner, early))?;
+        let (sender, incoming) = unbounded_channel();
+        let events = self.events.clone();
+        spawn_local(tunnel::run(outer, End::Home(place), incoming, events));
+        self.tunnels.insert(place, sender);
+        Ok(())
+    }
+
+    fn hand(&self, sid: Sid, kind: RequestKind) -> Result<(), Answer> {
+        let request = Box::new(SessionRequest { sid, kind });
+        let shard = &self.shards[usize::from(sid.shard.0)];
+        let handed = shard.send(ToShard::Request(request));
+        handed.map_err(|_| Answer::Unavailable)
+    }
+
+    fn tell_later(&self, event: impl Future<Output = Event> + 'static) {
+        let events = self.events.clone();
+        spawn_local(async move {
+            // The relay has ended, and with it the process will.
+            events.send(event.await).ok();
+        });
+    }
+}
+
+/// Two sockets that are connected. What goes for streams of TCP goes for them.
+///
+/// # Errors
+/// The system has no descriptors left.
+pub(super) fn pair() -> io::Result<(net::TcpStream, net::TcpStream)> {
+    let (one, other) = UnixStream::pair()?;
+    Ok((OwnedFd::from(one).into(), OwnedFd::from(other).into()))
+}
+
+/// What a poll is answered by a node that `is_draining` or not: who looks for a session that the
+/// end of the node has closed is to come again rather than to wonder.
+pub(super) fn poll_answer(answer: PollAnswer, is_draining: bool) -> Answer {
+    match answer {
+        PollAnswer::Packets(body) => Answer::Packets(body.content, body.bytes.into()),
+        PollAnswer::UnknownSid if is_draining => Answer::Ended,
+        PollAnswer::UnknownSid => Answer::UnknownSid,
+        PollAnswer::BadRequest => Answer::BadRequest,
+        PollAnswer::Ended => Answer::Ended,
+        PollAnswer::Unavailable => Answer::Unavailable,
+    }
+}
+
+/// The same for a POST.
+pub(super) const fn post_answer(answer: PostAnswer, is_draining: bool) -> Answer {
+    match answer {
+        PostAnswer::Ok => Answer::Taken,
+        PostAnswer::UnknownSid if is_draining => Answer::Ended,
+        PostAnswer::UnknownSid => Answer::UnknownSid,
+        PostAnswer::BadRequest => Answer::BadRequest,
+        PostAnswer::Ended => Answer::Ended,
+        PostAnswer::Unavailable => Answer::Unavailable,
+    }
+}

@@ -1,0 +1,388 @@
+//! The relay: carries requests of clients to the node of their session.
+//!
+//! Behind a balancer that knows nothing of sessions, a polling request or a WebSocket that upgrades a
+//! session may reach any node. The node that it reaches is its *edge*; the sid names the session's
+//! node, its *home*. They speak over Redis: each node subscribes to a channel of its own, and
+//! whoever has something to say to it publishes there. At its home, a carried request is one like
+//! that of another shard, so a session does not know from where it is spoken to. A WebSocket cannot
+//! move, so its bytes are carried in both directions, through a [`tunnel`].
+//!
+//! Nothing is stored at Redis, so what is under way when a link to it is lost is lost too. The
+//! client always notices: its request is refused, or its WebSocket ends.
+//!
+//! The relay has a thread and two connections to Redis of its own. Where every request reaches its
+//! node, it has nothing to do but to stay subscribed.
+
+mod edge;
+mod home;
+mod link;
+mod outgoing;
+mod peers;
+mod thread;
+mod tunnel;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    select,
+    sync::mpsc,
+    time::{Interval, MissedTickBehavior, interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use womack_proto::relay::{Flow, Kind, Message};
+
+pub(crate) use self::thread::Relaying;
+use self::{
+    edge::Edge,
+    home::Home,
+    link::{Failure, Link, Published},
+    outgoing::Outgoing,
+    peers::Peers,
+    tunnel::End,
+};
+use crate::{
+    backoff::Backoff,
+    command::{PollAnswer, PostAnswer, SessionRequest, ToShard},
+    queue::{Receiver, Sender},
+    shard::Common,
+    status::Status,
+    target::Target,
+    throttle::Throttle,
+};
+
+/// Requests that are taken at one go.
+const REQUESTS_PER_BATCH: usize = 512;
+/// Looks at what waits within the time that another node has to answer.
+const LOOKS: u32 = 4;
+/// For how long after a link came to stand others may still be on their way back: Redis was away
+/// for them as well.
+const RETURN: Duration = Duration::from_secs(2);
+/// How long requests for sessions that the end of this node has closed are still answered: some
+/// clients send a last one after they have learned of it.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// What the relay is made of.
+pub(crate) struct Relay {
+    pub(crate) target: Target,
+    /// Requests for sessions of other nodes.
+    pub(crate) queue: Receiver<SessionRequest>,
+    pub(crate) shards: Vec<Sender<ToShard>>,
+    pub(crate) common: Arc<Common>,
+    pub(crate) status: Arc<Status>,
+    /// Cancelled when the shards have ended.
+    pub(crate) finish: CancellationToken,
+}
+
+impl Relay {
+    /// Runs until the shards have ended and what they answered has been said.
+    pub(crate) async fn run(self) {
+        // What comes in here is bounded where it comes from: requests have one answer, and a tunnel
+        // has a window.
+        let (events, incoming) = mpsc::unbounded_channel();
+        let timeout = self.common.config.nodes.relay_timeout;
+        let mut running = Running {
+            edge: Edge::new(self.common.clone(), events.clone()),
+            home: Home::new(self.common.clone(), self.shards.clone(), events),
+            outgoing: Outgoing::new(self.common.sids.node),
+            peers: Peers::new(timeout),
+            looks: looks(timeout),
+            incoming,
+            requests: Vec::new(),
+            backoff: Backoff::default(),
+            failures: Throttle::new(Duration::from_secs(10)),
+            since: Instant::now(),
+            leaving: None,
+            relay: self,
+        };
+        loop {
+            let Some(link) = running.connect().await else {
+                return;
+            };
+            match running.serve(link).await {
+                None => return,
+                Some(failure) => running.unlinked(&failure),
+            }
+        }
+    }
+}
+
+/// What tasks of the relay tell it.
+enum Event {
+    /// A session of this node has answered a poll.
+    Polled(home::Place, PollAnswer),
+    /// The same for a POST.
+    Posted(home::Place, PostAnswer),
+    /// Bytes for the other end of a tunnel.
+    Flow(End, Flow),
+    /// A tunnel's task has ended.
+    Closed(End),
+}
+
+struct Running {
+    relay: Relay,
+    edge: Edge,
+    home: Home,
+    outgoing: Outgoing,
+    peers: Peers,
+    looks: Interval,
+    incoming: mpsc::UnboundedReceiver<Event>,
+    requests: Vec<SessionRequest>,
+    backoff: Backoff,
+    failures: Throttle,
+    /// When the link came to stand.
+    since: Instant,
+    /// When the end of this node began, and how many WebSockets were carried then.
+    leaving: Option<(Instant, usize)>,
+}
+
+impl Running {
+    /// Connects, trying again and again. `None` when the server ends meanwhile.
+    async fn connect(&mut self) -> Option<Link> {
+        loop {
+            let wait = self.backoff.wait().unwrap_or_default();
+            let (target, channel) = (self.relay.target.clone(), self.channel(self.node()));
+            let connecting = async {
+                sleep(wait).await;
+                Link::connect(&target, channel).await
+            };
+            let mut connecting = std::pin::pin!(connecting);
+            let failure = loop {
+                select! {
+                    () = self.relay.finish.cancelled() => return None,
+                    connected = &mut connecting => match connected {
+                        Ok(link) => return Some(link),
+                        Err(failure) => break failure,
+                    },
+                    () = self.relay.queue.receive(&mut self.requests, REQUESTS_PER_BATCH) => {
+                        self.take_requests();
+                    }
+                    Some(event) = self.incoming.recv() => self.event(event),
+                    _ = self.looks.tick() => self.look(),
+                }
+            };
+            self.failed(&failure);
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        self.backoff.failed();
+        // A Redis that forbids it is no reason to keep clients away.
+        self.relay.status.set_relay(failure.is_refusal());
+        if let Some(held_back) = self.failures.pass(Instant::now()) {
+            warn!(%failure, held_back, "requests cannot be carried to other nodes");
+        }
+    }
+
+    /// Serves until the link is lost; `None` when the server has ended.
+    async fn serve(&mut self, mut link: Link) -> Option<Failure> {
+        self.since = Instant::now();
+        self.backoff.succeeded();
+        self.relay.status.set_relay(true);
+        self.relay.common.metrics.relay.connected.set(1);
+        info!("requests are carried to other nodes and from them");
+        let mut messages = Vec::new();
+        let mut finishing = false;
+        loop {
+            self.publish(&mut link);
+            if finishing && self.has_left() {
+                return self.last_answers(link).await;
+            }
+            select! {
+                () = self.relay.finish.cancelled(), if !finishing => finishing = true,
+                heard = link.next(&mut messages) => match heard {
+                    Ok(published) => self.heard(&mut messages, published),
+                    Err(failure) => return Some(failure),
+                },
+                () = self.relay.queue.receive(&mut self.requests, REQUESTS_PER_BATCH) => {
+                    self.take_requests();
+                }
+                Some(event) = self.incoming.recv() => self.event(event),
+                _ = self.looks.tick() => self.look(),
+            }
+        }
+    }
+
+    /// Answers what is under way, and then for a moment whoever comes too late.
+    async fn last_answers(&mut self, mut link: Link) -> Option<Failure> {
+        if !self.home.has_served() {
+            return None;
+        }
+        let mut messages = Vec::new();
+        let mut over = std::pin::pin!(sleep(LAST_ANSWERS));
+        loop {
+            self.publish(&mut link);
+            select! {
+                () = &mut over => return None,
+                // Who is not answered when the link is lost now asks another node.
+                heard = link.next(&mut messages) => self.heard(&mut messages, heard.ok()?),
+                Some(event) = self.incoming.recv() => self.event(event),
+            }
+        }
+    }
+
+    /// Publishes what waits, unless something is being published: nothing may overtake it.
+    fn publish(&mut self, link: &mut Link) {
+        if !link.may_publish() || self.outgoing.is_empty() {
+            return;
+        }
+        let batch = self.outgoing.take();
+        link.publish(
+            batch
+                .iter()
+                .map(|said| (self.channel(said.to), &said.bytes)),
+        );
+        self.outgoing.under_way = batch;
+    }
+
+    fn heard(&mut self, messages: &mut Vec<Vec<u8>>, published: Option<Published>) {
+        for message in messages.drain(..) {
+            self.message(message);
+        }
+        if let Some(receivers) = published {
+            self.published(receivers);
+        }
+    }
+
+    /// The link is lost, and nobody knows what of it has arrived.
+    fn unlinked(&mut self, failure: &Failure) {
+        self.failed(failure);
+        self.relay.common.metrics.relay.connected.set(0);
+        self.outgoing.unlinked();
+        self.edge.unlinked(&mut self.outgoing);
+        self.home.unlinked();
+    }
+
+    fn take_requests(&mut self) {
+        let is_draining = self.relay.status.is_draining();
+        for request in self.requests.drain(..) {
+            self.edge.take(request, is_draining, &mut self.outgoing);
+        }
+    }
+
+    /// What another node says.
+    fn message(&mut self, bytes: Vec<u8>) {
+        let Some(message) = Message::decode(&bytes.into()) else {
+            self.relay.common.metrics.relay.unreadable.inc();
+            return;
+        };
+        let Message { node, number, kind } = message;
+        self.peers.heard(node, Instant::now());
+        let place = (node, number);
+        match kind {
+            Kind::Ask { sid, wish } => {
+                let (wish, is_draining) = ((&*sid, wish), self.relay.status.is_draining());
+                self.home.ask(place, wish, is_draining, &mut self.outgoing);
+            }
+            Kind::Gone => self.home.gone(place),
+            Kind::Enough => self.home.enough(place),
+            Kind::Answer(answer) => self.edge.answer(place, answer),
+            Kind::Forth(flow) => self.home.flow(place, flow),
+            Kind::Back(flow) => self.edge.flow(place, flow),
+            Kind::Hello => self.outgoing.say(node, number, Kind::Here),
+            Kind::Here => {}
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let is_draining = self.relay.status.is_draining();
+        match event {
+            Event::Polled(place, answer) => {
+                let answer = home::poll_answer(answer, is_draining);
+                self.home.answered(place, answer, &mut self.outgoing);
+            }
+            Event::Posted(place, answer) => {
+                let answer = home::post_answer(answer, is_draining);
+                self.home.answered(place, answer, &mut self.outgoing);
+            }
+            Event::Flow(End::Edge(number), flow) => {
+                if let Some(home) = self.edge.home_of(number) {
+                    self.outgoing.say(home, number, Kind::Forth(flow));
+                }
+            }
+            Event::Flow(End::Home((node, number)), flow) => {
+                self.outgoing.say(node, number, Kind::Back(flow));
+            }
+            Event::Closed(End::Edge(number)) => self.edge.closed(number),
+            Event::Closed(End::Home(place)) => self.home.closed(place),
+        }
+    }
+
+    /// Redis has taken the last batch, and tells how many nodes each message of it has reached.
+    fn published(&mut self, receivers: Published) {
+        let is_early = self.since.elapsed() < RETURN;
+        let mut bytes = 0;
+        for (said, count) in std::mem::take(&mut self.outgoing.under_way)
+            .into_iter()
+            .zip(receivers)
+        {
+            bytes += said.bytes.len() as u64;
+            match count {
+                0 if is_early && said.is_request => self.outgoing.again(said),
+                0 => self.lost(said.to),
+                _ => {}
+            }
+        }
+        self.relay.common.metrics.relay.sent_bytes.inc_by(bytes);
+    }
+
+    /// Looks at the time of what waits, and whether nodes that owe something are alive.
+    fn look(&mut self) {
+        let now = Instant::now();
+        self.outgoing.say_again();
+        if self.relay.status.is_draining() {
+            self.leave(now);
+        }
+        self.edge.expire(now, &mut self.outgoing);
+        let partners = self.edge.partners().chain(self.home.partners()).collect();
+        let looked = self.peers.look(&partners, now);
+        for node in looked.silent {
+            self.outgoing.say(node, 0, Kind::Hello);
+        }
+        for node in looked.gone {
+            self.lost(node);
+        }
+    }
+
+    /// Gives back what this node carries for others, evenly over the time that it has.
+    fn leave(&mut self, now: Instant) {
+        self.edge.end_polls(&mut self.outgoing);
+        let tunnels = self.edge.tunnels();
+        let (begin, count) = *self.leaving.get_or_insert((now, tunnels));
+        let drain = self.relay.common.config.drain.as_secs_f64();
+        let passed = (now - begin).as_secs_f64() / drain.max(f64::MIN_POSITIVE);
+        let due = (count as f64 * passed.min(1.0)).ceil() as usize;
+        let closed = count.saturating_sub(tunnels);
+        self.edge.close_some(due.saturating_sub(closed));
+    }
+
+    /// Whether nothing that this node carries for others is left, or there is no time for it.
+    fn has_left(&self) -> bool {
+        let most = self.relay.common.config.drain + LAST_ANSWERS;
+        let late = |(begin, _): &(Instant, usize)| begin.elapsed() > most;
+        self.edge.is_empty() || self.leaving.as_ref().is_some_and(late)
+    }
+
+    /// A node is not there any more.
+    fn lost(&mut self, node: u32) {
+        self.edge.lost(node);
+        self.home.lost(node);
+    }
+
+    fn channel(&self, node: u32) -> String {
+        format!("{}:{node:08x}", self.relay.common.config.nodes.relay_key)
+    }
+
+    fn node(&self) -> u32 {
+        self.relay.common.sids.node
+    }
+}
+
+fn looks(timeout: Duration) -> Interval {
+    let mut looks = interval((timeout / LOOKS).min(RETURN / 8));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}

@@ -1,0 +1,155 @@
+// Many clients of mixed kinds, and a publisher that numbers what they are to get. Each client checks
+// what it gets: while it is connected, no number may be missing, come twice or come out of order.
+
+import Redis from "ioredis";
+import io09 from "socket.io-client-0.9";
+import io1 from "socket.io-client-1";
+import io2 from "socket.io-client-2";
+import { io as io3 } from "socket.io-client-3";
+import { io as io4 } from "socket.io-client-4";
+
+const BOTH = ["polling", "websocket"];
+const KINDS = [
+  [io4, ["websocket"]],
+  [io4, BOTH],
+  [io4, ["polling"]],
+  [io09, ["websocket"]],
+  [io3, BOTH],
+  [io2, ["websocket"]],
+  [io2, ["polling"]],
+  [io4, ["websocket"]],
+  [io1, BOTH],
+  [io09, ["xhr-polling"]],
+];
+
+// How far behind what is published a client may be when it is disconnected, in messages. One that
+// polls hears of the end only when it has taken what waits for it, at 16 packets a time.
+const BEHIND = 200;
+const BEHIND_POLLING = 800;
+
+class Member {
+  constructor(fleet, number, [connect, transports]) {
+    this.fleet = fleet;
+    this.name = `${number} ${transports.join("+")}`;
+    this.mayBeBehind = transports.includes("websocket") ? BEHIND : BEHIND_POLLING;
+    this.last = null;
+    this.isLive = false;
+    this.lostAt = null;
+    this.worst = 0;
+    this.losses = 0;
+    const options = { forceNew: true, transports, timeout: 5000 };
+    Object.assign(options, { reconnectionDelay: 100, reconnectionDelayMax: 500 });
+    Object.assign(options, { "force new connection": true, "max reconnection attempts": Infinity });
+    Object.assign(options, { "reconnection delay": 100, "reconnection limit": 500 });
+    this.socket = connect === io09 ? io09.connect(fleet.url, options) : connect(fleet.url, options);
+    this.socket.on("connect", () => this.connected());
+    this.socket.on("disconnect", (reason) => this.disconnected(reason));
+    this.socket.on(fleet.channel, ({ data }) => this.received(data));
+  }
+
+  connected() {
+    this.last = null;
+    this.socket.emit("subscribe", { channel: this.fleet.channel }, ({ ok }) => {
+      if (!ok) return this.complain("is not subscribed");
+      this.isLive = true;
+      // Whatever is published from here on has to arrive.
+      this.expected = this.fleet.sent + 1;
+      if (this.lostAt !== null) this.worst = Math.max(this.worst, Date.now() - this.lostAt);
+      this.lostAt = null;
+      this.fleet.look();
+    });
+  }
+
+  disconnected(reason) {
+    if (!this.isLive) return;
+    this.isLive = false;
+    this.losses += 1;
+    this.lostAt = Date.now();
+    this.fleet.reasons[reason] = (this.fleet.reasons[reason] ?? 0) + 1;
+    const behind = this.fleet.sent - (this.last ?? this.expected - 1);
+    if (behind > this.mayBeBehind) this.complain(`has ended ${behind} messages behind`);
+  }
+
+  received(number) {
+    if (this.last === null) {
+      if (this.isLive && number > this.expected) {
+        this.complain(`began with ${number}, not ${this.expected}`);
+      }
+    } else if (number !== this.last + 1) {
+      this.complain(`got ${number} after ${this.last}`);
+    }
+    this.last = number;
+    if (this.fleet.final && number >= this.fleet.final) this.fleet.look();
+  }
+
+  complain(what) {
+    this.fleet.complaints.push(`${this.name} ${what}`);
+  }
+}
+
+export class Fleet {
+  constructor(part, report) {
+    this.report = (event, details) => report(part, event, details);
+    this.complaints = [];
+    this.reasons = {};
+    this.sent = 0;
+    this.final = null;
+  }
+
+  // Connects `count` clients, and reports when all of them are subscribed.
+  connect({ url, redis, channel, key, count }) {
+    Object.assign(this, { url, channel, key });
+    this.redis = new Redis(redis);
+    this.members = Array.from({ length: count }, (_, at) => {
+      return new Member(this, at, KINDS[at % KINDS.length]);
+    });
+    this.wait = "connected";
+  }
+
+  // Publishes `rate` messages a second from here on.
+  publish({ rate }) {
+    const start = Date.now();
+    this.timer = setInterval(() => {
+      const due = ((Date.now() - start) * rate) / 1000;
+      while (this.sent < due) this.publishOne();
+    }, 5);
+  }
+
+  publishOne() {
+    this.sent += 1;
+    this.redis.publish(`${this.key}:${this.channel}`, JSON.stringify({ data: this.sent }));
+  }
+
+  // Waits until all clients are there again.
+  settle() {
+    this.wait = "settled";
+    this.look();
+  }
+
+  // Reports once every client has what is published from here on, and publishes until then.
+  finish() {
+    this.final = this.sent + 1;
+    this.wait = "finished";
+  }
+
+  look() {
+    const isDone = (member) => {
+      return member.isLive && (this.wait !== "finished" || member.last >= this.final);
+    };
+    if (!this.wait || !this.members.every(isDone)) return;
+    if (this.wait === "finished") clearInterval(this.timer);
+    this.report(this.wait, {
+      sent: this.sent,
+      complaints: this.complaints,
+      reasons: this.reasons,
+      losses: this.members.map(({ losses }) => losses),
+      worst: this.members.map(({ worst, name }) => [worst, name]).sort(([a], [b]) => b - a)[0],
+    });
+    this.wait = null;
+  }
+
+  missing() {
+    const missing = this.members.filter(({ isLive }) => !isLive).map(({ name }) => name);
+    this.report("missing", { missing, complaints: this.complaints.slice(0, 10) });
+  }
+}
