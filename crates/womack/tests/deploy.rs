@@ -86,11 +86,32 @@ async fn every_flag_and_variable_exists() {
         let runs_womack = name.ends_with(".service") || name == "README.md";
         let flags = words(&text, "--");
         for flag in flags.iter().filter(|_| runs_womack) {
-            let others = ["--now", "--release", "--system", "--url", "--pubsub"];
+            let others = ["--build", "--now", "--release", "--system"];
             let is_known = known.contains(flag) || others.contains(&flag.as_str());
             assert!(is_known, "{name} has {flag}, which is no flag");
         }
     }
+}
+
+#[tokio::test]
+async fn compose_starts_two_nodes_that_write_nothing() {
+    let compose = &yaml("compose.yaml").await[0];
+    let haproxy = text("haproxy.cfg");
+    for node in ["node1", "node2"] {
+        let service = &compose["services"][node];
+        assert_eq!(service["read_only"], true);
+        assert_eq!(service["build"]["dockerfile"], "deploy/Dockerfile");
+        let address = service["networks"]["clients"]["ipv4_address"].as_str();
+        let address = address.expect("an address");
+        assert!(
+            haproxy.contains(&format!("{address}:8111")),
+            "haproxy.cfg has no {address}"
+        );
+    }
+    let mount = compose["services"]["haproxy"]["volumes"][0]
+        .as_str()
+        .expect("a mount");
+    assert!(mount.starts_with("./haproxy.cfg:"));
 }
 
 #[tokio::test]
