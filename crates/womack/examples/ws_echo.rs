@@ -48,7 +48,8 @@ fn main() -> ExitCode {
             // A client may send several messages before it reads their echoes.
             max_client_queue_bytes: 4 * MAX_MESSAGE_BYTES,
             ..Limits::default()
-        },
+        }
+        .into(),
         // A test may take its time, and has not asked for pings.
         ping_interval: Duration::from_secs(3600),
         ..Config::default()

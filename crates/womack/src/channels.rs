@@ -7,7 +7,8 @@ use womack_proto::{Event, Revision, publishers::juggernaut::Request};
 
 use crate::{
     command::Dialect,
-    config::Config,
+    config::{Config, Limits},
+    live::Live,
     namespace::{Client, Namespace},
     requests::{ChannelLimits, Problem},
 };
@@ -17,10 +18,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Channels {
     key: Option<String>,
-    limits: ChannelLimits,
-    max_meta_bytes: usize,
-    /// How large an argument of `event` may be; `None` forbids them.
-    max_event_bytes: Option<usize>,
+    limits: Live<Limits>,
+    /// Whether `event` is understood.
+    client_events: bool,
     /// Namespaces where clients may ask who is in a channel.
     presence: Vec<String>,
     /// Whether messages are understood as Juggernaut did.
@@ -33,14 +33,15 @@ impl Channels {
     pub fn new(config: &Config, key: Option<String>) -> Self {
         Self {
             key,
-            limits: ChannelLimits::of(config),
-            max_meta_bytes: config.limits.max_meta_bytes,
-            max_event_bytes: config
-                .client_events
-                .then_some(config.limits.max_event_bytes),
+            limits: config.limits.clone(),
+            client_events: config.client_events,
             presence: config.presence.clone(),
             juggernaut: config.juggernaut,
         }
+    }
+
+    fn channel_limits(&self) -> ChannelLimits {
+        ChannelLimits::of(&self.limits.load())
     }
 
     /// Does what an event asks for.
@@ -61,8 +62,9 @@ impl Channels {
 
     fn subscribe(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
         let names = Names::of(event)?;
-        let channels = self.limits.channels(&names.0)?;
-        self.limits.admit(&channels, client.memberships())?;
+        let limits = self.channel_limits();
+        let channels = limits.channels(&names.0)?;
+        limits.admit(&channels, client.memberships())?;
         match event.ack {
             None => channels
                 .into_iter()
@@ -77,7 +79,7 @@ impl Channels {
 
     fn unsubscribe(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
         let names = Names::of(event)?;
-        for channel in self.limits.channels(&names.0)? {
+        for channel in self.channel_limits().channels(&names.0)? {
             client.leave(channel);
         }
         if let Some(ack) = event.ack {
@@ -87,7 +89,11 @@ impl Channels {
     }
 
     fn meta(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
-        let meta = argument(client, event, ("max_meta_bytes", self.max_meta_bytes))?;
+        let meta = argument(
+            client,
+            event,
+            ("max_meta_bytes", self.limits.load().max_meta_bytes),
+        )?;
         client.set_meta(meta);
         if let Some(ack) = event.ack {
             client.acknowledge(ack, DONE);
@@ -96,7 +102,10 @@ impl Channels {
     }
 
     fn event(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
-        let most = self.max_event_bytes.ok_or(Problem::EventForbidden)?;
+        if !self.client_events {
+            return Err(Problem::EventForbidden);
+        }
+        let most = self.limits.load().max_event_bytes;
         let data = argument(client, event, ("max_event_bytes", most))?;
         client.report(data);
         if let Some(ack) = event.ack {
@@ -113,7 +122,7 @@ impl Channels {
         let [name] = names.0.as_slice() else {
             return Err(Problem::BadRequest);
         };
-        let channel = self.limits.channel(name)?;
+        let channel = self.channel_limits().channel(name)?;
         // Whoever wants no answer gets none.
         if let Some(ack) = event.ack {
             client.acknowledge_presence(channel, ack, &Problem::Unavailable.answer());
@@ -281,7 +290,8 @@ mod tests {
                 max_meta_bytes: 8,
                 max_event_bytes: 9,
                 ..Limits::default()
-            },
+            }
+            .into(),
             client_events: true,
             presence: vec!["/".to_owned()],
             juggernaut: true,

@@ -16,8 +16,8 @@ use crate::{
 /// take that may come when nothing waits for any of them.
 pub(crate) fn report(mut config: Config) -> Result<String, Error> {
     // What is printed is often shown to others.
-    if config.publish_key.is_some() {
-        config.publish_key = Some("...".to_owned());
+    if config.publish_key.load().is_some() {
+        config.publish_key = Some("...".to_owned()).into();
     }
     if let RedisSource::Url(url) = &mut config.redis.source {
         *url = without_passwords(url);
@@ -59,7 +59,7 @@ struct Cost {
 
 impl Cost {
     fn of(config: &Config) -> Self {
-        let limits = config.limits;
+        let limits = **config.limits.load();
         let clients = match limits.max_connections {
             0 => server::room_for_clients(),
             most => most,
@@ -165,7 +165,8 @@ mod tests {
                 memory_budget_bytes: budget,
                 max_connections: clients,
                 ..Limits::default()
-            },
+            }
+            .into(),
             ..Config::default()
         }
     }
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn secrets_are_not_shown() {
         let report = report(Config {
-            publish_key: Some("hush".to_owned()),
+            publish_key: Some("hush".to_owned()).into(),
             redis: Redis {
                 source: RedisSource::Url("redis://me:hush@host:1?pass=hush".to_owned()),
                 ..Redis::default()

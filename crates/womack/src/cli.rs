@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind}
 use merge::Merge;
 use serde_json::value::RawValue;
 use tokio::task::LocalSet;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 use self::{
     admin::{Admin, Admins},
@@ -149,9 +149,14 @@ fn ask(asking: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
 }
 
 fn serve(settings: Settings) -> Result<(), Error> {
-    let config = Config::resolve(settings)?;
-    start_log(config.debug);
-    Server::new(config).run()
+    let config = Config::resolve(settings.clone())?;
+    let set_level = start_log(config.debug);
+    let reload = move || {
+        let config = Config::resolve(settings.clone())?;
+        set_level(config.debug);
+        Ok(config)
+    };
+    Server::new(config).reloading(Box::new(reload)).run()
 }
 
 fn publish(settings: Settings, channel: &str, json: String) -> Result<(), Error> {
@@ -211,15 +216,19 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
     })
 }
 
-/// Logs for people on a terminal, and for programs elsewhere. `RUST_LOG` chooses in detail.
-fn start_log(debug: bool) {
-    let level = if debug {
-        "womack=debug,womack_broker=debug,info"
-    } else {
-        "info"
+/// Logs for people on a terminal, and for programs elsewhere. `RUST_LOG` chooses in detail. Returns
+/// what changes whether debug messages are logged.
+fn start_log(debug: bool) -> impl Fn(bool) {
+    let filter = |debug| {
+        let level = if debug {
+            "womack=debug,womack_broker=debug,info"
+        } else {
+            "info"
+        };
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level))
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let registry = tracing_subscriber::registry().with(filter);
+    let (layer, level) = reload::Layer::new(filter(debug));
+    let registry = tracing_subscriber::registry().with(layer);
     let to_stderr = fmt::layer().with_writer(std::io::stderr);
     let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         true => registry.with(to_stderr.with_target(false)).try_init(),
@@ -227,6 +236,8 @@ fn start_log(debug: bool) {
     };
     // A program that uses this function may log in its own way already.
     drop(started);
+    // The log is there as long as the process.
+    move |debug| drop(level.reload(filter(debug)))
 }
 
 fn fail(error: &Error) -> ExitCode {

@@ -24,6 +24,7 @@ use womack_proto::{
 use crate::{
     report::Count,
     sid::{ShardId, Sid},
+    supervisor::Beat,
 };
 
 /// Which bytes a published message has; clients of one encoding share their frames.
@@ -144,6 +145,8 @@ pub(crate) enum ToShard {
     Count { count: Count, from: u32 },
     /// What the question `token` is answered; nothing if nobody knows.
     Presence { token: u64, answer: Option<String> },
+    /// Answer, to show that the shard does its work.
+    Beat(Beat),
     /// Close all clients evenly over a time, then end.
     Drain,
 }
@@ -309,4 +312,6 @@ pub(crate) enum PostAnswer {
 pub(crate) enum ToRouter {
     /// What `shard` wants of this Redis channel may have changed.
     Look { shard: ShardId, channel: Arc<str> },
+    /// Answer, to show that the router does its work.
+    Beat(Beat),
 }

@@ -6,6 +6,7 @@
 mod limits;
 mod nodes;
 mod redis;
+mod reload;
 
 use std::{num::NonZeroUsize, thread, time::Duration};
 
@@ -18,6 +19,7 @@ pub use self::{
 };
 use crate::{
     error::Error,
+    live::Live,
     settings::{
         CoalesceSetting, Egress, NamespaceSetting, Settings, SlowClient, SlowClientSetting,
     },
@@ -48,7 +50,7 @@ pub struct Config {
     /// Whether Juggernaut's publishers are listened to, and its browser client is understood.
     pub juggernaut: bool,
     /// Who shows it may publish by HTTP, at `admin_listen`.
-    pub publish_key: Option<String>,
+    pub publish_key: Live<Option<String>>,
     /// Threads that own connections.
     pub shards: usize,
     /// How clients are written to.
@@ -96,7 +98,7 @@ pub struct Config {
     /// What stands between this node and its clients.
     pub nodes: Nodes,
     /// What clients and publishers may use.
-    pub limits: Limits,
+    pub limits: Live<Limits>,
 }
 
 /// Which pages' requests are answered across origins.
@@ -130,7 +132,7 @@ impl Config {
             python_channel: settings.python_channel,
             laravel_prefix: settings.laravel_prefix,
             juggernaut: settings.juggernaut.unwrap_or(defaults.juggernaut),
-            publish_key: settings.publish_key,
+            publish_key: settings.publish_key.into(),
             shards: settings.shards.unwrap_or(defaults.shards),
             egress: settings.egress.unwrap_or(defaults.egress),
             debug: settings.debug.unwrap_or(defaults.debug),
@@ -166,7 +168,7 @@ impl Config {
                 .node_timeout_seconds
                 .map_or(defaults.node_timeout, |s| s.0),
             nodes: Nodes::resolve(settings.nodes)?,
-            limits: Limits::resolve(&settings.limits)?,
+            limits: Limits::resolve(&settings.limits)?.into(),
         };
         config.check()?;
         Ok(config)
@@ -222,11 +224,11 @@ impl Config {
                 "node-timeout-seconds is below 100 ms",
             ),
             (
-                self.publish_key.is_none() || self.admin_listen.is_some(),
+                self.publish_key.load().is_none() || self.admin_listen.is_some(),
                 "publish-key needs admin-listen",
             ),
             (
-                self.publish_key.as_deref() != Some(""),
+                self.publish_key.load().as_deref() != Some(""),
                 "publish-key is empty",
             ),
             (
@@ -264,7 +266,7 @@ impl Default for Config {
             python_channel: None,
             laravel_prefix: None,
             juggernaut: false,
-            publish_key: None,
+            publish_key: Live::default(),
             shards: thread::available_parallelism()
                 .map_or(1, NonZeroUsize::get)
                 .min(128),
@@ -290,7 +292,7 @@ impl Default for Config {
             presence: Vec::new(),
             node_timeout: Duration::from_secs(15),
             nodes: Nodes::default(),
-            limits: Limits::default(),
+            limits: Live::default(),
         }
     }
 }

@@ -81,7 +81,7 @@ impl Explanation {
             let asked = |at: &NamespaceExplanation| at.redis_channel == *found.redis_channel;
             !namespaces.iter().any(asked)
         });
-        let max_channel_bytes = common.config.limits.max_channel_bytes;
+        let max_channel_bytes = common.config.limits.load().max_channel_bytes;
         let refused = Channel::parse(channel, max_channel_bytes).err();
         Self {
             node,
@@ -97,7 +97,7 @@ impl Explanation {
                     difference: found.difference.as_str().to_owned(),
                 })
                 .collect(),
-            max_message_bytes: common.config.limits.max_message_bytes,
+            max_message_bytes: common.config.limits.load().max_message_bytes,
         }
     }
 }

@@ -45,6 +45,7 @@ mod explanation;
 mod families;
 mod http;
 mod listen;
+mod live;
 mod memory;
 mod metrics;
 mod namespace;
@@ -65,6 +66,7 @@ mod shard;
 mod sid;
 mod source;
 mod status;
+mod supervisor;
 mod survey;
 mod target;
 mod throttle;
@@ -77,6 +79,7 @@ pub use self::{
     channels::Channels,
     config::{Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, Redis, RedisSource},
     error::Error,
+    live::Live,
     namespace::{Client, MessageClient, Messages, Namespace, Refusal},
     publisher::Publisher,
     server::Server,

@@ -2,7 +2,7 @@
 
 use womack_proto::{Channel, ChannelError, lines};
 
-use crate::{config::Config, namespace::Memberships};
+use crate::{config::Limits, namespace::Memberships};
 
 /// How many channels a client may name, and with how long names.
 #[derive(Clone, Copy, Debug)]
@@ -12,10 +12,10 @@ pub(crate) struct ChannelLimits {
 }
 
 impl ChannelLimits {
-    pub(crate) const fn of(config: &Config) -> Self {
+    pub(crate) const fn of(limits: &Limits) -> Self {
         Self {
-            max_channel_bytes: config.limits.max_channel_bytes,
-            max_channels_per_client: config.limits.max_channels_per_client,
+            max_channel_bytes: limits.max_channel_bytes,
+            max_channels_per_client: limits.max_channels_per_client,
         }
     }
 

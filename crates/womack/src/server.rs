@@ -40,6 +40,7 @@ use crate::{
     sid::{ShardId, SidSource},
     source::Source,
     status::Status,
+    supervisor::{self, Ports},
     survey::Surveyor,
     target::Target,
     worker::{self, Worker},
@@ -75,7 +76,11 @@ pub struct Server {
     config: Config,
     namespaces: Vec<(String, Arc<dyn Namespace>)>,
     endpoints: Vec<Endpoint>,
+    reload: Option<Reload>,
 }
+
+/// Reads the settings again, and does with the log what they say.
+pub(crate) type Reload = Box<dyn Fn() -> Result<Config, Error>>;
 
 impl Server {
     /// A server with the namespace `/` and those of the configuration, all with the stock
@@ -102,7 +107,14 @@ impl Server {
             config,
             namespaces,
             endpoints: endpoints.into(),
+            reload: None,
         }
+    }
+
+    /// Where a new configuration comes from when the server is told to reload it.
+    pub(crate) fn reloading(mut self, reload: Reload) -> Self {
+        self.reload = Some(reload);
+        self
     }
 
     /// Gives the namespace at `path` its own behaviour, in place of the one it had.
@@ -171,14 +183,15 @@ impl Server {
     }
 
     /// Runs until SIGTERM or SIGINT, then closes all clients and returns. A second signal ends
-    /// the process at once.
+    /// the process at once. SIGHUP has the settings read again, if they came from the command line.
     ///
     /// # Errors
     /// The port is taken, or the system refuses threads or descriptors.
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(mut self) -> Result<(), Error> {
         LocalSet::new().block_on(&worker::runtime()?, async {
             let mut signals = Signals::new()?;
-            let running = Running::start(self).await?;
+            let reload = self.reload.take();
+            let running = Running::start(self, reload).await?;
             let ended = running.until_stopped(&mut signals).await;
             info!("stopped");
             ended
@@ -190,6 +203,7 @@ impl Server {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -197,13 +211,24 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// Waits for one that asks for the end.
+    async fn end(&mut self) -> &'static str {
         select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Waits for one that asks for the end; `None` if it is one that asks for a reload.
+    async fn next(&mut self) -> Option<&'static str> {
+        select! {
+            _ = self.terminate.recv() => Some("SIGTERM"),
+            _ = self.interrupt.recv() => Some("SIGINT"),
+            _ = self.hangup.recv() => None,
         }
     }
 }
@@ -218,19 +243,26 @@ struct Running {
     relaying: Option<Relaying>,
     /// How long balancers have to find out that the server stops.
     drain_delay: Duration,
+    common: Arc<Common>,
+    reload: Option<Reload>,
 }
 
 impl Running {
-    async fn start(server: Server) -> Result<Self, Error> {
+    async fn start(server: Server, reload: Option<Reload>) -> Result<Self, Error> {
         server.check()?;
         let config = &server.config;
-        let listeners = listen(&config.host, config.port, config.shards)?;
+        let ports = Ports::inherited()?;
+        let listeners = match ports.shared(config.shards)? {
+            Some(listeners) => listeners,
+            None => listen(&config.host, config.port, config.shards)?,
+        };
         let address = listeners[0].local_addr()?;
         let admin = config
             .admin_listen
             .as_deref()
             .map(admin_listener)
             .transpose()?;
+        let admin = ports.admin.or(admin);
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let uses_ring = uses_ring(config.egress)?;
         let source = Source::find(&config.redis).await?;
@@ -288,6 +320,9 @@ impl Running {
             .threads(listeners, queues, admin, router_queue, source.target)
             .await?;
         announce(address, admin_address);
+        supervisor::ready();
+        let watching = supervisor::watch(start.shards.clone(), start.router_sender);
+        tokio::task::spawn_local(watching);
         Ok(Self {
             shards: start.shards,
             status: start.status,
@@ -295,23 +330,50 @@ impl Running {
             reporting,
             relaying,
             drain_delay,
+            common: start.common,
+            reload,
         })
+    }
+
+    /// Reads the settings again and takes what can be taken.
+    fn reload(&self) {
+        let Some(reload) = &self.reload else {
+            return warn!("there are no settings to be read again");
+        };
+        supervisor::reloading();
+        match reload() {
+            Ok(new) => match self.common.config.take_over(&new)[..] {
+                [] => info!("the settings have been read again"),
+                ref kept => {
+                    let kept = kept.join(", ");
+                    warn!(
+                        kept,
+                        "the settings have been read again; some need a restart"
+                    );
+                }
+            },
+            Err(error) => error!(%error, "the settings are as they were"),
+        }
+        supervisor::ready();
     }
 
     /// Waits for a signal, or for a thread that ends although it should not; then drains.
     async fn until_stopped(mut self, signals: &mut Signals) -> Result<(), Error> {
-        let failed = {
-            let (first, _, _) = select! {
-                signal = signals.next() => {
-                    info!(signal, "stopping");
-                    (None, (), ())
-                }
+        let failed = loop {
+            select! {
+                signal = signals.next() => match signal {
+                    Some(signal) => {
+                        info!(signal, "stopping");
+                        break None;
+                    }
+                    None => self.reload(),
+                },
                 (ended, shard, _) = futures_util::future::select_all(&mut self.ended) => {
-                    (Some((ended, shard)), (), ())
+                    break Some((ended, shard));
                 }
-            };
-            first
+            }
         };
+        supervisor::stopping();
         self.status.leave();
         if failed.is_none() && !self.drain_delay.is_zero() {
             info!(
@@ -320,7 +382,7 @@ impl Running {
             );
             select! {
                 () = sleep(self.drain_delay) => {}
-                signal = signals.next() => stop_at_once(signal),
+                signal = signals.end() => stop_at_once(signal),
             }
         }
         self.status.drain();
@@ -349,7 +411,7 @@ impl Running {
         };
         select! {
             () = ended => Ok(()),
-            signal = signals.next() => stop_at_once(signal),
+            signal = signals.end() => stop_at_once(signal),
         }
     }
 }
@@ -392,7 +454,7 @@ impl Start {
         }
         let has_admin = admin.is_some();
         let publish_at = |admin: &Option<TcpListener>| {
-            let may_publish = admin.is_some() && self.common.config.publish_key.is_some();
+            let may_publish = admin.is_some() && self.common.config.publish_key.load().is_some();
             may_publish.then(|| target.clone())
         };
         let (mut ended, mut readers) = (Vec::new(), Vec::new());
@@ -514,6 +576,7 @@ fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>
         config,
         namespaces,
         endpoints,
+        ..
     } = server;
     let shards = config.shards;
     let paths: Vec<String> = namespaces.iter().map(|(path, _)| path.clone()).collect();
@@ -539,7 +602,7 @@ fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>
     let (reports, queue) = config
         .events_key
         .is_some()
-        .then(|| Reports::new(config.limits.max_waiting_events))
+        .then(|| Reports::new(config.limits.load().max_waiting_events))
         .unzip();
     let common = Common {
         config,

@@ -238,12 +238,16 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
             // While too much waits for its slice, what others want waits in the queue.
             () = queue.receive(&mut commands, COMMANDS_PER_BATCH), if !is_enough => {}
             () = ready(()), if fans_out => {}
-            () = ready(()), if tells_gaps => shard.borrow_mut().tell_gaps(),
+            () = ready(()), if tells_gaps => {}
         }
         draining = commands
             .iter()
             .any(|command| matches!(command, ToShard::Drain));
         shard.borrow_mut().apply_commands(&mut commands);
+        // What came before a gap is told before it.
+        if tells_gaps && !fans_out {
+            shard.borrow_mut().tell_gaps();
+        }
         // Reads, accepts and pings have their turn between two batches.
         yield_now().await;
     }

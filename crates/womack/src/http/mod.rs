@@ -338,12 +338,12 @@ impl Http {
         let client = request.extensions().get();
         let &ClientAddress(client) = client.expect("every request to an endpoint has one");
         let (common, now) = (&self.common, Instant::now());
-        let limits = &common.config.limits;
-        if common.memory.is_tight(limits) {
+        let limits = common.config.limits.load();
+        if common.memory.is_tight(&limits) {
             common.metrics.limit("memory_budget");
             return Err(Box::new(unavailable("no memory\n", "5")));
         }
-        let admitted = common.admission.admit(client, limits, now);
+        let admitted = common.admission.admit(client, &limits, now);
         admitted.map_err(|full| {
             common.metrics.limit(full.limit());
             Box::new(unavailable("no room\n", full.retry_after()))

@@ -113,7 +113,7 @@ impl Http {
         &self,
         request: Request<Incoming>,
     ) -> Result<Bytes, Box<Response<Body>>> {
-        let most = self.common.config.limits.max_payload_bytes;
+        let most = self.common.config.limits.load().max_payload_bytes;
         let bytes = request.body().size_hint().upper();
         let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
         let ledger = self.common.memory.ledger(self.id);

@@ -46,14 +46,18 @@ impl Http {
         publisher: &Publisher,
     ) -> Result<usize, Problem> {
         let config = &self.common.config;
-        let key = config.publish_key.as_deref().unwrap_or_default();
-        if !shows(request.headers(), key) {
+        let key = config.publish_key.load();
+        if !key
+            .as_deref()
+            .is_some_and(|key| shows(request.headers(), key))
+        {
             return Err(Problem::Unauthorized);
         }
         if request.method() != Method::POST {
             return Err(Problem::Method);
         }
-        let body = Limited::new(request.into_body(), config.limits.max_message_bytes).collect();
+        let body =
+            Limited::new(request.into_body(), config.limits.load().max_message_bytes).collect();
         let body: Bytes = match timeout(config.handshake_timeout, body).await {
             Err(_) => {
                 self.common.metrics.limit("handshake_seconds");
@@ -61,20 +65,20 @@ impl Http {
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 self.common.metrics.limit("max_message_bytes");
-                return Err(Problem::TooLarge(config.limits.max_message_bytes));
+                return Err(Problem::TooLarge(config.limits.load().max_message_bytes));
             }
             Ok(Err(_)) => return Err(Problem::BadRequest(PublicationError::Form)),
             Ok(Ok(body)) => body.to_bytes(),
         };
         let addressed = addressed::decode(&body)?;
-        if addressed.channels.len() > config.limits.max_channels_per_publish {
+        if addressed.channels.len() > config.limits.load().max_channels_per_publish {
             self.common.metrics.limit("max_channels_per_publish");
             return Err(Problem::TooManyChannels(
-                config.limits.max_channels_per_publish,
+                config.limits.load().max_channels_per_publish,
             ));
         }
         for name in &addressed.channels {
-            Channel::parse(name, config.limits.max_channel_bytes)?;
+            Channel::parse(name, config.limits.load().max_channel_bytes)?;
         }
         let envelope = RawValue::from_string(addressed.envelope)
             .map_err(|_| Problem::BadRequest(PublicationError::NotJson))?;

@@ -33,7 +33,7 @@ impl Running {
         let namespace = &common.registry.get(question.namespace).path;
         let channel = channel(&common.registry, question.namespace, &question.channel);
         let nodes = ledger.nodes().await?;
-        let most = common.config.limits.max_presence_members;
+        let most = common.config.limits.load().max_presence_members;
         let (count, members) = ledger.members(&nodes, (namespace, channel), most).await?;
         Ok(Some(answer(count, &members)))
     }

@@ -82,11 +82,11 @@ impl Running {
     /// Passes an envelope on that names its channels.
     async fn spread(&mut self, payload: &[u8], received: Instant) -> Result<(), Refusal> {
         let common = self.router.common.clone();
-        if payload.len() > common.config.limits.max_message_bytes {
+        if payload.len() > common.config.limits.load().max_message_bytes {
             return Err(Refusal::TooLarge);
         }
         let addressed = addressed::decode(payload)?;
-        if addressed.channels.len() > common.config.limits.max_channels_per_publish {
+        if addressed.channels.len() > common.config.limits.load().max_channels_per_publish {
             common.metrics.limit("max_channels_per_publish");
             return Err(Refusal::TooManyChannels);
         }
@@ -108,7 +108,7 @@ impl Running {
         received: Instant,
     ) -> Result<(), Refusal> {
         let common = self.router.common.clone();
-        let most = common.config.limits.max_message_bytes;
+        let most = common.config.limits.load().max_message_bytes;
         if payload.len() > most {
             return Err(Refusal::TooLarge);
         }
@@ -123,7 +123,7 @@ impl Running {
             return Ok(());
         }
         let channels = |names: Vec<String>| {
-            let most = common.config.limits.max_channel_bytes;
+            let most = common.config.limits.load().max_channel_bytes;
             let channels = names.iter().map(|name| Channel::parse(name, most));
             channels
                 .collect::<Result<_, _>>()
@@ -140,7 +140,7 @@ impl Running {
             _ => 0,
         };
         // Text can be longer as JSON than it was, and must fit into a client's queue.
-        if bytes > common.config.limits.max_client_queue_bytes {
+        if bytes > common.config.limits.load().max_client_queue_bytes {
             return Err(Refusal::TooLarge);
         }
         let order = Arc::new(Order {

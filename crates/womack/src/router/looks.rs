@@ -17,8 +17,11 @@ impl Running {
     pub(super) async fn look(&mut self) {
         let now = Instant::now();
         let mut looks = std::mem::take(&mut self.looks);
-        for ToRouter::Look { shard, channel } in looks.drain(..) {
-            self.look_at(shard, &channel, now).await;
+        for look in looks.drain(..) {
+            match look {
+                ToRouter::Look { shard, channel } => self.look_at(shard, &channel, now).await,
+                ToRouter::Beat(beat) => beat.answer(),
+            }
         }
         self.looks = looks;
         if self.router.look_at_all.swap(false, Ordering::AcqRel) {

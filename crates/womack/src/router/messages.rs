@@ -110,7 +110,7 @@ impl Running {
             common.metrics.messages.unwanted.inc();
             return true;
         }
-        let most = common.config.limits.max_message_bytes;
+        let most = common.config.limits.load().max_message_bytes;
         let except = match check(payload, most, &mut self.scratch) {
             Ok(except) => except,
             Err(reason) => {

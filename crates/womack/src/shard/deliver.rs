@@ -33,6 +33,7 @@ impl Shard {
                 ToShard::Link(linked) => self.link(linked),
                 ToShard::Lost(channels) => self.lost(channels),
                 ToShard::Gap(gap) => self.gaps.ended(gap),
+                ToShard::Beat(beat) => beat.answer(),
                 ToShard::Count { count, from } => self.count(count, from),
                 ToShard::Presence { token, answer } => {
                     self.answer_presence(token, answer.as_deref());
@@ -77,7 +78,7 @@ impl Shard {
         let marks = self.common.marks_messages();
         let fate = marks.then(|| self.fate(topic.namespace, delivery.note.clone()));
         let excepted = self.excepted(&delivery.except, topic.namespace);
-        let most = match self.common.config.limits.fanout_slice {
+        let most = match self.common.config.limits.load().fanout_slice {
             0 => usize::MAX,
             most => most,
         };

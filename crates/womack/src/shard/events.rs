@@ -54,7 +54,7 @@ impl Shard {
         cut: Rc<Notify>,
         admitted: Admitted,
     ) -> Result<Opened, Problem> {
-        let limits = ChannelLimits::of(&self.common.config);
+        let limits = ChannelLimits::of(&self.common.config.limits.load());
         if wish.channels.is_empty() {
             return Err(Problem::NoChannel);
         }

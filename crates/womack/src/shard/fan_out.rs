@@ -66,7 +66,7 @@ impl Shard {
             };
             self.fanouts.begin(fanout, places);
         }
-        let slice = fanout.slice(self.common.config.limits.fanout_slice);
+        let slice = fanout.slice(self.common.config.limits.load().fanout_slice);
         let spans = self.append_all(fanout);
         let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
             return false;

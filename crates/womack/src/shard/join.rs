@@ -64,6 +64,7 @@ impl Shard {
             .common
             .config
             .limits
+            .load()
             .max_channels_per_client
             .saturating_mul(namespaces);
         let membership = connection.memberships.next();
@@ -131,7 +132,7 @@ impl Shard {
         if missing.is_empty() {
             return self.answer_join(id, namespace, (join.ack, &join.live), true);
         }
-        if self.acks.len() >= self.common.config.limits.max_waiting_acks {
+        if self.acks.len() >= self.common.config.limits.load().max_waiting_acks {
             self.common.metrics.limit("max_waiting_acks");
             self.take_back(id, namespace, &new);
             return self.answer_join(id, namespace, (join.ack, &join.unavailable), false);

@@ -29,7 +29,7 @@ impl Shard {
             .map(|span| span.len())
             .sum();
         let shared = (total > self.round.len()).then(|| self.round.freeze(&self.ledger));
-        let room = Room::of(&self.common.config.limits);
+        let room = Room::of(&self.common.config.limits.load());
         let (batch, now) = (self.batch, Instant::now());
         let mut thinned = Thinned::default();
         for (id, spans) in left_over {
@@ -101,7 +101,7 @@ impl Shard {
 
     /// Time has passed for what waits for a client.
     pub(super) fn queue_timeout(&mut self, id: u32, now: Instant) {
-        let room = Room::of(&self.common.config.limits);
+        let room = Room::of(&self.common.config.limits.load());
         if room.time.is_none() {
             return;
         }
@@ -113,7 +113,7 @@ impl Shard {
 
     /// When something must be done about what waits for a client.
     pub(super) fn queue_deadline(&self, id: u32) -> Option<Instant> {
-        let time = self.common.config.limits.max_client_queue_time?;
+        let time = self.common.config.limits.load().max_client_queue_time?;
         let oldest = self.connections.get(id as usize)?.oldest()?;
         // The limit is what is beyond, and time has grains.
         Some(oldest + time + Duration::from_millis(1))
@@ -122,8 +122,8 @@ impl Shard {
     /// Closes the clients for whom most waits, until the memory has room.
     pub(crate) fn relieve(&mut self) {
         let common = self.common.clone();
-        let (memory, limits) = (&common.memory, &common.config.limits);
-        if !memory.is_short(limits) || !memory.weighs_on(self.id) {
+        let (memory, limits) = (&common.memory, common.config.limits.load());
+        if !memory.is_short(&limits) || !memory.weighs_on(self.id) {
             return;
         }
         let weights = self.connections.iter().map(|(id, connection)| {
@@ -132,7 +132,7 @@ impl Shard {
         });
         let mut heaviest: Vec<_> = weights.filter(|(weight, _)| *weight > 0).collect();
         heaviest.sort_unstable();
-        while memory.is_tight(limits)
+        while memory.is_tight(&limits)
             && let Some((_, id)) = heaviest.pop()
         {
             common.metrics.limit("memory_budget");

@@ -45,7 +45,7 @@ impl Shard {
         namespace: NamespaceId,
         request: &Request<'_>,
     ) -> Result<(), Problem> {
-        let limits = ChannelLimits::of(&self.common.config);
+        let limits = ChannelLimits::of(&self.common.config.limits.load());
         let channels = limits.channels(&request.channels)?;
         match request.verb {
             Verb::Subscribe => {

@@ -153,7 +153,7 @@ pub(crate) enum Speaks {
 impl Common {
     /// Whether the messages of a round are told apart: some may go for others, or are counted.
     pub(crate) fn marks_messages(&self) -> bool {
-        let limits = &self.config.limits;
+        let limits = self.config.limits.load();
         limits.max_client_queue_messages > 0 || self.registry.thins()
     }
 
@@ -168,7 +168,7 @@ impl Common {
             },
             limits: Limits {
                 max_attachments: 64,
-                max_attachment_bytes: config.limits.max_payload_bytes,
+                max_attachment_bytes: config.limits.load().max_payload_bytes,
                 max_namespaces: registry.len(),
             },
             namespaces: Namespaces::new(registry.iter().map(String::as_str)),
@@ -249,7 +249,10 @@ impl Shard {
             acks: Acks::new(config.subscribe_timeout),
             questions: Questions::new(config.subscribe_timeout),
             metas: Metas::default(),
-            decoder: Decoder::new(config.limits.max_payload_bytes, common.memory.ledger(id)),
+            decoder: Decoder::new(
+                config.limits.load().max_payload_bytes,
+                common.memory.ledger(id),
+            ),
             poll,
             ring,
             router,
@@ -337,7 +340,7 @@ impl Shard {
             &self.sid(id, connection.secret).to_string(),
             matches!(connection.transport, Transport::Polling(_)),
             &self.common.rules.timing,
-            self.common.config.limits.max_payload_bytes,
+            self.common.config.limits.load().max_payload_bytes,
         );
         self.send(id, Frame::text(&[open.as_bytes()]).as_bytes());
         self.start(id);

@@ -38,7 +38,7 @@ impl Pace {
 impl Shard {
     /// Counts a packet of a client, which is closed if it sends them too fast. False then.
     pub(super) fn keeps_pace(&mut self, id: u32, now: Instant) -> bool {
-        let rate = self.common.config.limits.max_packets_per_second;
+        let rate = self.common.config.limits.load().max_packets_per_second;
         if rate == 0 {
             return true;
         }

@@ -90,7 +90,7 @@ impl Shard {
         let Some(format) = self.polling(id).map(|polling| polling.format) else {
             return PostAnswer::BadRequest;
         };
-        let most = self.common.config.limits.max_packets_per_payload;
+        let most = self.common.config.limits.load().max_packets_per_payload;
         let packets = match payload::decode(format, body, most) {
             Ok(packets) => packets,
             Err(error) => {

@@ -125,7 +125,7 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
-        let full = self.questions.len() >= common.config.limits.max_waiting_acks;
+        let full = self.questions.len() >= common.config.limits.load().max_waiting_acks;
         if full {
             common.metrics.limit("max_waiting_acks");
         }

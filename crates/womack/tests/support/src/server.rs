@@ -102,6 +102,16 @@ impl Launch {
         self
     }
 
+    /// Gives the program a listener at `address` that is open already, as systemd does.
+    pub fn listening_at(mut self, address: SocketAddr) -> Self {
+        let script = clients().join("listen_fds.py");
+        let program = mem::replace(&mut self.program, "python3".into());
+        let port = address.port().to_string();
+        self.args
+            .splice(0..0, [script.into(), port.into(), program.into()]);
+        self
+    }
+
     /// Starts the server and waits until it says that it is ready for clients.
     pub async fn start(self) -> Server {
         let server = self.start_unready().await;
@@ -190,6 +200,8 @@ pub enum Signal {
     Terminate,
     /// Ctrl-C.
     Interrupt,
+    /// What has settings read again.
+    HangUp,
     /// The end, without a last word.
     Kill,
     /// A halt, as of a machine that is suspended.
@@ -247,6 +259,7 @@ impl Server {
         let name = match signal {
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
+            Signal::HangUp => "-HUP",
             Signal::Kill => "-KILL",
             Signal::Halt => "-STOP",
             Signal::GoOn => "-CONT",

@@ -1,0 +1,113 @@
+//! What of a configuration may change while the server runs.
+
+use std::collections::BTreeMap;
+
+use super::{Config, Limits};
+
+impl Config {
+    /// Takes from `new` what can be changed in a running server: the limits, with few exceptions,
+    /// and the key for publishing. Returns the names of what else has changed and is as it was.
+    pub(crate) fn take_over(&self, new: &Self) -> Vec<String> {
+        let (old_limits, limits) = (**self.limits.load(), **new.limits.load());
+        let mut kept = Vec::new();
+        let taken = Limits {
+            // Decoders and queues have these sizes since the start.
+            max_payload_bytes: old_limits.max_payload_bytes,
+            max_waiting_events: old_limits.max_waiting_events,
+            // Whether messages are counted at all is in the form of what waits.
+            max_client_queue_messages: match old_limits.max_client_queue_messages {
+                0 => 0,
+                old if limits.max_client_queue_messages == 0 => old,
+                _ => limits.max_client_queue_messages,
+            },
+            ..limits
+        };
+        kept.extend(differences(&taken, &limits));
+        self.limits.store(taken);
+        let (old_key, key) = (self.publish_key.load(), new.publish_key.load());
+        match (&**old_key, &**key) {
+            (Some(_), Some(key)) => self.publish_key.store(Some(key.clone())),
+            (None, None) => {}
+            _ => kept.push("publish-key".to_owned()),
+        }
+        // The log's level is changed by who reads the settings.
+        let fixed = Self {
+            limits: self.limits.clone(),
+            publish_key: self.publish_key.clone(),
+            debug: new.debug,
+            ..self.clone()
+        };
+        let wanted = Self {
+            limits: self.limits.clone(),
+            publish_key: self.publish_key.clone(),
+            ..new.clone()
+        };
+        kept.extend(differences(&fixed, &wanted));
+        kept
+    }
+}
+
+/// The names of the fields that two structs have otherwise.
+fn differences<T: std::fmt::Debug>(one: &T, other: &T) -> Vec<String> {
+    let (one, other) = (fields(one), fields(other));
+    let differ = one
+        .into_iter()
+        .filter(|(name, value)| other.get(name) != Some(value));
+    differ.map(|(name, _)| name.replace('_', "-")).collect()
+}
+
+/// What a struct says of its fields: each begins, indented once, with its name.
+fn fields(of: &impl std::fmt::Debug) -> BTreeMap<String, String> {
+    let mut fields: BTreeMap<String, String> = BTreeMap::new();
+    let mut current = String::new();
+    for line in format!("{of:#?}").lines() {
+        let own = line
+            .strip_prefix("    ")
+            .filter(|rest| rest.starts_with(char::is_alphabetic));
+        if let Some((name, _)) = own.and_then(|rest| rest.split_once(':')) {
+            name.clone_into(&mut current);
+        }
+        fields.entry(current.clone()).or_default().push_str(line);
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn limits_and_keys_are_taken_and_what_is_not_is_named() {
+        let key = |key: &str| Some(key.to_owned()).into();
+        let running = Config {
+            publish_key: key("old"),
+            ..Config::default()
+        };
+        let new = Config {
+            publish_key: key("new"),
+            limits: Limits {
+                max_channels_per_client: 7,
+                max_payload_bytes: 70,
+                ..Limits::default()
+            }
+            .into(),
+            port: 9,
+            debug: true,
+            drain: Duration::from_secs(99),
+            ..Config::default()
+        };
+        let kept = running.take_over(&new);
+        assert_eq!(kept, ["max-payload-bytes", "drain", "port"]);
+        let limits = running.limits.load();
+        assert_eq!(limits.max_channels_per_client, 7);
+        assert_eq!(
+            limits.max_payload_bytes,
+            Limits::default().max_payload_bytes
+        );
+        assert_eq!(running.publish_key.load().as_deref(), Some("new"));
+        assert_eq!(running.take_over(&Config::default()), ["publish-key"]);
+        assert_eq!(running.publish_key.load().as_deref(), Some("new"));
+    }
+}
