@@ -1,10 +1,11 @@
 //! How fast Womack is, and how far it is from what the kernel alone costs.
 //!
-//! Two programs are built from this library.
+//! Three programs are built from this library.
 //! `fanout` starts a server, connects clients to it, publishes through a real Redis, checks that
 //! every client got every message once and in order, and reports what a delivery cost the server.
 //! `floor` is the bare epoll program that does the same work with nothing around it: what it
 //! costs is the kernel's price, and the difference to it is ours.
+//! `detour` measures what it costs that requests reach another node than their session's.
 //!
 //! ```text
 //!  fanout, pinned to the load's core                 the server's core
