@@ -64,6 +64,7 @@ mod server;
 mod settings;
 mod shard;
 mod sid;
+mod signals;
 mod source;
 mod status;
 mod supervisor;

@@ -7,13 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    select,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-    task::LocalSet,
-    time::sleep,
-};
+use tokio::{select, sync::oneshot, task::LocalSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -38,6 +32,7 @@ use crate::{
     settings::Egress,
     shard::{ChannelsReader, Common, Endpoint, Ring, Speaks},
     sid::{ShardId, SidSource},
+    signals::{Signals, stop_at_once},
     source::Source,
     status::Status,
     supervisor::{self, Ports},
@@ -196,40 +191,6 @@ impl Server {
             info!("stopped");
             ended
         })
-    }
-}
-
-/// The signals that end the server.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Error> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for one that asks for the end.
-    async fn end(&mut self) -> &'static str {
-        select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-
-    /// Waits for one that asks for the end; `None` if it is one that asks for a reload.
-    async fn next(&mut self) -> Option<&'static str> {
-        select! {
-            _ = self.terminate.recv() => Some("SIGTERM"),
-            _ = self.interrupt.recv() => Some("SIGINT"),
-            _ = self.hangup.recv() => None,
-        }
     }
 }
 
@@ -414,12 +375,6 @@ impl Running {
             signal = signals.end() => stop_at_once(signal),
         }
     }
-}
-
-/// Whoever sends a second signal does not want to wait.
-fn stop_at_once(signal: &str) -> ! {
-    warn!(signal, "stopping at once");
-    std::process::exit(1);
 }
 
 /// What all threads are started with.
