@@ -40,10 +40,10 @@ pub struct Settings {
     #[arg(long, env = "WOMACK_REDIS_PORT", value_name = "PORT")]
     pub redis_port: Option<u16>,
 
-    /// URL of the Redis: redis://[user:password@]host[:port][/db], rediss:// with TLS,
-    /// unix:///path, redis+sentinel://host[:port],.../service[/db], redis+cluster://host[:port],...
-    /// or `embedded`, whose port is then --redis-port; otherwise wins over --redis-host and
-    /// --redis-port
+    /// URL of the Redis: `redis://[user:password@]host[:port][/db]`, `rediss://` with TLS,
+    /// `unix:///path`, `redis+sentinel://host[:port],.../service[/db]`,
+    /// `redis+cluster://host[:port],...`, or `embedded`, whose port is then --redis-port; otherwise
+    /// wins over --redis-host and --redis-port
     #[arg(long, env = "WOMACK_REDIS_URL", value_name = "URL")]
     pub redis_url: Option<String>,
 
