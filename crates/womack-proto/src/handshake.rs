@@ -115,6 +115,9 @@ pub enum HandshakeError {
     /// There is no such session, or no more.
     #[error("Session ID unknown")]
     UnknownSid,
+    /// The session was at another node, which is not there any more, or does not answer in time.
+    #[error("The node of this session is gone")]
+    NodeGone,
     /// A session is opened by GET only.
     #[error("Bad handshake method")]
     BadMethod,
@@ -136,7 +139,7 @@ impl HandshakeError {
             Self::UnknownTransport => 0,
             Self::UnknownSid => 1,
             Self::BadMethod => 2,
-            Self::BadRequest => 3,
+            Self::BadRequest | Self::NodeGone => 3,
             Self::Forbidden => 4,
             Self::UnsupportedVersion => 5,
         }

@@ -275,6 +275,8 @@ pub(crate) enum PollAnswer {
     Packets(PollBody),
     /// There is no such session, or no more.
     UnknownSid,
+    /// The session's node is gone, or does not answer in time.
+    NodeGone,
     /// The session has left polling, or another GET was there first.
     BadRequest,
     /// The session ends here, and the client is to open another: the server stops, or lost the way
@@ -299,6 +301,8 @@ pub(crate) enum PostAnswer {
     Ok,
     /// There is no such session, or no more.
     UnknownSid,
+    /// The session's node is gone, or does not answer in time.
+    NodeGone,
     /// The session has left polling, or the packets were none.
     BadRequest,
     /// The session ends here, and the client is to open another: the server stops, or lost the way

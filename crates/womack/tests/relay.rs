@@ -10,6 +10,7 @@ use womack_test_support::{Client, Launch, Polling, Redis, Server, Signal, eventu
 
 const UNDER_WAY: &str = "womack_relay_under_way";
 const CLOSED: &str = "womack_connections_closed_total";
+const NODE_GONE: &str = r#"{"code":3,"message":"The node of this session is gone"}"#;
 const UNKNOWN_SID: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 
 /// Two nodes at one Redis.
@@ -218,9 +219,9 @@ async fn whoever_asks_for_a_session_of_a_node_that_is_gone_is_told_so() {
         home.exit().await;
         // Whoever asks next finds out at once, for all.
         let answer = client.post("3").await;
-        assert_eq!((answer.status, answer.text().as_str()), (400, UNKNOWN_SID));
+        assert_eq!((answer.status, answer.text().as_str()), (400, NODE_GONE));
     });
-    assert_eq!((answer.status, answer.text().as_str()), (400, UNKNOWN_SID));
+    assert_eq!((answer.status, answer.text().as_str()), (400, NODE_GONE));
 }
 
 #[tokio::test]
@@ -236,7 +237,7 @@ async fn a_node_that_is_silent_is_given_up() {
         under_way(edge.address(), 1.0).await;
         home.signal(Signal::Halt).await;
     });
-    assert_eq!((poll.status, poll.text().as_str()), (400, UNKNOWN_SID));
+    assert_eq!((poll.status, poll.text().as_str()), (400, NODE_GONE));
     assert_eq!(client.post("3").await.status, 400);
     home.signal(Signal::GoOn).await;
 }

@@ -137,9 +137,12 @@ impl Http {
         match self.packets_for(sid).await {
             None | Some(PollAnswer::Unavailable) => overloaded(),
             Some(PollAnswer::Packets(body)) => answer(jsonp, body.bytes.into()),
-            Some(PollAnswer::UnknownSid | PollAnswer::BadRequest | PollAnswer::Ended) => {
-                self.not_handshaken(jsonp)
-            }
+            Some(
+                PollAnswer::UnknownSid
+                | PollAnswer::NodeGone
+                | PollAnswer::BadRequest
+                | PollAnswer::Ended,
+            ) => self.not_handshaken(jsonp),
         }
     }
 
@@ -165,7 +168,9 @@ impl Http {
         match self.hand_in(sid, body).await {
             None | Some(PostAnswer::Unavailable) => overloaded(),
             Some(PostAnswer::Ok) => respond(StatusCode::OK, TEXT, "1"),
-            Some(PostAnswer::UnknownSid | PostAnswer::Ended) => self.not_handshaken(None),
+            Some(PostAnswer::UnknownSid | PostAnswer::NodeGone | PostAnswer::Ended) => {
+                self.not_handshaken(None)
+            }
             Some(PostAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
         }
     }

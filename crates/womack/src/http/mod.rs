@@ -372,6 +372,7 @@ impl Http {
         let reason = match error {
             HandshakeError::UnknownTransport => "unknown_transport",
             HandshakeError::UnknownSid => "unknown_sid",
+            HandshakeError::NodeGone => "node_gone",
             HandshakeError::BadMethod => "bad_method",
             HandshakeError::Forbidden => "forbidden",
             HandshakeError::UnsupportedVersion => "unsupported_version",

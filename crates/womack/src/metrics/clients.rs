@@ -9,10 +9,11 @@ use womack_proto::CloseReason;
 use super::{add, by::By};
 
 /// Why requests are refused, at zero from the start; others appear when they happen.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 8] = [
     "bad_method",
     "bad_request",
     "forbidden",
+    "node_gone",
     "proxy_protocol",
     "unknown_sid",
     "unknown_transport",

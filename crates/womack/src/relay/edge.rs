@@ -167,7 +167,7 @@ impl Edge {
         let late: Vec<_> = self.waiting.extract_if(late).collect();
         for (number, waiting) in late {
             outgoing.say(waiting.home, number, Kind::Gone);
-            self.finish(waiting, Answer::UnknownSid, "late");
+            self.give_up(waiting.reply, "late");
         }
         self.count();
     }
@@ -203,7 +203,7 @@ impl Edge {
         let its = |_: &u64, waiting: &mut Waiting| waiting.home == home;
         let its: Vec<_> = self.waiting.extract_if(its).collect();
         for (_, waiting) in its {
-            self.finish(waiting, Answer::UnknownSid, "lost");
+            self.give_up(waiting.reply, "lost");
         }
         let tunnels = self.tunnels.iter();
         let its: Vec<_> = tunnels
@@ -307,6 +307,15 @@ impl Edge {
         match reply {
             Reply::Poll(reply) => drop(reply.send(poll_answer(answer))),
             Reply::Post(reply) => drop(reply.send(post_answer(answer))),
+        }
+    }
+
+    /// Tells a client that its session's node is gone.
+    fn give_up(&self, reply: Reply, result: &'static str) {
+        self.common.metrics.relay.requested(result);
+        match reply {
+            Reply::Poll(reply) => drop(reply.send(PollAnswer::NodeGone)),
+            Reply::Post(reply) => drop(reply.send(PostAnswer::NodeGone)),
         }
     }
 

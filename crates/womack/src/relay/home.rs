@@ -239,7 +239,7 @@ pub(super) fn poll_answer(answer: PollAnswer, is_draining: bool) -> Answer {
     match answer {
         PollAnswer::Packets(body) => Answer::Packets(body.content, body.bytes.into()),
         PollAnswer::UnknownSid if is_draining => Answer::Ended,
-        PollAnswer::UnknownSid => Answer::UnknownSid,
+        PollAnswer::UnknownSid | PollAnswer::NodeGone => Answer::UnknownSid,
         PollAnswer::BadRequest => Answer::BadRequest,
         PollAnswer::Ended => Answer::Ended,
         PollAnswer::Unavailable => Answer::Unavailable,
@@ -251,7 +251,7 @@ pub(super) const fn post_answer(answer: PostAnswer, is_draining: bool) -> Answer
     match answer {
         PostAnswer::Ok => Answer::Taken,
         PostAnswer::UnknownSid if is_draining => Answer::Ended,
-        PostAnswer::UnknownSid => Answer::UnknownSid,
+        PostAnswer::UnknownSid | PostAnswer::NodeGone => Answer::UnknownSid,
         PostAnswer::BadRequest => Answer::BadRequest,
         PostAnswer::Ended => Answer::Ended,
         PostAnswer::Unavailable => Answer::Unavailable,
