@@ -1,44 +1,40 @@
 //! Chooses the Redis, starts the threads, waits for a signal, drains and joins.
 
+mod start;
+
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{Arc, atomic::AtomicBool},
-    thread,
     time::Duration,
 };
 
 use tokio::{select, sync::oneshot, task::LocalSet, time::sleep};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::start::Start;
 use crate::{
     admission::Admission,
     channels::Channels,
-    command::{SessionRequest, ToRouter, ToShard},
+    command::ToShard,
     config::Config,
-    diagnosis::Diagnosis,
     error::Error,
     families::Families,
-    http,
     listen::listen,
     memory::Memory,
     metrics::Metrics,
     namespace::{Entry, Messages, Namespace, Registry},
     queue::{Receiver, Sender, queue},
-    relay::{Relay, Relaying},
+    relay::Relaying,
     report::{Report, Reports},
-    reporter::{Reporter, Reporting},
-    router::Router,
+    reporter::Reporting,
     settings::Egress,
-    shard::{ChannelsReader, Common, Endpoint, Ring, Speaks},
-    sid::{ShardId, SidSource},
+    shard::{Common, Endpoint, Ring, Speaks},
+    sid::SidSource,
     signals::{Signals, stop_at_once},
     source::Source,
     status::Status,
     supervisor::{self, Ports},
-    survey::Surveyor,
-    target::Target,
-    worker::{self, Worker},
+    worker,
 };
 
 /// Commands that may wait for one shard. A full queue means that the machine is full.
@@ -373,146 +369,6 @@ impl Running {
         select! {
             () = ended => Ok(()),
             signal = signals.end() => stop_at_once(signal),
-        }
-    }
-}
-
-/// What all threads are started with.
-struct Start {
-    common: Arc<Common>,
-    status: Arc<Status>,
-    look_at_all: Arc<AtomicBool>,
-    router_sender: Sender<ToRouter>,
-    shards: Vec<Sender<ToShard>>,
-    relay: Option<Sender<SessionRequest>>,
-    uses_ring: bool,
-}
-
-impl Start {
-    async fn threads(
-        &self,
-        listeners: Vec<TcpListener>,
-        queues: Vec<Receiver<ToShard>>,
-        mut admin: Option<TcpListener>,
-        router_queue: Receiver<ToRouter>,
-        target: Target,
-    ) -> Result<Vec<oneshot::Receiver<std::io::Result<()>>>, Error> {
-        let (assets, surveyor) = (http::assets(), Surveyor::default());
-        let cores = core_affinity::get_core_ids().unwrap_or_default();
-        // With fewer shards than cores, or several servers on one machine, the system knows better.
-        let pin = cores.len() > 1 && cores.len() == listeners.len();
-        // A single shard hosts the router too: a message then crosses no threads.
-        let (mut host, mut guest) = (None, None);
-        if listeners.len() == 1 {
-            let (sender, receiver) = oneshot::channel();
-            (host, guest) = (Some(sender), Some(receiver));
-        }
-        let has_admin = admin.is_some();
-        let publish_at = |admin: &Option<TcpListener>| {
-            let may_publish = admin.is_some() && self.common.config.publish_key.load().is_some();
-            may_publish.then(|| target.clone())
-        };
-        let (mut ended, mut readers) = (Vec::new(), Vec::new());
-        for (number, (listener, queue)) in listeners.into_iter().zip(queues).enumerate() {
-            let (reader_sender, reader) = oneshot::channel();
-            let (ended_sender, thread_ended) = oneshot::channel();
-            let worker = Worker {
-                id: ShardId(u16::try_from(number).expect("at most 128 shards")),
-                common: self.common.clone(),
-                listener,
-                publish_at: publish_at(&admin),
-                admin: admin.take(),
-                has_admin,
-                uses_ring: self.uses_ring,
-                queue,
-                shards: self.shards.clone(),
-                relay: self.relay.clone(),
-                router: self.router_sender.clone(),
-                look_at_all: self.look_at_all.clone(),
-                status: self.status.clone(),
-                assets: assets.clone(),
-                surveyor: surveyor.clone(),
-                reader: reader_sender,
-                guest: guest.take(),
-            };
-            let core = cores.get(number).copied().filter(|_| pin);
-            thread::Builder::new()
-                .name(format!("womack-shard-{number}"))
-                .spawn(move || {
-                    if core.is_some_and(|core| !core_affinity::set_for_current(core)) {
-                        warn!(shard = number, "the thread could not be pinned to its core");
-                    }
-                    // Nobody waits for it when the whole server is about to end.
-                    ended_sender.send(worker.run()).ok();
-                })?;
-            readers.push(reader);
-            ended.push(thread_ended);
-        }
-        let mut channels = Vec::new();
-        for (number, reader) in readers.into_iter().enumerate() {
-            let reader = reader.await;
-            channels.push(reader.map_err(|_| Error::Thread(format!("womack-shard-{number}")))?);
-        }
-        surveyor.begin(channels.clone());
-        if self.common.config.diagnose_publishes {
-            let diagnosis = Diagnosis {
-                target: target.clone(),
-                common: self.common.clone(),
-                surveyor,
-            };
-            diagnosis.start()?;
-        }
-        let router = self.router(router_queue, channels, target);
-        match host {
-            // The thread was there a moment ago; if it has ended, that is seen where it counts.
-            Some(host) => drop(host.send(router)),
-            None => {
-                let runtime = worker::runtime()?;
-                thread::Builder::new()
-                    .name("womack-router".to_owned())
-                    .spawn(move || runtime.block_on(router.run()))?;
-            }
-        }
-        Ok(ended)
-    }
-
-    /// The reporter, whose `queue` the shards fill.
-    fn reporter(&self, queue: Receiver<Report>, target: Target) -> Reporter {
-        Reporter {
-            target,
-            queue,
-            shards: self.shards.clone(),
-            common: self.common.clone(),
-            finish: CancellationToken::new(),
-        }
-    }
-
-    /// The relay, whose `queue` the shards fill.
-    fn relay(&self, queue: Receiver<SessionRequest>, target: Target) -> Relay {
-        Relay {
-            target,
-            queue,
-            shards: self.shards.clone(),
-            common: self.common.clone(),
-            status: self.status.clone(),
-            finish: CancellationToken::new(),
-        }
-    }
-
-    fn router(
-        &self,
-        queue: Receiver<ToRouter>,
-        channels: Vec<ChannelsReader>,
-        target: Target,
-    ) -> Router {
-        Router {
-            target,
-            queue,
-            look_at_all: self.look_at_all.clone(),
-            shards: self.shards.clone(),
-            channels,
-            common: self.common.clone(),
-            status: self.status.clone(),
         }
     }
 }
