@@ -1,14 +1,19 @@
 //! Channels that are wanted and that Redis has not been asked for.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use ahash::RandomState;
+use indexmap::IndexMap;
 
 use super::{Command, Wish};
 
 /// Channels that are wanted and that Redis has not been asked for, with their aliases.
+///
+/// They are asked for in the order in which they were wished, so that who subscribes to one
+/// channel after the other has the answers in that order. One that is taken back gives its place
+/// to the last.
 #[derive(Default)]
-pub(super) struct Wishes(HashMap<Arc<str>, Vec<Arc<str>>, RandomState>);
+pub(super) struct Wishes(IndexMap<Arc<str>, Vec<Arc<str>>, RandomState>);
 
 impl Wishes {
     pub(super) fn add(&mut self, wishes: impl IntoIterator<Item = Wish>) {
@@ -19,17 +24,17 @@ impl Wishes {
 
     /// Takes a wish back. False if there was none.
     pub(super) fn take_back(&mut self, channel: &str) -> bool {
-        self.0.remove(channel).is_some()
+        self.0.swap_remove(channel).is_some()
     }
 
     /// Takes up to `most` of them out.
     pub(super) fn take(&mut self, most: usize) -> Vec<Wish> {
-        let taken = self.0.extract_if(|_, _| true).take(most);
+        let taken = self.0.drain(..most.min(self.0.len()));
         let taken = taken.map(|(channel, aliases)| Wish { channel, aliases });
         let taken = taken.collect();
         if self.0.is_empty() {
             // After the first moments of a link there are never so many again.
-            self.0 = HashMap::default();
+            self.0 = IndexMap::default();
         }
         taken
     }
@@ -52,5 +57,27 @@ impl Wishes {
             Command::Stand(_) => {}
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(channel: &str) -> Wish {
+        Wish {
+            channel: channel.into(),
+            aliases: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn wishes_are_taken_in_their_order() {
+        let mut wishes = Wishes::default();
+        wishes.add(["d", "a", "c", "b", "a"].map(wish));
+        assert!(wishes.take_back("b") && !wishes.take_back("b"));
+        assert_eq!(wishes.take(2), ["d", "a"].map(wish));
+        assert_eq!(wishes.take(2), [wish("c")]);
+        assert!(wishes.is_empty());
     }
 }
