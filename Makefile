@@ -24,9 +24,9 @@ test: deps ## install what the tests need, and run them all
 	cd clients/javascript && WOMACK_BIN=$(WOMACK_BIN) npm test
 
 deps: ## install the programs and packages that the tests drive
-	for program in redis-server redis-cli chromium haproxy nginx; do command -v $$program >/dev/null || missing=1; done; \
+	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && \
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server redis-tools chromium haproxy nginx-light; fi
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server redis-tools chromium haproxy nginx-light openssl; fi
 	npm ci --prefix crates/womack/tests/clients --no-audit --no-fund
 	npm ci --prefix clients/javascript --no-audit --no-fund
 	[ -x $(VENV)/bin/python ] || python3 -m venv $(VENV)

@@ -176,7 +176,7 @@ impl Default for Limits {
             max_connections: 0,
             max_connections_per_address: 0,
             max_connects_per_second: 0,
-            max_packets_per_second: 1000,
+            max_packets_per_second: 10_000,
             max_payload_bytes: 1_000_000,
             max_message_bytes: 1 << 20,
             max_channel_bytes: 1024,

@@ -120,11 +120,11 @@ impl Running {
     /// Redis, or a part of it, cannot be reached.
     pub(super) fn failed(&mut self, reason: String) {
         self.router.common.metrics.redis.connected.set(0);
+        self.gaps.trouble = Some(format!("redis cannot be reached: {reason}"));
+        self.say_ready();
         if let Some(held_back) = self.failures.pass(Instant::now()) {
             warn!(error = %reason, held_back, "redis cannot be reached, trying again");
         }
-        self.gaps.trouble = Some(format!("redis cannot be reached: {reason}"));
-        self.say_ready();
     }
 
     /// These channels are live again, or nobody wants them any more.

@@ -19,7 +19,7 @@ pub struct LimitSettings {
     pub max_connects_per_second: Option<u32>,
 
     /// Packets that one client may send in a second, twice as many at once, 0 for any number
-    /// [default: 1000]
+    /// [default: 10000]
     #[arg(long, env = "WOMACK_MAX_PACKETS_PER_SECOND", value_name = "N")]
     pub max_packets_per_second: Option<u32>,
 
