@@ -127,12 +127,12 @@ async fn tls_with_a_ca_and_a_certificate_of_ones_own() {
     let others = Certificates::new();
     let launch = Launch::new(&url).flag("--redis-ca", &others.path("ca.pem"));
     let server = launch.start_unready().await;
-    server.logged("redis cannot be reached").await;
+    server.logged("redis cannot be reached, trying again").await;
     let reason = reason(&server).await;
     assert!(reason.contains("certificate"), "{reason}");
     let launch = Launch::new(&url).flag("--redis-ca", &ca);
     let server = launch.start_unready().await;
-    server.logged("redis cannot be reached").await;
+    server.logged("redis cannot be reached, trying again").await;
 }
 
 #[tokio::test]
@@ -140,6 +140,6 @@ async fn what_is_no_redis_is_told() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let other = Launch::new(&server.address()).start_unready().await;
-    let line = other.logged("redis cannot be reached").await;
+    let line = other.logged("redis cannot be reached, trying again").await;
     assert!(line.contains("is no redis"), "{line}");
 }
