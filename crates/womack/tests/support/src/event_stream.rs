@@ -16,7 +16,7 @@ pub struct EventStream {
     /// The head of the answer: names in lower case, and values.
     pub headers: Vec<(String, String)>,
     body: Incoming,
-    unread: String,
+    unread: Vec<u8>,
     id: String,
     /// Sends and receives as long as it lives.
     connection: JoinHandle<()>,
@@ -71,7 +71,7 @@ impl EventStream {
                 .map(|(name, value)| (name.to_string(), text(value.as_bytes())))
                 .collect(),
             body,
-            unread: String::new(),
+            unread: Vec::new(),
             id: String::new(),
             connection,
         };
@@ -107,16 +107,16 @@ impl EventStream {
     /// The next event or comment; `None` at the end of the stream, or when it breaks off.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some((event, rest)) = self.unread.split_once("\n\n") {
-                let (event, rest) = (read(event), rest.to_owned());
-                self.unread = rest;
-                return Some(event);
+            let end = self.unread.windows(2).position(|found| found == b"\n\n");
+            if let Some(end) = end {
+                let event: Vec<u8> = self.unread.drain(..end + 2).collect();
+                let event = str::from_utf8(&event[..end]).expect("an event in UTF-8");
+                return Some(read(event));
             }
             let frame = within("more of a stream", self.body.frame()).await?.ok()?;
+            // A piece may end within a character.
             let data = frame.into_data().expect("a body has data");
-            // The server sends whole characters in one piece, but for long messages.
-            let text = str::from_utf8(&data).expect("short messages, or ASCII");
-            self.unread.push_str(text);
+            self.unread.extend_from_slice(&data);
         }
     }
 }
