@@ -333,10 +333,9 @@ impl Connection {
                 continue;
             }
             // They are live with their shard's subscription, which comes after this one.
-            let wishes_here = Vec::new();
             self.pending.push_back(Pending::Subscribe {
                 left,
-                wishes: wishes_here,
+                wishes: Vec::new(),
             });
             let mut by_slot: BTreeMap<u16, Vec<Wish>> = BTreeMap::new();
             for wish in wishes {

@@ -138,7 +138,7 @@ impl Edge {
             return;
         }
         if let Some(waiting) = self.remove(number) {
-            self.finish(waiting, answer, "answered");
+            self.reply(waiting.reply, answer, "answered");
         }
     }
 
@@ -218,7 +218,7 @@ impl Edge {
         for (number, waiting) in std::mem::take(&mut self.waiting) {
             // Their clients give their sessions up.
             outgoing.say(waiting.home, number, Kind::Gone);
-            self.finish(waiting, Answer::Ended, "unlinked");
+            self.reply(waiting.reply, Answer::Ended, "unlinked");
         }
         self.tunnels.clear();
         self.count();
@@ -295,10 +295,6 @@ impl Edge {
         let removed = self.waiting.remove(&number);
         self.count();
         removed
-    }
-
-    fn finish(&self, waiting: Waiting, answer: Answer, result: &'static str) {
-        self.reply(waiting.reply, answer, result);
     }
 
     /// Answers a client, which may have gone.
