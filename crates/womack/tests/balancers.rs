@@ -9,7 +9,7 @@ use womack_test_support::metrics::Metrics;
 use womack_test_support::{Client, Fleet, Launch, Redis, Server, Signal, Voyage};
 
 /// How many clients sail; `WOMACK_FLEET` says otherwise.
-const CLIENTS: usize = 40;
+const CLIENTS: usize = 500;
 /// Messages published in a second.
 const RATE: u32 = 200;
 /// The longest that a client may be away, in milliseconds.

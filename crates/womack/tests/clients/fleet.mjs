@@ -1,5 +1,6 @@
-// Many clients of mixed kinds, and a publisher that numbers what they are to get. Each client checks
-// what it gets: while it is connected, no number may be missing, come twice or come out of order.
+// Many clients of mixed kinds in some channels, and a publisher that numbers what each channel is to
+// get. Each client checks what it gets: while it is connected, no number may be missing, come twice or
+// come out of order.
 
 import Redis from "ioredis";
 import io09 from "socket.io-client-0.9";
@@ -27,9 +28,19 @@ const KINDS = [
 const BEHIND = 200;
 const BEHIND_POLLING = 800;
 
+class Channel {
+  constructor(name) {
+    this.name = name;
+    this.sent = 0;
+    // The number that ends it all.
+    this.final = null;
+  }
+}
+
 class Member {
-  constructor(fleet, number, [connect, transports]) {
+  constructor(fleet, channel, number, [connect, transports]) {
     this.fleet = fleet;
+    this.channel = channel;
     this.name = `${number} ${transports.join("+")}`;
     this.mayBeBehind = transports.includes("websocket") ? BEHIND : BEHIND_POLLING;
     this.last = null;
@@ -44,16 +55,16 @@ class Member {
     this.socket = connect === io09 ? io09.connect(fleet.url, options) : connect(fleet.url, options);
     this.socket.on("connect", () => this.connected());
     this.socket.on("disconnect", (reason) => this.disconnected(reason));
-    this.socket.on(fleet.channel, ({ data }) => this.received(data));
+    this.socket.on(channel.name, ({ data }) => this.received(data));
   }
 
   connected() {
     this.last = null;
-    this.socket.emit("subscribe", { channel: this.fleet.channel }, ({ ok }) => {
+    this.socket.emit("subscribe", { channel: this.channel.name }, ({ ok }) => {
       if (!ok) return this.complain("is not subscribed");
       this.isLive = true;
       // Whatever is published from here on has to arrive.
-      this.expected = this.fleet.sent + 1;
+      this.expected = this.channel.sent + 1;
       if (this.lostAt !== null) this.worst = Math.max(this.worst, Date.now() - this.lostAt);
       this.lostAt = null;
       this.fleet.look();
@@ -66,7 +77,7 @@ class Member {
     this.losses += 1;
     this.lostAt = Date.now();
     this.fleet.reasons[reason] = (this.fleet.reasons[reason] ?? 0) + 1;
-    const behind = this.fleet.sent - (this.last ?? this.expected - 1);
+    const behind = this.channel.sent - (this.last ?? this.expected - 1);
     if (behind > this.mayBeBehind) this.complain(`has ended ${behind} messages behind`);
   }
 
@@ -79,7 +90,11 @@ class Member {
       this.complain(`got ${number} after ${this.last}`);
     }
     this.last = number;
-    if (this.fleet.final && number >= this.fleet.final) this.fleet.look();
+    if (this.hasAll()) this.fleet.look();
+  }
+
+  hasAll() {
+    return this.channel.final !== null && this.last >= this.channel.final;
   }
 
   complain(what) {
@@ -93,20 +108,22 @@ export class Fleet {
     this.complaints = [];
     this.reasons = {};
     this.sent = 0;
-    this.final = null;
   }
 
-  // Connects `count` clients, and reports when all of them are subscribed.
-  connect({ url, redis, channel, key, count }) {
-    Object.assign(this, { url, channel, key });
+  // Connects `count` clients, and reports when all of them are subscribed. Every channel has clients
+  // of all kinds.
+  connect({ url, redis, channels, key, count }) {
+    Object.assign(this, { url, key });
     this.redis = new Redis(redis);
+    this.channels = channels.map((name) => new Channel(name));
     this.members = Array.from({ length: count }, (_, at) => {
-      return new Member(this, at, KINDS[at % KINDS.length]);
+      const channel = this.channels[Math.floor(at / KINDS.length) % channels.length];
+      return new Member(this, channel, at, KINDS[at % KINDS.length]);
     });
     this.wait = "connected";
   }
 
-  // Publishes `rate` messages a second from here on.
+  // Publishes `rate` messages a second from here on, to each channel in turn.
   publish({ rate }) {
     const start = Date.now();
     this.timer = setInterval(() => {
@@ -116,8 +133,10 @@ export class Fleet {
   }
 
   publishOne() {
+    const channel = this.channels[this.sent % this.channels.length];
     this.sent += 1;
-    this.redis.publish(`${this.key}:${this.channel}`, JSON.stringify({ data: this.sent }));
+    channel.sent += 1;
+    this.redis.publish(`${this.key}:${channel.name}`, JSON.stringify({ data: channel.sent }));
   }
 
   // Waits until all clients are there again.
@@ -128,13 +147,13 @@ export class Fleet {
 
   // Reports once every client has what is published from here on, and publishes until then.
   finish() {
-    this.final = this.sent + 1;
+    for (const channel of this.channels) channel.final = channel.sent + 1;
     this.wait = "finished";
   }
 
   look() {
     const isDone = (member) => {
-      return member.isLive && (this.wait !== "finished" || member.last >= this.final);
+      return member.isLive && (this.wait !== "finished" || member.hasAll());
     };
     if (!this.wait || !this.members.every(isDone)) return;
     if (this.wait === "finished") clearInterval(this.timer);

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::driver::Part;
 use crate::{Broker, Driver, PATIENCE};
 
-const CHANNEL: &str = "fleet";
+/// How many clients have a channel in common, if there are so many.
+const CLIENTS_PER_CHANNEL: usize = 50;
 
 /// Clients of all generations and transports, and the program that publishes for them.
 pub struct Fleet {
@@ -30,15 +31,18 @@ pub struct Voyage {
 }
 
 impl Fleet {
-    /// Connects `count` clients to the server at `address` and subscribes them.
+    /// Connects `count` clients to the server at `address` and subscribes each to one of some
+    /// channels.
     pub async fn connect(address: SocketAddr, broker: &impl Broker, count: usize) -> Self {
+        let channels = 0..count.div_ceil(CLIENTS_PER_CHANNEL);
+        let channels: Vec<_> = channels.map(|at| format!("fleet-{at}")).collect();
         let mut part = Driver::node().part("fleet");
         let command = json!({
             "do": "connect",
             "library": "fleet",
             "url": format!("http://{address}"),
             "redis": broker.url(),
-            "channel": CHANNEL,
+            "channels": channels,
             "key": "womack:ns:default",
             "count": count,
         });
@@ -46,7 +50,7 @@ impl Fleet {
         Self { part }
     }
 
-    /// Publishes so many messages a second from here on.
+    /// Publishes so many messages a second from here on, to each channel in turn.
     pub async fn publish(&self, rate: u32) {
         self.part
             .command(json!({ "do": "publish", "rate": rate }))
