@@ -1,17 +1,13 @@
 //! When Redis was away, clients are told of which of their channels they may have missed something.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use womack_test_support::proxy::Cable;
+use womack_test_support::ticker::millis;
 use womack_test_support::{
     Client, EventStream, Launch, Lines, Polling, Redis, Server, eventually, metrics, within,
 };
-
-fn millis() -> u64 {
-    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    u64::try_from(time.expect("a clock after 1970").as_millis()).expect("a clock before 584942417")
-}
 
 /// The channels of a gap, which covers the time from `from` to `to`.
 #[track_caller]

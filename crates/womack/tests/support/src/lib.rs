@@ -37,6 +37,7 @@ mod redis_sentinel;
 mod redis_server;
 mod release;
 mod server;
+pub mod ticker;
 pub mod tls;
 
 use std::future::Future;

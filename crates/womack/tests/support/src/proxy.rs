@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -75,38 +76,53 @@ async fn pass(client: TcpStream, server: SocketAddr) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Passes everything on until it is cut. Ends when dropped.
+/// Passes everything on until it is cut or held up. Ends when dropped.
 pub struct Cable {
     address: SocketAddr,
-    whole: watch::Sender<bool>,
+    state: watch::Sender<State>,
     task: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Whole,
+    /// Both ends are told.
+    Cut,
+    /// Nobody is told, and nothing is lost.
+    HeldUp,
 }
 
 impl Cable {
     /// Lays one to `server`, from a free port.
     pub async fn to(server: SocketAddr) -> Self {
         let (listener, address) = listen().await;
-        let (whole, state) = watch::channel(true);
+        let (sender, state) = watch::channel(State::Whole);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass_while_whole(client, server, state.clone()));
+                tokio::spawn(pass_until_cut(client, server, state.clone()));
             }
         });
         Self {
             address,
-            whole,
+            state: sender,
             task,
         }
     }
 
     /// Ends what goes through it, and lets nothing through any more.
     pub fn cut(&self) {
-        self.whole.send_replace(false);
+        self.state.send_replace(State::Cut);
     }
 
-    /// Lets new connections through.
+    /// Lets nothing through, as a network does that drops packets; neither end is told. What was sent
+    /// arrives afterwards if the connection still stands.
+    pub fn hold_up(&self) {
+        self.state.send_replace(State::HeldUp);
+    }
+
+    /// Lets everything through again.
     pub fn mend(&self) {
-        self.whole.send_replace(true);
+        self.state.send_replace(State::Whole);
     }
 }
 
@@ -122,17 +138,39 @@ impl Drop for Cable {
     }
 }
 
-async fn pass_while_whole(
-    mut client: TcpStream,
+async fn pass_until_cut(
+    client: TcpStream,
     server: SocketAddr,
-    mut whole: watch::Receiver<bool>,
+    mut state: watch::Receiver<State>,
 ) -> std::io::Result<()> {
-    if !*whole.borrow_and_update() {
+    let held_up = |state: &State| *state == State::HeldUp;
+    let Ok(State::Whole) = state.wait_for(|state| !held_up(state)).await.as_deref() else {
         return Ok(());
-    }
-    let mut server = TcpStream::connect(server).await?;
+    };
+    let server = TcpStream::connect(server).await?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let mut cut = state.clone();
     tokio::select! {
-        passed = copy_bidirectional(&mut client, &mut server) => passed.map(drop),
-        _ = whole.changed() => Ok(()),
+        passed = pass_on(&mut from_client, &mut to_server, state.clone()) => passed,
+        passed = pass_on(&mut from_server, &mut to_client, state) => passed,
+        _ = cut.wait_for(|state| *state == State::Cut) => Ok(()),
     }
+}
+
+/// Passes on what comes from one end while nothing holds it up.
+async fn pass_on(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    mut state: watch::Receiver<State>,
+) -> std::io::Result<()> {
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    while from.read_buf(&mut bytes).await? > 0 {
+        // Whoever could change the state is gone with the test.
+        let passing = state.wait_for(|state| *state != State::HeldUp).await;
+        drop(passing);
+        to.write_all(&bytes).await?;
+        bytes.clear();
+    }
+    Ok(())
 }

@@ -94,6 +94,22 @@ impl Redis {
         self.connection = connect(self.address).await.ok();
     }
 
+    /// Waits until a replica has become a master.
+    pub async fn becomes_master(&mut self) {
+        let master = redis::Value::BulkString(b"master".to_vec());
+        eventually("a replica to become a master", async || {
+            // Whoever becomes one cuts its clients.
+            let Ok(mut connection) = connect(self.address).await else {
+                return false;
+            };
+            let role = redis::cmd("ROLE").query_async(&mut connection).await;
+            let role: Vec<redis::Value> = role.unwrap_or_default();
+            role.first() == Some(&master)
+        })
+        .await;
+        self.reconnect().await;
+    }
+
     /// Publishes on a channel of the default key; returns how many servers wanted it.
     pub async fn publish(&self, channel: &str, envelope: &str) -> usize {
         let channel = format!("{DEFAULT_KEY}:{channel}");
