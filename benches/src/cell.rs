@@ -217,12 +217,18 @@ impl Bench {
 /// Connects all clients; those that are not subscribed at the deadline have failed.
 pub(crate) fn connect(fleet: &mut Fleet, workload: &Workload) -> io::Result<()> {
     let mut subscriptions = workload.subscriptions();
+    let mut stalled = 0;
     let deadline = Instant::now() + CONNECT;
     loop {
-        while fleet.connecting < CONNECTING
-            && let Some(channels) = subscriptions.next()
-        {
-            fleet.connect(&channels)?;
+        while fleet.connecting < CONNECTING {
+            if let Some(channels) = subscriptions.next() {
+                fleet.connect(&channels)?;
+            } else if stalled < workload.stalled {
+                fleet.stall(0)?;
+                stalled += 1;
+            } else {
+                break;
+            }
         }
         if fleet.connecting == 0 || Instant::now() > deadline {
             return Ok(());
@@ -240,7 +246,7 @@ fn run(fleet: &mut Fleet, duration: Duration) -> io::Result<()> {
 }
 
 /// Waits until everything published has arrived, or the deadline is over.
-fn drain(fleet: &mut Fleet) -> io::Result<()> {
+pub(crate) fn drain(fleet: &mut Fleet) -> io::Result<()> {
     let deadline = Instant::now() + DRAIN;
     while fleet.tally.completed < fleet.publisher.published && Instant::now() < deadline {
         fleet.turn(TURN)?;

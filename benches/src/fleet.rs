@@ -10,7 +10,7 @@ use mio::{Events, Poll, Token};
 use slab::Slab;
 
 use crate::{
-    client::{Client, ClientKind, Failure},
+    client::{Client, ClientKind, Failure, Role},
     dialect::Dialect,
     process::Addresses,
     publisher::Publisher,
@@ -91,12 +91,17 @@ impl Fleet {
         for &channel in channels {
             self.publisher.expect_subscriber(channel);
         }
-        self.open_client(channels, true)
+        self.open_client(channels, Role::Listener)
     }
 
     /// Opens a client that leaves as soon as it is subscribed.
     pub fn pass_by(&mut self, channel: u32) -> io::Result<()> {
-        self.open_client(&[channel], false)
+        self.open_client(&[channel], Role::PasserBy)
+    }
+
+    /// Opens a client that reads nothing once it is subscribed.
+    pub fn stall(&mut self, channel: u32) -> io::Result<()> {
+        self.open_client(&[channel], Role::Stalled)
     }
 
     /// Waits for something to happen, at most so long, and handles it.
@@ -119,16 +124,17 @@ impl Fleet {
             if was_ready && result.is_ok() {
                 continue;
             }
-            let (ready, counts) = (client.ready(), client.counts());
+            let (ready, role) = (client.ready(), client.role());
             if !was_ready && (ready || result.is_err()) {
                 self.connecting -= 1;
             }
             match result {
                 Ok(()) if !ready => {}
-                Ok(()) if counts => self.ready += 1,
-                Ok(()) => {
-                    self.clients.remove(id);
-                }
+                Ok(()) => match role {
+                    Role::Listener => self.ready += 1,
+                    Role::PasserBy => drop(self.clients.remove(id)),
+                    Role::Stalled => client.stall(self.poll.registry())?,
+                },
                 Err(failure) => {
                     if was_ready {
                         self.tally.closed += 1;
@@ -143,12 +149,12 @@ impl Fleet {
         Ok(())
     }
 
-    fn open_client(&mut self, channels: &[u32], counts: bool) -> io::Result<()> {
+    fn open_client(&mut self, channels: &[u32], role: Role) -> io::Result<()> {
         let entry = self.clients.vacant_entry();
         let kind = ClientKind {
             dialect: self.dialect.of_client(entry.key()),
             polling: self.polling,
-            counts,
+            role,
         };
         let token = Token(entry.key());
         let client = Client::open(self.server, self.poll.registry(), token, channels, kind)?;

@@ -1,11 +1,12 @@
 //! How fast Womack is, and how far it is from what the kernel alone costs.
 //!
-//! Three programs are built from this library.
+//! Four programs are built from this library.
 //! `fanout` starts a server, connects clients to it, publishes through a real Redis, checks that
 //! every client got every message once and in order, and reports what a delivery cost the server.
 //! `floor` is the bare epoll program that does the same work with nothing around it: what it
 //! costs is the kernel's price, and the difference to it is ours.
 //! `detour` measures what it costs that requests reach another node than their session's.
+//! `soak` watches the memory while millions of messages pass.
 //!
 //! ```text
 //!  fanout, pinned to the load's core                 the server's core
@@ -22,6 +23,7 @@
 //! | [`servers`], [`dialect`] | the servers by name: how each is started and spoken to |
 //! | [`cell`], `source` | one server under one workload: connect, warm up, measure, check |
 //! | [`series`], [`proof`] | many cells in interleaved rounds; all that is claimed |
+//! | [`soak`] | one server under one workload for long |
 //! | [`ceiling`], [`start`] | what the router can do at most; how long a start takes |
 //! | [`fleet`], [`client`], [`polling`] | the clients, on one thread and one epoll |
 //! | [`subscription`] | whether each message comes once and in its turn |
@@ -51,6 +53,7 @@ pub mod report;
 pub mod resp;
 pub mod series;
 pub mod servers;
+pub mod soak;
 mod source;
 pub mod start;
 pub mod subscription;

@@ -22,6 +22,8 @@ pub struct Workload {
     pub pace: Pace,
     /// Clients a second that connect, subscribe and leave.
     pub passers_by: u32,
+    /// Further clients of the first channel, who read nothing once they are subscribed.
+    pub stalled: usize,
     /// Whether the clients use long-polling.
     pub polling: bool,
 }
@@ -33,6 +35,11 @@ pub enum Holding {
     Shared,
     /// Each one of its own.
     Own,
+    /// So many each one of their own, and all others one that is not published to.
+    Idle {
+        /// Who have something to read.
+        busy: usize,
+    },
     /// Dealt out in turn: as few as possible each, so that every channel has a client.
     Dealt(u32),
     /// All the same one but for `few`, who have another that is published to more often.
@@ -63,7 +70,8 @@ pub enum Pace {
     Rate(u32),
 }
 
-pub(crate) const BASE: Workload = Workload {
+/// What most workloads have in common.
+pub const BASE: Workload = Workload {
     name: "W2",
     value: None,
     clients: 1_000,
@@ -71,11 +79,21 @@ pub(crate) const BASE: Workload = Workload {
     payload_len: 128,
     pace: Pace::Rate(50),
     passers_by: 0,
+    stalled: 0,
     polling: false,
 };
 
+/// 50 MB in ten seconds, which is what five of those who get it are to miss.
+const LARGE: Workload = Workload {
+    name: "W10",
+    clients: 200,
+    payload_len: 50_000,
+    pace: Pace::Rate(100),
+    ..BASE
+};
+
 /// All workloads.
-pub const WORKLOADS: [Workload; 12] = [
+pub const WORKLOADS: [Workload; 14] = [
     Workload {
         name: "W1",
         pace: Pace::Flood(64),
@@ -135,6 +153,12 @@ pub const WORKLOADS: [Workload; 12] = [
         polling: true,
         ..BASE
     },
+    LARGE,
+    Workload {
+        name: "W10-stalled",
+        stalled: 5,
+        ..LARGE
+    },
     Workload {
         name: "storm",
         clients: 15_000,
@@ -164,6 +188,7 @@ impl Workload {
         match self.holding {
             Holding::Shared => 1,
             Holding::Own => self.clients as u32,
+            Holding::Idle { busy } => busy as u32 + 1,
             Holding::Storm { .. } => 2,
             Holding::Dealt(channels) => channels,
             Holding::Some { channels, .. } => channels,
@@ -174,7 +199,7 @@ impl Workload {
     #[must_use]
     pub fn held(&self) -> usize {
         match self.holding {
-            Holding::Shared | Holding::Own | Holding::Storm { .. } => 1,
+            Holding::Shared | Holding::Own | Holding::Idle { .. } | Holding::Storm { .. } => 1,
             Holding::Dealt(channels) => (channels as usize).div_ceil(self.clients),
             Holding::Some { held, .. } => held,
         }
@@ -187,6 +212,7 @@ impl Workload {
         (0..self.clients as u32).map(move |client| match holding {
             Holding::Shared => vec![0],
             Holding::Own => vec![client],
+            Holding::Idle { busy } => vec![client.min(busy as u32)],
             Holding::Storm { few } => vec![u32::from((client as usize) < few)],
             Holding::Dealt(channels) if channels <= clients as u32 => vec![client % channels],
             Holding::Dealt(channels) => (client..channels).step_by(clients).collect(),
@@ -208,8 +234,9 @@ impl Workload {
             total += 1.0 / f64::from(rank);
             total
         });
+        let silent = matches!(self.holding, Holding::Idle { .. });
         Picker {
-            channels: self.channels(),
+            channels: self.channels() - u32::from(silent),
             cumulated: match self.holding {
                 Holding::Some { .. } => popularity.collect(),
                 _ => Vec::new(),
@@ -304,6 +331,18 @@ mod tests {
         let mut picker = workload.picker();
         let storms = (0..100).filter(|_| picker.pick() == 0).count();
         assert_eq!(storms, 10);
+    }
+
+    #[test]
+    fn idle_clients_share_a_channel_that_is_never_picked() {
+        let workload = Workload {
+            holding: Holding::Idle { busy: 10 },
+            ..BASE
+        };
+        let idle = workload.subscriptions().filter(|held| held == &[10]);
+        assert_eq!((idle.count(), workload.channels()), (990, 11));
+        let mut picker = workload.picker();
+        assert!((0..100).all(|_| picker.pick() < 10));
     }
 
     #[test]

@@ -75,8 +75,7 @@ pub struct Client {
     /// The beginning of an operation whose end is in a later frame.
     unfinished: Vec<u8>,
     subscriptions: Subscriptions,
-    /// Whether its deliveries are expected; those of a passer-by are only checked for order.
-    counts: bool,
+    role: Role,
 }
 
 enum Transport {
@@ -107,8 +106,8 @@ impl Client {
             stage: Stage::Connecting,
             unread: Vec::new(),
             unfinished: Vec::new(),
-            subscriptions: Subscriptions::new(channels, kind.counts),
-            counts: kind.counts,
+            subscriptions: Subscriptions::new(channels, kind.role == Role::Listener),
+            role: kind.role,
         })
     }
 
@@ -119,10 +118,15 @@ impl Client {
         self.stage == Stage::Ready
     }
 
-    /// Whether its deliveries are expected.
+    /// What it is there for.
     #[must_use]
-    pub fn counts(&self) -> bool {
-        self.counts
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Ends reading; its connection stays open.
+    pub fn stall(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.stream)
     }
 
     /// Goes on as far as the socket allows.
@@ -266,7 +270,7 @@ impl Client {
         if arrival != Arrival::InOrder {
             tally.wrong += 1;
         }
-        if self.counts && matches!(arrival, Arrival::InOrder | Arrival::AfterGap) {
+        if self.role == Role::Listener && matches!(arrival, Arrival::InOrder | Arrival::AfterGap) {
             tally.delivered(&stamp, now);
         }
     }
@@ -284,6 +288,17 @@ pub struct ClientKind {
     pub dialect: Dialect,
     /// Long-polling instead of a WebSocket.
     pub polling: bool,
-    /// Whether its deliveries are expected.
-    pub counts: bool,
+    /// What it is there for.
+    pub role: Role,
+}
+
+/// What a client is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Every message is expected to arrive.
+    Listener,
+    /// It leaves when it is subscribed; what it gets is only checked for order.
+    PasserBy,
+    /// It reads nothing when it is subscribed.
+    Stalled,
 }
