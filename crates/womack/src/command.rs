@@ -22,9 +22,9 @@ use womack_proto::{
 };
 
 use crate::{
+    beat::Beat,
     report::Count,
     sid::{ShardId, Sid},
-    supervisor::Beat,
 };
 
 /// Which bytes a published message has; clients of one encoding share their frames.

@@ -31,6 +31,7 @@
 
 mod admission;
 mod backoff;
+mod beat;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;

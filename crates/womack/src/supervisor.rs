@@ -3,14 +3,7 @@
 //!
 //! Without systemd nothing of this happens.
 
-use std::{
-    env, io,
-    net::TcpListener,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{env, io, net::TcpListener};
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
@@ -18,6 +11,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::{
+    beat::Beat,
     command::{ToRouter, ToShard},
     error::Error,
     queue::Sender,
@@ -79,21 +73,6 @@ impl Ports {
             .map(TcpListener::try_clone)
             .collect::<Result<_, _>>()
             .map(Some)
-    }
-}
-
-/// A question to every thread whether it does its work.
-#[derive(Clone, Default)]
-pub(crate) struct Beat(Arc<AtomicUsize>);
-
-impl Beat {
-    /// A thread has come to the question.
-    pub(crate) fn answer(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn answers(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -23,9 +23,9 @@ use womack_proto::{
 
 use super::{
     Event,
-    home::Place,
     outgoing::Outgoing,
-    tunnel::{self, End},
+    place::{End, Place},
+    tunnel,
 };
 use crate::{
     command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},

@@ -20,7 +20,8 @@ use womack_proto::relay::{Answer, Flow, Kind, Wish};
 use super::{
     Event,
     outgoing::Outgoing,
-    tunnel::{self, End},
+    place::{End, Place},
+    tunnel,
 };
 use crate::{
     command::{PollAnswer, PostAnswer, RequestKind, SessionRequest, ToShard, number},
@@ -28,9 +29,6 @@ use crate::{
     shard::Common,
     sid::Sid,
 };
-
-/// Names a request everywhere: its edge, and what that calls it.
-pub(super) type Place = (u32, u64);
 
 /// What sessions of this node owe other nodes.
 pub(super) struct Home {

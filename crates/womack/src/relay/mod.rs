@@ -18,6 +18,7 @@ mod home;
 mod link;
 mod outgoing;
 mod peers;
+mod place;
 mod thread;
 mod tunnel;
 
@@ -42,7 +43,7 @@ use self::{
     link::{Failure, Link, Published},
     outgoing::Outgoing,
     peers::Peers,
-    tunnel::End,
+    place::{End, Place},
 };
 use crate::{
     backoff::Backoff,
@@ -113,9 +114,9 @@ impl Relay {
 /// What tasks of the relay tell it.
 enum Event {
     /// A session of this node has answered a poll.
-    Polled(home::Place, PollAnswer),
+    Polled(Place, PollAnswer),
     /// The same for a POST.
-    Posted(home::Place, PostAnswer),
+    Posted(Place, PostAnswer),
     /// Bytes for the other end of a tunnel.
     Flow(End, Flow),
     /// A tunnel's task has ended.

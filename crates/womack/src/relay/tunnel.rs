@@ -17,7 +17,7 @@ use tokio::{
 };
 use womack_proto::relay::Flow;
 
-use super::{Event, home::Place};
+use super::{Event, place::End};
 
 /// Bytes that may be under way in one direction.
 const WINDOW: u32 = 64 * 1024;
@@ -26,15 +26,6 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// How long a tunnel may last when its other end has ended, as a shard's last bytes.
 const LAST_BYTES: Duration = Duration::from_secs(2);
-
-/// Names one end of a tunnel.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) enum End {
-    /// Here the client is connected; the request's number.
-    Edge(u64),
-    /// Here is its session.
-    Home(Place),
-}
 
 /// Carries what `stream` brings to the other end, and what comes from there to `stream`, until
 /// neither side has more, or the relay has dropped its half of `incoming`.
