@@ -11,6 +11,7 @@ mod reload;
 use std::{num::NonZeroUsize, thread, time::Duration};
 
 use merge::Merge;
+use serde::Serialize;
 
 pub use self::{
     limits::Limits,
@@ -29,17 +30,23 @@ use crate::{
 pub const DEFAULT_KEY: &str = "womack:ns:default";
 
 /// What the server runs with. Times are durations, sizes are bytes.
-#[derive(Clone, Debug)]
+///
+/// It is serialised to be compared with another, field by field, under the names of the flags; what
+/// may change in a running server is left out.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Config {
     /// Host name or address to listen on.
     pub host: String,
     /// Port to listen on; 0 lets the system choose.
     pub port: u16,
     /// Where messages come from, and how.
+    #[serde(flatten)]
     pub redis: Redis,
     /// Redis channel prefix of namespaces without a key of their own.
     pub key: String,
     /// Namespaces beside `/`, with the stock behaviour.
+    #[serde(rename = "namespace")]
     pub namespaces: Vec<NamespaceSetting>,
     /// Key of the publishers that use `@socket.io/redis-emitter` or one of its ports.
     pub emitter_key: Option<String>,
@@ -50,12 +57,14 @@ pub struct Config {
     /// Whether Juggernaut's publishers are listened to, and its browser client is understood.
     pub juggernaut: bool,
     /// Who shows it may publish by HTTP, at `admin_listen`.
+    #[serde(skip)]
     pub publish_key: Live<Option<String>>,
     /// Threads that own connections.
     pub shards: usize,
     /// How clients are written to.
     pub egress: Egress,
     /// Whether debug messages are logged.
+    #[serde(skip)]
     pub debug: bool,
     /// Whether everything that is published is listened to, to find what nobody gets.
     pub diagnose_publishes: bool,
@@ -64,6 +73,7 @@ pub struct Config {
     /// Whether clients of Socket.IO 0.9 are refused.
     pub no_legacy: bool,
     /// Origins whose pages may connect.
+    #[serde(rename = "cors-origin")]
     pub cors_origins: CorsOrigins,
     /// Address that serves `/metrics`, `/healthz` and `/readyz` instead of the public port.
     pub admin_listen: Option<String>,
@@ -72,20 +82,27 @@ pub struct Config {
     /// How long an answer to a ping may take.
     pub ping_timeout: Duration,
     /// How long a request head, a request body, an upgrade or the first CONNECT may take.
+    #[serde(rename = "handshake-seconds")]
     pub handshake_timeout: Duration,
     /// How long a subscription may wait for Redis before its client is told `unavailable`.
+    #[serde(rename = "subscribe-timeout-seconds")]
     pub subscribe_timeout: Duration,
     /// How long a channel that nobody wants stays subscribed at Redis.
+    #[serde(rename = "unsubscribe-grace-seconds")]
     pub unsubscribe_grace: Duration,
     /// Over how long clients are closed when the server stops.
+    #[serde(rename = "drain-seconds")]
     pub drain: Duration,
     /// How long messages are gathered so that each client is written to once for all of them.
+    #[serde(rename = "coalesce-ms")]
     pub coalesce: Duration,
     /// The same for single namespaces, by their path.
+    #[serde(rename = "coalesce-ms of namespaces")]
     pub coalesce_by_namespace: Vec<(String, Duration)>,
     /// What becomes of messages for clients that read too slowly.
     pub slow_client: SlowClient,
     /// The same for single namespaces, by their path.
+    #[serde(rename = "slow-client of namespaces")]
     pub slow_client_by_namespace: Vec<(String, SlowClient)>,
     /// Prefix of the Redis channels on which server events are published; `None` publishes none.
     pub events_key: Option<String>,
@@ -94,15 +111,18 @@ pub struct Config {
     /// Namespaces, by their path, whose clients may ask who is in a channel.
     pub presence: Vec<String>,
     /// After how long without a sign of life a node is taken for dead.
+    #[serde(rename = "node-timeout-seconds")]
     pub node_timeout: Duration,
     /// What stands between this node and its clients.
+    #[serde(flatten)]
     pub nodes: Nodes,
     /// What clients and publishers may use.
+    #[serde(skip)]
     pub limits: Live<Limits>,
 }
 
 /// Which pages' requests are answered across origins.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub enum CorsOrigins {
     /// Every origin.
     Any,

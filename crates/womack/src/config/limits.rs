@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::check;
 use crate::{error::Error, settings::LimitSettings};
 
@@ -16,7 +18,8 @@ const MAX_MESSAGE_BYTES: usize = 512 << 20;
 const MAX_WAITING_EVENTS: usize = 10_000_000;
 
 /// What clients and publishers may use, at most. Sizes are bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Limits {
     /// Sessions of the process; 0 for as many as it may open files.
     pub max_connections: usize,
@@ -27,6 +30,7 @@ pub struct Limits {
     /// Packets that one client may send in a second; 0 for any number.
     pub max_packets_per_second: u32,
     /// Largest message from a client: one WebSocket message or one polling body.
+    #[serde(rename = "max-payload")]
     pub max_payload_bytes: usize,
     /// Largest message that is accepted from Redis.
     pub max_message_bytes: usize,
@@ -41,8 +45,10 @@ pub struct Limits {
     /// Messages that may wait for one client; 0 for any number.
     pub max_client_queue_messages: usize,
     /// How long a message may wait for one client; `None` for any time.
+    #[serde(rename = "max-client-queue-seconds")]
     pub max_client_queue_time: Option<Duration>,
     /// Memory for the process; 0 for half of what there is.
+    #[serde(rename = "memory-budget")]
     pub memory_budget_bytes: usize,
     /// Clients that a message is written to at one go; 0 for all.
     pub fanout_slice: usize,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde::Serialize;
 
 use super::{MIN_TIME, check};
 use crate::{error::Error, settings::NodeSettings};
@@ -11,17 +12,21 @@ use crate::{error::Error, settings::NodeSettings};
 const MIN_AGE: Duration = Duration::from_millis(100);
 
 /// What stands between this node and its clients: balancers, and other nodes.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Nodes {
     /// Networks whose proxies are believed whom they speak for.
+    #[serde(rename = "trusted-proxy")]
     pub trusted_proxies: Vec<IpNet>,
     /// Whether connections from trusted proxies begin with the PROXY protocol.
     pub proxy_protocol: bool,
     /// Whether requests are carried to the node of their session.
+    #[serde(rename = "no-relay")]
     pub relays: bool,
     /// Prefix of the Redis channels on which nodes speak to one another.
     pub relay_key: String,
     /// How long another node may take to answer, or to show that it is there.
+    #[serde(rename = "relay-timeout-seconds")]
     pub relay_timeout: Duration,
     /// Requests and WebSockets that may be under way to other nodes, and as many from them.
     pub max_relayed_requests: usize,

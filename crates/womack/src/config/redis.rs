@@ -1,5 +1,7 @@
 //! Which Redis the server listens to, and how.
 
+use serde::Serialize;
+
 use crate::{
     error::Error,
     settings::Settings,
@@ -10,20 +12,24 @@ use crate::{
 const LEAST_BACKLOG_BYTES: usize = 64 << 10;
 
 /// Which Redis the server listens to, and how.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Redis {
     /// Where messages come from.
+    #[serde(rename = "redis-url")]
     pub source: RedisSource,
     /// What TLS needs, if it is spoken.
+    #[serde(flatten)]
     pub tls: TlsFiles,
     /// Bytes of messages that may wait between Redis and the shards.
+    #[serde(rename = "redis-backlog-bytes")]
     pub backlog_bytes: usize,
     /// Whether clients are told when they may have missed something.
     pub gap_notices: bool,
 }
 
 /// Which Redis the server listens to.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub enum RedisSource {
     /// None was named: the one on localhost, or the embedded broker in its place when none
     /// listens there.

@@ -1,6 +1,7 @@
 //! What of a configuration may change while the server runs.
 
-use std::collections::BTreeMap;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{Config, Limits};
 
@@ -30,46 +31,26 @@ impl Config {
             (None, None) => {}
             _ => kept.push("publish-key".to_owned()),
         }
-        // The log's level is changed by who reads the settings.
-        let fixed = Self {
-            limits: self.limits.clone(),
-            publish_key: self.publish_key.clone(),
-            debug: new.debug,
-            ..self.clone()
-        };
-        let wanted = Self {
-            limits: self.limits.clone(),
-            publish_key: self.publish_key.clone(),
-            ..new.clone()
-        };
-        kept.extend(differences(&fixed, &wanted));
+        kept.extend(differences(self, new));
         kept
     }
 }
 
 /// The names of the fields that two structs have otherwise.
-fn differences<T: std::fmt::Debug>(one: &T, other: &T) -> Vec<String> {
+fn differences<T: Serialize>(one: &T, other: &T) -> Vec<String> {
     let (one, other) = (fields(one), fields(other));
     let differ = one
         .into_iter()
         .filter(|(name, value)| other.get(name) != Some(value));
-    differ.map(|(name, _)| name.replace('_', "-")).collect()
+    differ.map(|(name, _)| name).collect()
 }
 
-/// What a struct says of its fields: each begins, indented once, with its name.
-fn fields(of: &impl std::fmt::Debug) -> BTreeMap<String, String> {
-    let mut fields: BTreeMap<String, String> = BTreeMap::new();
-    let mut current = String::new();
-    for line in format!("{of:#?}").lines() {
-        let own = line
-            .strip_prefix("    ")
-            .filter(|rest| rest.starts_with(char::is_alphabetic));
-        if let Some((name, _)) = own.and_then(|rest| rest.split_once(':')) {
-            name.clone_into(&mut current);
-        }
-        fields.entry(current.clone()).or_default().push_str(line);
+fn fields(of: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(of) {
+        Ok(Value::Object(fields)) => fields,
+        // No field has what JSON has not.
+        _ => Map::new(),
     }
-    fields
 }
 
 #[cfg(test)]
@@ -99,7 +80,7 @@ mod tests {
             ..Config::default()
         };
         let kept = running.take_over(&new);
-        assert_eq!(kept, ["max-payload-bytes", "drain", "port"]);
+        assert_eq!(kept, ["max-payload", "drain-seconds", "port"]);
         let limits = running.limits.load();
         assert_eq!(limits.max_channels_per_client, 7);
         assert_eq!(

@@ -2,6 +2,8 @@
 
 use std::{str::FromStr, time::Duration};
 
+use serde::Serialize;
+
 /// A time in seconds, whole or not; the unit may be written, `250ms` or `2s`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Seconds(pub Duration);
@@ -28,7 +30,7 @@ impl FromStr for Seconds {
 const MAX_TIME: Duration = Duration::from_secs(86_400);
 
 /// A namespace that the configuration adds: its path and, if not the shared one, its key.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct NamespaceSetting {
     /// The path that clients name, with its leading slash.
     pub path: String,
@@ -58,7 +60,7 @@ impl FromStr for NamespaceSetting {
 }
 
 /// How a shard writes a round to its clients.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, clap::ValueEnum)]
 pub enum Egress {
     /// Through io_uring where the system has it, otherwise with one system call for each client.
     #[default]
@@ -135,7 +137,7 @@ impl FromStr for ByteSize {
 const MAX_BYTES: f64 = 1e15;
 
 /// What becomes of what waits for a client that reads too slowly.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, clap::ValueEnum)]
 pub enum SlowClient {
     /// The client is closed when its queue is full.
     #[default]

@@ -42,6 +42,8 @@ impl Shard {
             };
             if self.fan_out_slice(&mut fanout) {
                 self.fanouts.put_back(fanout);
+            } else {
+                self.fanouts.give_up(&fanout);
             }
             if self.round.len() > ROUND_BYTES {
                 self.flush();

@@ -41,8 +41,16 @@ pub(super) struct Message {
 pub(super) struct Fanouts {
     /// In the order of their turns.
     topics: VecDeque<Fanout>,
+    /// Messages that wait for a pass, and their bytes.
+    waiting: Waiting,
     /// How many passes there were: each begins elsewhere.
     passes: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: usize,
+    bytes: usize,
 }
 
 /// One topic that is published to in slices.
@@ -74,13 +82,13 @@ impl Fanouts {
 
     /// Whether so much waits that nothing more should be taken from other threads.
     pub(super) fn is_full(&self) -> bool {
-        let waiting = || self.topics.iter().flat_map(|fanout| &fanout.waiting);
-        let bytes: usize = waiting().map(|message| message.bytes.len()).sum();
-        waiting().count() > MOST_WAITING || bytes > MOST_WAITING_BYTES
+        self.waiting.messages > MOST_WAITING || self.waiting.bytes > MOST_WAITING_BYTES
     }
 
     /// Adds a message for the subscribers of a topic.
     pub(super) fn push(&mut self, channel: &Arc<str>, topic: Topic, message: Message) {
+        self.waiting.messages += 1;
+        self.waiting.bytes += message.bytes.len();
         if let Some(fanout) = self.find(channel, topic) {
             return fanout.waiting.push_back(message);
         }
@@ -105,8 +113,14 @@ impl Fanouts {
     /// A connection has left a topic; `last` if nobody is left there.
     pub(super) fn left(&mut self, channel: &str, topic: Topic, connection: u32, last: bool) {
         if last {
-            self.topics
-                .retain(|fanout| fanout.topic != topic || *fanout.channel != *channel);
+            let waiting = &mut self.waiting;
+            self.topics.retain(|fanout| {
+                let stays = fanout.topic != topic || *fanout.channel != *channel;
+                if !stays {
+                    waiting.without(&fanout.waiting);
+                }
+                stays
+            });
         } else if let Some(fanout) = self.find(channel, topic) {
             fanout.late.remove(&connection);
         }
@@ -117,13 +131,18 @@ impl Fanouts {
         self.topics.len()
     }
 
-    /// The topic whose turn it is. It is to be put back unless it is done.
+    /// The topic whose turn it is. It is to be put back, or given up.
     pub(super) fn next(&mut self) -> Option<Fanout> {
         self.topics.pop_front()
     }
 
     pub(super) fn put_back(&mut self, fanout: Fanout) {
         self.topics.push_back(fanout);
+    }
+
+    /// The topic is done, or nobody is left who would get what still waits.
+    pub(super) fn give_up(&mut self, fanout: &Fanout) {
+        self.waiting.without(&fanout.waiting);
     }
 
     /// Begins a pass of `fanout` through the first `places` of its list.
@@ -140,9 +159,11 @@ impl Fanouts {
             .late
             .iter()
             .map(|(id, missed)| (*id, (*missed).min(count)));
+        let messages: Vec<_> = fanout.waiting.drain(..count).collect();
+        self.waiting.without(&messages);
         fanout.pass = Pass {
             skips: skips.collect(),
-            messages: fanout.waiting.drain(..count).collect(),
+            messages,
             // The golden ratio, so that the beginnings of few passes are already far apart.
             start: ((self.passes as f64 * 0.618_034).fract() * places as f64) as usize,
             done: 0,
@@ -158,6 +179,16 @@ impl Fanouts {
         self.topics
             .iter_mut()
             .find(|fanout| fanout.topic == topic && *fanout.channel == *channel)
+    }
+}
+
+impl Waiting {
+    /// These do not wait any more.
+    fn without<'a>(&mut self, messages: impl IntoIterator<Item = &'a Message>) {
+        for message in messages {
+            self.messages -= 1;
+            self.bytes -= message.bytes.len();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use serde::Serialize;
 use tokio_rustls::{
     TlsConnector,
     rustls::{
@@ -12,13 +13,16 @@ use tokio_rustls::{
 };
 
 /// The files, in PEM, that TLS towards Redis needs.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct TlsFiles {
     /// Who may have signed the server's certificate; without it, whom this machine trusts.
+    #[serde(rename = "redis-ca")]
     pub ca: Option<PathBuf>,
     /// The certificate to show, with those between it and its CA.
+    #[serde(rename = "redis-cert")]
     pub cert: Option<PathBuf>,
     /// The key of that certificate.
+    #[serde(rename = "redis-key")]
     pub key: Option<PathBuf>,
 }
 

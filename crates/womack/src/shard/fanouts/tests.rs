@@ -98,6 +98,7 @@ impl Model {
                 self.places.insert(moved.connection, place);
             }
             if !fanout.has_more() {
+                self.fanouts.give_up(&fanout);
                 return self.channels.release(&self.channel, TOPIC);
             }
         }
@@ -106,6 +107,10 @@ impl Model {
 
     /// Whoever is there got all that was published since it came; who has left, the first of that.
     fn check(&self, is_done: bool) {
+        let waiting = self.fanouts.topics.iter().flat_map(|it| &it.waiting);
+        let bytes: usize = waiting.clone().map(|message| message.bytes.len()).sum();
+        let counted = &self.fanouts.waiting;
+        assert_eq!((counted.messages, counted.bytes), (waiting.count(), bytes));
         for (connection, (first, got)) in &self.got {
             let expected: Vec<_> = (*first..self.published).collect();
             assert!(
