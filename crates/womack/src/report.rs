@@ -95,6 +95,7 @@ impl Reports {
             return;
         };
         self.lost.store(true, Ordering::Release);
+        metrics.limit("max_waiting_events");
         if let Report::Subscribed(_) | Report::Unsubscribed(_) | Report::Custom(_) = oldest {
             metrics.server_events.dropped.inc();
         }

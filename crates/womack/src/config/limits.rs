@@ -12,6 +12,10 @@ use crate::{error::Error, settings::LimitSettings};
 const FRAMING_BYTES: usize = 16 * 1024;
 /// The most that is counted in a second.
 const MAX_RATE: u32 = 1_000_000;
+/// What hyper reads at one go.
+const MIN_HEAD_BYTES: usize = 8 << 10;
+/// Who has not said what it wants may not have more memory than that.
+const MAX_HEAD_BYTES: usize = 1 << 20;
 /// What Redis itself takes in one string.
 const MAX_MESSAGE_BYTES: usize = 512 << 20;
 /// Room for server events is taken when the server starts.
@@ -29,6 +33,8 @@ pub struct Limits {
     pub max_connects_per_second: u32,
     /// Packets that one client may send in a second; 0 for any number.
     pub max_packets_per_second: u32,
+    /// Largest head of an HTTP request.
+    pub max_head_bytes: usize,
     /// Largest message from a client: one WebSocket message or one polling body.
     #[serde(rename = "max-payload")]
     pub max_payload_bytes: usize,
@@ -87,6 +93,7 @@ impl Limits {
             max_packets_per_second: settings
                 .max_packets_per_second
                 .unwrap_or(defaults.max_packets_per_second),
+            max_head_bytes: or(settings.max_head_bytes, defaults.max_head_bytes),
             max_payload_bytes: or(settings.max_payload, defaults.max_payload_bytes),
             max_message_bytes,
             max_channel_bytes: or(settings.max_channel_bytes, defaults.max_channel_bytes),
@@ -141,6 +148,10 @@ impl Limits {
                 "max-packets-per-second is above 1000000",
             ),
             (
+                (MIN_HEAD_BYTES..=MAX_HEAD_BYTES).contains(&self.max_head_bytes),
+                "max-head-bytes is not between 8192 and 1 MiB",
+            ),
+            (
                 self.max_payload_bytes >= 64,
                 "max-payload is below 64 bytes",
             ),
@@ -183,6 +194,7 @@ impl Default for Limits {
             max_connections_per_address: 0,
             max_connects_per_second: 0,
             max_packets_per_second: 10_000,
+            max_head_bytes: 32 << 10,
             max_payload_bytes: 1_000_000,
             max_message_bytes: 1 << 20,
             max_channel_bytes: 1024,

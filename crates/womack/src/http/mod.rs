@@ -13,8 +13,9 @@ mod stats;
 mod websocket;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     convert::Infallible,
+    io::ErrorKind,
     net::IpAddr,
     pin::pin,
     rc::Rc,
@@ -56,14 +57,15 @@ use crate::{
     sid::{ShardId, Sid},
     status::Status,
     survey::Surveyor,
+    throttle::Throttle,
 };
 
 type Body = Either<Full<Bytes>, EventBody>;
 
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
-/// Bytes of a request's head.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// How often the log says that there are none.
+const ACCEPT_LINES: Duration = Duration::from_secs(10);
 
 /// What serves a shard's HTTP connections.
 pub(crate) struct Http {
@@ -104,6 +106,7 @@ pub(crate) fn assets() -> Arc<Files> {
 
 /// Accepts and serves connections for as long as it is polled.
 pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surface) {
+    let mut lines = Throttle::new(ACCEPT_LINES);
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
@@ -113,10 +116,13 @@ pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surfac
                 let connection = serve_connection(http.clone(), stream, from.ip(), surface);
                 http.connections.spawn_local(connection);
             }
+            // The peer has gone before its turn came.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                // One peer's reset is nothing; no descriptors is an operator's problem.
                 http.common.metrics.limit("open_files");
-                tracing::warn!(%error, "a connection could not be accepted");
+                if let Some(held_back) = lines.pass(Instant::now()) {
+                    tracing::warn!(%error, held_back, "a connection could not be accepted");
+                }
                 sleep(ACCEPT_REST).await;
             }
         }
@@ -133,12 +139,17 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
         Ok(peer) => peer,
         Err(error) => {
             http.common.metrics.clients.refused("proxy_protocol");
+            if error.kind() == ErrorKind::TimedOut {
+                http.common.metrics.limit("handshake_seconds");
+            }
             return tracing::debug!(%from, %error, "a proxy does not begin as it should");
         }
     };
     let cut = Rc::new(Notify::new());
     let _charge = http.common.memory.ledger(http.id).hold(HTTP_BYTES);
+    let has_asked = Cell::new(false);
     let service = service_fn(|request| {
+        has_asked.set(true);
         let (http, cut) = (http.clone(), cut.clone());
         async move {
             let mut response = http.clone().respond(request, peer, surface, cut).await;
@@ -153,7 +164,7 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(http.common.config.handshake_timeout)
-        .max_buf_size(MAX_HEAD_BYTES)
+        .max_buf_size(config.limits.load().max_head_bytes)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
@@ -167,7 +178,12 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
     };
     if let Err(error) = ended {
         if error.is_timeout() {
-            http.common.metrics.limit("handshake_seconds");
+            // Between two requests silence is no mistake.
+            if !has_asked.get() {
+                http.common.metrics.limit("handshake_seconds");
+            }
+        } else if error.is_parse_too_large() {
+            http.common.metrics.limit("max_head_bytes");
         } else if error.is_parse() {
             http.common.metrics.clients.refused("bad_request");
         }

@@ -9,7 +9,9 @@ use crate::near::Difference;
 /// The families of publishers, as labels.
 const FAMILIES: [&str; 4] = ["emitter", "python", "laravel", "juggernaut"];
 /// Why a message is dropped, beside what is wrong with its form.
-const REASONS: [&str; 3] = ["too_large", "too_many_channels", "bad_channel"];
+const REASONS: [&str; 3] = [TOO_LARGE, "too_many_channels", "bad_channel"];
+/// The message is over `--max-message-bytes`.
+pub(super) const TOO_LARGE: &str = "too_large";
 
 /// What is counted of published messages.
 pub(crate) struct Messages {
@@ -69,7 +71,7 @@ impl Messages {
     }
 
     /// Counts a published message that is dropped.
-    pub(crate) fn rejected(&self, reason: &'static str) {
+    pub(super) fn rejected(&self, reason: &'static str) {
         self.rejected.of(reason).inc();
     }
 

@@ -26,13 +26,19 @@ use prometheus_client::{
 };
 
 use self::{
-    by::By, clients::Clients, delivery::Deliveries, messages::Messages, redis::Redis, relay::Relay,
-    reports::ServerEvents, shards::Shards,
+    by::By,
+    clients::Clients,
+    delivery::Deliveries,
+    messages::{Messages, TOO_LARGE},
+    redis::Redis,
+    relay::Relay,
+    reports::ServerEvents,
+    shards::Shards,
 };
 pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
 
 /// The limits that are at zero from the start; others appear when they are reached.
-const LIMITS: [&str; 22] = [
+const LIMITS: [&str; 26] = [
     "handshake_seconds",
     "max_channel_bytes",
     "max_channels_per_client",
@@ -44,16 +50,20 @@ const LIMITS: [&str; 22] = [
     "max_connections_per_address",
     "max_connects_per_second",
     "max_event_bytes",
+    "max_head_bytes",
     "max_message_bytes",
     "max_meta_bytes",
     "max_packets_per_payload",
     "max_packets_per_second",
     "max_payload",
+    "max_presence_members",
     "max_relay_bytes",
     "max_relayed_requests",
     "max_waiting_acks",
+    "max_waiting_events",
     "memory_budget",
     "open_files",
+    "redis_backlog_bytes",
     "subscribe_timeout_seconds",
 ];
 
@@ -105,6 +115,19 @@ impl Metrics {
     /// Counts that `limit` was reached.
     pub(crate) fn limit(&self, limit: &'static str) {
         self.limits.of(limit).inc();
+    }
+
+    /// The counter of `limit`, for who counts without the rest of the metrics.
+    pub(crate) fn limit_counter(&self, limit: &'static str) -> Counter {
+        self.limits.of(limit).clone()
+    }
+
+    /// Counts a published message that is dropped.
+    pub(crate) fn rejected(&self, reason: &'static str) {
+        if reason == TOO_LARGE {
+            self.limit("max_message_bytes");
+        }
+        self.messages.rejected(reason);
     }
 
     /// For how long there has been something to count.

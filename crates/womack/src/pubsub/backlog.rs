@@ -12,7 +12,7 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::sync::Notify;
 
 use super::Event;
@@ -28,6 +28,8 @@ pub(super) struct Backlog {
     most: usize,
     room: Notify,
     gauge: Gauge,
+    /// Times it was full.
+    filled: Counter,
 }
 
 impl Backlog {
@@ -39,6 +41,7 @@ impl Backlog {
             most,
             room: Notify::new(),
             gauge: metrics.redis.backlog_bytes.clone(),
+            filled: metrics.limit_counter("redis_backlog_bytes"),
         }
     }
 
@@ -49,7 +52,11 @@ impl Backlog {
         }
         let bytes: usize = events.iter().map(cost).sum();
         // The length is counted first, so that it is never less than nothing.
-        self.note(self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes);
+        let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.note(before + bytes);
+        if before < self.most && before + bytes >= self.most {
+            self.filled.inc();
+        }
         self.lock().extend(events.drain(..));
         self.taker.wake();
     }
@@ -158,6 +165,7 @@ mod tests {
         assert!(backlog.room().now_or_never().is_some());
         backlog.add_one(message());
         assert!(backlog.room().now_or_never().is_none());
+        assert_eq!(backlog.filled.get(), 1);
         let filled = metrics.redis.backlog_bytes.get();
         let mut batch = Vec::new();
         assert!(backlog.take(&mut batch, 2).now_or_never().is_some());

@@ -35,6 +35,9 @@ impl Running {
         let nodes = ledger.nodes().await?;
         let most = common.config.limits.load().max_presence_members;
         let (count, members) = ledger.members(&nodes, (namespace, channel), most).await?;
+        if count > most as u64 {
+            common.metrics.limit("max_presence_members");
+        }
         Ok(Some(answer(count, &members)))
     }
 }

@@ -69,7 +69,7 @@ impl Running {
             Ok(()) => return metrics.messages.instructed(family),
             Err(refusal) => refusal,
         };
-        metrics.messages.rejected(refusal.as_str());
+        metrics.rejected(refusal.as_str());
         if let Refusal::Publication(PublicationError::Unsupported) = refusal {
             // Servers that share the channels say much to one another.
             debug!(family, "a message that clients cannot be told");

@@ -114,7 +114,7 @@ impl Running {
         let except = match check(payload, most, &mut self.scratch) {
             Ok(except) => except,
             Err(reason) => {
-                common.metrics.messages.rejected(reason);
+                common.metrics.rejected(reason);
                 if let Some(held_back) = self.rejections.pass(received) {
                     let bytes = payload.len();
                     warn!(%channel, reason, bytes, held_back, "a published message is dropped");

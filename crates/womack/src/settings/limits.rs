@@ -23,6 +23,10 @@ pub struct LimitSettings {
     #[arg(long, env = "WOMACK_MAX_PACKETS_PER_SECOND", value_name = "N")]
     pub max_packets_per_second: Option<u32>,
 
+    /// Largest head of an HTTP request, in bytes [default: 32768]
+    #[arg(long, env = "WOMACK_MAX_HEAD_BYTES", value_name = "BYTES")]
+    pub max_head_bytes: Option<usize>,
+
     /// Largest message from a client, in bytes [default: 1000000]
     #[arg(long, env = "WOMACK_MAX_PAYLOAD", value_name = "BYTES")]
     pub max_payload: Option<usize>,

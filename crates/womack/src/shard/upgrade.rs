@@ -134,6 +134,7 @@ impl Shard {
             return;
         };
         if probe.deadline <= now {
+            self.common.metrics.limit("handshake_seconds");
             return self.drop_probe(id);
         }
         if probe.noop_at.is_some_and(|at| at <= now) {
