@@ -9,7 +9,6 @@ use tokio::{
 use womack_test_support::{Client, Launch, Polling, Redis, Server, http, metrics, within};
 
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
-const LIMITS: &str = "womack_limit_reached_total";
 /// Ways to open a session; a WebSocket's is another.
 const OPENINGS: [&str; 3] = [HANDSHAKE, "/socket.io/1/", "/events?channel=a"];
 
@@ -54,7 +53,7 @@ async fn there_are_as_many_clients_as_there_may_be_and_one_that_goes_makes_room(
     let _second = Polling::connect(server.address()).await;
     let third = Client::connect(server.address()).await;
     is_full(&server, "5").await;
-    metrics::reaches(server.address(), LIMITS, r#"limit="max_connections""#, 5.0).await;
+    metrics::limit(server.address(), "max_connections", 5.0).await;
     drop(third);
     metrics::reaches(server.address(), "womack_connections_closed_total", "", 1.0).await;
     let _fourth = Client::connect(server.address()).await;
@@ -76,8 +75,7 @@ async fn an_address_has_its_share_and_others_have_theirs() {
     let elsewhere = upgrade(server.address(), [127, 0, 0, 2], "/ws").await;
     let elsewhere = elsewhere.expect("an answer");
     assert!(elsewhere.starts_with("HTTP/1.1 101 "), "{elsewhere}");
-    let limit = r#"limit="max_connections_per_address""#;
-    metrics::reaches(server.address(), LIMITS, limit, 5.0).await;
+    metrics::limit(server.address(), "max_connections_per_address", 5.0).await;
 }
 
 #[tokio::test]
@@ -85,7 +83,6 @@ async fn clients_that_come_too_fast_are_told_to_come_back() {
     let redis = Redis::start().await;
     let server = start(&redis, "--max-connects-per-second", "1").await;
     let mut first = Client::connect(server.address()).await;
-    let limit = r#"limit="max_connects_per_second""#;
     loop {
         let answer = http::get(server.address(), HANDSHAKE).await;
         if answer.status == 503 {
@@ -93,6 +90,6 @@ async fn clients_that_come_too_fast_are_told_to_come_back() {
             break;
         }
     }
-    metrics::reaches(server.address(), LIMITS, limit, 1.0).await;
+    metrics::limit(server.address(), "max_connects_per_second", 1.0).await;
     first.subscribe("a").await;
 }

@@ -3,7 +3,8 @@
 
 use serde_json::json;
 use womack_test_support::http::{self, Method};
-use womack_test_support::{Client, Launch, Polling, Redis, Server, counted};
+use womack_test_support::raw::{self, Raw};
+use womack_test_support::{Client, Launch, Polling, Redis, Server, counted, metrics};
 
 const OPEN: &str = "/socket.io/?EIO=3&transport=polling";
 
@@ -149,4 +150,40 @@ async fn it_can_be_turned_off() {
     }
     let launch = Launch::new(&redis).arg("--no-eio3=false");
     Client::connect_eio3(launch.start().await.address()).await;
+}
+
+#[tokio::test]
+async fn limits_are_those_of_later_clients() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--max-packets-per-payload", "5")
+        .flag("--max-packets-per-second", "20")
+        .flag("--max-payload", "1000")
+        .start()
+        .await;
+    let at = server.address();
+    let mut client = Polling::connect_eio3(at).await;
+    assert_eq!(client.post(&"4".repeat(1001)).await.status, 413);
+    metrics::limit(at, "max_payload", 1.0).await;
+    client.subscribe("a").await;
+    let packet = r#"42["none"]"#;
+    assert_eq!(client.post(&counted(packet).repeat(5)).await.status, 200);
+    assert_eq!(client.post(&counted(packet).repeat(6)).await.status, 400);
+    metrics::limit(at, "max_packets_per_payload", 1.0).await;
+    for (bytes, code, limit, times) in [
+        (raw::text(&"4".repeat(1001)), 1009, "max_payload", 2.0),
+        (
+            raw::text(packet).repeat(1000),
+            1008,
+            "max_packets_per_second",
+            1.0,
+        ),
+    ] {
+        let path = "/socket.io/?EIO=3&transport=websocket";
+        let mut socket = Raw::upgraded(at, path).await;
+        socket.send(&bytes).await;
+        let last = socket.frames().await.pop().expect("a close frame");
+        assert_eq!(last.close_code(), Some(code), "{limit}");
+        metrics::limit(at, limit, times).await;
+    }
 }

@@ -156,6 +156,8 @@ async fn requests_that_cannot_be_are_refused_with_their_code() {
         )
         .await;
     }
+    metrics::limit(server.address(), "max_channel_bytes", 1.0).await;
+    metrics::limit(server.address(), "max_channels_per_client", 1.0).await;
     let answer = http::post(server.address(), "/events?channel=a", "").await;
     assert_eq!((answer.status, answer.header("allow")), (405, "GET"));
     // Twice the same is once.
@@ -220,6 +222,7 @@ async fn without_redis_the_answer_is_503_and_nothing_is_kept() {
         assert!(answer.text().contains(r#""error":"unavailable""#));
     }
     metrics::reaches(server.address(), CLOSED, r#"reason="unavailable""#, 2.0).await;
+    metrics::limit(server.address(), "subscribe_timeout_seconds", 2.0).await;
     redis.resume().await;
     server.ready().await;
     redis.publish("a", "1").await;
@@ -318,6 +321,7 @@ async fn a_client_that_does_not_read_is_cut_off_and_counted() {
     assert!(metrics.sum("womack_connections", SSE) < 1.5);
     let left = metrics.sum("womack_client_queue_bytes", "");
     assert!(left.abs() < 0.5, "{}", metrics.text());
+    metrics::limit(server.address(), "max_client_queue_bytes", 1.0).await;
 }
 
 #[tokio::test]

@@ -168,6 +168,7 @@ async fn what_the_backlog_has_no_room_for_waits_at_redis() {
     let read = metrics::Metrics::of(server.address()).await;
     assert_eq!(read.sum("womack_redis_gaps_total", ""), 0.0);
     assert!(read.has("womack_redis_backlog_bytes"));
+    metrics::limit(server.address(), "redis_backlog_bytes", 1.0).await;
     assert_eq!(read.sum("womack_redis_backlog_bytes", ""), 0.0);
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use womack_test_support::http::{self, Answer, Method};
-use womack_test_support::metrics::Metrics;
+use womack_test_support::metrics::{self, Metrics};
 use womack_test_support::{Client, Launch, Redis, Server, free_address};
 
 const KEY: &str = "Bearer s3cret";
@@ -102,6 +102,9 @@ async fn others_are_told_why_not() {
     assert_eq!(requests("unauthorized"), 3.0);
     assert_eq!(requests("bad_channel"), 2.0);
     assert!(requests("unavailable") >= 1.0);
+    for limit in ["max_message_bytes", "max_channels_per_publish"] {
+        metrics::limit(admin, limit, 1.0).await;
+    }
     // On the public port there is no such thing, key or not.
     let public = publish(server.address(), KEY, good).await;
     assert_eq!(public.status, 405);

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use womack_test_support::http::{self, Answer, Method};
+use womack_test_support::raw::{self, Raw};
 use womack_test_support::{Client, Launch, Polling, Redis, Server, metrics};
 
 const HANDSHAKE: &str = "/socket.io/1/";
@@ -382,4 +383,52 @@ async fn a_flag_turns_it_off() {
         assert_eq!(answer.status, 404, "{path}");
     }
     Client::connect(server.address()).await.subscribe("a").await;
+}
+
+#[tokio::test]
+async fn limits_are_those_of_later_clients() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--max-channels-per-client", "1")
+        .flag("--max-packets-per-payload", "5")
+        .flag("--max-packets-per-second", "20")
+        .flag("--max-payload", "1000")
+        .start()
+        .await;
+    let at = server.address();
+    let client = Legacy::connect(at).await;
+    client.subscribe("a").await;
+    client
+        .send(r#"5:2+::{"name":"subscribe","args":["b"]}"#)
+        .await;
+    let answer = client.poll().await;
+    assert!(
+        answer.contains(r#""error":"too_many_channels""#),
+        "{answer}"
+    );
+    metrics::limit(at, "max_channels_per_client", 1.0).await;
+    assert_eq!(client.post(&"5".repeat(1001)).await.status, 413);
+    metrics::limit(at, "max_payload", 1.0).await;
+    let packet = r#"5:::{"name":"none"}"#.to_owned();
+    client.send(&framed(&vec![packet.clone(); 5])).await;
+    let many = framed(&vec![packet.clone(); 6]);
+    assert_eq!(client.post(&many).await.status, 400);
+    assert_eq!(client.poll().await, NOT_HANDSHAKEN);
+    metrics::limit(at, "max_packets_per_payload", 1.0).await;
+    for (bytes, code, limit, times) in [
+        (raw::text(&"5".repeat(1001)), 1009, "max_payload", 2.0),
+        (
+            raw::text(&packet).repeat(1000),
+            1008,
+            "max_packets_per_second",
+            1.0,
+        ),
+    ] {
+        let path = Legacy::shake_hands(at).await.path("websocket");
+        let mut socket = Raw::upgraded(at, &path).await;
+        socket.send(&bytes).await;
+        let last = socket.frames().await.pop().expect("a close frame");
+        assert_eq!(last.close_code(), Some(code), "{limit}");
+        metrics::limit(at, limit, times).await;
+    }
 }

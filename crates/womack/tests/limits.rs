@@ -1,10 +1,12 @@
-//! Every limit: what happens at it, and that nobody else notices.
+//! Every limit: what happens at it, how it is counted, and that nobody else notices. What other
+//! clients than today's are told is tested with the rest of what they are told.
 
 use serde_json::json;
 use womack_test_support::raw::{self, Raw};
-use womack_test_support::{Client, Launch, Polling, Redis, metrics};
+use womack_test_support::{Client, Launch, Lines, Polling, Redis, Server, http, metrics};
 
 const CLOSED: &str = "womack_connections_closed_total";
+const TOO_LARGE: &str = r#"reason="payload_too_large""#;
 
 #[tokio::test]
 async fn one_channel_too_many_is_refused_and_the_others_stay() {
@@ -31,6 +33,7 @@ async fn one_channel_too_many_is_refused_and_the_others_stay() {
         .await;
     assert_eq!(many["error"], "too_many_channels", "{many}");
     assert_eq!(redis.publish("e", "1").await, 0);
+    metrics::limit(server.address(), "max_channels_per_client", 2.0).await;
 }
 
 #[tokio::test]
@@ -47,6 +50,7 @@ async fn a_channel_name_may_have_just_so_many_bytes() {
         let answer = client.call("subscribe", &json!({ "channel": name })).await;
         assert_eq!(answer["error"], "bad_channel", "{answer}");
     }
+    metrics::limit(server.address(), "max_channel_bytes", 2.0).await;
 }
 
 #[tokio::test]
@@ -75,10 +79,10 @@ async fn a_websocket_message_over_max_payload_ends_the_connection() {
     client.try_send(&filling(1001)).await;
     let (packets, frame) = client.end().await;
     assert_eq!(packets, Vec::<String>::new());
-    if let Some(frame) = frame {
-        assert_eq!(u16::from(frame.code), 1009);
-    }
-    metrics::reaches(server.address(), CLOSED, "", 1.0).await;
+    let frame = frame.expect("a close frame");
+    assert_eq!(u16::from(frame.code), 1009);
+    metrics::reaches(server.address(), CLOSED, TOO_LARGE, 1.0).await;
+    metrics::limit(server.address(), "max_payload", 1.0).await;
 }
 
 #[tokio::test]
@@ -93,8 +97,10 @@ async fn a_fragmented_message_counts_as_a_whole() {
     for _ in 0..20 {
         socket.send(&raw::frame(0x00, &[b'x'; 100])).await;
     }
-    socket.frames().await;
-    metrics::reaches(server.address(), CLOSED, "", 1.0).await;
+    let last = socket.frames().await.pop().expect("a close frame");
+    assert_eq!(last.close_code(), Some(1009));
+    metrics::reaches(server.address(), CLOSED, TOO_LARGE, 1.0).await;
+    metrics::limit(server.address(), "max_payload", 1.0).await;
 }
 
 #[tokio::test]
@@ -109,8 +115,19 @@ async fn a_polling_body_over_max_payload_is_refused() {
         .send(&format!(r#"42["none","{}"]"#, "x".repeat(987)))
         .await;
     client.subscribe("a").await;
-    let answer = client.post(&"4".repeat(1001)).await;
-    assert!(matches!(answer.status, 400 | 413), "{}", answer.status);
+    assert_eq!(client.post(&"4".repeat(1001)).await.status, 413);
+    let mut unknown_length = Raw::connect(server.address()).await;
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        client.path()
+    );
+    unknown_length.send(head.as_bytes()).await;
+    let chunk = format!("1f4\r\n{}\r\n", "4".repeat(500));
+    unknown_length.send(chunk.repeat(3).as_bytes()).await;
+    let head = unknown_length.head().await;
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+    metrics::limit(server.address(), "max_payload", 2.0).await;
+    client.subscribe("b").await;
 }
 
 #[tokio::test]
@@ -136,6 +153,9 @@ async fn too_many_packets_in_a_body_end_the_session() {
     client.send(&packets(5)).await;
     assert_eq!(client.post(&packets(6)).await.status, 400);
     assert_eq!(client.poll().await.status, 400);
+    let reason = r#"reason="too_many_packets""#;
+    metrics::reaches(server.address(), CLOSED, reason, 1.0).await;
+    metrics::limit(server.address(), "max_packets_per_payload", 1.0).await;
 }
 
 #[tokio::test]
@@ -157,6 +177,7 @@ async fn a_published_message_over_the_limit_is_dropped_and_counted() {
     assert_eq!(client.message("a").await, "\"after\"");
     let rejected = "womack_messages_rejected_total";
     metrics::reaches(server.address(), rejected, r#"reason="too_large""#, 1.0).await;
+    metrics::limit(server.address(), "max_message_bytes", 1.0).await;
 }
 
 #[tokio::test]
@@ -178,6 +199,7 @@ async fn packets_come_as_fast_as_they_may_and_no_faster() {
     assert_eq!(polling.poll().await.status, 400);
     let reason = r#"reason="packet_rate""#;
     metrics::reaches(server.address(), CLOSED, reason, 2.0).await;
+    metrics::limit(server.address(), "max_packets_per_second", 2.0).await;
     calm.unsubscribe("a").await;
 }
 
@@ -192,7 +214,9 @@ async fn a_client_that_never_joins_is_closed() {
     let mut silent = Client::open(server.address()).await;
     assert_eq!(silent.end().await.0, Vec::<String>::new());
     let polling = Polling::open(server.address()).await;
-    metrics::reaches(server.address(), CLOSED, "", 2.0).await;
+    let reason = r#"reason="connect_timeout""#;
+    metrics::reaches(server.address(), CLOSED, reason, 2.0).await;
+    metrics::limit(server.address(), "handshake_seconds", 2.0).await;
     assert_eq!(polling.poll().await.status, 400);
     patient.subscribe("a").await;
 }
@@ -204,7 +228,7 @@ async fn requests_that_are_never_complete_are_ended() {
         .flag("--handshake-seconds", "0.3")
         .start()
         .await;
-    let polling = Polling::connect(server.address()).await;
+    let mut polling = Polling::connect(server.address()).await;
     let post = format!(
         "POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n4",
         polling.path()
@@ -217,4 +241,103 @@ async fn requests_that_are_never_complete_are_ended() {
         let answer = String::from_utf8_lossy(&raw.end().await).into_owned();
         assert!(!answer.starts_with("HTTP/1.1 2"), "{beginning:?}: {answer}");
     }
+    let count = beginnings.len() as f64;
+    metrics::limit(server.address(), "handshake_seconds", count).await;
+    let mut probe = Raw::upgraded(server.address(), &polling.upgrade_path()).await;
+    probe.end().await;
+    metrics::limit(server.address(), "handshake_seconds", count + 1.0).await;
+    polling.subscribe("a").await;
+}
+
+#[tokio::test]
+async fn silence_between_two_requests_is_no_mistake() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--handshake-seconds", "0.3")
+        .start()
+        .await;
+    let mut raw = Raw::connect(server.address()).await;
+    raw.send(b"GET /womack.js HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    assert!(raw.head().await.starts_with("HTTP/1.1 200"));
+    raw.end().await;
+    let metrics = metrics::Metrics::of(server.address()).await;
+    let reached = metrics.sum("womack_limit_reached_total", "");
+    assert!(reached < 0.5, "{}", metrics.text());
+}
+
+#[tokio::test]
+async fn the_head_of_a_request_has_its_bounds() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--max-head-bytes", "8192")
+        .start()
+        .await;
+    let fits = "x".repeat(7000);
+    let answer = http::get_with(server.address(), "/womack.js", &[("x-long", &fits)]).await;
+    assert_eq!(answer.status, 200);
+    let long = format!("X-Long: {}\r\n", "x".repeat(9000));
+    for headers in [long, "X: y\r\n".repeat(101)] {
+        let mut raw = Raw::connect(server.address()).await;
+        let head = format!("GET /womack.js HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
+        raw.send(head.as_bytes()).await;
+        let answer = raw.head().await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+    metrics::limit(server.address(), "max_head_bytes", 2.0).await;
+    let refusal = Launch::new(&redis)
+        .flag("--max-head-bytes", "8191")
+        .refused()
+        .await;
+    assert_eq!(refusal.code, Some(2));
+}
+
+#[tokio::test]
+async fn so_many_subscriptions_wait_for_redis_and_further_ones_are_unavailable() {
+    let mut redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--shards", "1")
+        .flag("--max-waiting-acks", "1")
+        .flag("--subscribe-timeout-seconds", "600")
+        .start()
+        .await;
+    let mut first = Client::connect(server.address()).await;
+    let mut second = Client::connect(server.address()).await;
+    let mut lines = Lines::connect(server.address()).await;
+    redis.stop().await;
+    server.unready().await;
+    let waiting = first.ask("subscribe", &json!({ "channel": "a" })).await;
+    // What comes after it is answered at once.
+    first.unsubscribe("b").await;
+    let answer = second.call("subscribe", &json!({ "channel": "b" })).await;
+    assert_eq!(answer["error"], "unavailable", "{answer}");
+    let answer = lines.ask(&json!({ "subscribe": ["b"], "id": 1 })).await;
+    assert_eq!(answer["error"], "unavailable", "{answer}");
+    let answer = http::get(server.address(), "/events?channel=b").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
+    metrics::limit(server.address(), "max_waiting_acks", 3.0).await;
+    redis.resume().await;
+    let live = json!({ "ok": true, "channels": ["a"] });
+    assert_eq!(first.answer(waiting).await, live);
+    second.subscribe("b").await;
+    lines.subscribe("b").await;
+}
+
+#[tokio::test]
+async fn without_files_nobody_is_accepted_until_there_are_some_again() {
+    let redis = Redis::start().await;
+    let server = Server::start(&redis).await;
+    let mut client = Client::connect(server.address()).await;
+    client.subscribe("a").await;
+    server.allow_files(1).await;
+    let mut waiting = Raw::connect(server.address()).await;
+    waiting
+        .send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    server.logged("could not be accepted").await;
+    redis.publish("a", "1").await;
+    assert_eq!(client.message("a").await, "1");
+    server.allow_files(1000).await;
+    assert!(waiting.head().await.starts_with("HTTP/1.1 200"));
+    metrics::limit(server.address(), "open_files", 1.0).await;
 }

@@ -103,6 +103,8 @@ async fn mistakes_are_answered_and_the_connection_stays() {
     }
     client.socket().send(&raw::frame(0x82, b"binary")).await;
     assert_eq!(client.json().await["error"], "bad_request");
+    metrics::limit(server.address(), "max_channel_bytes", 1.0).await;
+    metrics::limit(server.address(), "max_channels_per_client", 1.0).await;
     assert_eq!(redis.publish("b", "1").await, 0, "nothing was half done");
     client.subscribe("b").await;
     redis.publish("b", "1").await;
@@ -218,6 +220,7 @@ async fn a_subscription_that_redis_does_not_confirm_is_unavailable_and_not_kept(
         (&answer["error"], &answer["id"]),
         (&json!("unavailable"), &json!(7))
     );
+    metrics::limit(server.address(), "subscribe_timeout_seconds", 1.0).await;
     redis.resume().await;
     server.ready().await;
     redis.publish("a", "1").await;
@@ -261,6 +264,29 @@ async fn a_client_that_does_not_read_is_cut_off_and_counted() {
             frame.payload == line.as_bytes(),
             "line {n} is not in its place"
         );
+    }
+    metrics::limit(server.address(), "max_client_queue_bytes", 1.0).await;
+}
+
+#[tokio::test]
+async fn lines_that_are_too_large_or_come_too_fast_end_the_connection() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--max-payload", "1000")
+        .flag("--max-packets-per-second", "20")
+        .start()
+        .await;
+    let large = raw::text(&"x".repeat(1001));
+    let many = raw::text(r#"{"unsubscribe":["a"]}"#).repeat(1000);
+    for (bytes, code, limit) in [
+        (large, 1009, "max_payload"),
+        (many, 1008, "max_packets_per_second"),
+    ] {
+        let mut client = Lines::connect(server.address()).await;
+        client.socket().send(&bytes).await;
+        let last = client.end().await.pop().expect("a close frame");
+        assert_eq!(last.close_code(), Some(code), "{limit}");
+        metrics::limit(server.address(), limit, 1.0).await;
     }
 }
 

@@ -114,6 +114,34 @@ async fn every_close_reason_is_in_the_manual_and_at_zero_from_the_start() {
 }
 
 #[tokio::test]
+async fn every_limit_is_in_the_readme_and_some_test_waits_for_it() {
+    let redis = Redis::start().await;
+    let server = Server::start(&redis).await;
+    let text = http::get(server.address(), "/metrics").await.text();
+    let limits = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix("womack_limit_reached_total{limit=\"")?;
+        rest.strip_suffix("\"} 0")
+    });
+    let readme = fs::read_to_string(repository().join("README.md")).expect("a README");
+    let tests = fs::read_dir(repository().join("crates/womack/tests")).expect("tests");
+    let paths = tests.map(|entry| entry.expect("a test").path());
+    let sources: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|found| found == "rs"))
+        .map(|path| fs::read_to_string(path).expect("a source"))
+        .filter(|source| source.contains("metrics::limit("))
+        .collect();
+    let mut count = 0;
+    for limit in limits {
+        assert!(readme.contains(&format!("`{limit}`")), "{limit}");
+        let literal = format!("\"{limit}\"");
+        let is_tested = sources.iter().any(|source| source.contains(&literal));
+        assert!(is_tested, "no test reaches {limit}");
+        count += 1;
+    }
+    assert!(count > 20, "{text}");
+}
+
+#[tokio::test]
 async fn metrics_count() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use womack_test_support::clients::Drivers;
 use womack_test_support::events::KEY;
-use womack_test_support::{Client, Launch, Redis, Signal, within};
+use womack_test_support::{Client, Launch, Redis, Signal, metrics, within};
 
 fn launch(redis: &Redis) -> Launch {
     Launch::new(redis)
@@ -146,6 +146,27 @@ async fn members_are_limited_and_the_count_is_not() {
     assert_eq!((count, members.len()), (200, 150));
     members.dedup();
     assert_eq!(members.len(), 150, "nobody is named twice");
+    metrics::limit(one.address(), "max_presence_members", 1.0).await;
+}
+
+#[tokio::test]
+async fn so_many_questions_wait_for_redis_and_further_ones_are_unavailable() {
+    let redis = Redis::start().await;
+    let server = launch(&redis)
+        .flag("--shards", "1")
+        .flag("--max-waiting-acks", "1")
+        .start()
+        .await;
+    let mut client = Client::connect(server.address()).await;
+    client.subscribe("a").await;
+    // For some seconds Redis answers nobody, and then everybody.
+    redis.command(&["CLIENT", "PAUSE", "3000", "ALL"]).await;
+    let waiting = client.ask("presence", &json!("a")).await;
+    let answer = client.call("presence", &json!("a")).await;
+    assert_eq!(answer["error"], "unavailable", "{answer}");
+    metrics::limit(server.address(), "max_waiting_acks", 1.0).await;
+    let answer = client.answer(waiting).await;
+    assert_eq!((&answer["ok"], &answer["count"]), (&json!(true), &json!(1)));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Whose request it is, behind proxies.
 
 use womack_test_support::raw::Raw;
-use womack_test_support::{Launch, Redis, Server, http};
+use womack_test_support::{Launch, Redis, Server, free_address, http, metrics};
 
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";
 
@@ -40,6 +40,18 @@ async fn a_trusted_proxy_that_does_not_begin_as_it_should_is_cut_off() {
     let request = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
     let answer = exchange(&server, request.as_bytes()).await;
     assert_eq!(answer, b"");
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_say_whom_it_speaks_for_is_cut_off_in_time() {
+    let (redis, admin) = (Redis::start().await, free_address());
+    let launch = Launch::new(&redis)
+        .flag("--trusted-proxy", "127.0.0.0/8")
+        .flag("--handshake-seconds", "0.3")
+        .flag("--admin-listen", &admin.to_string());
+    let server = launch.arg("--proxy-protocol").start_unready().await;
+    assert_eq!(exchange(&server, b"PROXY TCP4 ").await, b"");
+    metrics::limit(admin, "handshake_seconds", 1.0).await;
 }
 
 #[tokio::test]

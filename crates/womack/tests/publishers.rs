@@ -497,6 +497,7 @@ async fn what_cannot_be_understood_is_counted_and_disturbs_nobody() {
         ("socketio", b"\"\xff\"", "utf8"),
         ("laravel_database_a", b"{}", "form"),
         ("juggernaut", br#"{"data":1}"#, "form"),
+        ("socketio", long.as_bytes(), "too_large"),
         ("juggernaut", long.as_bytes(), "too_large"),
         ("juggernaut", many.as_bytes(), "too_many_channels"),
     ] {
@@ -510,6 +511,8 @@ async fn what_cannot_be_understood_is_counted_and_disturbs_nobody() {
         );
         metrics::reaches(server.address(), name, &label, before + 1.0).await;
     }
+    metrics::limit(server.address(), "max_message_bytes", 2.0).await;
+    metrics::limit(server.address(), "max_channels_per_publish", 1.0).await;
     redis.publish("a", "1").await;
     assert_eq!(client.message("a").await, "1");
 }

@@ -101,6 +101,7 @@ async fn a_subscription_that_redis_does_not_confirm_is_unavailable() {
         (&answer["ok"], &answer["error"]),
         (&json!(false), &json!("unavailable"))
     );
+    metrics::limit(server.address(), "subscribe_timeout_seconds", 1.0).await;
     redis.resume().await;
     server.ready().await;
     client.subscribe("a").await;

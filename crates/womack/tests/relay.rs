@@ -274,11 +274,58 @@ async fn beyond_the_limit_clients_are_told_to_come_again() {
         under_way(edge.address(), 1.0).await;
         let answer = client.post("3").await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
-        let limit = r#"limit="max_relayed_requests""#;
-        metrics::reaches(edge.address(), "womack_limit_reached_total", limit, 1.0).await;
+        metrics::limit(edge.address(), "max_relayed_requests", 1.0).await;
         home.signal(Signal::Terminate).await;
     });
     assert_eq!(poll.status, 410);
+}
+
+#[tokio::test]
+async fn a_home_has_its_limit_too() {
+    let redis = Redis::start().await;
+    let launch = Launch::new(&redis).flag("--max-relayed-requests", "1");
+    let home = launch.start().await;
+    let edge = Server::start(&redis).await;
+    let first = Polling::connect(home.address()).await;
+    let second = Polling::connect(home.address()).await;
+    let first = first.by_way_of(edge.address());
+    let second = second.by_way_of(edge.address());
+    let (poll, ()) = tokio::join!(first.poll(), async {
+        metrics::reaches(home.address(), "womack_relay_served_total", "", 1.0).await;
+        let answer = second.post("3").await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
+        metrics::limit(home.address(), "max_relayed_requests", 1.0).await;
+        home.signal(Signal::Terminate).await;
+    });
+    assert_eq!(poll.status, 410);
+}
+
+#[tokio::test]
+async fn what_waits_to_be_said_to_other_nodes_has_its_bounds() {
+    let redis = Redis::start().await;
+    let home = Server::start(&redis).await;
+    let launch = Launch::new(&redis).flag("--max-relay-bytes", "1");
+    let edge = launch.start().await;
+    let mut client = Polling::connect(home.address())
+        .await
+        .by_way_of(edge.address());
+    client.subscribe("a").await;
+    // What is published waits, and everything else does not.
+    redis.command(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
+    let (one, two, three, ()) = tokio::join!(
+        client.post("3"),
+        client.post("3"),
+        client.post("3"),
+        async {
+            metrics::limit(edge.address(), "max_relay_bytes", 1.0).await;
+            redis.command(&["CLIENT", "UNPAUSE"]).await;
+        }
+    );
+    // The first is published before anything waits, and behind one that waits there is no room.
+    let mut statuses = [&one, &two, &three].map(|answer| answer.status);
+    statuses.sort_unstable();
+    assert_eq!((statuses[0], statuses[2]), (200, 503), "{statuses:?}");
+    client.subscribe("b").await;
 }
 
 #[tokio::test]

@@ -214,8 +214,7 @@ async fn other_arguments_are_bad_requests() {
         }
         let longest = json!("x".repeat(bytes - 2));
         assert_eq!(client.call(event, &longest).await, json!({ "ok": true }));
-        let label = format!("limit=\"{limit}\"");
-        metrics::reaches(server.address(), "womack_limit_reached_total", &label, 1.0).await;
+        metrics::limit(server.address(), limit, 1.0).await;
     }
 }
 
@@ -268,6 +267,7 @@ async fn the_oldest_events_give_way_and_nobody_stays_as_a_ghost() {
     }
     let dropped = "womack_server_events_dropped_total";
     metrics::reaches(server.address(), dropped, "", 800.0).await;
+    metrics::limit(server.address(), "max_waiting_events", 800.0).await;
     cable.mend();
     let mut last = -2;
     let mut gone = Vec::new();

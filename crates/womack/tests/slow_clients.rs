@@ -10,7 +10,6 @@ use womack_test_support::{Client, Launch, Polling, Redis, Server, eventually, ht
 
 const CLOSED: &str = "womack_connections_closed_total";
 const DROPPED: &str = "womack_client_messages_dropped_total";
-const LIMITS: &str = "womack_limit_reached_total";
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
 fn envelope(number: usize, bytes: usize) -> String {
@@ -71,8 +70,7 @@ async fn five_that_stall_are_closed_and_two_hundred_lose_nothing() {
     }
     let reason = r#"reason="slow_consumer""#;
     metrics::reaches(server.address(), CLOSED, reason, 5.0).await;
-    let limit = r#"limit="max_client_queue_bytes""#;
-    metrics::reaches(server.address(), LIMITS, limit, 5.0).await;
+    metrics::limit(server.address(), "max_client_queue_bytes", 5.0).await;
     for mut socket in stalled {
         // Whole messages up to the end, whatever was left out of it.
         assert!(socket.frames().await.len() < MESSAGES);
@@ -134,6 +132,8 @@ async fn memory_that_fills_up_stops_new_clients_and_then_ends_the_largest_queues
         400,
         "the largest goes first"
     );
+    // Who came and was refused, and who was closed.
+    metrics::limit(server.address(), "memory_budget", 2.0).await;
     eventually("clients to be taken again", async || {
         http::get(server.address(), HANDSHAKE).await.status == 200
     })
@@ -218,7 +218,7 @@ async fn the_latest_of_each_key_is_what_a_client_gets() {
 }
 
 #[tokio::test]
-async fn messages_and_seconds_are_counted_too() {
+async fn messages_and_seconds_are_counted_too_whatever_the_transport() {
     let redis = Redis::start().await;
     for (flag, value, limit) in [
         (
@@ -232,16 +232,32 @@ async fn messages_and_seconds_are_counted_too() {
             "max_client_queue_seconds",
         ),
     ] {
-        let server = Launch::new(&redis).flag(flag, value).start().await;
-        let mut slow = Polling::connect(server.address()).await;
-        slow.subscribe("a").await;
-        redis
-            .publish_all("a", (0..20).map(|n| envelope(n, 10)))
+        let server = Launch::new(&redis)
+            .flag(flag, value)
+            .flag("--max-client-queue-bytes", "1000000000")
+            .start()
             .await;
-        let limit = format!("limit=\"{limit}\"");
-        metrics::reaches(server.address(), LIMITS, &limit, 1.0).await;
-        metrics::reaches(server.address(), CLOSED, r#"reason="slow_consumer""#, 1.0).await;
-        assert_eq!(slow.poll().await.status, 400);
+        let mut polling = Polling::connect(server.address()).await;
+        polling.subscribe("a").await;
+        let mut unread = socket(&server, &["a".to_owned()]).await;
+        let mut stream = Raw::connect(server.address()).await;
+        stream
+            .send(b"GET /events?channel=a HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await;
+        assert!(stream.head().await.starts_with("HTTP/1.1 200"));
+        let slow = r#"reason="slow_consumer""#;
+        eventually("all three to be closed", async || {
+            redis
+                .publish_all("a", (0..5).map(|n| envelope(n, 500_000)))
+                .await;
+            let metrics = metrics::Metrics::of(server.address()).await;
+            metrics.sum(CLOSED, slow) > 2.5
+        })
+        .await;
+        metrics::limit(server.address(), limit, 3.0).await;
+        assert_eq!(polling.poll().await.status, 400);
+        unread.end().await;
+        stream.end().await;
     }
 }
 

@@ -51,6 +51,12 @@ impl Metrics {
     }
 }
 
+/// Waits until `limit` was reached so many times.
+pub async fn limit(address: SocketAddr, limit: &str, times: f64) {
+    let label = format!("limit=\"{limit}\"");
+    reaches(address, "womack_limit_reached_total", &label, times).await;
+}
+
 /// Waits until `name` with `labels` has reached `value`.
 pub async fn reaches(address: SocketAddr, name: &str, labels: &str, value: f64) {
     eventually(

@@ -269,6 +269,16 @@ impl Server {
         assert!(status.expect("kill runs").success(), "kill {name} {pid}");
     }
 
+    /// Changes how many files it may have open, up to what the system allows.
+    pub async fn allow_files(&self, most: usize) {
+        let (pid, soft) = (self.pid().to_string(), format!("--nofile={most}:"));
+        let status = Command::new("prlimit")
+            .args(["--pid", &pid, &soft])
+            .status()
+            .await;
+        assert!(status.expect("prlimit runs").success(), "{soft} for {pid}");
+    }
+
     /// Waits for the end of the process.
     pub async fn exit(&mut self) -> ExitStatus {
         within("the server to exit", self.child.wait())
