@@ -1,35 +1,32 @@
 //! One connection to one Redis server: subscriptions go out, messages come in.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    future::poll_fn,
+    collections::{BTreeMap, HashMap},
     io,
-    pin::pin,
     sync::Arc,
-    task::{Context, Poll},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use ahash::RandomState;
-use bytes::BytesMut;
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
     select,
     sync::mpsc::{UnboundedReceiver, UnboundedSender},
     task::yield_now,
     time::{MissedTickBehavior, interval, timeout},
 };
-use womack_proto::redis::{self, Confirmation, Reply, Verb};
+use womack_proto::redis::{Confirmation, Reply, Verb};
 
-use super::{Command, Event, Loss, Standing, Wish, backlog::Backlog, wishes::Wishes};
-use crate::target::{Address, REPLY_TIMEOUT, Stream, Target, Unreachable, slot};
+use super::{
+    Command, Event, Loss, Standing, Wish,
+    backlog::Backlog,
+    owed::{Answer, Owed},
+    socket::Socket,
+    wishes::Wishes,
+};
+use crate::target::{Address, REPLY_TIMEOUT, Target, Unreachable, slot};
 
 /// Channels in one command.
 const CHANNELS_PER_COMMAND: usize = 1024;
-/// Bytes that are read at one go.
-const READ_BYTES: usize = 64 * 1024;
-/// Room that is left at least when something is read.
-const LEAST_READ_BYTES: usize = 4 * 1024;
 /// Time between pings. What was published before the last that was answered has been received.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// After how long without a word the connection is given up.
@@ -37,22 +34,12 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// A connection that stands.
 pub(super) struct Connection {
-    stream: Box<dyn Stream>,
-    input: BytesMut,
-    /// What is to be written.
-    output: Vec<u8>,
-    /// How much of it has been.
-    written: usize,
-    /// Whether everything written has been flushed.
-    flushed: bool,
-    /// What Redis has still to answer, in order.
-    pending: VecDeque<Pending>,
+    socket: Socket,
+    owed: Owed,
     wishes: Wishes,
     backlog: Arc<Backlog>,
     /// What is to go into the backlog.
     events: Vec<Event>,
-    /// When Redis last said something.
-    heard: Instant,
     /// What was published before has been received.
     received_to: SystemTime,
     settled: bool,
@@ -70,33 +57,6 @@ struct Shards {
     moved: UnboundedSender<Vec<Wish>>,
 }
 
-enum Pending {
-    /// Sent at this time.
-    Ping(SystemTime),
-    Standing {
-        left: usize,
-    },
-    /// Names of these wishes; a node of a cluster is asked for its shard's after that.
-    Subscribe {
-        left: usize,
-        wishes: Vec<Wish>,
-    },
-    /// Channels of one slot.
-    SubscribeShard {
-        left: usize,
-        slot: u16,
-        wishes: Vec<Wish>,
-    },
-    Unsubscribe {
-        left: usize,
-        /// Channels that are lost with it, of which all was received that was published before.
-        lost: Vec<Arc<str>>,
-        since: SystemTime,
-        /// Wishes that another node has to fulfil after it.
-        elsewhere: Vec<Wish>,
-    },
-}
-
 impl Connection {
     /// Connects and logs in. To a node of a cluster belongs who takes the wishes that another node
     /// has to fulfil.
@@ -107,16 +67,11 @@ impl Connection {
         moved: Option<UnboundedSender<Vec<Wish>>>,
     ) -> Result<Self, Unreachable> {
         let mut connection = Self {
-            stream: target.open(address).await?,
-            input: BytesMut::new(),
-            output: Vec::new(),
-            written: 0,
-            flushed: true,
-            pending: VecDeque::new(),
+            socket: Socket::new(target.open(address).await?),
+            owed: Owed::default(),
             wishes: Wishes::default(),
             backlog,
             events: Vec::new(),
-            heard: Instant::now(),
             received_to: SystemTime::now(),
             settled: false,
             stands: false,
@@ -128,10 +83,10 @@ impl Connection {
         let login = target.login();
         if let Some(password) = &login.password {
             let names = login.user.iter().chain([password]).map(String::as_str);
-            connection.command("AUTH", names);
+            connection.socket.command("AUTH", names);
         }
         // Answered by whatever is a Redis, and by no one who has still to log in.
-        connection.command("PING", [].into_iter());
+        connection.socket.command("PING", [].into_iter());
         let greeting = timeout(REPLY_TIMEOUT, connection.greet(address)).await;
         greeting.map_err(|_| Unreachable::Late(address.clone()))??;
         Ok(connection)
@@ -139,7 +94,7 @@ impl Connection {
 
     async fn greet(&mut self, address: &Address) -> Result<(), Unreachable> {
         loop {
-            match redis::decode(&mut self.input) {
+            match self.socket.reply() {
                 Ok(Some(Reply::Pong)) => return Ok(()),
                 Ok(Some(Reply::Refused(reason))) => {
                     return Err(Unreachable::Refused(address.clone(), reason));
@@ -148,8 +103,7 @@ impl Connection {
                 Ok(None) => {}
                 Err(_) => return Err(Unreachable::NotRedis(address.clone())),
             }
-            let read = poll_fn(|context| self.poll_socket(context, true)).await;
-            match read {
+            match self.socket.turn(true).await {
                 Ok(0) => {
                     let ended = io::ErrorKind::UnexpectedEof.into();
                     return Err(Unreachable::Io(address.clone(), ended));
@@ -179,7 +133,7 @@ impl Connection {
         let left = channels.len() + patterns.len();
         if left > 0 {
             self.stands = true;
-            self.pending.push_back(Pending::Standing { left });
+            self.owed.push(Answer::Standing { left });
         }
     }
 
@@ -194,7 +148,7 @@ impl Connection {
             self.backlog.add(&mut self.events);
             let may_read = backlog.has_room();
             select! {
-                read = poll_fn(|context| self.poll_socket(context, may_read)) => {
+                read = self.socket.turn(may_read) => {
                     match read {
                         Ok(0) => return "redis closed the connection".to_owned(),
                         Ok(_) => {}
@@ -210,17 +164,17 @@ impl Connection {
                         yield_now().await;
                     }
                 }
-                () = backlog.room(), if !may_read => self.heard = Instant::now(),
+                () = backlog.room(), if !may_read => self.socket.excuse(),
                 command = commands.recv() => match command {
                     Some(command) => self.obey(command),
                     None => return "nobody wants the connection".to_owned(),
                 },
                 _ = pings.tick() => {
-                    if may_read && self.heard.elapsed() > SILENCE {
+                    if may_read && self.socket.silence() > SILENCE {
                         return "redis does not answer".to_owned();
                     }
-                    self.command("PING", [].into_iter());
-                    self.pending.push_back(Pending::Ping(SystemTime::now()));
+                    self.socket.command("PING", [].into_iter());
+                    self.owed.push(Answer::Pong(SystemTime::now()));
                 }
             }
         }
@@ -229,16 +183,7 @@ impl Connection {
     /// What is lost with the connection, and what it was asked and did not do.
     pub(super) fn end(self, reason: String) -> (Loss, Wishes) {
         let mut wishes = self.wishes;
-        for pending in self.pending {
-            if let Pending::Subscribe { wishes: found, .. }
-            | Pending::SubscribeShard { wishes: found, .. }
-            | Pending::Unsubscribe {
-                elsewhere: found, ..
-            } = pending
-            {
-                wishes.add(found);
-            }
-        }
+        wishes.add(self.owed.into_wishes());
         // What stands at one node is for whoever, and its loss is everybody's.
         let live = self
             .shards
@@ -277,7 +222,7 @@ impl Connection {
             }
             if let Some(shards) = &mut self.shards {
                 let is_live = shards.live.remove(&wish.channel).is_some();
-                if !is_live && !self.forget_pending(&wish.channel) {
+                if !is_live && !self.owed.forget(&wish.channel) {
                     continue;
                 }
                 let slot = slot(&wish.channel);
@@ -292,25 +237,13 @@ impl Connection {
         self.unsubscribe(&names, Vec::new(), Vec::new());
     }
 
-    /// A wish that is about to be fulfilled is one no more. False if there was none.
-    fn forget_pending(&mut self, channel: &str) -> bool {
-        let found = self.pending.iter_mut().find_map(|pending| {
-            let Pending::SubscribeShard { wishes, .. } = pending else {
-                return None;
-            };
-            let at = wishes.iter().position(|wish| *wish.channel == *channel)?;
-            Some(wishes.swap_remove(at))
-        });
-        found.is_some()
-    }
-
     fn unsubscribe(&mut self, names: &[Arc<str>], lost: Vec<Arc<str>>, elsewhere: Vec<Wish>) {
         for names in names.chunks(CHANNELS_PER_COMMAND) {
             self.ask(Verb::Unsubscribe, names.iter().map(AsRef::as_ref));
         }
         if !names.is_empty() {
             let left = names.len();
-            self.pending.push_back(Pending::Unsubscribe {
+            self.owed.push(Answer::Unsubscribed {
                 left,
                 lost,
                 since: self.received_to,
@@ -323,17 +256,17 @@ impl Connection {
     /// meanwhile is gathered for the next.
     fn ask_for_wishes(&mut self) {
         let most = if self.shards.is_some() { 0 } else { 1 };
-        while !self.wishes.is_empty() && self.under_way() <= most {
+        while !self.wishes.is_empty() && self.owed.under_way() <= most {
             let wishes = self.wishes.take(CHANNELS_PER_COMMAND);
             let names: Vec<_> = wishes.iter().flat_map(Wish::names).cloned().collect();
             self.ask(Verb::Subscribe, names.iter().map(AsRef::as_ref));
             let left = names.len();
             if self.shards.is_none() {
-                self.pending.push_back(Pending::Subscribe { left, wishes });
+                self.owed.push(Answer::Subscribed { left, wishes });
                 continue;
             }
             // They are live with their shard's subscription, which comes after this one.
-            self.pending.push_back(Pending::Subscribe {
+            self.owed.push(Answer::Subscribed {
                 left,
                 wishes: Vec::new(),
             });
@@ -345,28 +278,15 @@ impl Connection {
                 let channels = wishes.iter().map(|wish| &*wish.channel);
                 self.ask(Verb::SubscribeShard, channels);
                 let left = wishes.len();
-                self.pending
-                    .push_back(Pending::SubscribeShard { left, slot, wishes });
+                self.owed
+                    .push(Answer::SubscribedShard { left, slot, wishes });
             }
         }
     }
 
-    /// Commands that ask for channels and were not answered to their end.
-    fn under_way(&self) -> usize {
-        let asks = |pending: &&Pending| {
-            matches!(
-                pending,
-                Pending::Standing { .. }
-                    | Pending::Subscribe { .. }
-                    | Pending::SubscribeShard { .. }
-            )
-        };
-        self.pending.iter().filter(asks).count()
-    }
-
     /// Says once that everything that was asked for is live.
     fn settle(&mut self) {
-        if !self.settled && self.wishes.is_empty() && self.under_way() == 0 {
+        if !self.settled && self.wishes.is_empty() && self.owed.under_way() == 0 {
             self.settled = true;
             if self.shards.is_none() {
                 self.events.push(Event::Settled);
@@ -375,64 +295,14 @@ impl Connection {
     }
 
     fn ask<'a>(&mut self, verb: Verb, names: impl Iterator<Item = &'a str>) {
-        self.command(verb.command(), names);
-    }
-
-    fn command<'a>(&mut self, name: &str, arguments: impl Iterator<Item = &'a str>) {
-        redis::command(&mut self.output, name, arguments);
-        self.flushed = false;
-    }
-
-    /// Writes what is to be written, and reads, if it `may_read`, as much as fits. Returns how many
-    /// bytes came; 0 is the end.
-    fn poll_socket(
-        &mut self,
-        context: &mut Context<'_>,
-        may_read: bool,
-    ) -> Poll<io::Result<usize>> {
-        if !self.flushed
-            && let Poll::Ready(Err(error)) = self.poll_write(context)
-        {
-            return Poll::Ready(Err(error));
-        }
-        if !may_read {
-            return Poll::Pending;
-        }
-        if self.input.capacity() - self.input.len() < LEAST_READ_BYTES {
-            self.input.reserve(READ_BYTES);
-        }
-        // It is asked once and dropped, which loses nothing.
-        let reading = pin!(self.stream.read_buf(&mut self.input));
-        let read = reading.poll(context);
-        if let Poll::Ready(Ok(_)) = read {
-            self.heard = Instant::now();
-        }
-        read
-    }
-
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.output.len() {
-            let stream = pin!(&mut self.stream);
-            match stream.poll_write(context, &self.output[self.written..]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => self.written += written,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        (self.output, self.written) = (Vec::new(), 0);
-        let flushed = pin!(&mut self.stream).poll_flush(context);
-        if let Poll::Ready(Ok(())) = flushed {
-            self.flushed = true;
-        }
-        flushed
+        self.socket.command(verb.command(), names);
     }
 
     /// Makes events of what came.
     fn understand(&mut self) -> Result<(), String> {
         let mut moved_away = Vec::new();
         loop {
-            let reply = redis::decode(&mut self.input).map_err(|error| error.to_string())?;
+            let reply = self.socket.reply().map_err(|error| error.to_string())?;
             let Some(reply) = reply else {
                 break;
             };
@@ -440,10 +310,7 @@ impl Connection {
                 Reply::Message(message) => self.events.push(Event::Message(message)),
                 Reply::Confirmed(confirmation) => self.confirmed(&confirmation, &mut moved_away),
                 Reply::Pong => {
-                    let is_ping = |pending: &Pending| matches!(pending, Pending::Ping(_));
-                    if let Some(at) = self.pending.iter().position(is_ping)
-                        && let Some(Pending::Ping(sent)) = self.pending.remove(at)
-                    {
+                    if let Some(sent) = self.owed.pong() {
                         self.received_to = sent;
                     }
                 }
@@ -467,24 +334,19 @@ impl Connection {
             }
             return;
         }
-        let at = self.pending.iter().position(|found| found.expects(verb));
-        let Some(at) = at else {
-            return;
-        };
-        if self.pending[at].is_done() {
-            let done = self.pending.remove(at);
+        if let Some(done) = self.owed.confirmed(verb) {
             self.done(done);
         }
     }
 
     /// A command was answered to its end.
-    fn done(&mut self, done: Option<Pending>) {
+    fn done(&mut self, done: Answer) {
         let channels = |wishes: &[Wish]| wishes.iter().map(|wish| wish.channel.clone()).collect();
         match done {
-            Some(Pending::Subscribe { wishes, .. }) if !wishes.is_empty() => {
+            Answer::Subscribed { wishes, .. } if !wishes.is_empty() => {
                 self.events.push(Event::Live(channels(&wishes)));
             }
-            Some(Pending::SubscribeShard { wishes, .. }) if !wishes.is_empty() => {
+            Answer::SubscribedShard { wishes, .. } if !wishes.is_empty() => {
                 self.events.push(Event::Live(channels(&wishes)));
                 if let Some(shards) = &mut self.shards {
                     let wishes = wishes.into_iter();
@@ -492,12 +354,12 @@ impl Connection {
                     shards.live.extend(live);
                 }
             }
-            Some(Pending::Unsubscribe {
+            Answer::Unsubscribed {
                 lost,
                 since,
                 elsewhere,
                 ..
-            }) => {
+            } => {
                 if !lost.is_empty() {
                     self.events.push(Event::Lost(Loss {
                         channels: Some(lost),
@@ -539,44 +401,12 @@ impl Connection {
             "CLUSTERDOWN" | "TRYAGAIN" | "ASK" => None,
             _ => return Err(reason),
         };
-        let at = self.pending.iter().position(|pending| match pending {
-            Pending::SubscribeShard { slot, .. } => moved.is_none_or(|moved| moved == *slot),
-            _ => false,
-        });
         // Otherwise it was about a channel that was given up.
-        let Some(Pending::SubscribeShard { wishes, .. }) =
-            at.and_then(|at| self.pending.remove(at))
-        else {
+        let Some(wishes) = self.owed.refused(moved) else {
             return Ok(());
         };
         let names: Vec<_> = wishes.iter().flat_map(Wish::names).cloned().collect();
         self.unsubscribe(&names, Vec::new(), wishes);
         Ok(())
-    }
-}
-
-impl Pending {
-    /// Whether it is this that is confirmed by `verb`.
-    const fn expects(&self, verb: Verb) -> bool {
-        match self {
-            Self::Ping(_) => false,
-            Self::Standing { .. } => matches!(verb, Verb::Subscribe | Verb::SubscribePattern),
-            Self::Subscribe { .. } => matches!(verb, Verb::Subscribe),
-            Self::SubscribeShard { .. } => matches!(verb, Verb::SubscribeShard),
-            Self::Unsubscribe { .. } => matches!(verb, Verb::Unsubscribe),
-        }
-    }
-
-    /// One more of its names is confirmed; true if that was the last.
-    const fn is_done(&mut self) -> bool {
-        let (Self::Standing { left }
-        | Self::Subscribe { left, .. }
-        | Self::SubscribeShard { left, .. }
-        | Self::Unsubscribe { left, .. }) = self
-        else {
-            return false;
-        };
-        *left = left.saturating_sub(1);
-        *left == 0
     }
 }

@@ -8,7 +8,9 @@
 mod backlog;
 mod cluster;
 mod connection;
+mod owed;
 mod single;
+mod socket;
 mod wishes;
 
 use std::{sync::Arc, time::SystemTime};
