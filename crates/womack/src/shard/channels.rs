@@ -1,4 +1,4 @@
-//! The shard's map: Redis channel → topics → dense lists of local subscribers.
+//! The shard's map: Redis channel → topics → their local subscribers.
 //!
 //! Only the shard writes it. Others hold a [`ChannelsReader`]: the router, to learn who wants
 //! what, and the admin pages, to count.
@@ -17,6 +17,7 @@ use dashmap::DashMap;
 use smallvec::{SmallVec, smallvec};
 use womack_proto::NamespaceId;
 
+use super::subscribers::{Subscriber, Subscribers};
 use crate::command::{Topic, Topics};
 
 type Map = DashMap<Arc<str>, SmallVec<[Entry; 1]>, RandomState>;
@@ -42,17 +43,8 @@ struct Entry {
     live: bool,
     /// Messages that came for this topic; begins again at 2^32.
     messages: AtomicU32,
-    /// Whether places stay as they are: who leaves then leaves a gap.
-    held: bool,
-    gaps: u32,
-    subscribers: Vec<Subscriber>,
+    subscribers: Subscribers,
 }
-
-/// Stands where somebody has left.
-const GAP: Subscriber = Subscriber {
-    connection: u32::MAX,
-    membership: u32::MAX,
-};
 
 /// What a channel, or one topic of it, has to do.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -72,9 +64,18 @@ pub(crate) struct TopicLoad {
 }
 
 impl Entry {
+    fn new(topic: Topic) -> Self {
+        Self {
+            topic,
+            live: false,
+            messages: AtomicU32::new(0),
+            subscribers: Subscribers::default(),
+        }
+    }
+
     fn load(&self) -> Load {
         Load {
-            subscribers: self.subscribers.len() as u64 - u64::from(self.gaps),
+            subscribers: self.subscribers.count() as u64,
             messages: self.messages.load(Ordering::Relaxed),
         }
     }
@@ -89,15 +90,6 @@ impl Sum for Load {
             messages: sum.messages.max(load.messages),
         })
     }
-}
-
-/// A connection in a topic. The two numbers find each other: the connection's membership holds
-/// the place in this list, and this holds the place in the connection's list of memberships, so
-/// that joining and leaving take the same time however many there are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Subscriber {
-    pub(crate) connection: u32,
-    pub(crate) membership: u32,
 }
 
 /// What joining a topic brought.
@@ -138,23 +130,13 @@ impl Channels {
         let mut entry = self.map.entry(channel).or_default();
         let channel = entry.key().clone();
         let entries = entry.value_mut();
-        let at = entries
-            .iter()
-            .position(|entry| entry.topic == topic)
-            .unwrap_or_else(|| {
-                entries.push(Entry {
-                    topic,
-                    live: false,
-                    messages: AtomicU32::new(0),
-                    held: false,
-                    gaps: 0,
-                    subscribers: Vec::new(),
-                });
-                entries.len() - 1
-            });
+        let at = entries.iter().position(|entry| entry.topic == topic);
+        let at = at.unwrap_or_else(|| {
+            entries.push(Entry::new(topic));
+            entries.len() - 1
+        });
         let entry = &mut entries[at];
-        let place = u32::try_from(entry.subscribers.len()).expect("subscribers have u32 numbers");
-        entry.subscribers.push(subscriber);
+        let place = entry.subscribers.add(subscriber);
         Joined {
             channel,
             place,
@@ -171,29 +153,11 @@ impl Channels {
         let Some(at) = entry.iter().position(|entry| entry.topic == topic) else {
             return Left::default();
         };
-        let Entry {
-            subscribers,
-            held,
-            gaps,
-            ..
-        } = &mut entry[at];
-        let place = place as usize;
-        if place >= subscribers.len() {
-            return Left::default();
-        }
-        let mut moved = None;
-        if *held {
-            subscribers[place] = GAP;
-            *gaps += 1;
-        } else {
-            subscribers.swap_remove(place);
-            moved = subscribers.get(place).copied();
-        }
-        let last = subscribers.len() == *gaps as usize;
+        let subscribers = &mut entry[at].subscribers;
+        let moved = subscribers.remove(place);
+        let last = subscribers.count() == 0;
         if last {
             entry.swap_remove(at);
-        } else if subscribers.len() < subscribers.capacity() / 4 {
-            subscribers.shrink_to(subscribers.len() * 2);
         }
         let unused = entry.is_empty();
         drop(entry);
@@ -205,23 +169,14 @@ impl Channels {
 
     /// Notes, for the subscriber at `place` of a topic, where its membership now stands.
     pub(crate) fn set_membership(&self, channel: &str, topic: Topic, place: u32, membership: u32) {
-        let Some(mut entry) = self.map.get_mut(channel) else {
-            return;
-        };
-        let found = entry.iter_mut().find(|entry| entry.topic == topic);
-        if let Some(subscriber) = found.and_then(|e| e.subscribers.get_mut(place as usize)) {
-            subscriber.membership = membership;
-        }
+        self.change(channel, topic, |entry| {
+            entry.subscribers.set_membership(place, membership);
+        });
     }
 
     /// Notes that Redis has confirmed a topic of `channel`.
     pub(crate) fn set_live(&self, channel: &str, topic: Topic) {
-        let Some(mut entry) = self.map.get_mut(channel) else {
-            return;
-        };
-        if let Some(entry) = entry.iter_mut().find(|entry| entry.topic == topic) {
-            entry.live = true;
-        }
+        self.change(channel, topic, |entry| entry.live = true);
     }
 
     /// Notes that `channel` brings nothing until Redis confirms its topics again.
@@ -257,7 +212,7 @@ impl Channels {
         entry
             .messages
             .store(messages.wrapping_add(1), Ordering::Relaxed);
-        Some(read(&entry.subscribers, entry.held))
+        Some(read(entry.subscribers.all(), entry.subscribers.are_held()))
     }
 
     /// Calls `each` for the subscribers at some places of a topic of `channel`.
@@ -266,63 +221,32 @@ impl Channels {
         channel: &str,
         topic: Topic,
         places: Range<usize>,
-        mut each: impl FnMut(u32),
+        each: impl FnMut(u32),
     ) {
         let Some(entry) = self.map.get(channel) else {
             return;
         };
-        let found = entry.iter().find(|entry| entry.topic == topic);
-        let subscribers = found.and_then(|entry| entry.subscribers.get(places));
-        for subscriber in subscribers.unwrap_or_default() {
-            if *subscriber != GAP {
-                each(subscriber.connection);
-            }
+        if let Some(entry) = entry.iter().find(|entry| entry.topic == topic) {
+            entry.subscribers.at(places).for_each(each);
         }
     }
 
     /// Keeps the subscribers of a topic of `channel` where they are. Returns how many places there
     /// are.
     pub(crate) fn hold(&self, channel: &str, topic: Topic) -> Option<usize> {
-        let mut entry = self.map.get_mut(channel)?;
-        let entry = entry.iter_mut().find(|entry| entry.topic == topic)?;
-        entry.held = true;
-        Some(entry.subscribers.len())
+        self.change(channel, topic, |entry| entry.subscribers.hold())
     }
 
     /// Lets subscribers of a topic of `channel` that come last take the places of those that leave.
     /// There must be no gaps.
     pub(crate) fn release(&self, channel: &str, topic: Topic) {
-        let Some(mut entry) = self.map.get_mut(channel) else {
-            return;
-        };
-        if let Some(entry) = entry.iter_mut().find(|entry| entry.topic == topic) {
-            entry.held = false;
-        }
+        self.change(channel, topic, |entry| entry.subscribers.release());
     }
 
     /// Moves subscribers of a topic of `channel` into the gaps. Returns who moved, and where to.
     pub(crate) fn close_gaps(&self, channel: &str, topic: Topic) -> Vec<(u32, Subscriber)> {
-        let mut moved = Vec::new();
-        let Some(mut entry) = self.map.get_mut(channel) else {
-            return moved;
-        };
-        let Some(entry) = entry.iter_mut().find(|entry| entry.topic == topic) else {
-            return moved;
-        };
-        let mut place = 0;
-        while entry.gaps > 0 && place < entry.subscribers.len() {
-            if entry.subscribers[place] != GAP {
-                place += 1;
-                continue;
-            }
-            entry.gaps -= 1;
-            entry.subscribers.swap_remove(place);
-            match entry.subscribers.get(place) {
-                Some(subscriber) if *subscriber != GAP => moved.push((place as u32, *subscriber)),
-                _ => {}
-            }
-        }
-        moved
+        let moved = self.change(channel, topic, |entry| entry.subscribers.close_gaps());
+        moved.unwrap_or_default()
     }
 
     /// The subscribers of all topics of `channel` in `namespace`.
@@ -333,10 +257,20 @@ impl Channels {
         entry
             .iter()
             .filter(|entry| entry.topic.namespace == namespace)
-            .flat_map(|entry| &entry.subscribers)
-            .filter(|subscriber| **subscriber != GAP)
-            .map(|subscriber| subscriber.connection)
+            .flat_map(|entry| entry.subscribers.at(..))
             .collect()
+    }
+
+    /// Changes what is known of a topic of `channel`, if it has subscribers here.
+    fn change<R>(
+        &self,
+        channel: &str,
+        topic: Topic,
+        change: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        let mut entry = self.map.get_mut(channel)?;
+        let entry = entry.iter_mut().find(|entry| entry.topic == topic)?;
+        Some(change(entry))
     }
 }
 
@@ -377,141 +311,4 @@ impl ChannelsReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::command::Encoding;
-
-    const TOPIC: Topic = Topic {
-        namespace: NamespaceId(0),
-        encoding: Encoding::Modern,
-    };
-    const OTHER: Topic = Topic {
-        namespace: NamespaceId(1),
-        encoding: Encoding::Modern,
-    };
-
-    fn join(channels: &Channels, topic: Topic, connection: u32) -> Joined {
-        channels.join(
-            "c".into(),
-            topic,
-            Subscriber {
-                connection,
-                membership: connection * 10,
-            },
-        )
-    }
-
-    fn subscribers(channels: &Channels, topic: Topic) -> Vec<u32> {
-        let mut found = Vec::new();
-        let places = 0..channels.read("c", topic, |all, _| all.len()).unwrap_or(0);
-        channels.for_places("c", topic, places, |connection| found.push(connection));
-        found
-    }
-
-    #[test]
-    fn last_subscriber_takes_the_place_of_the_one_that_leaves() {
-        let channels = Channels::new();
-        assert!(join(&channels, TOPIC, 1).first);
-        assert!(!join(&channels, TOPIC, 2).first);
-        assert_eq!(join(&channels, TOPIC, 3).place, 2);
-        let left = channels.leave("c", TOPIC, 0);
-        assert_eq!(
-            left.moved,
-            Some(Subscriber {
-                connection: 3,
-                membership: 30
-            })
-        );
-        assert!(!left.last);
-        assert_eq!(subscribers(&channels, TOPIC), [3, 2]);
-    }
-
-    #[test]
-    fn places_that_are_held_stay_until_gaps_are_closed() {
-        let channels = Channels::new();
-        for connection in 1..=5 {
-            join(&channels, TOPIC, connection);
-        }
-        assert_eq!(channels.hold("c", TOPIC), Some(5));
-        for place in [0, 3, 4] {
-            let left = channels.leave("c", TOPIC, place);
-            assert!(left.moved.is_none() && !left.last);
-        }
-        assert_eq!(join(&channels, TOPIC, 6).place, 5);
-        assert_eq!(subscribers(&channels, TOPIC), [2, 3, 6]);
-        assert_eq!(channels.members("c", TOPIC.namespace), [2, 3, 6]);
-        assert_eq!(channels.reader().loads("c")[0].load.subscribers, 3);
-        let moved = channels.close_gaps("c", TOPIC);
-        let to: Vec<_> = moved
-            .iter()
-            .map(|(place, who)| (*place, who.connection))
-            .collect();
-        assert_eq!(to, [(0, 6)]);
-        assert_eq!(subscribers(&channels, TOPIC), [6, 2, 3]);
-        channels.release("c", TOPIC);
-        assert_eq!(
-            channels
-                .leave("c", TOPIC, 0)
-                .moved
-                .map(|who| who.connection),
-            Some(3)
-        );
-        channels.hold("c", TOPIC);
-        assert!(!channels.leave("c", TOPIC, 0).last && channels.leave("c", TOPIC, 1).last);
-        assert!(channels.reader().names().is_empty());
-    }
-
-    #[test]
-    fn topics_of_one_channel_are_apart_and_go_with_their_last_subscriber() {
-        let channels = Channels::new();
-        let reader = channels.reader();
-        join(&channels, TOPIC, 1);
-        join(&channels, OTHER, 1);
-        channels.set_live("c", TOPIC);
-        assert!(channels.is_live("c", TOPIC) && !channels.is_live("c", OTHER));
-        assert_eq!(reader.topics("c").len(), 2);
-        assert_eq!(channels.members("c", OTHER.namespace), [1]);
-        assert_eq!(channels.members("x", OTHER.namespace), [0_u32; 0]);
-        assert!(channels.leave("c", TOPIC, 0).last);
-        assert_eq!(reader.topics("c")[..], [OTHER]);
-        assert!(channels.leave("c", OTHER, 0).last);
-        assert!(reader.names().is_empty());
-        assert!(
-            !join(&channels, TOPIC, 1).live,
-            "a topic that was gone is not live again"
-        );
-    }
-
-    #[test]
-    fn readers_see_subscribers_and_messages() {
-        let channels = Channels::new();
-        let reader = channels.reader();
-        join(&channels, TOPIC, 1);
-        join(&channels, TOPIC, 2);
-        join(&channels, OTHER, 3);
-        for topic in [TOPIC, TOPIC, OTHER] {
-            channels.read("c", topic, |_, _| ());
-        }
-        let mut found = Vec::new();
-        reader.for_each_channel(|channel, load| found.push((channel.clone(), load)));
-        let load = Load {
-            subscribers: 3,
-            messages: 2,
-        };
-        assert_eq!(found, [("c".into(), load)]);
-        let loads = reader.loads("c");
-        assert_eq!(loads[0].load.messages, 2);
-        assert_eq!((loads[1].topic, loads[1].load.subscribers), (OTHER, 1));
-        assert!(reader.loads("x").is_empty());
-    }
-
-    #[test]
-    fn leaving_what_is_not_there_changes_nothing() {
-        let channels = Channels::new();
-        join(&channels, TOPIC, 1);
-        assert!(!channels.leave("x", TOPIC, 0).last);
-        assert!(!channels.leave("c", OTHER, 0).last);
-        assert!(!channels.leave("c", TOPIC, 5).last);
-        assert_eq!(subscribers(&channels, TOPIC), [1]);
-    }
-}
+mod tests;

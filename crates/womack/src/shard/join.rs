@@ -11,9 +11,9 @@ use womack_proto::{Channel, NamespaceId};
 use super::{
     Shard,
     acks::Waiting,
-    channels::Subscriber,
     connection::{Connection, Protocol},
     memberships::Membership,
+    subscribers::Subscriber,
 };
 use crate::{
     command::{Dialect, ToRouter, Topic, Topics},

@@ -46,6 +46,7 @@ mod report;
     path = "no_ring.rs"
 )]
 mod ring;
+mod subscribers;
 mod upgrade;
 mod vectored;
 mod wheel;

@@ -4,7 +4,7 @@ use womack_proto::NamespaceId;
 use super::*;
 use crate::{
     command::Encoding,
-    shard::channels::{Channels, Subscriber},
+    shard::{channels::Channels, subscribers::Subscriber},
 };
 
 const TOPIC: Topic = Topic {
