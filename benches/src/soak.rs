@@ -68,12 +68,6 @@ impl Soak {
         self.source.publish(&mut self.fleet, duration)
     }
 
-    /// Messages published.
-    #[must_use]
-    pub fn published(&self) -> u64 {
-        self.fleet.publisher.published
-    }
-
     /// How it is now; what the delays were is forgotten.
     pub fn sample(&mut self) -> io::Result<Sample> {
         let (cpu, _) = Cpu::of(self.process.pid())?.since(&self.cpu);

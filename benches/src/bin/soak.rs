@@ -84,7 +84,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     println!("{}", Sample::HEAD);
     println!("{}", soak.sample()?);
     let began = Instant::now();
-    while soak.published() < arguments.messages {
+    while began.elapsed() < Duration::from_secs(arguments.seconds.into()) {
         soak.publish(bench.duration)?;
         println!("{}", soak.sample()?);
     }

@@ -12,10 +12,10 @@ use crate::{eventually, free_address, http, repository};
 /// The addresses in the configurations that stand for those of an operator.
 const NODES: [&str; 2] = ["10.0.0.1:8111", "10.0.0.2:8111"];
 
-/// A balancer in front of two nodes. It is killed when dropped.
+/// A balancer in front of two nodes. It is ended when dropped.
 pub struct Balancer {
     address: SocketAddr,
-    _child: Child,
+    child: Child,
     /// Its configuration, and what it writes.
     _folder: TempDir,
 }
@@ -76,7 +76,6 @@ impl Balancer {
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} (make deps): {error}"));
         eventually("the balancer to find a node", async || {
@@ -86,8 +85,18 @@ impl Balancer {
         .await;
         Self {
             address,
-            _child: child,
+            child,
             _folder: folder,
+        }
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        // The workers of an nginx that is killed would stay.
+        if let Some(pid) = self.child.id() {
+            let mut kill = std::process::Command::new("kill");
+            kill.arg(pid.to_string()).status().expect("kill runs");
         }
     }
 }
