@@ -1,7 +1,8 @@
 //! A cluster: channels are asked for where their slots are, and followed when those move.
 
 use serde_json::{Value, json};
-use womack_test_support::{Broker, Client, Cluster, Launch, eventually, metrics};
+use womack_test_support::tls::Certificates;
+use womack_test_support::{Client, Cluster, Launch, eventually, metrics};
 
 /// The argument of the next `womack:gap`.
 async fn gap(client: &mut Client) -> Value {
@@ -13,10 +14,8 @@ async fn gap(client: &mut Client) -> Value {
     gap[1]["channels"].clone()
 }
 
-#[tokio::test]
-async fn publishers_may_publish_for_a_shard_or_for_all() {
-    let cluster = Cluster::start().await;
-    let launch = Launch::new(&cluster);
+/// Whatever is published arrives at a server launched with `launch`, by whichever node.
+async fn serves(launch: Launch, cluster: &Cluster) {
     let server = launch.clone().start().await;
     let mut client = Client::connect(server.address()).await;
     for node in 0..3 {
@@ -30,7 +29,7 @@ async fn publishers_may_publish_for_a_shard_or_for_all() {
             assert_eq!(client.message(&channel).await, at.to_string());
         }
         let publish = Launch::bare().flag("publish", &channel).arg("4");
-        let publish = publish.flag("--redis-url", &cluster.url());
+        let publish = publish.like(&launch);
         assert_eq!(publish.output().await.0, Some(0));
         assert_eq!(client.message(&channel).await, "4");
         client.unsubscribe(&channel).await;
@@ -42,10 +41,9 @@ async fn publishers_may_publish_for_a_shard_or_for_all() {
     }
 }
 
-#[tokio::test]
-async fn a_slot_that_moves_is_followed_and_only_its_channels_have_a_gap() {
-    let cluster = Cluster::start().await;
-    let server = Launch::new(&cluster).arg("--gap-notices").start().await;
+/// A server launched with `launch` follows a slot that moves.
+async fn follows(launch: Launch, cluster: &Cluster) {
+    let server = launch.arg("--gap-notices").start().await;
     let (moving, staying) = (
         cluster.channel_at(0, "m").await,
         cluster.channel_at(0, "s").await,
@@ -72,6 +70,27 @@ async fn a_slot_that_moves_is_followed_and_only_its_channels_have_a_gap() {
     assert_eq!(other.message(&moving).await, "4");
     let read = metrics::Metrics::of(server.address()).await;
     assert!((read.sum("womack_redis_gaps_total", "") - 1.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn publishers_may_publish_for_a_shard_or_for_all() {
+    let cluster = Cluster::start().await;
+    serves(Launch::new(&cluster), &cluster).await;
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_is_followed_and_only_its_channels_have_a_gap() {
+    let cluster = Cluster::start().await;
+    follows(Launch::new(&cluster), &cluster).await;
+}
+
+#[tokio::test]
+async fn a_cluster_is_served_and_followed_by_tls_too() {
+    let made = Certificates::new();
+    let cluster = Cluster::start_secure(&made).await;
+    let launch = || made.of_client(Launch::new(&cluster));
+    serves(launch(), &cluster).await;
+    follows(launch(), &cluster).await;
 }
 
 #[tokio::test]

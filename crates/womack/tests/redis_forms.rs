@@ -101,27 +101,9 @@ async fn a_socket_of_this_machine() {
 async fn tls_with_a_ca_and_a_certificate_of_ones_own() {
     let made = Certificates::new();
     let secure = free_address();
-    let (port, ca) = (secure.port().to_string(), made.path("ca.pem"));
-    let (cert, key) = (made.path("server.pem"), made.path("server.key"));
-    let redis = Redis::start_with(&[
-        "--tls-port",
-        &port,
-        "--tls-ca-cert-file",
-        &ca,
-        "--tls-cert-file",
-        &cert,
-        "--tls-key-file",
-        &key,
-        "--tls-auth-clients",
-        "yes",
-    ])
-    .await;
+    let redis = Redis::start_with(&made.of_redis(secure.port())).await;
     let url = Url(format!("rediss://{secure}"), secure);
-    let launch = Launch::new(&url)
-        .flag("--redis-ca", &ca)
-        .flag("--redis-cert", &made.path("client.pem"))
-        .flag("--redis-key", &made.path("client.key"));
-    serves(launch, &redis).await;
+    serves(made.of_client(Launch::new(&url)), &redis).await;
 
     // A certificate of somebody else's is not taken, and neither is the lack of one.
     let others = Certificates::new();
@@ -130,7 +112,7 @@ async fn tls_with_a_ca_and_a_certificate_of_ones_own() {
     server.logged("redis cannot be reached, trying again").await;
     let reason = reason(&server).await;
     assert!(reason.contains("certificate"), "{reason}");
-    let launch = Launch::new(&url).flag("--redis-ca", &ca);
+    let launch = Launch::new(&url).flag("--redis-ca", &made.path("ca.pem"));
     let server = launch.start_unready().await;
     server.logged("redis cannot be reached, trying again").await;
 }

@@ -1,11 +1,11 @@
 //! Sentinels say who the master is, and who comes after it.
 
+use womack_test_support::tls::Certificates;
 use womack_test_support::{Broker, Client, Launch, Sentinel, eventually, metrics};
 
-#[tokio::test]
-async fn the_master_that_sentinels_name_is_followed() {
-    let mut sentinel = Sentinel::start().await;
-    let server = Launch::new(&sentinel).start().await;
+/// A server launched with `launch` goes with the master.
+async fn follows(launch: Launch, mut sentinel: Sentinel) {
+    let server = launch.clone().start().await;
     let mut client = Client::connect(server.address()).await;
     client.ignore_pings();
     client.subscribe("a").await;
@@ -26,10 +26,22 @@ async fn the_master_that_sentinels_name_is_followed() {
     assert_eq!(client.message("a").await, "2");
     metrics::reaches(server.address(), "womack_redis_gaps_total", "", 1.0).await;
 
-    let publish = Launch::bare().flag("publish", "a").arg("3");
-    let publish = publish.flag("--redis-url", &sentinel.url());
+    let publish = Launch::bare().flag("publish", "a").arg("3").like(&launch);
     assert_eq!(publish.output().await.0, Some(0));
     assert_eq!(client.message("a").await, "3");
+}
+
+#[tokio::test]
+async fn the_master_that_sentinels_name_is_followed() {
+    let sentinel = Sentinel::start().await;
+    follows(Launch::new(&sentinel), sentinel).await;
+}
+
+#[tokio::test]
+async fn the_master_is_followed_by_tls_too() {
+    let made = Certificates::new();
+    let sentinel = Sentinel::start_secure(&made).await;
+    follows(made.of_client(Launch::new(&sentinel)), sentinel).await;
 }
 
 #[tokio::test]

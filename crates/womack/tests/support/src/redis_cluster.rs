@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 
 use redis::Value;
 
+use crate::tls::Certificates;
 use crate::{Broker, Redis, eventually, free_address};
 
 /// How many slots every cluster has.
@@ -11,16 +12,28 @@ const SLOTS: usize = 16_384;
 pub struct Cluster {
     /// The nodes, each with a third of the slots, in order.
     pub nodes: Vec<Redis>,
+    /// Where the nodes speak TLS, if they do.
+    secure: Vec<SocketAddr>,
 }
 
 impl Cluster {
     /// Starts it, and waits until all nodes agree.
     pub async fn start() -> Self {
-        let mut nodes = Vec::new();
+        Self::start_as(None).await
+    }
+
+    /// The same, where nodes speak TLS to one another and to clients. The plain ports are for
+    /// tests.
+    pub async fn start_secure(made: &Certificates) -> Self {
+        Self::start_as(Some(made)).await
+    }
+
+    async fn start_as(made: Option<&Certificates>) -> Self {
+        let (mut nodes, mut secure) = (Vec::new(), Vec::new());
         let mut buses = Vec::new();
         for _ in 0..3 {
             let bus = free_address().port().to_string();
-            let settings = [
+            let mut settings = [
                 "--cluster-enabled",
                 "yes",
                 "--cluster-node-timeout",
@@ -29,11 +42,19 @@ impl Cluster {
                 "no",
                 "--cluster-port",
                 &bus,
-            ];
+            ]
+            .map(str::to_owned)
+            .to_vec();
+            if let Some(made) = made {
+                let address = free_address();
+                settings.extend(made.of_redis(address.port()));
+                settings.extend(["--tls-cluster", "yes"].map(str::to_owned));
+                secure.push(address);
+            }
             nodes.push(Redis::start_with(&settings).await);
             buses.push(bus);
         }
-        let cluster = Self { nodes };
+        let cluster = Self { nodes, secure };
         for (at, node) in cluster.nodes.iter().enumerate() {
             let (first, last) = (at * SLOTS / 3, (at + 1) * SLOTS / 3 - 1);
             let (first, last) = (first.to_string(), last.to_string());
@@ -114,12 +135,15 @@ impl Broker for Cluster {
     }
 
     fn url(&self) -> String {
-        let nodes: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|node| node.address().to_string())
-            .collect();
-        format!("redis+cluster://{}", nodes.join(","))
+        let plain = self.nodes.iter().map(|node| node.address().to_string());
+        let (scheme, nodes): (_, Vec<_>) = match self.secure.is_empty() {
+            true => ("redis+cluster", plain.collect()),
+            false => {
+                let secure = self.secure.iter().map(SocketAddr::to_string);
+                ("rediss+cluster", secure.collect())
+            }
+        };
+        format!("{scheme}://{}", nodes.join(","))
     }
 }
 

@@ -40,15 +40,18 @@ pub struct Redis {
 impl Redis {
     /// Starts one and waits until it answers.
     pub async fn start() -> Self {
-        Self::start_with(&[]).await
+        Self::start_with(&[""; 0]).await
     }
 
     /// Starts one with further settings, as in `["--maxmemory", "1mb"]`.
-    pub async fn start_with(settings: &[&str]) -> Self {
+    pub async fn start_with(settings: &[impl AsRef<str>]) -> Self {
         let mut redis = Self {
             address: free_address(),
             folder: TempDir::new().expect("a temporary folder"),
-            settings: settings.iter().map(|word| (*word).to_owned()).collect(),
+            settings: settings
+                .iter()
+                .map(|word| word.as_ref().to_owned())
+                .collect(),
             child: None,
             connection: None,
         };

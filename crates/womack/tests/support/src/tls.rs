@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::Launch;
+
 /// A CA, a certificate for `127.0.0.1` and one for a client, each with its key, in a folder that is
 /// gone with this.
 pub struct Certificates {
@@ -29,6 +31,29 @@ impl Certificates {
         path.to_str()
             .expect("a path of plain characters")
             .to_owned()
+    }
+
+    /// What has a `redis-server` speak TLS at `port`, to those who show a certificate.
+    pub fn of_redis(&self, port: u16) -> Vec<String> {
+        let settings = [
+            ("--tls-port", port.to_string()),
+            ("--tls-ca-cert-file", self.path("ca.pem")),
+            ("--tls-cert-file", self.path("server.pem")),
+            ("--tls-key-file", self.path("server.key")),
+            ("--tls-auth-clients", "yes".to_owned()),
+        ];
+        let words = settings.into_iter();
+        words
+            .flat_map(|(name, value)| [name.to_owned(), value])
+            .collect()
+    }
+
+    /// Has a server trust the CA, and show the certificate of a client.
+    pub fn of_client(&self, launch: Launch) -> Launch {
+        launch
+            .flag("--redis-ca", &self.path("ca.pem"))
+            .flag("--redis-cert", &self.path("client.pem"))
+            .flag("--redis-key", &self.path("client.key"))
     }
 
     /// Makes a key and a certificate, which the CA signs unless it is its own.
