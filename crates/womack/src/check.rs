@@ -83,6 +83,11 @@ impl Cost {
             .saturating_mul(memory::CLIENT_BYTES + memory::MEMBERSHIP_BYTES)
     }
 
+    /// What may wait for one shard.
+    const fn queue(&self) -> usize {
+        memory::QUEUE_BYTES.saturating_add(self.limits.max_message_bytes)
+    }
+
     /// What each client may use, all at once.
     fn each(&self) -> [(usize, &'static str); 3] {
         let limits = &self.limits;
@@ -114,8 +119,14 @@ impl Cost {
             self.backlog,
             "if the shards do not keep up with Redis (--redis-backlog-bytes)".to_owned(),
         ));
+        let queues = self.shards.saturating_mul(self.queue());
+        lines.push((
+            queues,
+            "in the shards' queues then, with one largest message each (--max-message-bytes)"
+                .to_owned(),
+        ));
         let mut worst = self.base().saturating_add(self.idle());
-        worst = worst.saturating_add(self.backlog);
+        worst = worst.saturating_add(self.backlog).saturating_add(queues);
         for (bytes, what) in self.each() {
             let bytes = bytes.saturating_mul(self.clients);
             worst = worst.saturating_add(bytes);

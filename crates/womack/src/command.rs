@@ -151,6 +151,20 @@ pub(crate) enum ToShard {
     Drain,
 }
 
+impl ToShard {
+    /// The bytes of a message that it brings to clients.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Deliver(delivery) => delivery.bytes.len(),
+            Self::Order(order) => match &order.deed {
+                Deed::Send(frames) => frames.max_bytes(),
+                Deed::Join(_) | Deed::Leave(_) | Deed::Disconnect { .. } => 0,
+            },
+            _ => 0,
+        }
+    }
+}
+
 /// A time for which some channels, or all, brought nothing.
 pub(crate) struct Gap {
     /// `None` for all.

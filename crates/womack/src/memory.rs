@@ -20,6 +20,8 @@ use crate::{config::Limits, sid::ShardId};
 pub(crate) const PROCESS_BYTES: usize = 16 << 20;
 /// What a shard takes whoever is there: a round under way, and buffers.
 pub(crate) const SHARD_BYTES: usize = 8 << 20;
+/// What may wait in a shard's queue before the router waits, beside one message that is larger.
+pub(crate) const QUEUE_BYTES: usize = 8 << 20;
 /// What an idle client takes; `benches/README.md` has the figure.
 pub(crate) const CLIENT_BYTES: usize = 640;
 /// What a place in a channel takes; a channel of its own takes more.
@@ -36,6 +38,8 @@ pub(crate) struct Memory {
     /// The budget where no setting says so.
     share: usize,
     ledgers: Box<[Ledger]>,
+    /// What waits in the queues to the shards. What several wait for is counted for each.
+    queues: Box<[Ledger]>,
 }
 
 impl Memory {
@@ -43,6 +47,7 @@ impl Memory {
         Self {
             share: share(),
             ledgers: (0..shards).map(|_| Ledger::default()).collect(),
+            queues: (0..shards).map(|_| Ledger::default()).collect(),
         }
     }
 
@@ -50,10 +55,16 @@ impl Memory {
         &self.ledgers[usize::from(shard.0)]
     }
 
+    /// The ledgers of the shards' queues, in order.
+    pub(crate) fn queues(&self) -> &[Ledger] {
+        &self.queues
+    }
+
     /// Bytes that are in use, as far as they are counted.
     pub(crate) fn used(&self) -> usize {
-        let clients: usize = self.ledgers.iter().map(Ledger::bytes).sum();
-        PROCESS_BYTES + self.ledgers.len() * SHARD_BYTES + clients
+        let ledgers = self.ledgers.iter().chain(&self.queues);
+        let held: usize = ledgers.map(Ledger::bytes).sum();
+        PROCESS_BYTES + self.ledgers.len() * SHARD_BYTES + held
     }
 
     pub(crate) const fn budget(&self, limits: &Limits) -> usize {
@@ -112,7 +123,7 @@ impl Ledger {
         })
     }
 
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -217,6 +228,9 @@ mod tests {
         assert_eq!(steps(), (true, true));
         assert!(memory.weighs_on(ShardId(1)) && !memory.weighs_on(ShardId(0)));
         drop(charge);
+        memory.queues()[0].charge(100);
+        assert_eq!(memory.used(), idle + 100);
+        memory.queues()[0].release(100);
         assert_eq!(memory.used(), idle);
     }
 

@@ -8,7 +8,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
     },
     task::Poll,
 };
@@ -17,10 +17,39 @@ use atomic_waker::AtomicWaker;
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::Notify;
 
+use crate::memory::Ledger;
+
 /// Creates a queue that holds at most `capacity` values.
 pub(crate) fn queue<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    create(capacity, None)
+}
+
+/// Creates a queue that holds at most `capacity` values, and no more bytes than `scale` says.
+pub(crate) fn weighed_queue<T>(capacity: usize, scale: Scale<T>) -> (Sender<T>, Receiver<T>) {
+    create(capacity, Some(scale))
+}
+
+/// How many bytes a queue has room for. A value that alone has more goes into an empty queue, and
+/// one that has none goes in whatever others have.
+pub(crate) struct Scale<T> {
+    /// How many bytes a value has.
+    pub(crate) weigh: fn(&T) -> usize,
+    pub(crate) most: usize,
+    /// Charged what waits.
+    pub(crate) ledger: Ledger,
+}
+
+impl<T> Scale<T> {
+    fn has_room(&self, bytes: usize) -> bool {
+        let waiting = self.ledger.bytes();
+        bytes == 0 || waiting == 0 || waiting + bytes <= self.most
+    }
+}
+
+fn create<T>(capacity: usize, scale: Option<Scale<T>>) -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Shared {
         values: ArrayQueue::new(capacity),
+        scale,
         receiver: AtomicWaker::new(),
         room: Notify::new(),
         waiting_for_room: AtomicUsize::new(0),
@@ -36,10 +65,18 @@ pub(crate) fn queue<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
 
 struct Shared<T> {
     values: ArrayQueue<T>,
+    scale: Option<Scale<T>>,
     receiver: AtomicWaker,
     room: Notify,
     waiting_for_room: AtomicUsize,
     closed: AtomicBool,
+}
+
+impl<T> Shared<T> {
+    fn has_room(&self, value: &T) -> bool {
+        let scale = self.scale.as_ref();
+        !self.values.is_full() && scale.is_none_or(|scale| scale.has_room((scale.weigh)(value)))
+    }
 }
 
 /// The end that values go into; any number of threads may hold one.
@@ -57,7 +94,17 @@ impl<T> Sender<T> {
         if self.shared.closed.load(Ordering::Acquire) {
             return Err(value);
         }
-        self.shared.values.push(value)
+        let Some(scale) = &self.shared.scale else {
+            return self.shared.values.push(value);
+        };
+        let bytes = (scale.weigh)(&value);
+        if !scale.has_room(bytes) {
+            return Err(value);
+        }
+        // Charged first, so that it is never less than nothing.
+        scale.ledger.charge(bytes);
+        let pushed = self.shared.values.push(value);
+        pushed.inspect_err(|_| scale.ledger.release(bytes))
     }
 
     /// Wakes the receiver if it sleeps.
@@ -76,7 +123,7 @@ impl<T> Sender<T> {
     }
 
     /// Hands `value` over and wakes the receiver; when the queue is full, the oldest value makes
-    /// room and is returned.
+    /// room and is returned. Bytes are not counted.
     pub(crate) fn send_over(&self, value: T) -> Option<T> {
         let oldest = self.shared.values.force_push(value);
         self.wake();
@@ -99,7 +146,8 @@ impl<T> Sender<T> {
             self.shared.waiting_for_room.fetch_add(1, Ordering::SeqCst);
             self.wake();
             // Looked at again after announcing the wait, so that room made in between is seen.
-            if self.shared.values.is_full() && !self.shared.closed.load(Ordering::Acquire) {
+            fence(Ordering::SeqCst);
+            if !self.shared.has_room(&value) && !self.shared.closed.load(Ordering::Acquire) {
                 room.await;
             }
             self.shared.waiting_for_room.fetch_sub(1, Ordering::SeqCst);
@@ -156,6 +204,12 @@ impl<T> Receiver<T> {
             batch.push(value);
         }
         let taken = batch.len() > before;
+        if let Some(scale) = &self.shared.scale {
+            scale
+                .ledger
+                .release(batch[before..].iter().map(scale.weigh).sum());
+            fence(Ordering::SeqCst);
+        }
         if taken && self.shared.waiting_for_room.load(Ordering::SeqCst) > 0 {
             self.shared.room.notify_waiters();
         }
@@ -183,9 +237,34 @@ mod tests {
             .block_on(future)
     }
 
+    fn scale(most: usize) -> Scale<usize> {
+        Scale {
+            weigh: |bytes| *bytes,
+            most,
+            ledger: Ledger::default(),
+        }
+    }
+
     #[test]
     fn values_come_out_in_the_order_of_each_sender() {
-        let (sender, mut receiver) = queue(8);
+        let (sender, receiver) = queue(8);
+        hand_over(&sender, receiver);
+    }
+
+    #[test]
+    fn values_come_out_in_the_order_of_each_sender_where_they_are_weighed() {
+        let scale = Scale {
+            weigh: |(_, value): &(u32, u32)| *value as usize % 4,
+            most: 5,
+            ledger: Ledger::default(),
+        };
+        let ledger = scale.ledger.clone();
+        let (sender, receiver) = weighed_queue(8, scale);
+        hand_over(&sender, receiver);
+        assert_eq!(ledger.bytes(), 0);
+    }
+
+    fn hand_over(sender: &Sender<(u32, u32)>, mut receiver: Receiver<(u32, u32)>) {
         let threads: Vec<_> = (0..2_u32)
             .map(|sender_number| {
                 let sender = sender.clone();
@@ -221,6 +300,21 @@ mod tests {
         let (sender, _receiver) = queue(1);
         assert_eq!(sender.push(1), Ok(()));
         assert_eq!(sender.push(2), Err(2));
+    }
+
+    #[test]
+    fn bytes_have_their_room_and_what_has_none_goes_in_all_the_same() {
+        let (sender, mut receiver) = weighed_queue(8, scale(10));
+        assert_eq!(sender.push(11), Ok(()), "alone");
+        assert_eq!(sender.push(1), Err(1));
+        assert_eq!(sender.push(0), Ok(()));
+        let mut batch = Vec::new();
+        run(receiver.receive(&mut batch, 1));
+        assert_eq!(sender.push(4), Ok(()));
+        assert_eq!(sender.push(6), Ok(()));
+        assert_eq!(sender.push(1), Err(1));
+        run(receiver.receive(&mut batch, 9));
+        assert_eq!(batch, [11, 0, 4, 6]);
     }
 
     #[test]

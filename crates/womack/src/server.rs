@@ -20,10 +20,10 @@ use crate::{
     error::Error,
     families::Families,
     listen::listen,
-    memory::Memory,
+    memory::{Ledger, Memory, QUEUE_BYTES},
     metrics::Metrics,
     namespace::{Entry, Messages, Namespace, Registry},
-    queue::{Receiver, Sender, queue},
+    queue::{Receiver, Scale, Sender, queue, weighed_queue},
     relay::Relaying,
     report::{Report, Reports},
     reporter::Reporting,
@@ -256,7 +256,7 @@ impl Running {
         let look_at_all = Arc::new(AtomicBool::new(false));
         let (router_sender, router_queue) = queue(ROUTER_QUEUE);
         let (shards, queues): (Vec<_>, Vec<_>) =
-            listeners.iter().map(|_| queue(SHARD_QUEUE)).unzip();
+            common.memory.queues().iter().map(shard_queue).unzip();
         let (relay, relay_queue) = relays.then(|| queue(RELAY_QUEUE)).unzip();
         let start = Start {
             common,
@@ -435,6 +435,16 @@ fn admin_listener(address: &str) -> Result<TcpListener, Error> {
     let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
     let port = port.parse().map_err(|_| malformed())?;
     listen(host, port, 1)?.pop().ok_or_else(malformed)
+}
+
+/// The queue of a shard, of which `ledger` is charged the messages.
+fn shard_queue(ledger: &Ledger) -> (Sender<ToShard>, Receiver<ToShard>) {
+    let scale = Scale {
+        weigh: ToShard::bytes,
+        most: QUEUE_BYTES,
+        ledger: ledger.clone(),
+    };
+    weighed_queue(SHARD_QUEUE, scale)
 }
 
 /// How many clients there can be, as far as the system's limit of open files is known.
