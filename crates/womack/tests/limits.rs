@@ -104,6 +104,23 @@ async fn a_fragmented_message_counts_as_a_whole() {
 }
 
 #[tokio::test]
+async fn the_attachments_of_a_packet_count_together() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--max-payload", "1000")
+        .start()
+        .await;
+    let mut socket = Raw::socket(server.address()).await;
+    socket.send(&raw::text(r#"452-["none"]"#)).await;
+    let attachment = raw::frame(0x82, &[7; 600]);
+    socket.send(&attachment.repeat(2)).await;
+    let last = socket.frames().await.pop().expect("a close frame");
+    assert_eq!(last.close_code(), Some(1009));
+    metrics::reaches(server.address(), CLOSED, TOO_LARGE, 1.0).await;
+    metrics::limit(server.address(), "max_payload", 1.0).await;
+}
+
+#[tokio::test]
 async fn a_polling_body_over_max_payload_is_refused() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
