@@ -239,6 +239,7 @@ async fn a_node_that_is_silent_is_given_up() {
     });
     assert_eq!((poll.status, poll.text().as_str()), (400, NODE_GONE));
     assert_eq!(client.post("3").await.status, 400);
+    metrics::limit(edge.address(), "relay_timeout_seconds", 2.0).await;
     home.signal(Signal::GoOn).await;
 }
 

@@ -38,7 +38,7 @@ use self::{
 pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
 
 /// The limits that are at zero from the start; others appear when they are reached.
-const LIMITS: [&str; 26] = [
+const LIMITS: [&str; 27] = [
     "handshake_seconds",
     "max_channel_bytes",
     "max_channels_per_client",
@@ -64,6 +64,7 @@ const LIMITS: [&str; 26] = [
     "memory_budget",
     "open_files",
     "redis_backlog_bytes",
+    "relay_timeout_seconds",
     "subscribe_timeout_seconds",
 ];
 

@@ -166,6 +166,7 @@ impl Edge {
         let late = |_: &u64, waiting: &mut Waiting| waiting.until <= now;
         let late: Vec<_> = self.waiting.extract_if(late).collect();
         for (number, waiting) in late {
+            self.common.metrics.limit("relay_timeout_seconds");
             outgoing.say(waiting.home, number, Kind::Gone);
             self.give_up(waiting.reply, "late");
         }

@@ -344,6 +344,7 @@ impl Running {
             self.outgoing.say(node, 0, Kind::Hello);
         }
         for node in looked.gone {
+            self.relay.common.metrics.limit("relay_timeout_seconds");
             self.lost(node);
         }
     }
