@@ -25,7 +25,7 @@ use crate::{
     pubsub::{Event, Link, Loss, Standing, Wish},
     server::Server,
     settings::Settings,
-    source::local_target,
+    source::local_backend,
     worker,
 };
 
@@ -163,9 +163,9 @@ fn publish(settings: Settings, channel: &str, json: String) -> Result<(), Error>
     let config = Config::resolve(settings)?;
     let message = RawValue::from_string(json)
         .map_err(|error| Error::Config(format!("the message is not JSON: {error}")))?;
-    let target = local_target(&config.redis)?;
+    let backend = local_backend(&config.redis)?;
     worker::runtime()?.block_on(async {
-        let publisher = Publisher::lazy(target, config.key);
+        let publisher = Publisher::lazy(backend, config.key);
         publisher.publish_envelope(&[channel], &message).await
     })?;
     Ok(())
@@ -179,7 +179,7 @@ fn check(settings: Settings) -> Result<(), Error> {
 
 fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
     let config = Config::resolve(settings)?;
-    let target = local_target(&config.redis)?;
+    let backend = local_backend(&config.redis)?;
     let prefix = format!("{}:", config.key);
     let wishes = channels.iter().map(|name| Wish {
         channel: format!("{prefix}{name}").into(),
@@ -188,7 +188,7 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
     let wishes: Vec<_> = wishes.collect();
     worker::runtime()?.block_on(async {
         let most = config.redis.backlog_bytes;
-        let link = Link::open(target, Standing::default(), most, &Metrics::new(0));
+        let link = Link::open(backend, Standing::default(), most, &Metrics::new(0));
         link.ask(wishes);
         link.restored();
         let mut events = Vec::new();

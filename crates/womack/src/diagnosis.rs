@@ -18,12 +18,12 @@ use redis::RedisResult;
 use tracing::{info, warn};
 
 use crate::{
+    backend::{Backend, Dispatch},
     metrics::Metrics,
     near::Difference,
     pubsub::{Event, Link, Standing},
     shard::Common,
     survey::Surveyor,
-    target::{Dispatch, Target},
     throttle::Throttle,
     worker,
 };
@@ -44,7 +44,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What listens to everything that is published.
 pub(crate) struct Diagnosis {
-    pub(crate) target: Target,
+    pub(crate) backend: Backend,
     pub(crate) common: Arc<Common>,
     pub(crate) surveyor: Surveyor,
 }
@@ -69,10 +69,10 @@ impl Diagnosis {
         };
         // What waits here is not what waits for the router, which the server's metrics tell.
         let apart = Metrics::new(0);
-        let link = Link::open(self.target.clone(), everything, BACKLOG_BYTES, &apart);
+        let link = Link::open(self.backend.clone(), everything, BACKLOG_BYTES, &apart);
         link.restored();
         let mut examiner = Examiner {
-            dispatch: Dispatch::new(self.target.clone()),
+            dispatch: Dispatch::new(self.backend.clone()),
             verdicts: Verdicts::new(Instant::now()),
             lines: Throttle::new(LINE_INTERVAL),
             diagnosis: self,

@@ -30,6 +30,7 @@
 //! [`Publisher`].
 
 mod admission;
+mod backend;
 mod backoff;
 mod beat;
 #[cfg(feature = "bench")]
@@ -70,7 +71,6 @@ mod source;
 mod status;
 mod supervisor;
 mod survey;
-mod target;
 mod throttle;
 mod websocket;
 mod worker;
@@ -78,6 +78,7 @@ mod worker;
 pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
 
 pub use self::{
+    backend::TlsFiles,
     channels::Channels,
     config::{Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, Redis, RedisSource},
     error::Error,
@@ -89,5 +90,4 @@ pub use self::{
         ByteSize, CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network, NodeSettings,
         RedisSettings, Seconds, Settings, SlowClient, SlowClientSetting,
     },
-    target::TlsFiles,
 };

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
+    backend::{Backend, Dispatch, TlsFiles},
     error::Error,
-    target::{Dispatch, Target, TlsFiles},
 };
 
 /// Publishes messages to the browsers that subscribed to a channel.
@@ -45,16 +45,16 @@ impl Publisher {
         files: &TlsFiles,
         key: impl Into<String>,
     ) -> Result<Self, Error> {
-        let target = Target::parse(url, files).map_err(Error::Config)?;
-        let publisher = Self::lazy(target, key);
+        let backend = Backend::parse(url, files).map_err(Error::Config)?;
+        let publisher = Self::lazy(backend, key);
         publisher.dispatch.connect().await?;
         Ok(publisher)
     }
 
     /// As [`Publisher::connect`], but connects when there is something to publish.
-    pub(crate) fn lazy(target: Target, key: impl Into<String>) -> Self {
+    pub(crate) fn lazy(backend: Backend, key: impl Into<String>) -> Self {
         Self {
-            dispatch: Dispatch::new(target),
+            dispatch: Dispatch::new(backend),
             key: key.into(),
         }
     }

@@ -223,7 +223,7 @@ impl Running {
         let admin_address = admin.as_ref().and_then(|admin| admin.local_addr().ok());
         let uses_ring = uses_ring(config.egress)?;
         let source = Source::find(&config.redis).await?;
-        if config.diagnose_publishes && source.target.is_cluster() {
+        if config.diagnose_publishes && source.backend.is_cluster() {
             return Err(Error::Config(
                 "diagnose-publishes needs one Redis: nobody hears all of a cluster".to_owned(),
             ));
@@ -268,13 +268,13 @@ impl Running {
             uses_ring,
         };
         let relaying = relay_queue
-            .map(|queue| Relaying::start(start.relay(queue, source.target.clone())))
+            .map(|queue| Relaying::start(start.relay(queue, source.backend.clone())))
             .transpose()?;
         let reporting = reports
-            .map(|queue| Reporting::start(start.reporter(queue, source.target.clone())))
+            .map(|queue| Reporting::start(start.reporter(queue, source.backend.clone())))
             .transpose()?;
         let ended = start
-            .threads(listeners, queues, admin, router_queue, source.target)
+            .threads(listeners, queues, admin, router_queue, source.backend)
             .await?;
         announce(address, admin_address);
         supervisor::ready();

@@ -8,9 +8,9 @@ use tokio::{
 };
 
 use crate::{
+    backend::{Backend, TlsFiles},
     config::{Redis, RedisSource},
     error::Error,
-    target::{Target, TlsFiles},
 };
 
 const DEFAULT_PORT: u16 = 6379;
@@ -19,7 +19,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where messages come from.
 pub(crate) struct Source {
     /// What to connect to.
-    pub(crate) target: Target,
+    pub(crate) backend: Backend,
     /// The embedded broker's listener, if it is to be served.
     pub(crate) broker: Option<TcpListener>,
 }
@@ -33,7 +33,7 @@ impl Source {
     pub(crate) async fn find(wanted: &Redis) -> Result<Self, Error> {
         match &wanted.source {
             RedisSource::Url(_) => Ok(Self {
-                target: local_target(wanted)?,
+                backend: local_backend(wanted)?,
                 broker: None,
             }),
             RedisSource::Embedded(port) => Self::embedded(*port).await,
@@ -45,7 +45,7 @@ impl Source {
                 };
                 if !refused {
                     return Ok(Self {
-                        target: local_target(wanted)?,
+                        backend: local_backend(wanted)?,
                         broker: None,
                     });
                 }
@@ -69,7 +69,7 @@ impl Source {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let url = format!("redis://{}", listener.local_addr().map_err(failed)?);
         Ok(Self {
-            target: Target::parse(&url, &TlsFiles::default()).map_err(Error::Config)?,
+            backend: Backend::parse(&url, &TlsFiles::default()).map_err(Error::Config)?,
             broker: Some(listener),
         })
     }
@@ -79,11 +79,11 @@ impl Source {
 ///
 /// # Errors
 /// [`Error::Config`] when the URL is none.
-pub(crate) fn local_target(wanted: &Redis) -> Result<Target, Error> {
+pub(crate) fn local_backend(wanted: &Redis) -> Result<Backend, Error> {
     let url = match &wanted.source {
         RedisSource::Url(url) => url.clone(),
         RedisSource::Embedded(port) => format!("redis://127.0.0.1:{port}"),
         RedisSource::LocalOrEmbedded => format!("redis://localhost:{DEFAULT_PORT}"),
     };
-    Target::parse(&url, &wanted.tls).map_err(Error::Config)
+    Backend::parse(&url, &wanted.tls).map_err(Error::Config)
 }

@@ -23,6 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    backend::Backend,
     command::{SessionRequest, ToRouter, ToShard},
     http::{self, Http, Surface},
     publisher::Publisher,
@@ -33,7 +34,6 @@ use crate::{
     sid::ShardId,
     status::Status,
     survey::Surveyor,
-    target::Target,
 };
 
 /// Commands taken at one go; all of them are written with one write to each client.
@@ -60,7 +60,7 @@ pub(crate) struct Worker {
     /// Whether rounds are sent through io_uring.
     pub(crate) uses_ring: bool,
     /// The Redis to publish at for those who ask by HTTP, if they may.
-    pub(crate) publish_at: Option<Target>,
+    pub(crate) publish_at: Option<Backend>,
     pub(crate) queue: Receiver<ToShard>,
     pub(crate) shards: Vec<Sender<ToShard>>,
     /// Carries requests to the nodes of their sessions, if that is done.
@@ -106,7 +106,7 @@ impl Worker {
         self.reader.send(shard.channels_reader()).ok();
         let shard = Rc::new(RefCell::new(shard));
         let key = &self.common.config.key;
-        let publisher = self.publish_at.map(|target| Publisher::lazy(target, key));
+        let publisher = self.publish_at.map(|backend| Publisher::lazy(backend, key));
         let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
         let http = Rc::new(Http {
             shard: shard.clone(),

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::{
+    backend::{Backend, TlsFiles},
     error::Error,
     settings::Settings,
-    target::{Target, TlsFiles},
 };
 
 /// The least that is worth waiting for: what one read brings.
@@ -82,13 +82,13 @@ impl Redis {
             }
         };
         let mistake = |reason| Error::Config(format!("redis-url: {reason}"));
-        let target = Target::parse(url, &redis.tls).map_err(mistake)?;
+        let backend = Backend::parse(url, &redis.tls).map_err(mistake)?;
         if redis.tls != TlsFiles::default() {
             redis.tls.connector().map_err(Error::Config)?;
         }
         let untagged = settings.events_key.as_deref().filter(|key| !has_tag(key));
         match untagged {
-            Some(key) if target.is_cluster() => Err(Error::Config(format!(
+            Some(key) if backend.is_cluster() => Err(Error::Config(format!(
                 "in a cluster all keys of the server events must have one slot: events-key {key:?} \
                  needs a part in braces, as in {{womack}}:event"
             ))),

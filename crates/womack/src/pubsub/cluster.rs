@@ -17,8 +17,8 @@ use super::{
     Command, Event, Standing, Wish, backlog::Backlog, connection::Connection, wishes::Wishes,
 };
 use crate::{
+    backend::{Address, Backend, Slots, slot},
     backoff::Backoff,
-    target::{Address, Slots, Target, slot},
 };
 
 /// How often the cluster is asked how it is laid out, if nothing else tells.
@@ -26,7 +26,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Keeps the link up until nobody wants it.
 pub(super) async fn run(
-    target: Target,
+    backend: Backend,
     standing: Standing,
     backlog: Arc<Backlog>,
     mut commands: UnboundedReceiver<Command>,
@@ -34,7 +34,7 @@ pub(super) async fn run(
     let (notes_sender, mut notes) = unbounded_channel();
     let (moved_sender, mut moved) = unbounded_channel();
     let mut cluster = Cluster {
-        target,
+        backend,
         standing,
         stands_at: None,
         backlog,
@@ -65,7 +65,7 @@ pub(super) async fn run(
 }
 
 struct Cluster {
-    target: Target,
+    backend: Backend,
     standing: Standing,
     /// The node that brings what stands.
     stands_at: Option<NodeId>,
@@ -108,7 +108,7 @@ impl Cluster {
         self.next_look = Instant::now() + LOOK_INTERVAL;
         let up = self.nodes.iter().filter(|(_, node)| node.is_up);
         let known: Vec<_> = up.map(|(address, _)| address.clone()).collect();
-        match self.target.slots(&known).await {
+        match self.backend.slots(&known).await {
             Ok(slots) => self.slots = slots,
             Err(error) => {
                 self.look_soon();
@@ -145,7 +145,7 @@ impl Cluster {
         };
         self.nodes.insert(address.clone(), node);
         tokio::spawn(serve_node(
-            self.target.clone(),
+            self.backend.clone(),
             (address, self.node_number),
             self.backlog.clone(),
             commands,
@@ -275,14 +275,14 @@ impl Cluster {
 
 /// Serves one node until it is lost, or has no slots any more.
 async fn serve_node(
-    target: Target,
+    backend: Backend,
     (address, number): NodeId,
     backlog: Arc<Backlog>,
     mut commands: UnboundedReceiver<Command>,
     notes: UnboundedSender<Note>,
     moved: UnboundedSender<Vec<Wish>>,
 ) {
-    let opening = Connection::open(&target, &address, backlog.clone(), Some(moved));
+    let opening = Connection::open(&backend, &address, backlog.clone(), Some(moved));
     let mut wishes = match opening.await {
         Ok(mut connection) => {
             // The notes are read as long as the link is there.

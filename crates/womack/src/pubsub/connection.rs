@@ -23,7 +23,7 @@ use super::{
     socket::Socket,
     wishes::Wishes,
 };
-use crate::target::{Address, REPLY_TIMEOUT, Target, Unreachable, slot};
+use crate::backend::{Address, Backend, REPLY_TIMEOUT, Unreachable, slot};
 
 /// Channels in one command.
 const CHANNELS_PER_COMMAND: usize = 1024;
@@ -61,13 +61,13 @@ impl Connection {
     /// Connects and logs in. To a node of a cluster belongs who takes the wishes that another node
     /// has to fulfil.
     pub(super) async fn open(
-        target: &Target,
+        backend: &Backend,
         address: &Address,
         backlog: Arc<Backlog>,
         moved: Option<UnboundedSender<Vec<Wish>>>,
     ) -> Result<Self, Unreachable> {
         let mut connection = Self {
-            socket: Socket::new(target.open(address).await?),
+            socket: Socket::new(backend.open(address).await?),
             owed: Owed::default(),
             wishes: Wishes::default(),
             backlog,
@@ -80,7 +80,7 @@ impl Connection {
                 moved,
             }),
         };
-        let login = target.login();
+        let login = backend.login();
         if let Some(password) = &login.password {
             let names = login.user.iter().chain([password]).map(String::as_str);
             connection.socket.command("AUTH", names);

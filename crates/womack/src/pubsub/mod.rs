@@ -23,8 +23,8 @@ use womack_proto::redis::Message;
 
 use self::backlog::Backlog;
 use crate::{
+    backend::{Backend, Kind},
     metrics::Metrics,
-    target::{Kind, Target},
 };
 
 /// What the link brings, in order.
@@ -96,13 +96,18 @@ pub(crate) struct Link {
 impl Link {
     /// Begins to connect. Up to `most` bytes of messages are kept that nobody has taken; beyond,
     /// they wait at Redis.
-    pub(crate) fn open(target: Target, standing: Standing, most: usize, metrics: &Metrics) -> Self {
+    pub(crate) fn open(
+        backend: Backend,
+        standing: Standing,
+        most: usize,
+        metrics: &Metrics,
+    ) -> Self {
         let backlog = Arc::new(Backlog::new(most, metrics));
         let (commands, receiver) = unbounded_channel();
         let kept = backlog.clone();
-        let task = match target.kind {
-            Kind::Cluster(_) => tokio::spawn(cluster::run(target, standing, kept, receiver)),
-            _ => tokio::spawn(single::run(target, standing, kept, receiver)),
+        let task = match backend.kind {
+            Kind::Cluster(_) => tokio::spawn(cluster::run(backend, standing, kept, receiver)),
+            _ => tokio::spawn(single::run(backend, standing, kept, receiver)),
         };
         Self {
             backlog,

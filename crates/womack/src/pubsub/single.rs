@@ -6,13 +6,13 @@ use tokio::{select, sync::mpsc::UnboundedReceiver, time::sleep};
 
 use super::{Command, Event, Standing, backlog::Backlog, connection::Connection, wishes::Wishes};
 use crate::{
+    backend::{Backend, Kind, Master, Unreachable},
     backoff::Backoff,
-    target::{Kind, Master, Target, Unreachable},
 };
 
 /// Keeps the link up until nobody wants it.
 pub(super) async fn run(
-    target: Target,
+    backend: Backend,
     standing: Standing,
     backlog: Arc<Backlog>,
     mut commands: UnboundedReceiver<Command>,
@@ -29,7 +29,7 @@ pub(super) async fn run(
                 break;
             }
         }
-        let connecting = connect(&target, &backlog, &mut backoff);
+        let connecting = connect(&backend, &backlog, &mut backoff);
         let Some((mut connection, mut master)) =
             obeying_meanwhile(connecting, &mut wishes, &mut commands).await
         else {
@@ -38,7 +38,7 @@ pub(super) async fn run(
         connection.begin(&standing, wishes);
         let moved = async {
             match &mut master {
-                Some(master) => target.moved(master).await,
+                Some(master) => backend.moved(master).await,
                 None => std::future::pending().await,
             }
         };
@@ -73,7 +73,7 @@ async fn obeying_meanwhile<T>(
 
 /// Connects, trying again and again.
 async fn connect(
-    target: &Target,
+    backend: &Backend,
     backlog: &Arc<Backlog>,
     backoff: &mut Backoff,
 ) -> (Connection, Option<Master>) {
@@ -81,7 +81,7 @@ async fn connect(
         if let Some(wait) = backoff.wait() {
             sleep(wait).await;
         }
-        match try_to_connect(target, backlog).await {
+        match try_to_connect(backend, backlog).await {
             Ok(connected) => return connected,
             Err(error) => {
                 backoff.failed();
@@ -92,16 +92,16 @@ async fn connect(
 }
 
 async fn try_to_connect(
-    target: &Target,
+    backend: &Backend,
     backlog: &Arc<Backlog>,
 ) -> Result<(Connection, Option<Master>), Unreachable> {
-    let (address, master) = match &target.kind {
+    let (address, master) = match &backend.kind {
         Kind::One(address) => (address.clone(), None),
         _ => {
-            let master = target.master().await?;
+            let master = backend.master().await?;
             (master.address.clone(), Some(master))
         }
     };
-    let connection = Connection::open(target, &address, backlog.clone(), None).await?;
+    let connection = Connection::open(backend, &address, backlog.clone(), None).await?;
     Ok((connection, master))
 }

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use womack_proto::redis::{self, NotAReply, Reply};
 
-use crate::target::Stream;
+use crate::backend::Stream;
 
 /// Bytes that are read at one go.
 const READ_BYTES: usize = 64 * 1024;

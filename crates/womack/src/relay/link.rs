@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::target::{Connected, REPLY_TIMEOUT, Target};
+use crate::backend::{Backend, Connected, REPLY_TIMEOUT};
 
 /// How often it is made sure that the connection that listens still stands.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -61,9 +61,9 @@ impl From<RedisError> for Failure {
 
 impl Link {
     /// Connects and listens to `channel`.
-    pub(super) async fn connect(target: &Target, channel: String) -> Result<Self, Failure> {
-        let connected = target.writer(&channel).await.map_err(RedisError::from)?;
-        let listener = target.listener(&channel).await.map_err(RedisError::from)?;
+    pub(super) async fn connect(backend: &Backend, channel: String) -> Result<Self, Failure> {
+        let connected = backend.writer(&channel).await.map_err(RedisError::from)?;
+        let listener = backend.listener(&channel).await.map_err(RedisError::from)?;
         let (mut asks, messages) = listener.split();
         timeout(REPLY_TIMEOUT, asks.subscribe(channel))
             .await
@@ -73,7 +73,7 @@ impl Link {
             asks,
             messages,
             connected,
-            counts: !target.is_cluster(),
+            counts: !backend.is_cluster(),
             publishing: None,
         })
     }

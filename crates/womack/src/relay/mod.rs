@@ -46,12 +46,12 @@ use self::{
     place::{End, Place},
 };
 use crate::{
+    backend::Backend,
     backoff::Backoff,
     command::{PollAnswer, PostAnswer, SessionRequest, ToShard},
     queue::{Receiver, Sender},
     shard::Common,
     status::Status,
-    target::Target,
     throttle::Throttle,
 };
 
@@ -68,7 +68,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// What the relay is made of.
 pub(crate) struct Relay {
-    pub(crate) target: Target,
+    pub(crate) backend: Backend,
     /// Requests for sessions of other nodes.
     pub(crate) queue: Receiver<SessionRequest>,
     pub(crate) shards: Vec<Sender<ToShard>>,
@@ -145,10 +145,10 @@ impl Running {
     async fn connect(&mut self) -> Option<Link> {
         loop {
             let wait = self.backoff.wait().unwrap_or_default();
-            let (target, channel) = (self.relay.target.clone(), self.channel(self.node()));
+            let (backend, channel) = (self.relay.backend.clone(), self.channel(self.node()));
             let connecting = async {
                 sleep(wait).await;
-                Link::connect(&target, channel).await
+                Link::connect(&backend, channel).await
             };
             let mut connecting = std::pin::pin!(connecting);
             let failure = loop {

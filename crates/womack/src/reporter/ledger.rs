@@ -14,8 +14,8 @@ use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value,
 
 use super::entry::Entry;
 use crate::{
+    backend::{Backend, Connected},
     report::Count,
-    target::{Connected, Target},
 };
 
 /// How long a lock holds after its owner has last done something.
@@ -69,8 +69,8 @@ pub(super) struct Page {
 }
 
 impl Ledger {
-    pub(super) async fn connect(target: &Target, keys: Keys) -> RedisResult<Self> {
-        let connected = target.writer(&keys.nodes()).await?;
+    pub(super) async fn connect(backend: &Backend, keys: Keys) -> RedisResult<Self> {
+        let connected = backend.writer(&keys.nodes()).await?;
         Ok(Self { connected, keys })
     }
 

@@ -38,13 +38,13 @@ use self::{
     sweep::Sweep,
 };
 use crate::{
+    backend::Backend,
     backoff::Backoff,
     command::ToShard,
     queue::{Receiver, Sender},
     report::{Count, Report, Reports},
     shard::Common,
     sid::ShardId,
-    target::Target,
     throttle::Throttle,
 };
 
@@ -55,7 +55,7 @@ const BEATS: u32 = 3;
 
 /// What the reporter is made of.
 pub(crate) struct Reporter {
-    pub(crate) target: Target,
+    pub(crate) backend: Backend,
     pub(crate) queue: Receiver<Report>,
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) common: Arc<Common>,
@@ -121,7 +121,7 @@ impl Running {
             if let Some(wait) = self.backoff.wait() {
                 sleep(wait).await;
             }
-            match Ledger::connect(&self.reporter.target, self.keys.clone()).await {
+            match Ledger::connect(&self.reporter.backend, self.keys.clone()).await {
                 Ok(ledger) => return ledger,
                 Err(error) => self.failed(&error),
             }

@@ -20,6 +20,7 @@ use womack_proto::envelope::Scratch;
 
 use self::{gaps::Gaps, messages::Held};
 use crate::{
+    backend::Backend,
     command::{ToRouter, ToShard},
     pubsub::{Event, Link, Standing, Wish},
     queue::{Receiver, Sender},
@@ -27,7 +28,6 @@ use crate::{
     shard::{ChannelsReader, Common},
     sid::ShardId,
     status::Status,
-    target::Target,
     throttle::Throttle,
 };
 
@@ -40,7 +40,7 @@ const CHANNELS_PER_COMMAND: usize = 1024;
 
 /// What the router is made of.
 pub(crate) struct Router {
-    pub(crate) target: Target,
+    pub(crate) backend: Backend,
     pub(crate) queue: Receiver<ToRouter>,
     /// Set by a shard whose look found the queue full: every channel is to be looked at.
     pub(crate) look_at_all: Arc<AtomicBool>,
@@ -64,7 +64,7 @@ impl Router {
             patterns: families.patterns(),
         };
         let most = config.redis.backlog_bytes;
-        let link = Link::open(self.target.clone(), standing, most, metrics);
+        let link = Link::open(self.backend.clone(), standing, most, metrics);
         link.restored();
         let running = Running {
             routes: Routes::new(config.unsubscribe_grace),

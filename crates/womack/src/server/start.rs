@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
+    backend::Backend,
     command::{SessionRequest, ToRouter, ToShard},
     diagnosis::Diagnosis,
     error::Error,
@@ -24,7 +25,6 @@ use crate::{
     sid::ShardId,
     status::Status,
     survey::Surveyor,
-    target::Target,
     worker::{self, Worker},
 };
 
@@ -50,7 +50,7 @@ impl Start {
         queues: Vec<Receiver<ToShard>>,
         mut admin: Option<TcpListener>,
         router_queue: Receiver<ToRouter>,
-        target: Target,
+        backend: Backend,
     ) -> Result<Vec<oneshot::Receiver<std::io::Result<()>>>, Error> {
         let (assets, surveyor) = (http::assets(), Surveyor::default());
         let cores = core_affinity::get_core_ids().unwrap_or_default();
@@ -65,7 +65,7 @@ impl Start {
         let has_admin = admin.is_some();
         let publish_at = |admin: &Option<TcpListener>| {
             let may_publish = admin.is_some() && self.common.config.publish_key.load().is_some();
-            may_publish.then(|| target.clone())
+            may_publish.then(|| backend.clone())
         };
         let (mut ended, mut readers) = (Vec::new(), Vec::new());
         for (number, (listener, queue)) in listeners.into_iter().zip(queues).enumerate() {
@@ -111,13 +111,13 @@ impl Start {
         surveyor.begin(channels.clone());
         if self.common.config.diagnose_publishes {
             let diagnosis = Diagnosis {
-                target: target.clone(),
+                backend: backend.clone(),
                 common: self.common.clone(),
                 surveyor,
             };
             diagnosis.start()?;
         }
-        let router = self.router(router_queue, channels, target);
+        let router = self.router(router_queue, channels, backend);
         match host {
             // The thread was there a moment ago; if it has ended, that is seen where it counts.
             Some(host) => drop(host.send(router)),
@@ -132,9 +132,9 @@ impl Start {
     }
 
     /// The reporter, whose `queue` the shards fill.
-    pub(super) fn reporter(&self, queue: Receiver<Report>, target: Target) -> Reporter {
+    pub(super) fn reporter(&self, queue: Receiver<Report>, backend: Backend) -> Reporter {
         Reporter {
-            target,
+            backend,
             queue,
             shards: self.shards.clone(),
             common: self.common.clone(),
@@ -143,9 +143,9 @@ impl Start {
     }
 
     /// The relay, whose `queue` the shards fill.
-    pub(super) fn relay(&self, queue: Receiver<SessionRequest>, target: Target) -> Relay {
+    pub(super) fn relay(&self, queue: Receiver<SessionRequest>, backend: Backend) -> Relay {
         Relay {
-            target,
+            backend,
             queue,
             shards: self.shards.clone(),
             common: self.common.clone(),
@@ -158,10 +158,10 @@ impl Start {
         &self,
         queue: Receiver<ToRouter>,
         channels: Vec<ChannelsReader>,
-        target: Target,
+        backend: Backend,
     ) -> Router {
         Router {
-            target,
+            backend,
             queue,
             look_at_all: self.look_at_all.clone(),
             shards: self.shards.clone(),

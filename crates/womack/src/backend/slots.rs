@@ -2,7 +2,7 @@
 
 use redis::{FromRedisValue, Value, cmd};
 
-use super::{Address, Kind, Target, Unreachable};
+use super::{Address, Backend, Kind, Unreachable};
 
 /// How many slots every cluster has.
 const SLOTS: u16 = 16_384;
@@ -106,7 +106,7 @@ impl Slots {
     }
 }
 
-impl Target {
+impl Backend {
     /// Asks how the cluster is laid out: the nodes of the URL, then those that are `known`.
     ///
     /// # Errors

@@ -11,12 +11,12 @@ use std::{borrow::Cow, path::PathBuf, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 
-use super::{Address, Kind, Login, Target, TlsFiles};
+use super::{Address, Backend, Kind, Login, TlsFiles};
 
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;
 
-impl Target {
+impl Backend {
     /// Reads a URL; `files` are for TLS.
     ///
     /// # Errors
@@ -46,9 +46,9 @@ impl Target {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut query = Query::parse(query)?;
         if kind == "unix" {
-            let target = Self::unix(rest, &mut query)?;
+            let backend = Self::unix(rest, &mut query)?;
             query.end()?;
-            return Ok(target);
+            return Ok(backend);
         }
         let (login, rest) = match rest.rsplit_once('@') {
             Some((login, rest)) => (self::login(login)?, rest),
@@ -195,8 +195,8 @@ impl Query {
 mod tests {
     use super::*;
 
-    fn parse(url: &str) -> Result<Target, String> {
-        Target::parse(url, &TlsFiles::default())
+    fn parse(url: &str) -> Result<Backend, String> {
+        Backend::parse(url, &TlsFiles::default())
     }
 
     fn tcp(host: &str, port: u16) -> Address {
@@ -237,9 +237,9 @@ mod tests {
                 true,
             ),
         ] {
-            let target = parse(url).unwrap();
-            assert_eq!(target.kind, kind, "{url}");
-            assert_eq!((target.db, target.tls.is_some()), (db, is_tls), "{url}");
+            let backend = parse(url).unwrap();
+            assert_eq!(backend.kind, kind, "{url}");
+            assert_eq!((backend.db, backend.tls.is_some()), (db, is_tls), "{url}");
         }
     }
 
@@ -258,10 +258,10 @@ mod tests {
             assert_eq!(*parse(url).unwrap().login(), expected, "{url}");
         }
         let url = "redis+sentinel://u:p@a/s?sentinel-password=q";
-        let target = parse(url).unwrap();
-        assert_eq!(*target.login(), login(Some("u"), Some("p")));
-        assert_eq!(target.sentinel_login, login(None, Some("q")));
-        assert!(!format!("{target:?}").contains('q'));
+        let backend = parse(url).unwrap();
+        assert_eq!(*backend.login(), login(Some("u"), Some("p")));
+        assert_eq!(backend.sentinel_login, login(None, Some("q")));
+        assert!(!format!("{backend:?}").contains('q'));
     }
 
     #[test]
@@ -286,7 +286,7 @@ mod tests {
             ca: Some("ca.pem".into()),
             ..TlsFiles::default()
         };
-        assert!(Target::parse("redis://a", &files).is_err());
-        assert!(Target::parse("rediss://a", &files).is_ok());
+        assert!(Backend::parse("redis://a", &files).is_err());
+        assert!(Backend::parse("rediss://a", &files).is_ok());
     }
 }

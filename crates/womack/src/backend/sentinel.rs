@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{RedisResult, cmd};
 use tokio::time::sleep;
 
-use super::{Address, Connected, Kind, Target, Unreachable, one_line};
+use super::{Address, Backend, Connected, Kind, Unreachable, one_line};
 
 /// How often a sentinel is asked whether the master still is.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ pub(crate) struct Master {
     service: String,
 }
 
-impl Target {
+impl Backend {
     /// Asks the sentinels, one after the other, where the master is.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Target {
     }
 }
 
-impl Target {
+impl Backend {
     /// Done when the sentinels name another master. As long as none of them answers, nobody knows
     /// better.
     pub(crate) async fn moved(&self, master: &mut Master) {

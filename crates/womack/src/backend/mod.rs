@@ -34,7 +34,7 @@ pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which Redis is meant, as a URL says it, with the files that TLS needs.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct Backend {
     pub(crate) kind: Kind,
     login: Login,
     /// Of the sentinels, who may have another password than their master.
@@ -145,13 +145,13 @@ impl Drop for Connected {
     }
 }
 
-impl Target {
+impl Backend {
     /// As whom one logs in.
     pub(crate) const fn login(&self) -> &Login {
         &self.login
     }
 
-    /// Connects to a server of this target, without a word yet. Files are read each time, so that
+    /// Connects to a server of this backend, without a word yet. Files are read each time, so that
     /// renewed certificates are taken.
     pub(crate) async fn open(&self, address: &Address) -> Result<Box<dyn Stream>, Unreachable> {
         let failed = |error| Unreachable::Io(address.clone(), error);
@@ -175,7 +175,7 @@ impl Target {
         Ok(Box::new(handshake.await.map_err(late)?.map_err(failed)?))
     }
 
-    /// Connects to a server of this target, for commands.
+    /// Connects to a server of this backend, for commands.
     pub(crate) async fn commands(&self, address: &Address) -> Result<Connected, Unreachable> {
         self.commands_as(address, &self.login, self.db).await
     }

@@ -1,4 +1,4 @@
-//! Publishes on whatever the target is, over connections that come back by themselves.
+//! Publishes on whatever the backend is, over connections that come back by themselves.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use super::{Address, Connected, Kind, Slots, Target, slot};
+use super::{Address, Backend, Connected, Kind, Slots, slot};
 
 /// How often a message of a cluster is sent after another node than the one that was thought.
 const REDIRECTIONS: usize = 3;
@@ -15,7 +15,7 @@ const REDIRECTIONS: usize = 3;
 /// Publishes messages. Clones share their connections.
 #[derive(Clone)]
 pub(crate) struct Dispatch {
-    target: Target,
+    backend: Backend,
     connections: Arc<Mutex<Connections>>,
 }
 
@@ -29,9 +29,9 @@ struct Connections {
 
 impl Dispatch {
     /// Connects when there is something to publish.
-    pub(crate) fn new(target: Target) -> Self {
+    pub(crate) fn new(backend: Backend) -> Self {
         Self {
-            target,
+            backend,
             connections: Arc::default(),
         }
     }
@@ -41,7 +41,7 @@ impl Dispatch {
     /// # Errors
     /// Nobody answers, or not as a Redis should.
     pub(crate) async fn connect(&self) -> RedisResult<()> {
-        match self.target.kind {
+        match self.backend.kind {
             Kind::Cluster(_) => self.slots(true).await.map(drop),
             _ => self.connection(None).await.map(drop),
         }
@@ -55,7 +55,7 @@ impl Dispatch {
     /// # Errors
     /// Redis cannot be reached, or refuses. Then nobody knows which messages were published.
     pub(crate) async fn publish(&self, channels: &[String], payload: &str) -> RedisResult<u64> {
-        if !self.target.is_cluster() {
+        if !self.backend.is_cluster() {
             let mut pipeline = Pipeline::new();
             for channel in channels {
                 pipeline.publish(channel, payload);
@@ -116,7 +116,7 @@ impl Dispatch {
             return Ok(slots.clone());
         }
         let known: Vec<_> = connections.open.keys().flatten().cloned().collect();
-        let slots = self.target.slots(&known).await?;
+        let slots = self.backend.slots(&known).await?;
         connections.open.retain(|address, _| {
             let owners = slots.owners();
             address
@@ -133,9 +133,9 @@ impl Dispatch {
         if let Some(found) = connections.open.get(&key).filter(|found| !found.is_gone()) {
             return Ok(found.connection.clone());
         }
-        let connected = match (node, &self.target.kind) {
-            (Some(node), _) => self.target.commands(node).await?,
-            (None, _) => self.target.writer("").await?,
+        let connected = match (node, &self.backend.kind) {
+            (Some(node), _) => self.backend.commands(node).await?,
+            (None, _) => self.backend.writer("").await?,
         };
         let connection = connected.connection.clone();
         connections.open.insert(key, connected);
