@@ -77,7 +77,7 @@ impl Fleet {
 
     async fn wait(&mut self, command: &str, event: &str) -> Value {
         let asked = self.part.ask(json!({ "do": command }), event);
-        if let Ok(event) = tokio::time::timeout(PATIENCE / 2, asked).await {
+        if let Ok(event) = tokio::time::timeout(PATIENCE.mul_f32(0.9), asked).await {
             return event;
         }
         let missing = self.part.ask(json!({ "do": "missing" }), "missing").await;
