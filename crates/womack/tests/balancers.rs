@@ -10,7 +10,7 @@ use womack_test_support::{Client, Fleet, Launch, Redis, Server, Signal, Voyage};
 
 /// How many clients sail; `WOMACK_FLEET` says otherwise. Five hundred are what production is held
 /// to, on a machine that does nothing else.
-const CLIENTS: usize = 200;
+const CLIENTS: usize = 40;
 /// Messages published in a second.
 const RATE: u32 = 200;
 

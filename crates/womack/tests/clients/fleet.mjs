@@ -45,6 +45,9 @@ class Member {
     this.mayBeBehind = transports.includes("websocket") ? BEHIND : BEHIND_POLLING;
     this.last = null;
     this.isLive = false;
+    // Some libraries wait for long when the other end dies in the middle of an upgrade: they have
+    // ended polling by then, and hear of nothing but of their own time-out.
+    this.upgrades = transports === BOTH;
     this.lostAt = null;
     this.worst = 0;
     this.losses = 0;
@@ -60,6 +63,15 @@ class Member {
 
   connected() {
     this.last = null;
+    this.upgrades &&= this.socket.io.engine.transport.name !== "websocket";
+    if (this.upgrades) {
+      for (const event of ["upgrade", "upgradeError"]) {
+        this.socket.io.engine.once(event, () => {
+          this.upgrades = false;
+          this.fleet.look();
+        });
+      }
+    }
     this.socket.emit("subscribe", { channel: this.channel.name }, ({ ok }) => {
       if (!ok) return this.complain("is not subscribed");
       this.isLive = true;
@@ -110,7 +122,7 @@ export class Fleet {
     this.sent = 0;
   }
 
-  // Connects `count` clients, and reports when all of them are subscribed. Every channel has clients
+  // Connects `count` clients, and reports when all of them are subscribed and upgraded. Every channel has clients
   // of all kinds.
   connect({ url, redis, channels, key, count }) {
     Object.assign(this, { url, key });
@@ -152,10 +164,7 @@ export class Fleet {
   }
 
   look() {
-    const isDone = (member) => {
-      return member.isLive && (this.wait !== "finished" || member.hasAll());
-    };
-    if (!this.wait || !this.members.every(isDone)) return;
+    if (!this.wait || !this.members.every((member) => this.isDone(member))) return;
     if (this.wait === "finished") clearInterval(this.timer);
     this.report(this.wait, {
       sent: this.sent,
@@ -167,8 +176,16 @@ export class Fleet {
     this.wait = null;
   }
 
+  isDone(member) {
+    if (!member.isLive || (this.wait === "connected" && member.upgrades)) return false;
+    return this.wait !== "finished" || member.hasAll();
+  }
+
   missing() {
-    const missing = this.members.filter(({ isLive }) => !isLive).map(({ name }) => name);
+    const late = this.members.filter((member) => !this.isDone(member));
+    const missing = late.map(({ name, isLive, last, channel, losses }) => {
+      return { name, isLive, last, sent: channel.sent, losses };
+    });
     this.report("missing", { missing, complaints: this.complaints.slice(0, 10) });
   }
 }
