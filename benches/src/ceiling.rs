@@ -126,7 +126,7 @@ impl Bench {
         arrived: impl Fn(&Fleet) -> io::Result<u64>,
     ) -> io::Result<Ceiling> {
         let began = Instant::now();
-        let (server, redis) = (Cpu::of(pid)?, Cpu::of(self.redis_pid)?);
+        let (server, redis) = (Cpu::of(pid)?, Cpu::of(self.redis_process.pid())?);
         let load = Cpu::of(process::id())?;
         while began.elapsed() < self.duration {
             let due = done(fleet)? + UNDER_WAY;
@@ -154,7 +154,7 @@ impl Bench {
             round: 1,
             rate: completed as f64 / elapsed.as_secs_f64(),
             server_micros: per_message(pid, &server)?,
-            redis_micros: per_message(self.redis_pid, &redis)?,
+            redis_micros: per_message(self.redis_process.pid(), &redis)?,
             load_micros: per_message(process::id(), &load)?,
             lost: published - completed,
         })

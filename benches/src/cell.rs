@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -95,18 +96,40 @@ pub struct Bench {
     /// How to start servers.
     pub setting: Setting,
     /// The Redis.
-    pub redis: SocketAddr,
-    /// Its process.
-    pub redis_pid: u32,
+    pub(crate) redis: SocketAddr,
+    pub(crate) redis_process: Process,
     /// The server's CPUs.
-    pub server_cpus: Vec<usize>,
+    pub(crate) server_cpus: Vec<usize>,
     /// This program's, and Redis's.
-    pub load_cpus: Vec<usize>,
+    pub(crate) load_cpus: Vec<usize>,
     /// How long to measure.
     pub duration: Duration,
 }
 
 impl Bench {
+    /// Starts a Redis, and keeps this thread and what it starts on the load's CPUs. The servers'
+    /// programs are in the folder `programs`.
+    pub fn open(
+        redis_program: &str,
+        programs: PathBuf,
+        (server_cpus, load_cpus): (&[usize], &[usize]),
+        duration: Duration,
+    ) -> io::Result<Self> {
+        let cpus = Cpus {
+            process: load_cpus,
+            own: load_cpus,
+        };
+        let (redis_process, redis) = Process::start_redis(redis_program, cpus)?;
+        Ok(Self {
+            setting: Setting::new(programs, redis)?,
+            redis,
+            redis_process,
+            server_cpus: server_cpus.to_vec(),
+            load_cpus: load_cpus.to_vec(),
+            duration,
+        })
+    }
+
     /// Starts the server, puts the workload on it, and ends it.
     pub fn measure(&self, workload: &Workload, server: &Server, round: usize) -> io::Result<Cell> {
         let (process, mut fleet) = self.start(workload, server)?;

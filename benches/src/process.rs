@@ -1,8 +1,10 @@
 //! The processes that take part: each on its own CPUs, each ended with its owner.
 
 use std::{
+    env,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, ChildStderr, Command, Stdio},
     sync::mpsc,
     thread,
@@ -153,6 +155,13 @@ pub struct Cpus<'a> {
 /// An address of this host that nobody listens on.
 pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr()
+}
+
+/// The folder of this program, where cargo puts the others too.
+pub fn folder() -> io::Result<PathBuf> {
+    let mut folder = env::current_exe()?;
+    folder.pop();
+    Ok(folder)
 }
 
 /// Keeps this thread, and what it starts, on these CPUs.

@@ -6,29 +6,17 @@ use std::{path::Path, time::Duration};
 
 use womack_benches::{
     cell::{Bench, Cell},
-    process::{Cpus, Process},
-    servers::{Server, Setting},
+    servers::Server,
     workload::{Holding, Pace, Workload},
 };
 
 const CPU: [usize; 1] = [0];
 
 fn measure(server: &str, workload: Workload) -> Cell {
-    let cpus = Cpus {
-        process: &CPU,
-        own: &CPU,
-    };
-    let (redis_process, redis) = Process::start_redis("redis-server", cpus).unwrap();
     let programs = Path::new(env!("CARGO_BIN_EXE_floor")).parent().unwrap();
-    let bench = Bench {
-        setting: Setting::new(programs.to_owned(), redis).unwrap(),
-        redis,
-        redis_pid: redis_process.pid(),
-        server_cpus: CPU.to_vec(),
-        load_cpus: CPU.to_vec(),
-        duration: Duration::from_millis(200),
-    };
-    bench
+    let duration = Duration::from_millis(200);
+    Bench::open("redis-server", programs.to_owned(), (&CPU, &CPU), duration)
+        .unwrap()
         .measure(&workload, &Server::find(server).unwrap(), 1)
         .unwrap()
 }

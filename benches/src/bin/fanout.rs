@@ -1,15 +1,13 @@
 //! The whole-system benchmark: servers under workloads, in interleaved rounds.
 
-use std::{env, fs, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fs, io, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser};
 use womack_benches::{
     cell::{Bench, Cell},
-    plot,
-    process::{self, Cpus, Process},
-    proof, report,
+    plot, process, proof, report,
     series::{Results, Series},
-    servers::{SERVERS, Server, Setting},
+    servers::{SERVERS, Server},
     sweep::Axis,
     workload::{WORKLOADS, Workload},
 };
@@ -125,25 +123,17 @@ fn measure(arguments: &Arguments) -> io::Result<Results> {
     for series in &all {
         series.check(files)?;
     }
-    process::pin(&setting.load_cpus)?;
-    let cpus = Cpus {
-        process: &setting.load_cpus,
-        own: &setting.load_cpus,
-    };
-    let (redis_process, redis) = Process::start_redis(&setting.redis, cpus)?;
-    let mut programs = env::current_exe()?;
-    programs.pop();
-    let mut bench = Bench {
-        setting: Setting::new(programs, redis)?
-            .with_womack(setting.womack.clone())
-            .with_womack_args(&setting.womack_args)
-            .with_shards(setting.shards),
-        redis,
-        redis_pid: redis_process.pid(),
-        server_cpus: setting.server_cpus.clone(),
-        load_cpus: setting.load_cpus.clone(),
-        duration: Duration::from_secs(arguments.series.seconds),
-    };
+    let mut bench = Bench::open(
+        &setting.redis,
+        process::folder()?,
+        (&setting.server_cpus, &setting.load_cpus),
+        Duration::from_secs(arguments.series.seconds),
+    )?;
+    bench.setting = bench
+        .setting
+        .with_womack(setting.womack.clone())
+        .with_womack_args(&setting.womack_args)
+        .with_shards(setting.shards);
     let mut results = Results::default();
     for series in &all {
         results.series.push(series.measure(&mut bench, progress)?);

@@ -1,7 +1,7 @@
 //! Whether memory stays as it is: many idle clients, ten million messages, and clients that come and go.
 
 use std::{
-    env, io,
+    io,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -9,10 +9,10 @@ use std::{
 use clap::Parser;
 use womack_benches::{
     cell::Bench,
-    process::{self, Cpus, Process},
-    servers::{Server, Setting},
+    process,
+    servers::Server,
     soak::{Sample, Soak},
-    workload::{Holding, Pace, Workload},
+    workload::{BASE, Holding, Pace, Workload},
 };
 
 const CPUS: [usize; 1] = [0];
@@ -60,32 +60,23 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         },
         pace: Pace::Rate(rate(arguments)),
         passers_by: arguments.passers_by,
-        ..womack_benches::workload::BASE
+        ..BASE
     };
     process::raise_file_limit()?;
-    process::pin(&LOAD_CPUS)?;
-    let cpus = Cpus {
-        process: &LOAD_CPUS,
-        own: &LOAD_CPUS,
-    };
-    let (redis_process, redis) = Process::start_redis("redis-server", cpus)?;
-    let mut programs = env::current_exe()?;
-    programs.pop();
-    let bench = Bench {
-        setting: Setting::new(programs, redis)?,
-        redis,
-        redis_pid: redis_process.pid(),
-        server_cpus: CPUS.to_vec(),
-        load_cpus: LOAD_CPUS.to_vec(),
-        duration: Duration::from_secs(arguments.every.into()),
-    };
+    let every = Duration::from_secs(arguments.every.into());
+    let bench = Bench::open(
+        "redis-server",
+        process::folder()?,
+        (&CPUS, &LOAD_CPUS),
+        every,
+    )?;
     let womack = Server::find("womack").ok_or_else(|| io::Error::other("no womack"))?;
     let mut soak = Soak::begin(&bench, &workload, &womack)?;
     println!("{}", Sample::HEAD);
     println!("{}", soak.sample()?);
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(arguments.seconds.into()) {
-        soak.publish(bench.duration)?;
+        soak.publish(every)?;
         println!("{}", soak.sample()?);
     }
     let seconds = began.elapsed().as_secs();

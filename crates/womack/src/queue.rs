@@ -203,17 +203,19 @@ impl<T> Receiver<T> {
             };
             batch.push(value);
         }
-        let taken = batch.len() > before;
+        let taken = &batch[before..];
+        if taken.is_empty() {
+            return false;
+        }
         if let Some(scale) = &self.shared.scale {
-            scale
-                .ledger
-                .release(batch[before..].iter().map(scale.weigh).sum());
+            let bytes = taken.iter().map(scale.weigh).sum();
+            scale.ledger.release(bytes);
             fence(Ordering::SeqCst);
         }
-        if taken && self.shared.waiting_for_room.load(Ordering::SeqCst) > 0 {
+        if self.shared.waiting_for_room.load(Ordering::SeqCst) > 0 {
             self.shared.room.notify_waiters();
         }
-        taken
+        true
     }
 }
 

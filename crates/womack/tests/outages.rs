@@ -1,14 +1,17 @@
 //! Networks and Redis fail while messages are published: nobody is dropped for it, delivery resumes,
 //! and whoever may have missed something is told exactly of that.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use womack_test_support::metrics::Metrics;
 use womack_test_support::proxy::Cable;
-use womack_test_support::ticker::{Ticker, Witness};
+use womack_test_support::ticker::Ticker;
+use womack_test_support::witness::Witness;
 use womack_test_support::{Broker, Client, Cluster, Launch, Redis, Sentinel, Server, eventually};
 
 const CHANNEL: &str = "a";
+const PUBLISH: (&str, &str) = ("PUBLISH", CHANNEL);
 /// How long the network is away.
 const CUT: Duration = Duration::from_secs(10);
 /// Numbers that come before anything fails.
@@ -23,8 +26,17 @@ async fn witness(server: &Server, channel: &str) -> Witness {
     Witness::of(witness, channel).await
 }
 
-async fn begun(witness: &Witness) {
+/// Somebody who publishes on `channel` by `command` at one of `masters`, and somebody at `server` who
+/// has seen the first of it.
+async fn begin(
+    server: &Server,
+    masters: &[SocketAddr],
+    (command, channel): (&'static str, &str),
+) -> (Ticker, Witness) {
+    let witness = witness(server, channel).await;
+    let ticker = Ticker::start(masters, command, channel);
     eventually("numbers", async || witness.seen().len() >= BEFORE).await;
+    (ticker, witness)
 }
 
 /// Waits until numbers come again, and prints how long that took.
@@ -56,9 +68,8 @@ async fn a_network_that_drops_everything_for_ten_seconds() {
     let redis = Redis::start().await;
     let cable = Cable::to(redis.address()).await;
     let (far, near) = tokio::join!(server(&cable), server(&redis));
-    let (far_witness, near_witness) = (witness(&far, CHANNEL).await, witness(&near, CHANNEL).await);
-    let ticker = Ticker::start(&[redis.address()], "PUBLISH", CHANNEL);
-    begun(&far_witness).await;
+    let near_witness = witness(&near, CHANNEL).await;
+    let (ticker, far_witness) = begin(&far, &[redis.address()], PUBLISH).await;
     let cut = Instant::now();
     cable.hold_up();
     eventually("the time of the cut", async || cut.elapsed() >= CUT).await;
@@ -74,9 +85,7 @@ async fn a_network_that_drops_everything_for_a_moment_costs_nothing() {
     let redis = Redis::start().await;
     let cable = Cable::to(redis.address()).await;
     let server = server(&cable).await;
-    let witness = witness(&server, CHANNEL).await;
-    let ticker = Ticker::start(&[redis.address()], "PUBLISH", CHANNEL);
-    begun(&witness).await;
+    let (ticker, witness) = begin(&server, &[redis.address()], PUBLISH).await;
     let cut = Instant::now();
     cable.hold_up();
     eventually("a second", async || cut.elapsed() >= Duration::from_secs(1)).await;
@@ -89,9 +98,7 @@ async fn a_network_that_drops_everything_for_a_moment_costs_nothing() {
 async fn a_redis_that_is_killed() {
     let mut redis = Redis::start().await;
     let server = server(&redis).await;
-    let witness = witness(&server, CHANNEL).await;
-    let ticker = Ticker::start(&[redis.address()], "PUBLISH", CHANNEL);
-    begun(&witness).await;
+    let (ticker, witness) = begin(&server, &[redis.address()], PUBLISH).await;
     redis.stop().await;
     server.unready().await;
     redis.resume().await;
@@ -104,10 +111,8 @@ async fn a_redis_that_is_killed() {
 async fn a_master_that_is_killed() {
     let mut sentinel = Sentinel::start().await;
     let server = server(&sentinel).await;
-    let witness = witness(&server, CHANNEL).await;
     let masters = [sentinel.master.address(), sentinel.replica.address()];
-    let ticker = Ticker::start(&masters, "PUBLISH", CHANNEL);
-    begun(&witness).await;
+    let (ticker, witness) = begin(&server, &masters, PUBLISH).await;
     sentinel.master.stop().await;
     sentinel.replica.becomes_master().await;
     resumed("sentinel", &witness, Instant::now()).await;
@@ -123,12 +128,9 @@ async fn a_node_of_a_cluster_that_is_killed() {
         cluster.channel_at(2, "d").await,
         cluster.channel_at(0, "a").await,
     );
-    let affected = witness(&server, &dead).await;
-    let untouched = witness(&server, &alive).await;
-    let ticker = Ticker::start(&[cluster.nodes[2].address()], "SPUBLISH", &dead);
-    let other = Ticker::start(&[cluster.nodes[0].address()], "SPUBLISH", &alive);
-    begun(&affected).await;
-    begun(&untouched).await;
+    let at = |node: usize| [cluster.nodes[node].address()];
+    let (ticker, affected) = begin(&server, &at(2), ("SPUBLISH", &dead)).await;
+    let (other, untouched) = begin(&server, &at(0), ("SPUBLISH", &alive)).await;
     cluster.nodes[2].stop().await;
     server.unready().await;
     cluster.nodes[2].resume().await;

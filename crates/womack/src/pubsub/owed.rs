@@ -55,7 +55,7 @@ impl Owed {
     /// One name is confirmed. Returns the answer that is complete with it.
     pub(super) fn confirmed(&mut self, verb: Verb) -> Option<Answer> {
         let at = self.0.iter().position(|answer| answer.is_by(verb))?;
-        match self.0[at].is_complete() {
+        match self.0[at].confirm() {
             true => self.0.remove(at),
             false => None,
         }
@@ -125,7 +125,7 @@ impl Answer {
     }
 
     /// One more of its names is confirmed; true if that was the last.
-    const fn is_complete(&mut self) -> bool {
+    const fn confirm(&mut self) -> bool {
         let (Self::Standing { left }
         | Self::Subscribed { left, .. }
         | Self::SubscribedShard { left, .. }

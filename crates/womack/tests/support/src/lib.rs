@@ -39,6 +39,7 @@ mod release;
 mod server;
 pub mod ticker;
 pub mod tls;
+pub mod witness;
 
 use std::future::Future;
 use std::io::Read;

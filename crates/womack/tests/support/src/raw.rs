@@ -155,6 +155,11 @@ impl Raw {
         frames
     }
 
+    /// Reads to the end of the connection; returns the code of the close frame before it.
+    pub async fn close_code(&mut self) -> Option<u16> {
+        self.frames().await.pop()?.close_code()
+    }
+
     async fn fill(&mut self, length: usize) -> Option<()> {
         while self.unread.len() < length {
             if !self.read_more().await {
