@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::Client;
 use crate::ticker::Tick;
 
-/// A client that notes what it gets of a [`Ticker`].
+/// A client that notes what it gets of a [`Ticker`](crate::ticker::Ticker).
 pub struct Witness {
     seen: Arc<Mutex<Vec<Sight>>>,
     task: JoinHandle<()>,
