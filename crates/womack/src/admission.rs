@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use crate::config::Limits;
+use crate::{config::Limits, ledger::Limit};
 
 /// A second, in the unit of the pace.
 const SECOND: u64 = 1_000_000_000;
@@ -41,11 +41,11 @@ pub(crate) enum Full {
 
 impl Full {
     /// The limit as the metrics name it.
-    pub(crate) const fn limit(self) -> &'static str {
+    pub(crate) const fn limit(self) -> Limit {
         match self {
-            Self::Connections => "max_connections",
-            Self::Address => "max_connections_per_address",
-            Self::Pace => "max_connects_per_second",
+            Self::Connections => Limit::MaxConnections,
+            Self::Address => Limit::MaxConnectionsPerAddress,
+            Self::Pace => Limit::MaxConnectsPerSecond,
         }
     }
 

@@ -8,6 +8,7 @@ use womack_proto::{Event, Revision, publishers::juggernaut::Request};
 use crate::{
     command::Dialect,
     config::{Config, Limits},
+    ledger::Limit,
     live::Live,
     namespace::{Client, Namespace},
     requests::{ChannelLimits, Problem},
@@ -92,7 +93,7 @@ impl Channels {
         let meta = argument(
             client,
             event,
-            ("max_meta_bytes", self.limits.load().max_meta_bytes),
+            (Limit::MaxMetaBytes, self.limits.load().max_meta_bytes),
         )?;
         client.set_meta(meta);
         if let Some(ack) = event.ack {
@@ -106,7 +107,7 @@ impl Channels {
             return Err(Problem::EventForbidden);
         }
         let most = self.limits.load().max_event_bytes;
-        let data = argument(client, event, ("max_event_bytes", most))?;
+        let data = argument(client, event, (Limit::MaxEventBytes, most))?;
         client.report(data);
         if let Some(ack) = event.ack {
             client.acknowledge(ack, DONE);
@@ -179,7 +180,7 @@ const DONE: &str = r#"{"ok":true}"#;
 fn argument(
     client: &mut Client<'_>,
     event: &Event,
-    (limit, most): (&'static str, usize),
+    (limit, most): (Limit, usize),
 ) -> Result<Box<RawValue>, Problem> {
     if event.args.len() > most {
         client.limit(limit);
@@ -455,8 +456,8 @@ mod tests {
     #[test]
     fn larger_arguments_are_refused_and_counted() {
         for (event, limit, most) in [
-            ("meta", "max_meta_bytes", 8),
-            ("event", "max_event_bytes", 9),
+            ("meta", Limit::MaxMetaBytes, 8),
+            ("event", Limit::MaxEventBytes, 9),
         ] {
             let longest = format!("\"{}\"", "x".repeat(most - 2));
             assert_eq!(actions(event, &longest, &[]).len(), 2, "{event}");

@@ -23,6 +23,7 @@ use womack_proto::{
 
 use crate::{
     beat::Beat,
+    engine::Ticket,
     report::Count,
     sid::{ShardId, Sid},
 };
@@ -144,7 +145,10 @@ pub(crate) enum ToShard {
     /// Report who is in which channel, beginning with the client in slot `from`.
     Count { count: Count, from: u32 },
     /// What the question `token` is answered; nothing if nobody knows.
-    Presence { token: u64, answer: Option<String> },
+    Presence {
+        token: Ticket,
+        answer: Option<String>,
+    },
     /// Answer, to show that the shard does its work.
     Beat(Beat),
     /// Close all clients evenly over a time, then end.

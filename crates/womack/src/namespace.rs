@@ -24,7 +24,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId, Revision};
 
-use crate::{command::Dialect, report::Meta, settings::SlowClient};
+use crate::{command::Dialect, ledger::Limit, report::Meta, settings::SlowClient};
 
 /// What a namespace does with its clients.
 ///
@@ -224,7 +224,7 @@ impl<'a> Client<'a> {
     }
 
     /// Counts that the client has come to a limit of the settings.
-    pub(crate) fn limit(&mut self, limit: &'static str) {
+    pub(crate) fn limit(&mut self, limit: Limit) {
         self.actions.push(Action::Limit(limit));
     }
 
@@ -291,7 +291,7 @@ pub(crate) enum Action {
         ack: u64,
         unavailable: String,
     },
-    Limit(&'static str),
+    Limit(Limit),
     Disconnect,
 }
 

@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 use womack_proto::NamespaceId;
 
 use crate::{
+    engine::Ticket,
+    ledger::Limit,
     metrics::Metrics,
     queue::{Receiver, Sender, queue},
     sid::ShardId,
@@ -59,7 +61,7 @@ pub(crate) struct Custom {
 /// Who is in this channel? `token` is the shard's own name for the question.
 pub(crate) struct Question {
     pub(crate) shard: ShardId,
-    pub(crate) token: u64,
+    pub(crate) token: Ticket,
     pub(crate) namespace: NamespaceId,
     /// As Redis knows it, with its prefix.
     pub(crate) channel: Arc<str>,
@@ -95,7 +97,7 @@ impl Reports {
             return;
         };
         self.lost.store(true, Ordering::Release);
-        metrics.limit("max_waiting_events");
+        metrics.limit(Limit::MaxWaitingEvents);
         if let Report::Subscribed(_) | Report::Unsubscribed(_) | Report::Custom(_) = oldest {
             metrics.server_events.dropped.inc();
         }

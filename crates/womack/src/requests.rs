@@ -2,7 +2,7 @@
 
 use womack_proto::{Channel, ChannelError, lines};
 
-use crate::{config::Limits, namespace::Memberships};
+use crate::{config::Limits, ledger::Limit, namespace::Memberships};
 
 /// How many channels a client may name, and with how long names.
 #[derive(Clone, Copy, Debug)]
@@ -109,10 +109,10 @@ impl Problem {
     }
 
     /// The limit of the settings that was reached, as the metrics name it.
-    pub(crate) const fn limit(&self) -> Option<&'static str> {
+    pub(crate) const fn limit(&self) -> Option<Limit> {
         match self {
-            Self::BadChannel(ChannelError::TooLong { .. }) => Some("max_channel_bytes"),
-            Self::TooManyChannels(_) => Some("max_channels_per_client"),
+            Self::BadChannel(ChannelError::TooLong { .. }) => Some(Limit::MaxChannelBytes),
+            Self::TooManyChannels(_) => Some(Limit::MaxChannelsPerClient),
             _ => None,
         }
     }

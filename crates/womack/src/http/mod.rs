@@ -50,6 +50,7 @@ use self::{assets::Audience, events::EventBody, websocket::Purpose};
 use crate::{
     admission::Admitted,
     command::{SessionRequest, ToRouter, ToShard},
+    ledger::Limit,
     memory::HTTP_BYTES,
     publisher::Publisher,
     queue::Sender,
@@ -119,7 +120,7 @@ pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surfac
             // The peer has gone before its turn came.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                http.common.metrics.limit("open_files");
+                http.common.metrics.limit(Limit::OpenFiles);
                 if let Some(held_back) = lines.pass(Instant::now()) {
                     tracing::warn!(%error, held_back, "a connection could not be accepted");
                 }
@@ -140,7 +141,7 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
         Err(error) => {
             http.common.metrics.clients.refused("proxy_protocol");
             if error.kind() == ErrorKind::TimedOut {
-                http.common.metrics.limit("handshake_seconds");
+                http.common.metrics.limit(Limit::HandshakeSeconds);
             }
             return tracing::debug!(%from, %error, "a proxy does not begin as it should");
         }
@@ -180,10 +181,10 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
         if error.is_timeout() {
             // Between two requests silence is no mistake.
             if !has_asked.get() {
-                http.common.metrics.limit("handshake_seconds");
+                http.common.metrics.limit(Limit::HandshakeSeconds);
             }
         } else if error.is_parse_too_large() {
-            http.common.metrics.limit("max_head_bytes");
+            http.common.metrics.limit(Limit::MaxHeadBytes);
         } else if error.is_parse() {
             http.common.metrics.clients.refused("bad_request");
         }
@@ -356,7 +357,7 @@ impl Http {
         let (common, now) = (&self.common, Instant::now());
         let limits = common.config.limits.load();
         if common.memory.is_tight(&limits) {
-            common.metrics.limit("memory_budget");
+            common.metrics.limit(Limit::MemoryBudget);
             return Err(Box::new(unavailable("no memory\n", "5")));
         }
         let admitted = common.admission.admit(client, &limits, now);

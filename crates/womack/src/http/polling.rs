@@ -15,6 +15,7 @@ use super::{Body, Http, plain, respond, unavailable};
 use crate::{
     admission::Admitted,
     command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, ToShard, number},
+    ledger::Limit,
     sid::Sid,
 };
 
@@ -123,11 +124,11 @@ impl Http {
         let body = Limited::new(request.into_body(), most).collect();
         let refusal = match timeout(self.common.config.handshake_timeout, body).await {
             Err(_) => {
-                self.common.metrics.limit("handshake_seconds");
+                self.common.metrics.limit(Limit::HandshakeSeconds);
                 plain(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                self.common.metrics.limit("max_payload");
+                self.common.metrics.limit(Limit::MaxPayload);
                 plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
             }
             Ok(Err(_)) => self.refuse(HandshakeError::BadRequest),

@@ -18,7 +18,7 @@ use womack_proto::{
 };
 
 use super::{Body, Http, respond};
-use crate::{error::Error, publisher::Publisher};
+use crate::{error::Error, ledger::Limit, publisher::Publisher};
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.
@@ -60,11 +60,11 @@ impl Http {
             Limited::new(request.into_body(), config.limits.load().max_message_bytes).collect();
         let body: Bytes = match timeout(config.handshake_timeout, body).await {
             Err(_) => {
-                self.common.metrics.limit("handshake_seconds");
+                self.common.metrics.limit(Limit::HandshakeSeconds);
                 return Err(Problem::Late);
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                self.common.metrics.limit("max_message_bytes");
+                self.common.metrics.limit(Limit::MaxMessageBytes);
                 return Err(Problem::TooLarge(config.limits.load().max_message_bytes));
             }
             Ok(Err(_)) => return Err(Problem::BadRequest(PublicationError::Form)),
@@ -72,7 +72,7 @@ impl Http {
         };
         let addressed = addressed::decode(&body)?;
         if addressed.channels.len() > config.limits.load().max_channels_per_publish {
-            self.common.metrics.limit("max_channels_per_publish");
+            self.common.metrics.limit(Limit::MaxChannelsPerPublish);
             return Err(Problem::TooManyChannels(
                 config.limits.load().max_channels_per_publish,
             ));

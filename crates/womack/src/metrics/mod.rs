@@ -36,37 +36,7 @@ use self::{
     shards::Shards,
 };
 pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
-
-/// The limits that are at zero from the start; others appear when they are reached.
-const LIMITS: [&str; 27] = [
-    "handshake_seconds",
-    "max_channel_bytes",
-    "max_channels_per_client",
-    "max_channels_per_publish",
-    "max_client_queue_bytes",
-    "max_client_queue_messages",
-    "max_client_queue_seconds",
-    "max_connections",
-    "max_connections_per_address",
-    "max_connects_per_second",
-    "max_event_bytes",
-    "max_head_bytes",
-    "max_message_bytes",
-    "max_meta_bytes",
-    "max_packets_per_payload",
-    "max_packets_per_second",
-    "max_payload",
-    "max_presence_members",
-    "max_relay_bytes",
-    "max_relayed_requests",
-    "max_waiting_acks",
-    "max_waiting_events",
-    "memory_budget",
-    "open_files",
-    "redis_backlog_bytes",
-    "relay_timeout_seconds",
-    "subscribe_timeout_seconds",
-];
+use crate::ledger::Limit;
 
 /// Every counter of the process.
 pub(crate) struct Metrics {
@@ -106,7 +76,7 @@ impl Metrics {
                 "limit_reached",
                 "Times a configured limit was reached",
                 "limit",
-                LIMITS,
+                Limit::ALL.iter().map(|limit| limit.as_str()),
             ),
             started: Instant::now(),
             registry,
@@ -114,19 +84,19 @@ impl Metrics {
     }
 
     /// Counts that `limit` was reached.
-    pub(crate) fn limit(&self, limit: &'static str) {
-        self.limits.of(limit).inc();
+    pub(crate) fn limit(&self, limit: Limit) {
+        self.limits.of(limit.as_str()).inc();
     }
 
     /// The counter of `limit`, for who counts without the rest of the metrics.
-    pub(crate) fn limit_counter(&self, limit: &'static str) -> Counter {
-        self.limits.of(limit).clone()
+    pub(crate) fn limit_counter(&self, limit: Limit) -> Counter {
+        self.limits.of(limit.as_str()).clone()
     }
 
     /// Counts a published message that is dropped.
     pub(crate) fn rejected(&self, reason: &'static str) {
         if reason == TOO_LARGE {
-            self.limit("max_message_bytes");
+            self.limit(Limit::MaxMessageBytes);
         }
         self.messages.rejected(reason);
     }
@@ -163,7 +133,7 @@ mod tests {
     #[test]
     fn every_metric_is_described_and_its_samples_are_written_once() {
         let metrics = Metrics::new(2);
-        metrics.limit("max_payload");
+        metrics.limit(Limit::MaxPayload);
         let text = metrics.text();
         let mut families = text.lines().filter_map(|line| {
             let rest = line.strip_prefix("# HELP ")?;

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::Event;
 
-use crate::metrics::Metrics;
+use crate::{ledger::Limit, metrics::Metrics};
 
 /// What came from Redis and was not taken yet.
 pub(super) struct Backlog {
@@ -41,7 +41,7 @@ impl Backlog {
             most,
             room: Notify::new(),
             gauge: metrics.redis.backlog_bytes.clone(),
-            filled: metrics.limit_counter("redis_backlog_bytes"),
+            filled: metrics.limit_counter(Limit::RedisBacklogBytes),
         }
     }
 

@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
+    ledger::Limit,
     shard::Common,
 };
 
@@ -166,7 +167,7 @@ impl Edge {
         let late = |_: &u64, waiting: &mut Waiting| waiting.until <= now;
         let late: Vec<_> = self.waiting.extract_if(late).collect();
         for (number, waiting) in late {
-            self.common.metrics.limit("relay_timeout_seconds");
+            self.common.metrics.limit(Limit::RelayTimeoutSeconds);
             outgoing.say(waiting.home, number, Kind::Gone);
             self.give_up(waiting.reply, "late");
         }
@@ -232,12 +233,12 @@ impl Edge {
     }
 
     /// The limit that is reached, if one is.
-    fn reached(&self, outgoing: &Outgoing) -> Option<&'static str> {
+    fn reached(&self, outgoing: &Outgoing) -> Option<Limit> {
         let nodes = &self.common.config.nodes;
         if self.waiting.len() + self.tunnels.len() >= nodes.max_relayed_requests {
-            Some("max_relayed_requests")
+            Some(Limit::MaxRelayedRequests)
         } else if outgoing.bytes() >= nodes.max_relay_bytes {
-            Some("max_relay_bytes")
+            Some(Limit::MaxRelayBytes)
         } else {
             None
         }

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     command::{PollAnswer, PostAnswer, RequestKind, SessionRequest, ToShard, number},
+    ledger::Limit,
     queue::Sender,
     shard::Common,
     sid::Sid,
@@ -84,7 +85,7 @@ impl Home {
             .ok_or(Answer::UnknownSid)?;
         let most = self.common.config.nodes.max_relayed_requests;
         if self.requests.len() + self.tunnels.len() >= most {
-            self.common.metrics.limit("max_relayed_requests");
+            self.common.metrics.limit(Limit::MaxRelayedRequests);
             return Err(Answer::Unavailable);
         }
         match wish {

@@ -49,6 +49,7 @@ use crate::{
     backend::Backend,
     backoff::Backoff,
     command::{PollAnswer, PostAnswer, SessionRequest, ToShard},
+    ledger::Limit,
     queue::{Receiver, Sender},
     shard::Common,
     status::Status,
@@ -344,7 +345,7 @@ impl Running {
             self.outgoing.say(node, 0, Kind::Hello);
         }
         for node in looked.gone {
-            self.relay.common.metrics.limit("relay_timeout_seconds");
+            self.relay.common.metrics.limit(Limit::RelayTimeoutSeconds);
             self.lost(node);
         }
     }

@@ -3,7 +3,7 @@
 use redis::RedisResult;
 
 use super::{Running, ledger::Ledger, write::channel};
-use crate::{command::ToShard, report::Question};
+use crate::{command::ToShard, ledger::Limit, report::Question};
 
 impl Running {
     /// Answers questions in their order.
@@ -36,7 +36,7 @@ impl Running {
         let most = common.config.limits.load().max_presence_members;
         let (count, members) = ledger.members(&nodes, (namespace, channel), most).await?;
         if count > most as u64 {
-            common.metrics.limit("max_presence_members");
+            common.metrics.limit(Limit::MaxPresenceMembers);
         }
         Ok(Some(answer(count, &members)))
     }

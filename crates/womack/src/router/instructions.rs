@@ -14,6 +14,7 @@ use super::Running;
 use crate::{
     command::{Deed, Order, ToShard},
     families::Origin,
+    ledger::Limit,
     routes::ShardSet,
     sid::{ShardId, Sid},
 };
@@ -87,7 +88,7 @@ impl Running {
         }
         let addressed = addressed::decode(payload)?;
         if addressed.channels.len() > common.config.limits.load().max_channels_per_publish {
-            common.metrics.limit("max_channels_per_publish");
+            common.metrics.limit(Limit::MaxChannelsPerPublish);
             return Err(Refusal::TooManyChannels);
         }
         for channel in addressed.channels {

@@ -12,7 +12,7 @@ use super::{
     outbox::Outbox,
     wire::Wire,
 };
-use crate::memory;
+use crate::{ledger::Limit, memory};
 
 impl Shard {
     /// Ends the connection `id`. There is no second way out.
@@ -165,12 +165,14 @@ impl Shard {
 
 /// The limit of the settings that a client has come to that is closed for `reason`, as the metrics
 /// name it. Who closes slow consumers knows which of theirs.
-const fn limit(reason: CloseReason) -> Option<&'static str> {
+const fn limit(reason: CloseReason) -> Option<Limit> {
     match reason {
-        CloseReason::PayloadTooLarge => Some("max_payload"),
-        CloseReason::TooManyPackets => Some("max_packets_per_payload"),
-        CloseReason::PacketRate => Some("max_packets_per_second"),
-        CloseReason::ConnectTimeout | CloseReason::HandshakeTimeout => Some("handshake_seconds"),
+        CloseReason::PayloadTooLarge => Some(Limit::MaxPayload),
+        CloseReason::TooManyPackets => Some(Limit::MaxPacketsPerPayload),
+        CloseReason::PacketRate => Some(Limit::MaxPacketsPerSecond),
+        CloseReason::ConnectTimeout | CloseReason::HandshakeTimeout => {
+            Some(Limit::HandshakeSeconds)
+        }
         _ => None,
     }
 }

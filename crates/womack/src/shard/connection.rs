@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     command::{Dialect, Encoding, PollAnswer},
+    ledger::Limit,
     memory::Ledger,
     metrics,
     namespace::{self, Registry},
@@ -198,7 +199,7 @@ impl Connection {
     }
 
     /// As [`Pending::thin`].
-    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<&'static str>) {
+    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
         match (&self.transport, &mut self.outbox.pending) {
             (Transport::Events(stream), _) => stream.queue.thin(room, now),
             (_, Some(pending)) => pending.thin(room, now),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::pending::{Fate, Pending, Room, Thinned};
-use crate::memory::Ledger;
+use crate::{ledger::Limit, memory::Ledger};
 
 /// What waits for the client of an event stream.
 pub(crate) struct EventQueue {
@@ -44,7 +44,7 @@ impl EventQueue {
     }
 
     /// As [`Pending::thin`].
-    pub(crate) fn thin(&self, room: &Room, now: Instant) -> (Thinned, Option<&'static str>) {
+    pub(crate) fn thin(&self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
         self.pending.borrow_mut().thin(room, now)
     }
 

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     command::{Dialect, ToRouter, Topic, Topics},
+    ledger::Limit,
     memory::MEMBERSHIP_BYTES,
     namespace::JoinAcknowledged,
     report::Report,
@@ -69,7 +70,7 @@ impl Shard {
             .saturating_mul(namespaces);
         let membership = connection.memberships.next();
         if membership as usize >= most {
-            self.common.metrics.limit("max_channels_per_client");
+            self.common.metrics.limit(Limit::MaxChannelsPerClient);
             return None;
         }
         let topic = Topic {
@@ -133,7 +134,7 @@ impl Shard {
             return self.answer_join(id, namespace, (join.ack, &join.live), true);
         }
         if self.acks.len() >= self.common.config.limits.load().max_waiting_acks {
-            self.common.metrics.limit("max_waiting_acks");
+            self.common.metrics.limit(Limit::MaxWaitingAcks);
             self.take_back(id, namespace, &new);
             return self.answer_join(id, namespace, (join.ack, &join.unavailable), false);
         }
@@ -206,7 +207,7 @@ impl Shard {
             if !self.is_same((waiting.connection, waiting.secret), waiting.namespace) {
                 continue;
             }
-            self.common.metrics.limit("subscribe_timeout_seconds");
+            self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
             let (id, namespace) = (waiting.connection, waiting.namespace);
             self.take_back(id, namespace, &waiting.new);
             self.answer_join(id, namespace, (waiting.ack, &waiting.unavailable), false);

@@ -11,6 +11,7 @@ use super::{
     outbox::Spans,
     pending::{Room, Thinned},
 };
+use crate::ledger::Limit;
 
 impl Shard {
     /// Keeps what sockets did not take. Few bytes are copied, so that a slow client does not hold
@@ -83,7 +84,7 @@ impl Shard {
 
     /// Takes away what may go of what waits for a client, until the rest has room. Returns the
     /// limit that is passed all the same.
-    fn thin(&mut self, id: u32, room: &Room, now: Instant) -> Option<&'static str> {
+    fn thin(&mut self, id: u32, room: &Room, now: Instant) -> Option<Limit> {
         let connection = self.connections.get_mut(id as usize)?;
         let before = connection.pending_bytes();
         let (thinned, passed) = connection.thin(room, now);
@@ -135,7 +136,7 @@ impl Shard {
         while memory.is_tight(&limits)
             && let Some((_, id)) = heaviest.pop()
         {
-            common.metrics.limit("memory_budget");
+            common.metrics.limit(Limit::MemoryBudget);
             self.close(id, CloseReason::MemoryBudget);
         }
     }

@@ -38,7 +38,7 @@ mod pace;
 mod pending;
 mod plain;
 mod polling;
-mod questions;
+mod presence_queries;
 mod readiness;
 mod report;
 #[cfg_attr(
@@ -81,7 +81,7 @@ use self::{
     metas::Metas,
     outbox::{Span, Spans},
     pace::Pace,
-    questions::Questions,
+    presence_queries::PresenceQueries,
     ring::Answer,
     wheel::Wheel,
     wire::Wire,
@@ -194,7 +194,7 @@ pub(crate) struct Shard {
     ages: Ages,
     acks: Acks,
     goodbyes: Goodbyes,
-    questions: Questions,
+    presence_queries: PresenceQueries,
     metas: Metas,
     decoder: Decoder,
     poll: mio::Registry,
@@ -248,7 +248,7 @@ impl Shard {
             ages: Ages::new(config.nodes.max_connection_age, Instant::now()),
             goodbyes: Goodbyes::default(),
             acks: Acks::new(config.subscribe_timeout),
-            questions: Questions::new(config.subscribe_timeout),
+            presence_queries: PresenceQueries::new(config.subscribe_timeout),
             metas: Metas::default(),
             decoder: Decoder::new(
                 config.limits.load().max_payload_bytes,

@@ -20,6 +20,7 @@ use super::vectored::{SLICES_PER_WRITE, write_some};
 use crate::{
     command::Note,
     config::Limits,
+    ledger::Limit,
     memory::{Charge, Ledger},
     metrics::Metrics,
 };
@@ -233,7 +234,7 @@ impl Pending {
 
     /// Takes away what may go until the rest has `room`. Returns how much went, and the limit that
     /// is passed all the same.
-    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<&'static str>) {
+    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
         let mut thinned = Thinned {
             expired: self.expire(now),
             ..Thinned::default()
@@ -259,11 +260,11 @@ impl Pending {
             self.remove(number);
         }
         let passed = if self.bytes > room.bytes {
-            Some("max_client_queue_bytes")
+            Some(Limit::MaxClientQueueBytes)
         } else if self.chunks.len() > room.messages {
-            Some("max_client_queue_messages")
+            Some(Limit::MaxClientQueueMessages)
         } else if self.oldest().is_some_and(is_late) {
-            Some("max_client_queue_seconds")
+            Some(Limit::MaxClientQueueSeconds)
         } else {
             None
         };

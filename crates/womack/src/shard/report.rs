@@ -7,8 +7,12 @@ use std::{sync::Arc, time::Instant};
 use serde_json::value::RawValue;
 use womack_proto::{Channel, NamespaceId};
 
-use super::{Shard, connection::Connection, questions::Asker};
-use crate::report::{Count, Custom, Meta, Place, Question, Report};
+use super::{Shard, connection::Connection, presence_queries::PendingQuery};
+use crate::{
+    engine::Ticket,
+    ledger::Limit,
+    report::{Count, Custom, Meta, Place, Question, Report},
+};
 
 /// Memberships that are reported at one go when clients are counted: what is published meanwhile
 /// must not be kept waiting.
@@ -125,16 +129,16 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
-        let full = self.questions.len() >= common.config.limits.load().max_waiting_acks;
+        let full = self.presence_queries.len() >= common.config.limits.load().max_waiting_acks;
         if full {
-            common.metrics.limit("max_waiting_acks");
+            common.metrics.limit(Limit::MaxWaitingAcks);
         }
         let entry = common.registry.get(namespace);
         let reports = common.reports.as_ref();
         let Some(reports) = reports.filter(|_| entry.presence && !full) else {
             return self.acknowledge(id, namespace, ack, &unavailable);
         };
-        let asker = Asker {
+        let query = PendingQuery {
             connection: id,
             secret: connection.secret,
             namespace,
@@ -143,35 +147,35 @@ impl Shard {
         };
         let question = Question {
             shard: self.id,
-            token: self.questions.wait(asker, Instant::now()),
+            token: self.presence_queries.push(query, Instant::now()),
             namespace,
             channel: common.registry.redis_channel(namespace, channel.as_str()),
         };
         reports.send(Report::Asked(question), &common.metrics);
-        if let Some(next) = self.questions.next() {
+        if let Some(next) = self.presence_queries.next_deadline() {
             self.wake_timer(next);
         }
     }
 
     /// A question has its answer; nothing if nobody knows.
-    pub(super) fn answer_presence(&mut self, token: u64, answer: Option<&str>) {
-        if let Some(asker) = self.questions.answered(token) {
-            self.answer_asker(&asker, answer);
+    pub(super) fn answer_presence(&mut self, token: Ticket, answer: Option<&str>) {
+        if let Some(query) = self.presence_queries.remove(token) {
+            self.answer_query(&query, answer);
         }
     }
 
     /// Answers the questions that have waited too long.
     pub(super) fn expire_questions(&mut self, now: Instant) {
-        while let Some(asker) = self.questions.expire(now) {
-            self.common.metrics.limit("subscribe_timeout_seconds");
-            self.answer_asker(&asker, None);
+        while let Some(query) = self.presence_queries.expire(now) {
+            self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
+            self.answer_query(&query, None);
         }
     }
 
-    fn answer_asker(&mut self, asker: &Asker, answer: Option<&str>) {
-        let answer = answer.unwrap_or(&asker.unavailable);
-        if self.is_same((asker.connection, asker.secret), asker.namespace) {
-            self.acknowledge(asker.connection, asker.namespace, asker.ack, answer);
+    fn answer_query(&mut self, query: &PendingQuery, answer: Option<&str>) {
+        let answer = answer.unwrap_or(&query.unavailable);
+        if self.is_same((query.connection, query.secret), query.namespace) {
+            self.acknowledge(query.connection, query.namespace, query.ack, answer);
         }
     }
 }

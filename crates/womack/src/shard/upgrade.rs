@@ -19,7 +19,7 @@ use super::{
     token,
     wire::Wire,
 };
-use crate::{sid::Sid, websocket::Inbound};
+use crate::{ledger::Limit, sid::Sid, websocket::Inbound};
 
 /// How long a poll may wait while a probe that was answered has not become the transport yet.
 const POLL_DURING_PROBE: Duration = Duration::from_millis(50);
@@ -134,7 +134,7 @@ impl Shard {
             return;
         };
         if probe.deadline <= now {
-            self.common.metrics.limit("handshake_seconds");
+            self.common.metrics.limit(Limit::HandshakeSeconds);
             return self.drop_probe(id);
         }
         if probe.noop_at.is_some_and(|at| at <= now) {

@@ -2,7 +2,10 @@ use proptest::prelude::*;
 use womack_proto::NamespaceId;
 
 use super::*;
-use crate::command::{Encoding, Topic};
+use crate::{
+    command::{Encoding, Topic},
+    ledger::Limit,
+};
 
 /// Takes a number of bytes, then no more.
 struct Narrow {
@@ -104,7 +107,7 @@ fn what_may_not_go_passes_the_limit() {
     let (thinned, passed) = pending.thin(&ROOM, Instant::now());
     assert_eq!(
         (thinned.oldest, passed),
-        (1, Some("max_client_queue_bytes"))
+        (1, Some(Limit::MaxClientQueueBytes))
     );
     let few = Room {
         bytes: 99,
@@ -112,7 +115,7 @@ fn what_may_not_go_passes_the_limit() {
         time: None,
     };
     let (_, passed) = pending.thin(&few, Instant::now());
-    assert_eq!(passed, Some("max_client_queue_messages"));
+    assert_eq!(passed, Some(Limit::MaxClientQueueMessages));
 }
 
 #[test]
@@ -135,7 +138,7 @@ fn time_ends_the_wait_of_messages_and_of_nothing_else() {
     let limit = pending.thin(&room, end).1;
     assert_eq!(
         (limit, text(&pending).as_str()),
-        (Some("max_client_queue_seconds"), "ackkept")
+        (Some(Limit::MaxClientQueueSeconds), "ackkept")
     );
 }
 
