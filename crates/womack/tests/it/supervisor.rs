@@ -145,7 +145,7 @@ async fn a_shard_that_hangs_stops_the_watchdog() {
         .args([
             "--ignored",
             "--exact",
-            "a_server_whose_handler_hangs",
+            "supervisor::a_server_whose_handler_hangs",
             "--nocapture",
         ])
         .env(ADDRESS, address.to_string())
