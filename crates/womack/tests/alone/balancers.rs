@@ -3,19 +3,17 @@
 
 use std::env;
 
-use tokio::sync::Mutex;
 use womack_test_support::balancer::Balancer;
 use womack_test_support::metrics::Metrics;
 use womack_test_support::{Client, Fleet, Launch, Redis, Server, Signal, Voyage};
+
+use crate::turn;
 
 /// How many clients sail; `WOMACK_FLEET` says otherwise. Five hundred are what production is held
 /// to, on a machine that does nothing else.
 const CLIENTS: usize = 40;
 /// Messages published in a second.
 const RATE: u32 = 200;
-
-/// A fleet needs the machine for itself.
-static SEA: Mutex<()> = Mutex::const_new(());
 
 fn clients() -> usize {
     let count = env::var("WOMACK_FLEET").ok();
@@ -73,7 +71,7 @@ async fn rolling_restart(redis: &Redis, nodes: &mut [Server; 2], balancer: &Bala
 
 #[tokio::test]
 async fn a_rolling_restart_behind_haproxy_loses_nothing() {
-    let _alone = SEA.lock().await;
+    let _alone = turn().await;
     let redis = Redis::start().await;
     let (one, other) = tokio::join!(node(&redis), node(&redis));
     let balancer = Balancer::haproxy([one.address(), other.address()]).await;
@@ -82,7 +80,7 @@ async fn a_rolling_restart_behind_haproxy_loses_nothing() {
 
 #[tokio::test]
 async fn a_rolling_restart_behind_nginx_loses_nothing() {
-    let _alone = SEA.lock().await;
+    let _alone = turn().await;
     let redis = Redis::start().await;
     let (one, other) = tokio::join!(node(&redis), node(&redis));
     let balancer = Balancer::nginx([one.address(), other.address()]).await;
@@ -91,7 +89,7 @@ async fn a_rolling_restart_behind_nginx_loses_nothing() {
 
 #[tokio::test]
 async fn the_death_of_a_node_disturbs_nobody_but_its_clients() {
-    let _alone = SEA.lock().await;
+    let _alone = turn().await;
     let redis = Redis::start().await;
     let (mut one, other) = tokio::join!(node(&redis), node(&redis));
     let balancer = Balancer::haproxy([one.address(), other.address()]).await;
@@ -129,6 +127,7 @@ async fn the_death_of_a_node_disturbs_nobody_but_its_clients() {
 
 #[tokio::test]
 async fn haproxy_may_name_clients_by_the_proxy_protocol() {
+    let _alone = turn().await;
     let redis = Redis::start().await;
     let launch = Launch::new(&redis).flag("--trusted-proxy", "127.0.0.1");
     let launch = launch.arg("--proxy-protocol").arg("--debug");

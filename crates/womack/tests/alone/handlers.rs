@@ -8,6 +8,8 @@ use std::thread;
 use womack::{CloseReason, Config, Event, Namespace, Redis, RedisSource, Refusal, Server};
 use womack_test_support::{Client, eventually, free_address, http};
 
+use crate::turn;
+
 /// Serves a namespace as `/` and `/custom` for as long as the test lives.
 async fn serve<N: Namespace + Clone>(namespace: N) -> SocketAddr {
     let address = free_address();
@@ -62,6 +64,7 @@ impl Namespace for Mirror {
 
 #[tokio::test]
 async fn handlers_see_the_id_that_the_client_has() {
+    let _alone = turn().await;
     let address = serve(Mirror).await;
     for mut client in [
         Client::connect(address).await,
@@ -112,6 +115,7 @@ impl Namespace for Bouncer {
 
 #[tokio::test]
 async fn who_is_kept_out_of_the_root_is_nowhere_in_socket_io_09() {
+    let _alone = turn().await;
     let address = serve(Bouncer).await;
     assert_eq!(http::get(address, "/socket.io/1/").await.status, 403);
     let script = http::get(address, "/socket.io/1/?jsonp=0").await.text();

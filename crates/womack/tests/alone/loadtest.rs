@@ -6,6 +6,8 @@ use serde_json::json;
 use tokio::process::Command;
 use womack_test_support::{Broker, Redis, Server, metrics, repository};
 
+use crate::turn;
+
 /// Runs one script of `loadtest/` with its publisher, and returns what it said.
 async fn run(server: &Server, redis: &Redis, script: &str) -> String {
     let output = command("python")
@@ -44,6 +46,7 @@ fn said(output: &Output) -> String {
 
 #[tokio::test]
 async fn every_script_keeps_its_thresholds() {
+    let _alone = turn().await;
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     for script in ["connect", "fanout", "channels", "polling", "churn", "slow"] {
@@ -63,6 +66,7 @@ async fn every_script_keeps_its_thresholds() {
 
 #[tokio::test]
 async fn a_message_that_is_missing_crosses_a_threshold() {
+    let _alone = turn().await;
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let script = repository().join("loadtest/fanout.js");

@@ -13,3 +13,13 @@ mod handlers;
 mod loadtest;
 mod original;
 mod slow_clients;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Waits until no other test of this binary runs; the test runs alone until it drops the guard.
+///
+/// A test takes it first, so that it is dropped last, after all servers and clients.
+async fn turn() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::const_new(());
+    MACHINE.lock().await
+}

@@ -9,6 +9,8 @@ use serde_json::json;
 use womack_test_support::browser::Page;
 use womack_test_support::{Driver, Redis, Release, Server, eventually, metrics, package};
 
+use crate::turn;
+
 /// The files of the release, and of the library that its pages want.
 struct Files {
     test: PathBuf,
@@ -46,6 +48,7 @@ impl Files {
 
 #[tokio::test]
 async fn the_test_page_says_hello() {
+    let _alone = turn().await;
     let files = Files::fetch().await;
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
@@ -68,6 +71,7 @@ async fn the_test_page_says_hello() {
 
 #[tokio::test]
 async fn the_channel_page_gets_a_hundred_messages_in_three_browsers_soon() {
+    let _alone = turn().await;
     let files = Files::fetch().await;
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
@@ -109,6 +113,7 @@ async fn the_channel_page_gets_a_hundred_messages_in_three_browsers_soon() {
 
 #[tokio::test]
 async fn channel_pages_get_only_their_own_channels() {
+    let _alone = turn().await;
     let files = Files::fetch().await;
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
@@ -156,6 +161,7 @@ async fn channel_pages_get_only_their_own_channels() {
 
 #[tokio::test]
 async fn a_page_of_one_server_speaks_to_another() {
+    let _alone = turn().await;
     let files = Files::fetch().await;
     let redis = Redis::start().await;
     let (first, second) = (Server::start(&redis).await, Server::start(&redis).await);

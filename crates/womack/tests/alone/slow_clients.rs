@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 use womack_test_support::raw::{self, Raw};
 use womack_test_support::{Client, Launch, Polling, Redis, Server, eventually, http, metrics};
 
+use crate::turn;
+
 const CLOSED: &str = "womack_connections_closed_total";
 const DROPPED: &str = "womack_client_messages_dropped_total";
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
@@ -37,6 +39,7 @@ fn peak(server: &Server) -> usize {
 
 #[tokio::test]
 async fn five_that_stall_are_closed_and_two_hundred_lose_nothing() {
+    let _alone = turn().await;
     const CHANNELS: usize = 10;
     const MESSAGES: usize = 1000;
     let redis = Redis::start().await;
@@ -81,6 +84,7 @@ async fn five_that_stall_are_closed_and_two_hundred_lose_nothing() {
 
 #[tokio::test]
 async fn memory_that_fills_up_stops_new_clients_and_then_ends_the_largest_queues() {
+    let _alone = turn().await;
     const BUDGET: usize = 128 << 20;
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
@@ -148,6 +152,7 @@ async fn memory_that_fills_up_stops_new_clients_and_then_ends_the_largest_queues
 
 #[tokio::test]
 async fn the_oldest_make_room_and_what_has_begun_is_written_to_its_end() {
+    let _alone = turn().await;
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--slow-client", "drop-oldest")
@@ -188,6 +193,7 @@ async fn the_oldest_make_room_and_what_has_begun_is_written_to_its_end() {
 
 #[tokio::test]
 async fn the_latest_of_each_key_is_what_a_client_gets() {
+    let _alone = turn().await;
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--namespace", "/kept")
@@ -219,6 +225,7 @@ async fn the_latest_of_each_key_is_what_a_client_gets() {
 
 #[tokio::test]
 async fn messages_and_seconds_are_counted_too_whatever_the_transport() {
+    let _alone = turn().await;
     let redis = Redis::start().await;
     for (flag, value, limit) in [
         (
@@ -263,6 +270,7 @@ async fn messages_and_seconds_are_counted_too_whatever_the_transport() {
 
 #[tokio::test]
 async fn check_says_what_it_would_cost_and_ends_with_2_where_that_cannot_be() {
+    let _alone = turn().await;
     let good = Launch::bare()
         .arg("check")
         .flag("--memory-budget", "64M")
