@@ -8,7 +8,7 @@ NCHAN := /usr/lib/nginx/modules/ngx_nchan_module.so
 comma := ,
 FUZZ_SECONDS := 60
 
-.PHONY: help run test deps lint fmt bench counts fanout proof loadtest fuzz
+.PHONY: help run test stress deps lint fmt bench counts fanout proof loadtest fuzz
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ test: deps ## install what the tests need, and run them all
 	cargo test --workspace --doc
 	cd clients/python && $(CURDIR)/$(VENV)/bin/pytest -q
 	cd clients/javascript && WOMACK_BIN=$(WOMACK_BIN) npm test
+
+stress: deps ## run tests again and again beside two busy processes: make stress TEST=lines:: N=200
+	$(VENV)/bin/python crates/womack/tests/stress.py --runs $(or $(N),200) $(if $(PACKAGE),--package $(PACKAGE)) $(TEST)
 
 deps: ## install the programs and packages that the tests drive
 	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \
