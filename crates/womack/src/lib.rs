@@ -56,6 +56,7 @@ mod publisher;
 mod pubsub;
 mod pulse;
 mod queue;
+mod redis;
 mod relay;
 mod report;
 mod reporter;
