@@ -1,6 +1,7 @@
 //! Who is connected, who has subscribed to what, and how a message gets to them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -14,11 +15,16 @@ use crate::glob;
 use crate::outbox::Outbox;
 use crate::reply::{Protocol, Reply};
 
+/// Hexadecimal digits of a replication id, as Redis has them.
+pub(crate) const REPLICATION_ID_DIGITS: usize = 40;
+
 /// Everything the connections share. They run on one thread, so it needs no lock.
 #[derive(Debug)]
 pub(crate) struct Broker {
     pub(crate) limits: Limits,
     pub(crate) started: Instant,
+    /// Random, so that clients can tell this broker from the one before it at the same address.
+    pub(crate) replication_id: String,
     /// Connections accepted so far; also the latest client's id.
     pub(crate) accepted: u64,
     pub(crate) commands: u64,
@@ -35,6 +41,7 @@ impl Broker {
         Self {
             limits,
             started: Instant::now(),
+            replication_id: random_id(),
             accepted: 0,
             commands: 0,
             clients: Slab::new(),
@@ -199,6 +206,14 @@ fn deliver(
         client.push(frame.clone());
     }
     subscribers.len()
+}
+
+/// An id that no other broker has. Each hasher of the standard library begins with a random key.
+fn random_id() -> String {
+    let digits = (0..REPLICATION_ID_DIGITS.div_ceil(16))
+        .map(|_| format!("{:016x}", RandomState::new().build_hasher().finish()))
+        .collect::<String>();
+    digits[..REPLICATION_ID_DIGITS].to_owned()
 }
 
 fn encode(protocol: Protocol, message: &[&[u8]]) -> Bytes {

@@ -8,11 +8,24 @@ use proptest::{collection::vec, prelude::*};
 /// Replies, and bits of them in any order.
 fn replies() -> impl Strategy<Value = Vec<u8>> {
     let text = "[a-c\r\n]{0,4}".prop_map(|text| format!("${}\r\n{text}\r\n", text.len()));
-    let message = (text.clone(), text).prop_map(|(channel, payload)| {
-        format!("*3\r\n$7\r\nmessage\r\n{channel}{payload}").into_bytes()
+    let mark = prop::sample::select(vec!["*", ">"]);
+    let message = (mark, text.clone(), text).prop_map(|(mark, channel, payload)| {
+        format!("{mark}3\r\n$7\r\nmessage\r\n{channel}{payload}").into_bytes()
     });
     let bit = prop::sample::select(vec![
         "*3\r\n",
+        ">3\r\n",
+        ">2\r\n",
+        "*2\r\n",
+        "%1\r\n",
+        "|1\r\n",
+        "~1\r\n",
+        "=5\r\ntxt:a\r\n",
+        "!3\r\nERR\r\n",
+        "_\r\n",
+        "#t\r\n",
+        ",1.5\r\n",
+        "(1\r\n",
         "$7\r\nmessage\r\n",
         "$9\r\nsubscribe\r\n",
         "$1\r\na\r\n",
@@ -25,7 +38,7 @@ fn replies() -> impl Strategy<Value = Vec<u8>> {
         "9",
     ]);
     let bits = bit.prop_map(|bit| bit.as_bytes().to_vec());
-    vec(prop_oneof![2 => message, 1 => bits], 0..8).prop_map(|parts| parts.concat())
+    vec(prop_oneof![2 => message, 3 => bits], 0..12).prop_map(|parts| parts.concat())
 }
 
 proptest! {

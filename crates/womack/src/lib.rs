@@ -58,6 +58,7 @@ mod publisher;
 mod pubsub;
 mod pulse;
 mod queue;
+mod redis;
 mod relay;
 mod report;
 mod reporter;

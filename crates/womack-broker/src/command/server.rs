@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::connection::DATABASES;
 use super::{Command, REDIS_VERSION, Turn, needs_subcommand};
-use crate::broker::Broker;
+use crate::broker::{Broker, REPLICATION_ID_DIGITS};
 use crate::client::Kind;
 use crate::glob;
 
@@ -118,7 +118,13 @@ fn sections(broker: &Broker) -> [(&'static str, Fields); 6] {
             broker.names(Kind::Shard).len().to_string(),
         ),
     ];
-    let replication = vec![("role", "master".into()), ("connected_slaves", "0".into())];
+    let replication = vec![
+        ("role", "master".into()),
+        ("connected_slaves", "0".into()),
+        ("master_replid", broker.replication_id.clone()),
+        ("master_replid2", "0".repeat(REPLICATION_ID_DIGITS)),
+        ("master_repl_offset", "0".into()),
+    ];
     [
         ("Server", server),
         ("Clients", clients),

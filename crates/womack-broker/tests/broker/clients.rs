@@ -81,6 +81,9 @@ async fn the_redis_crate_in_resp3() {
     ] {
         assert_eq!(pushes.recv().await.unwrap(), PushInfo { kind, data });
     }
+    let info = redis::cmd("INFO").arg("replication").to_owned();
+    let info: redis::InfoDict = info.query_async(&mut connection).await.unwrap();
+    assert_eq!(info.get::<String>("role").as_deref(), Some("master"));
     connection.unsubscribe("a").await.unwrap();
     let receivers: i64 = publish("a").query_async(&mut connection).await.unwrap();
     assert_eq!(receivers, 0);
@@ -134,6 +137,8 @@ fn redis_cli_publishes_and_asks() {
         subscriber.expect(format!("${}\r\n{payload}\r\n", payload.len()));
         assert_eq!(redis_cli(&broker, resp, &["PING"]), "PONG\n");
         assert!(redis_cli(&broker, resp, &["INFO"]).contains("redis_version:"));
+        let replication = redis_cli(&broker, resp, &["INFO", "replication"]);
+        assert!(replication.contains("role:master") && replication.contains("master_replid:"));
         let settings = redis_cli(&broker, resp, &["CONFIG", "GET", "databases"]);
         assert_eq!(
             settings.split_whitespace().collect::<Vec<_>>(),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream;
 use std::thread;
 
-use crate::support::{Broker, command};
+use crate::support::{Broker, RawClient, RealRedis, command};
 
 #[test]
 fn ten_thousand_names_in_one_command() {
@@ -159,6 +159,46 @@ fn what_a_resp3_client_publishes_to_itself_follows_the_reply() {
     client.expect("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:1\r\n");
     client.expect(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n");
     client.expect(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n2\r\n");
+}
+
+#[test]
+fn a_resp3_subscriber_may_ask_for_the_replication_id() {
+    let broker = Broker::start();
+    let id = subscriber_asks_for_replication_id(broker.client());
+    assert_eq!(id, subscriber_asks_for_replication_id(broker.client()));
+    let other = Broker::start();
+    assert_ne!(id, subscriber_asks_for_replication_id(other.client()));
+}
+
+#[test]
+fn a_resp3_subscriber_asks_a_real_redis_alike() {
+    if let Some(redis) = RealRedis::start() {
+        subscriber_asks_for_replication_id(RawClient::connect(redis.address));
+    }
+}
+
+/// Asks as a subscription link does, on a connection that messages arrive on. Returns the id.
+fn subscriber_asks_for_replication_id(mut client: RawClient) -> String {
+    client.send("HELLO 3\r\n");
+    while client.line() != "$7\r\n" {}
+    while client.line() != "*0\r\n" {}
+    client.send("SUBSCRIBE a\r\nPING\r\nINFO replication\r\nPING\r\n");
+    client.expect(">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+    client.expect("+PONG\r\n=");
+    let length: usize = client.line().trim_end().parse().unwrap();
+    let text = client.until("\r\n+PONG\r\n");
+    let text = text.strip_suffix("\r\n+PONG\r\n").unwrap();
+    assert_eq!(text.len(), length);
+    let lines: Vec<_> = text.split("\r\n").collect();
+    assert_eq!(
+        lines[..3],
+        ["txt:# Replication", "role:master", "connected_slaves:0"]
+    );
+    let field = |name| lines.iter().find_map(|line| line.strip_prefix(name));
+    let id = field("master_replid:").unwrap();
+    assert!(id.len() == 40 && id.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    assert_eq!(field("master_replid2:"), Some(&*"0".repeat(40)));
+    id.to_owned()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use womack_proto::redis::{Reply, decode};
 
-/// Whether it comes at once or byte by byte, the same is understood, and no part of a message lies
+/// Whether it comes at once or byte by byte, the same is understood, and no part of a reply lies
 /// outside it.
 pub(crate) fn replies(data: &[u8]) {
     let mut whole = BytesMut::from(data);
@@ -16,9 +16,13 @@ pub(crate) fn replies(data: &[u8]) {
         }
     };
     for reply in &at_once {
-        if let Reply::Message(message) = reply {
-            let parts = message.channel().len() + message.payload().len();
-            assert!(parts < message.wire_bytes());
+        match reply {
+            Reply::Message(message) => {
+                let parts = message.channel().len() + message.payload().len();
+                assert!(parts < message.wire_bytes());
+            }
+            Reply::Text(text) => assert!(text.len() < data.len()),
+            _ => {}
         }
     }
     let mut input = BytesMut::new();

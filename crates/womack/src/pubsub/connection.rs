@@ -314,7 +314,7 @@ impl Connection {
                         self.received_to = sent;
                     }
                 }
-                Reply::Done => {}
+                Reply::Done | Reply::Text(_) => {}
                 Reply::Refused(reason) => self.refused(reason)?,
             }
         }
