@@ -55,9 +55,9 @@ counts: ## count the instructions of single steps
 	command -v valgrind >/dev/null || { $(INSTALL) valgrind; }
 	cargo bench -p womack-benches --bench counts
 
-fanout: $(addprefix peer-,$(subst $(comma), ,$(PEERS))) ## measure whole servers: make fanout PEERS=nats,uwebsockets ARGS='--workloads W1,W2'
+fanout: $(addprefix peer-,$(subst $(comma), ,$(PEERS))) ## measure whole servers: make fanout PEERS=nats,uwebsockets ARGS='--workloads W1,W2'; or judge a build: make fanout OLD=main NEW=womack
 	cargo build --release -p womack -p womack-benches
-	target/release/fanout $(if $(PEERS),--servers womack$(comma)floor$(comma)floor-batch$(comma)$(PEERS)) $(ARGS)
+	target/release/fanout $(if $(PEERS),--servers womack$(comma)floor$(comma)floor-batch$(comma)$(PEERS)) $(if $(OLD),--old '$(OLD)') $(if $(NEW),--womack '$(NEW)') $(ARGS)
 
 proof: peer-uwebsockets peer-socketioxide peer-nats peer-nchan peer-socketio ## measure all that the README claims, and draw its plots
 	cargo build --release -p womack -p womack-benches

@@ -64,6 +64,9 @@ pub struct Traffic {
     pub system_share: f64,
     /// Reads that a client needed for a delivery; less than one where the server merges.
     pub reads: f64,
+    /// Wake-ups of the server's threads for a delivery: how often they waited and were woken.
+    #[serde(default)]
+    pub wakes: f64,
     /// Milliseconds from publishing to reading.
     pub delay: Delay,
     /// Milliseconds from publishing until the last client had read it: the median message.
@@ -209,7 +212,9 @@ impl Bench {
         source.publish(fleet, self.duration)?;
         drain(fleet)?;
         let elapsed = began.elapsed().as_secs_f64();
-        let (spent, system_share) = Cpu::of(pid)?.since(&cpu);
+        let later = Cpu::of(pid)?;
+        let (spent, system_share) = later.since(&cpu);
+        let wakes = later.wakes_since(&cpu);
         let busy = usage::busy(cpus)?.saturating_sub(busy);
 
         let tally = &fleet.tally;
@@ -222,6 +227,7 @@ impl Bench {
             cpu_micros: per_delivery(spent.as_secs_f64() * 1e6),
             system_share,
             reads: per_delivery((tally.reads - reads) as f64),
+            wakes: per_delivery(wakes as f64),
             delay: Delay {
                 p50: millis(0.5),
                 p99: millis(0.99),

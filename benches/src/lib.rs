@@ -23,6 +23,7 @@
 //! | [`servers`], [`dialect`] | the servers by name: how each is started and spoken to |
 //! | [`cell`], `source` | one server under one workload: connect, warm up, measure, check |
 //! | [`series`], [`proof`] | many cells in interleaved rounds; all that is claimed |
+//! | [`judge`] | two builds in pairs, and whether the new one is slower |
 //! | [`soak`] | one server under one workload for long |
 //! | [`ceiling`], [`start`] | what the router can do at most; how long a start takes |
 //! | [`fleet`], [`client`], [`polling`] | the clients, on one thread and one epoll |
@@ -42,6 +43,7 @@ pub mod fleet;
 pub mod floor;
 pub mod frame;
 pub mod http;
+pub mod judge;
 pub mod message;
 pub mod nats;
 pub mod plot;

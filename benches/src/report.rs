@@ -6,6 +6,7 @@ use crate::{
     figures::{
         CPU, FAILED, Figure, Fold, LOST, delay, fold, least, load, median, rows, servers, traffic,
     },
+    judge,
     series::{Measured, Results},
     start::Start,
     summary,
@@ -77,6 +78,9 @@ pub fn markdown(results: &Results) -> String {
     if !results.starts.is_empty() {
         text += "\n### Start\n\n";
         text += &starts(&results.starts);
+    }
+    if let Some(judged) = &results.judged {
+        text += &judge::report::markdown(judged);
     }
     text
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ceiling::Ceiling,
     cell::{Bench, Cell},
+    judge::Judged,
     servers::Server,
     start::Start,
     workload::Workload,
@@ -38,6 +39,9 @@ pub struct Results {
     pub ceilings: Vec<Ceiling>,
     /// Womack's starts.
     pub starts: Vec<Start>,
+    /// The judgement of a change.
+    #[serde(default)]
+    pub judged: Option<Judged>,
 }
 
 /// A series with its figures.
@@ -49,20 +53,23 @@ pub struct Measured {
     pub cells: Vec<Cell>,
 }
 
-impl Series {
-    /// Checks that a process may open `files` files, and enough for every workload.
-    pub fn check(&self, files: u64) -> io::Result<()> {
-        let workload = self.workloads.iter().max_by_key(|it| it.clients);
-        match workload {
-            Some(workload) if workload.clients as u64 + SPARE_FILES > files => {
-                let name = workload.name;
-                let message = format!("{name} needs more open files than {files}");
-                Err(io::Error::other(message))
-            }
-            _ => Ok(()),
+/// Checks that a process may open `files` files, and enough for each of these workloads.
+pub fn check_files<'a>(
+    workloads: impl IntoIterator<Item = &'a Workload>,
+    files: u64,
+) -> io::Result<()> {
+    let workload = workloads.into_iter().max_by_key(|it| it.clients);
+    match workload {
+        Some(workload) if workload.clients as u64 + SPARE_FILES > files => {
+            let name = workload.name;
+            let message = format!("{name} needs more open files than {files}");
+            Err(io::Error::other(message))
         }
+        _ => Ok(()),
     }
+}
 
+impl Series {
     /// Measures all of it; every cell is also given to `progress` as soon as it is done.
     pub fn measure(&self, bench: &mut Bench, progress: fn(&Cell)) -> io::Result<Measured> {
         bench.duration = self.duration;

@@ -42,7 +42,8 @@ pub struct Setting {
     folder: TempDir,
 }
 
-const SOCKET_IO: Server = Server {
+/// Womack, as the setting has it.
+pub const WOMACK: Server = Server {
     name: "womack",
     launch: |setting| Ok(setting.womack(&[]).into()),
     dialect: Dialect::SocketIo,
@@ -52,51 +53,51 @@ const SOCKET_IO: Server = Server {
 
 /// All servers.
 pub const SERVERS: [Server; 13] = [
-    SOCKET_IO,
+    WOMACK,
     Server {
         name: "womack-2",
         launch: |setting| Ok(setting.womack_with_shards(2).into()),
         everywhere: true,
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "womack-10ms",
         launch: |setting| Ok(setting.womack(&["--coalesce-ms", "10"]).into()),
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "womack-50ms",
         launch: |setting| Ok(setting.womack(&["--coalesce-ms", "50"]).into()),
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "womack-mixed",
         dialect: Dialect::Mixed,
         polling: false,
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "floor",
         launch: |setting| Ok(setting.floor(&[]).into()),
         polling: false,
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "floor-batch",
         launch: |setting| Ok(setting.floor(&["--batch"]).into()),
         polling: false,
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "uwebsockets",
         launch: |setting| Ok(setting.uwebsockets().into()),
         polling: false,
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "socketioxide",
         launch: |setting| Ok(setting.socketioxide().into()),
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "nats",
@@ -115,12 +116,12 @@ pub const SERVERS: [Server; 13] = [
     Server {
         name: "socketio",
         launch: |setting| Ok(setting.socketio(&[]).into()),
-        ..SOCKET_IO
+        ..WOMACK
     },
     Server {
         name: "socketio-adapter",
         launch: |setting| Ok(setting.socketio(&["--adapter"]).into()),
-        ..SOCKET_IO
+        ..WOMACK
     },
 ];
 
@@ -158,6 +159,11 @@ impl Setting {
     pub fn with_womack(mut self, program: Option<PathBuf>) -> Self {
         self.womack = program.unwrap_or(self.womack);
         self
+    }
+
+    /// Takes Womack from this program from now on.
+    pub fn use_womack(&mut self, program: &Path) {
+        program.clone_into(&mut self.womack);
     }
 
     /// Starts Womack with further arguments.

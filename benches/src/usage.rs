@@ -12,24 +12,35 @@ pub struct Cpu {
     run: Duration,
     user_ticks: u64,
     system_ticks: u64,
+    /// How often its living threads gave a CPU up to wait.
+    wakes: u64,
 }
 
 impl Cpu {
     /// What the process has used so far.
     pub fn of(pid: u32) -> io::Result<Self> {
-        let mut run = Duration::ZERO;
+        let (mut run, mut wakes) = (Duration::ZERO, 0);
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+            let task = task?.path();
+            let schedstat = fs::read_to_string(task.join("schedstat"))?;
             run += Duration::from_nanos(field(&schedstat, 0)?);
+            let status = fs::read_to_string(task.join("status"))?;
+            wakes += named(&status, "voluntary_ctxt_switches:")?;
         }
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The program's name comes second, in brackets, and may hold spaces.
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let times = after_name(pid)?;
         Ok(Self {
             run,
-            user_ticks: field(after_name, 11)?,
-            system_ticks: field(after_name, 12)?,
+            user_ticks: field(&times, 11)?,
+            system_ticks: field(&times, 12)?,
+            wakes,
         })
+    }
+
+    /// Wake-ups since `earlier`.
+    #[must_use]
+    pub fn wakes_since(&self, earlier: &Self) -> u64 {
+        // A thread that has ended took its count with it.
+        self.wakes.saturating_sub(earlier.wakes)
     }
 
     /// What was used since `earlier`: all of it, and the part of it spent in the kernel.
@@ -43,6 +54,30 @@ impl Cpu {
             0.0
         };
         (self.run.saturating_sub(earlier.run), share)
+    }
+}
+
+/// CPU time that a process has had, to the hundredth of a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Its own, of threads that have ended as well.
+    pub own: Duration,
+    /// Of its children that have ended.
+    pub ended_children: Duration,
+}
+
+impl Times {
+    /// The process's times so far.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let times = after_name(pid)?;
+        let ticks = |index| {
+            let ticks = field(&times, index)? + field(&times, index + 1)?;
+            Ok::<_, io::Error>(TICK * u32::try_from(ticks).map_err(io::Error::other)?)
+        };
+        Ok(Self {
+            own: ticks(11)?,
+            ended_children: ticks(13)?,
+        })
     }
 }
 
@@ -65,10 +100,21 @@ pub fn busy(cpus: &[usize]) -> io::Result<Duration> {
 /// Memory that is the process's own, in bytes: heap and stacks, not its program text.
 pub fn anonymous_bytes(pid: u32) -> io::Result<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = rollup
-        .lines()
-        .find_map(|line| line.strip_prefix("Anonymous:"));
-    Ok(field(line.ok_or_else(malformed)?, 0)? * 1024)
+    Ok(named(&rollup, "Anonymous:")? * 1024)
+}
+
+/// The fields of `/proc/PID/stat` after the program's name, which is the second, in brackets, and
+/// may hold spaces.
+fn after_name(pid: u32) -> io::Result<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').ok_or_else(malformed)?;
+    Ok(fields.to_owned())
+}
+
+/// The number in the line that begins with this name.
+fn named(text: &str, name: &str) -> io::Result<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    field(line.ok_or_else(malformed)?, 0)
 }
 
 fn field(line: &str, index: usize) -> io::Result<u64> {
@@ -99,5 +145,31 @@ mod tests {
         }
         assert!(anonymous_bytes(pid).unwrap() > 0);
         assert!(busy(&[0]).unwrap() > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_woken_and_counted() {
+        let pid = std::process::id();
+        let earlier = Cpu::of(pid).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || receiver.iter().for_each(drop));
+            while Cpu::of(pid).unwrap().wakes_since(&earlier) == 0 {
+                sender.send(()).unwrap();
+            }
+            drop(sender);
+        });
+    }
+
+    #[test]
+    fn time_of_a_child_is_counted_once_it_has_ended() {
+        let pid = std::process::id();
+        let earlier = Times::of(pid).unwrap();
+        while Times::of(pid).unwrap().ended_children == earlier.ended_children {
+            let mut command = std::process::Command::new("sh");
+            let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+            assert!(command.args(["-c", script]).status().unwrap().success());
+        }
+        assert!(Times::of(pid).unwrap().own >= earlier.own);
     }
 }

@@ -1,12 +1,22 @@
 //! The whole-system benchmark: servers under workloads, in interleaved rounds.
 
-use std::{fs, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::{Args, Parser};
 use womack_benches::{
     cell::{Bench, Cell},
+    judge::{
+        self, Criterion,
+        pair::Pair,
+        trial::{Build, Trial},
+    },
     plot, process, proof, report,
-    series::{Results, Series},
+    series::{self, Results, Series},
     servers::{SERVERS, Server},
     sweep::Axis,
     workload::{WORKLOADS, Workload},
@@ -16,6 +26,8 @@ use womack_benches::{
 const USUAL: [&str; 6] = ["W1", "W2", "W3", "W4", "W8", "connect"];
 /// How often Womack is started to tell how long that takes.
 const STARTS: usize = 20;
+/// The exit code if the figures decide nothing.
+const INCONCLUSIVE: u8 = 2;
 
 /// Measure what a delivery costs each server, against the floor.
 #[derive(Parser)]
@@ -24,6 +36,8 @@ struct Arguments {
     series: SeriesArguments,
     #[command(flatten)]
     setting: SettingArguments,
+    #[command(flatten)]
+    judge: JudgeArguments,
     /// Measure everything that is claimed, in about twenty minutes; the options that choose servers,
     /// workloads and rounds do not matter then.
     #[arg(long)]
@@ -68,6 +82,24 @@ struct SeriesArguments {
     clients: Option<usize>,
 }
 
+/// Judging a change.
+#[derive(Args)]
+struct JudgeArguments {
+    /// Judge womack against this older build, in alternating pairs: a program's path, a git revision
+    /// (built under target/judge), or another server's name; exits with 1 if a limit is exceeded and
+    /// with 2 if the figures decide nothing.
+    #[arg(long, value_name = "PATH|REVISION|SERVER", conflicts_with_all = ["servers", "sweep", "rounds", "proof", "router", "start", "from", "plot"])]
+    old: Option<String>,
+    /// Pairs for each workload, at most: a multiple of 11, after each of which the figures are
+    /// judged.
+    #[arg(long, default_value_t = 44, requires = "old", value_parser = clap::value_parser!(u16).range(1..=990))]
+    max_pairs: u16,
+    /// Limits by workload, of the ratio or, of idle memory, in bytes: W2=1.1,W8=700 [default:
+    /// W1=1.03,W2=1.03,W4=1.03,connect=1.05,W8=760; other workloads 1.03].
+    #[arg(long, value_delimiter = ',', value_parser = limit, requires = "old")]
+    limits: Vec<(Workload, f64)>,
+}
+
 /// Where and with what.
 #[derive(Args)]
 struct SettingArguments {
@@ -93,7 +125,7 @@ struct SettingArguments {
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("fanout: {error}");
             ExitCode::FAILURE
@@ -101,7 +133,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> io::Result<()> {
+fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     let results = match &arguments.from {
         Some(path) => serde_json::from_slice(&fs::read(path)?)?,
         None => measure(arguments)?,
@@ -113,15 +145,27 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     if let Some(folder) = &arguments.plot {
         plot::write(&results, folder).map_err(|error| io::Error::other(error.to_string()))?;
     }
-    Ok(())
+    let verdict = results.judged.as_ref().and_then(judge::report::overall);
+    Ok(match verdict {
+        Some(verdict) if verdict.fails() => ExitCode::FAILURE,
+        Some(verdict) if !verdict.is_final() => INCONCLUSIVE.into(),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 fn measure(arguments: &Arguments) -> io::Result<Results> {
-    let all = arguments.all_series();
     let setting = &arguments.setting;
+    let trial = arguments.trial()?;
+    let all = match trial {
+        Some(_) => Vec::new(),
+        None => arguments.all_series(),
+    };
     let files = process::raise_file_limit()?;
     for series in &all {
-        series.check(files)?;
+        series::check_files(&series.workloads, files)?;
+    }
+    if let Some(trial) = &trial {
+        series::check_files(trial.criteria.iter().map(|(workload, _)| workload), files)?;
     }
     let mut bench = Bench::open(
         &setting.redis,
@@ -135,6 +179,9 @@ fn measure(arguments: &Arguments) -> io::Result<Results> {
         .with_womack_args(&setting.womack_args)
         .with_shards(setting.shards);
     let mut results = Results::default();
+    if let Some(trial) = trial {
+        results.judged = Some(trial.run(&mut bench, pair_progress)?);
+    }
     for series in &all {
         results.series.push(series.measure(&mut bench, progress)?);
     }
@@ -149,6 +196,32 @@ fn measure(arguments: &Arguments) -> io::Result<Results> {
 }
 
 impl Arguments {
+    /// The builds to judge and their limits, if a judgement is asked for.
+    fn trial(&self) -> io::Result<Option<Trial>> {
+        let Some(old) = &self.judge.old else {
+            return Ok(None);
+        };
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let new = match &self.setting.womack {
+            Some(path) => Build::program(path.display().to_string(), path)?,
+            None => {
+                let label = judge::revision::checked_out(&repository)?;
+                Build::program(label, &process::folder()?.join("womack"))?
+            }
+        };
+        let mut criteria = judge::criteria(&self.series.workloads, &self.judge.limits);
+        for (workload, _) in &mut criteria {
+            workload.clients = self.series.clients.unwrap_or(workload.clients);
+        }
+        Ok(Some(Trial {
+            criteria,
+            max_pairs: self.judge.max_pairs.into(),
+            new,
+            // Last, for building it takes minutes.
+            old: Build::find(old, &repository)?,
+        }))
+    }
+
     fn all_series(&self) -> Vec<Series> {
         if self.proof {
             return proof::series();
@@ -201,6 +274,11 @@ fn progress(cell: &Cell) {
     );
 }
 
+/// A pair's line as soon as it is done.
+fn pair_progress(criterion: &Criterion, pair: &Pair) {
+    eprintln!("{}", judge::report::pair_line(criterion, pair));
+}
+
 fn server(name: &str) -> Result<Server, String> {
     let known = || SERVERS.map(|it| it.name).join(", ");
     Server::find(name).ok_or_else(|| format!("known servers: {}", known()))
@@ -209,6 +287,15 @@ fn server(name: &str) -> Result<Server, String> {
 fn workload(name: &str) -> Result<Workload, String> {
     let known = || WORKLOADS.map(|it| it.name).join(", ");
     Workload::find(name).ok_or_else(|| format!("known workloads: {}", known()))
+}
+
+fn limit(text: &str) -> Result<(Workload, f64), String> {
+    let (name, limit) = text
+        .split_once('=')
+        .ok_or("a limit is a workload and a number: W2=1.03")?;
+    let number = limit.parse().ok().filter(|limit: &f64| *limit > 0.0);
+    let limit = number.ok_or_else(|| format!("`{limit}` is no limit: a number above 0"))?;
+    Ok((workload(name)?, limit))
 }
 
 fn axis(name: &str) -> Result<Axis, String> {
