@@ -3,7 +3,9 @@
 
 use serde_json::json;
 use womack_test_support::raw::{self, Raw};
-use womack_test_support::{Client, Launch, Lines, Polling, Redis, Server, http, metrics};
+use womack_test_support::{
+    Client, EventStream, Launch, Lines, Polling, Redis, Server, http, metrics,
+};
 
 const CLOSED: &str = "womack_connections_closed_total";
 const TOO_LARGE: &str = r#"reason="payload_too_large""#;
@@ -258,7 +260,13 @@ async fn requests_that_are_never_complete_are_ended() {
         let answer = String::from_utf8_lossy(&raw.end().await).into_owned();
         assert!(!answer.starts_with("HTTP/1.1 2"), "{beginning:?}: {answer}");
     }
-    let count = beginnings.len() as f64;
+    let mut kept = Raw::connect(server.address()).await;
+    kept.send(b"GET /womack.js HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    assert!(kept.head().await.starts_with("HTTP/1.1 200"));
+    kept.send(b"GET /womack.js HTTP/1.1\r\nHo").await;
+    kept.end().await;
+    let count = beginnings.len() as f64 + 1.0;
     metrics::limit(server.address(), "handshake_seconds", count).await;
     let mut probe = Raw::upgraded(server.address(), &polling.upgrade_path()).await;
     probe.end().await;
@@ -267,20 +275,45 @@ async fn requests_that_are_never_complete_are_ended() {
 }
 
 #[tokio::test]
-async fn silence_between_two_requests_is_no_mistake() {
+async fn a_connection_between_two_requests_outlives_the_time_for_a_request() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--handshake-seconds", "0.3")
         .start()
         .await;
+    let request = b"HEAD /womack.js HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut kept = Raw::connect(server.address()).await;
+    kept.send(request).await;
+    let head = kept.head().await.to_lowercase();
+    assert!(head.contains("\r\nkeep-alive: timeout=75\r\n"), "{head}");
+    // One that comes later and never asks is closed sooner.
+    let mut silent = Raw::connect(server.address()).await;
+    silent.end().await;
+    metrics::limit(server.address(), "handshake_seconds", 1.0).await;
+    kept.send(request).await;
+    assert!(kept.head().await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_more_is_asked_is_closed() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--keep-alive-seconds", "0.3")
+        .start()
+        .await;
+    let mut stream = EventStream::open(server.address(), "channel=a").await;
     let mut raw = Raw::connect(server.address()).await;
     raw.send(b"GET /womack.js HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
     assert!(raw.head().await.starts_with("HTTP/1.1 200"));
     raw.end().await;
+    metrics::limit(server.address(), "keep_alive_seconds", 1.0).await;
     let metrics = metrics::Metrics::of(server.address()).await;
     let reached = metrics.sum("womack_limit_reached_total", "");
-    assert!(reached < 0.5, "{}", metrics.text());
+    assert!(reached < 1.5, "{}", metrics.text());
+    // An answer that goes on is no silence.
+    redis.publish("a", "1").await;
+    assert_eq!(stream.message("a").await, "1");
 }
 
 #[tokio::test]
