@@ -45,7 +45,7 @@ async fn one_channel_too_many_is_refused_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn a_channel_name_may_have_just_so_many_bytes() {
+async fn a_channel_name_over_the_limit_is_refused() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--max-channel-bytes", "10")
@@ -201,7 +201,7 @@ async fn a_published_message_over_the_limit_is_dropped_and_counted() {
 }
 
 #[tokio::test]
-async fn packets_come_as_fast_as_they_may_and_no_faster() {
+async fn a_client_that_sends_packets_too_fast_is_closed() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--max-packets-per-second", "20")
@@ -317,7 +317,7 @@ async fn a_connection_on_which_nothing_more_is_asked_is_closed() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_request_has_its_bounds() {
+async fn a_request_head_over_the_limit_is_answered_431() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--max-head-bytes", "8192")
@@ -343,7 +343,7 @@ async fn the_head_of_a_request_has_its_bounds() {
 }
 
 #[tokio::test]
-async fn so_many_subscriptions_wait_for_redis_and_further_ones_are_unavailable() {
+async fn subscriptions_over_max_waiting_acks_are_unavailable() {
     let mut redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--shards", "1")
@@ -374,7 +374,7 @@ async fn so_many_subscriptions_wait_for_redis_and_further_ones_are_unavailable()
 }
 
 #[tokio::test]
-async fn without_files_nobody_is_accepted_until_there_are_some_again() {
+async fn connections_wait_while_no_files_are_left() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let mut client = Client::connect(server.address()).await;
