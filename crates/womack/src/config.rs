@@ -84,6 +84,9 @@ pub struct Config {
     /// How long a request head, a request body, an upgrade or the first CONNECT may take.
     #[serde(rename = "handshake-seconds")]
     pub handshake_timeout: Duration,
+    /// For how long an HTTP connection stays open between two requests.
+    #[serde(rename = "keep-alive-seconds")]
+    pub keep_alive: Duration,
     /// How long a subscription may wait for Redis before its client is told `unavailable`.
     #[serde(rename = "subscribe-timeout-seconds")]
     pub subscribe_timeout: Duration,
@@ -170,6 +173,9 @@ impl Config {
             handshake_timeout: settings
                 .handshake_seconds
                 .map_or(defaults.handshake_timeout, |s| s.0),
+            keep_alive: settings
+                .keep_alive_seconds
+                .map_or(defaults.keep_alive, |s| s.0),
             subscribe_timeout: settings
                 .subscribe_timeout_seconds
                 .map_or(defaults.subscribe_timeout, |s| s.0),
@@ -226,6 +232,10 @@ impl Config {
             (
                 self.handshake_timeout >= MIN_TIME,
                 "handshake-seconds is below 10 ms",
+            ),
+            (
+                self.keep_alive >= MIN_TIME,
+                "keep-alive-seconds is below 10 ms",
             ),
             (
                 self.events_key.as_deref() != Some(""),
@@ -300,6 +310,7 @@ impl Default for Config {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             handshake_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
             subscribe_timeout: Duration::from_secs(5),
             unsubscribe_grace: Duration::from_secs(2),
             drain: Duration::from_secs(5),

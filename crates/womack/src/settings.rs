@@ -181,6 +181,11 @@ pub struct Settings {
     #[arg(long, env = "WOMACK_HANDSHAKE_SECONDS", value_name = "SECONDS")]
     pub handshake_seconds: Option<Seconds>,
 
+    /// Seconds that an HTTP connection stays open between two requests; longer than a balancer
+    /// keeps it for reuse [default: 75]
+    #[arg(long, env = "WOMACK_KEEP_ALIVE_SECONDS", value_name = "SECONDS")]
+    pub keep_alive_seconds: Option<Seconds>,
+
     /// Seconds that a subscription waits for Redis before the client is told `unavailable`
     /// [default: 5]
     #[arg(long, env = "WOMACK_SUBSCRIBE_TIMEOUT_SECONDS", value_name = "SECONDS")]

@@ -119,6 +119,7 @@ impl Worker {
             assets: self.assets,
             surveyor: self.surveyor,
             publisher,
+            keep_alive: http::keep_alive_header(&self.common.config),
             closing: closing.clone(),
             connections: connections.clone(),
         });

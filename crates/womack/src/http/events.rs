@@ -87,7 +87,7 @@ impl Http {
         };
         let opened = {
             let mut shard = self.shard.borrow_mut();
-            shard.open_events(endpoint, &wish, cut, admitted)?
+            shard.open_events(endpoint, &wish, cut.clone(), admitted)?
         };
         // From here on the stream is closed when this is dropped.
         let body = EventBody {
@@ -95,6 +95,7 @@ impl Http {
             sid: opened.sid,
             queue: opened.queue,
             metrics: self.common.metrics.clone(),
+            _cut: cut,
         };
         match opened.live.await {
             Ok(true) => Ok(body),
@@ -109,6 +110,8 @@ pub(crate) struct EventBody {
     sid: Sid,
     queue: Rc<EventQueue>,
     metrics: Arc<Metrics>,
+    /// Shows that the answer goes on.
+    _cut: Rc<Notify>,
 }
 
 impl hyper::body::Body for EventBody {

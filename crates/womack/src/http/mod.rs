@@ -4,6 +4,7 @@ mod admin;
 mod assets;
 mod cors;
 mod events;
+mod keep_alive;
 mod legacy;
 mod plain;
 mod polling;
@@ -13,7 +14,7 @@ mod stats;
 mod websocket;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     convert::Infallible,
     io::ErrorKind,
     net::IpAddr,
@@ -29,13 +30,13 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     header::{
-        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, UPGRADE,
-        X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+        UPGRADE, X_CONTENT_TYPE_OPTIONS,
     },
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
@@ -46,10 +47,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 
 pub(crate) use self::{assets::Assets as Files, proxies::ClientAddress};
-use self::{assets::Audience, events::EventBody, websocket::Purpose};
+use self::{
+    assets::Audience,
+    events::EventBody,
+    keep_alive::{Counted, SilenceTimer, Traffic},
+    websocket::Purpose,
+};
 use crate::{
     admission::Admitted,
     command::{SessionRequest, ToRouter, ToShard},
+    config::Config,
     ledger::Limit,
     memory::HTTP_BYTES,
     publisher::Publisher,
@@ -63,6 +70,7 @@ use crate::{
 
 type Body = Either<Full<Bytes>, EventBody>;
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// How often the log says that there are none.
@@ -84,6 +92,8 @@ pub(crate) struct Http {
     pub(crate) surveyor: Surveyor,
     /// Publishes for those who ask by HTTP, at the listener for operators.
     pub(crate) publisher: Option<Publisher>,
+    /// Tells clients for how long a connection stays on which nothing is asked.
+    pub(crate) keep_alive: HeaderValue,
     /// Cancelled once connections are to end after the request that they are at.
     pub(crate) closing: CancellationToken,
     /// The connections that are open.
@@ -103,6 +113,12 @@ pub(crate) enum Surface {
 
 pub(crate) fn assets() -> Arc<Files> {
     Arc::new(Files::new())
+}
+
+/// The value of the header that tells for how long a connection stays between two requests.
+pub(crate) fn keep_alive_header(config: &Config) -> HeaderValue {
+    let text = format!("timeout={}", config.keep_alive.as_secs());
+    HeaderValue::from_str(&text).expect("a number is a header's value")
 }
 
 /// Accepts and serves connections for as long as it is polled.
@@ -146,44 +162,41 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
             return tracing::debug!(%from, %error, "a proxy does not begin as it should");
         }
     };
+    // Breaks the connection off. All that produces an answer holds it.
     let cut = Rc::new(Notify::new());
     let _charge = http.common.memory.ledger(http.id).hold(HTTP_BYTES);
-    let has_asked = Cell::new(false);
     let service = service_fn(|request| {
-        has_asked.set(true);
         let (http, cut) = (http.clone(), cut.clone());
         async move {
             let mut response = http.clone().respond(request, peer, surface, cut).await;
-            if http.status.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                // What comes next goes to a node that stays.
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
-            }
+            http.announce_persistence(&mut response);
             Ok::<_, Infallible>(response)
         }
     });
+    let traffic = Arc::new(Traffic::default());
+    let timer = SilenceTimer::new(config.handshake_timeout, config.keep_alive, Instant::now());
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(http.common.config.handshake_timeout)
+        // The time that hyper has for a head runs between two requests too.
+        .header_read_timeout(None)
         .max_buf_size(config.limits.load().max_head_bytes)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Counted::new(stream, traffic.clone())), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = select! {
+        // First, so that the others see what it has done.
+        biased;
         ended = connection.as_mut() => ended,
+        limit = traffic.silence(timer, || Rc::strong_count(&cut) > 1) => {
+            tracing::debug!(limit = limit.as_str(), "an HTTP connection was silent for too long");
+            return http.common.metrics.limit(limit);
+        }
         () = http.closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            keep_alive::finish(connection, |connection| connection.graceful_shutdown()).await
         }
         () = cut.notified() => return,
     };
     if let Err(error) = ended {
-        if error.is_timeout() {
-            // Between two requests silence is no mistake.
-            if !has_asked.get() {
-                http.common.metrics.limit(Limit::HandshakeSeconds);
-            }
-        } else if error.is_parse_too_large() {
+        if error.is_parse_too_large() {
             http.common.metrics.limit(Limit::MaxHeadBytes);
         } else if error.is_parse() {
             http.common.metrics.clients.refused("bad_request");
@@ -193,6 +206,21 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
 }
 
 impl Http {
+    /// Tells with an answer whether its connection stays, and for how long when nothing is asked.
+    fn announce_persistence(&self, response: &mut Response<Body>) {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return;
+        }
+        let headers = response.headers_mut();
+        if self.status.is_draining() {
+            // The next request goes to a node that stays.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if !headers.contains_key(CONNECTION) {
+            headers.insert(KEEP_ALIVE, self.keep_alive.clone());
+        }
+    }
+
     async fn respond(
         self: Rc<Self>,
         mut request: Request<Incoming>,

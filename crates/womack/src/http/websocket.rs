@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{task::spawn_local, time::timeout};
 use womack_proto::{HandshakeError, NamespaceId, Revision};
 
-use super::{Body, Http};
+use super::{Body, Http, keep_alive::Counted};
 use crate::{
     admission::Admitted,
     command::{RequestKind, SessionRequest},
@@ -64,10 +64,10 @@ impl Http {
         let Ok(Ok(upgraded)) = timeout(self.common.config.handshake_timeout, upgraded).await else {
             return tracing::debug!("a client went away during its WebSocket handshake");
         };
-        let Ok(parts) = upgraded.downcast::<TokioIo<tokio::net::TcpStream>>() else {
+        let Ok(parts) = upgraded.downcast::<TokioIo<Counted>>() else {
             return tracing::error!("a WebSocket came over something else than TCP");
         };
-        let stream: TcpStream = match parts.io.into_inner().into_std() {
+        let stream: TcpStream = match parts.io.into_inner().into_inner().into_std() {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!(%error, "a stream was gone before it opened"),
         };

@@ -8,6 +8,8 @@
 pub(crate) enum Limit {
     /// A request, a WebSocket handshake or the first CONNECT took longer than this.
     HandshakeSeconds,
+    /// An HTTP connection has been silent for longer since its last answer.
+    KeepAliveSeconds,
     /// A channel's name is longer.
     MaxChannelBytes,
     /// A client asks for more channels.
@@ -66,6 +68,7 @@ impl Limit {
     /// Every limit, in the order of their names.
     pub(crate) const ALL: &'static [Self] = &[
         Self::HandshakeSeconds,
+        Self::KeepAliveSeconds,
         Self::MaxChannelBytes,
         Self::MaxChannelsPerClient,
         Self::MaxChannelsPerPublish,
@@ -98,6 +101,7 @@ impl Limit {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::HandshakeSeconds => "handshake_seconds",
+            Self::KeepAliveSeconds => "keep_alive_seconds",
             Self::MaxChannelBytes => "max_channel_bytes",
             Self::MaxChannelsPerClient => "max_channels_per_client",
             Self::MaxChannelsPerPublish => "max_channels_per_publish",

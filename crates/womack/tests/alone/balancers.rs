@@ -53,6 +53,7 @@ async fn rolling_restart(redis: &Redis, nodes: &mut [Server; 2], balancer: &Bala
     let mut fleet = Fleet::connect(balancer.address(), redis, clients()).await;
     fleet.publish(RATE).await;
     for node in nodes.iter_mut() {
+        fleet.mark().await;
         node.stop().await;
         knew_every_session(node);
         let again = node.launch().at(node.address());

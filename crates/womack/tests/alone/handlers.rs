@@ -114,7 +114,7 @@ impl Namespace for Bouncer {
 }
 
 #[tokio::test]
-async fn who_is_kept_out_of_the_root_is_nowhere_in_socket_io_09() {
+async fn a_client_refused_at_the_root_joins_no_namespace_in_socket_io_09() {
     let _alone = turn().await;
     let address = serve(Bouncer).await;
     assert_eq!(http::get(address, "/socket.io/1/").await.status, 403);

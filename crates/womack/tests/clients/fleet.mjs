@@ -23,15 +23,12 @@ const KINDS = [
   [io09, ["xhr-polling"]],
 ];
 
-// How far behind what is published a client may be when it is disconnected, in messages. One that
-// polls hears of the end only when it has taken what waits for it, at 16 packets a time.
-const BEHIND = 200;
-const BEHIND_POLLING = 800;
-
 class Channel {
   constructor(name) {
     this.name = name;
     this.sent = 0;
+    // What every client has got that loses its connection.
+    this.mark = 0;
     // The number that ends it all.
     this.final = null;
   }
@@ -42,7 +39,6 @@ class Member {
     this.fleet = fleet;
     this.channel = channel;
     this.name = `${number} ${transports.join("+")}`;
-    this.mayBeBehind = transports.includes("websocket") ? BEHIND : BEHIND_POLLING;
     this.last = null;
     this.isLive = false;
     // Some libraries wait for long when the other end dies in the middle of an upgrade: they have
@@ -89,8 +85,8 @@ class Member {
     this.losses += 1;
     this.lostAt = Date.now();
     this.fleet.reasons[reason] = (this.fleet.reasons[reason] ?? 0) + 1;
-    const behind = this.channel.sent - (this.last ?? this.expected - 1);
-    if (behind > this.mayBeBehind) this.complain(`has ended ${behind} messages behind`);
+    const last = this.last ?? this.expected - 1;
+    if (last < this.channel.mark) this.complain(`has ended with ${last} of ${this.channel.mark}`);
   }
 
   received(number) {
@@ -149,6 +145,14 @@ export class Fleet {
     this.sent += 1;
     channel.sent += 1;
     this.redis.publish(`${this.key}:${channel.name}`, JSON.stringify({ data: channel.sent }));
+  }
+
+  // A client that loses its connection from here on has to have what is published, and is at Redis,
+  // by now.
+  async mark() {
+    for (const channel of this.channels) channel.mark = channel.sent;
+    await this.redis.ping();
+    this.report("marked", {});
   }
 
   // Waits until all clients are there again.

@@ -46,7 +46,7 @@ async fn upgrade(server: SocketAddr, from: [u8; 4], path: &str) -> io::Result<St
 }
 
 #[tokio::test]
-async fn there_are_as_many_clients_as_there_may_be_and_one_that_goes_makes_room() {
+async fn clients_over_max_connections_are_refused_until_another_leaves() {
     let redis = Redis::start().await;
     let server = start(&redis, "--max-connections", "3").await;
     let mut first = Client::connect(server.address()).await;
@@ -64,7 +64,7 @@ async fn there_are_as_many_clients_as_there_may_be_and_one_that_goes_makes_room(
 }
 
 #[tokio::test]
-async fn an_address_has_its_share_and_others_have_theirs() {
+async fn clients_over_the_share_of_their_address_are_refused_and_others_are_served() {
     let redis = Redis::start().await;
     let server = start(&redis, "--max-connections-per-address", "2").await;
     let _clients = [
@@ -79,7 +79,7 @@ async fn an_address_has_its_share_and_others_have_theirs() {
 }
 
 #[tokio::test]
-async fn clients_that_come_too_fast_are_told_to_come_back() {
+async fn clients_that_connect_too_fast_are_refused_with_retry_after() {
     let redis = Redis::start().await;
     let server = start(&redis, "--max-connects-per-second", "1").await;
     let mut first = Client::connect(server.address()).await;

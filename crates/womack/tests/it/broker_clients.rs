@@ -34,7 +34,7 @@ async fn redis_cli(broker: SocketAddr, words: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn redis_cli_publishes_to_it() {
+async fn redis_cli_publishes_to_the_embedded_broker() {
     let (server, broker) = start().await;
     let mut client = Client::connect(server.address()).await;
     client.subscribe("hello").await;
@@ -47,7 +47,7 @@ async fn redis_cli_publishes_to_it() {
 }
 
 #[tokio::test]
-async fn libraries_publish_and_subscribe_with_it() {
+async fn libraries_publish_and_subscribe_at_the_embedded_broker() {
     let (server, broker) = start().await;
     let (node, python) = (Driver::node(), Driver::python());
     let mut publishers = [
@@ -77,7 +77,7 @@ async fn libraries_publish_and_subscribe_with_it() {
 }
 
 #[tokio::test]
-async fn another_server_may_use_it_as_its_redis() {
+async fn another_server_may_use_the_embedded_broker_as_its_redis() {
     let (server, broker) = start().await;
     let other = Server::start(&broker).await;
     let mut clients = [

@@ -62,7 +62,7 @@ async fn open_packets_have_exactly_five_keys() {
 }
 
 #[tokio::test]
-async fn handshakes_that_are_none_get_400() {
+async fn invalid_handshakes_get_400() {
     let server = conformance::start().await;
     for query in [
         "transport=polling",
@@ -113,7 +113,7 @@ async fn polling_echoes_text_and_binary() {
 }
 
 #[tokio::test]
-async fn polling_with_nonsense_ends_the_session() {
+async fn an_invalid_polling_body_ends_the_session() {
     let server = conformance::start().await;
     let path = polling(&server).await;
     post(&server, &path, "abc").await;
@@ -158,7 +158,7 @@ async fn websocket_echoes_text_and_binary() {
 }
 
 #[tokio::test]
-async fn heartbeats_over_polling() {
+async fn a_polling_session_is_pinged_and_ends_without_a_pong() {
     let server = conformance::start().await;
     let path = polling(&server).await;
     for _ in 0..3 {
@@ -174,7 +174,7 @@ async fn heartbeats_over_polling() {
 }
 
 #[tokio::test]
-async fn heartbeats_over_websocket() {
+async fn a_websocket_is_pinged_and_ends_without_a_pong() {
     let server = conformance::start().await;
     let mut socket = Client::raw(server.address(), ENGINE_SOCKET).await;
     socket.ignore_pings();
@@ -271,7 +271,7 @@ async fn connecting_tells_the_session_id_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn connecting_badly_is_refused_or_ends_it() {
+async fn an_unknown_namespace_is_refused_and_an_invalid_or_missing_connect_ends_the_connection() {
     let server = conformance::start().await;
     let mut client = Client::raw(server.address(), SOCKET).await;
     client.packet().await;
@@ -360,7 +360,7 @@ async fn binary_arguments_come_back_with_their_attachments() {
 }
 
 #[tokio::test]
-async fn packets_that_are_none_end_the_connection() {
+async fn invalid_packets_end_the_connection() {
     let server = conformance::start().await;
     for packet in ["4abc", "42{}", "42abc[\"message-with-ack\",1]"] {
         let mut client = joined(&server).await;

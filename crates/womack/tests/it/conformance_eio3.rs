@@ -45,7 +45,7 @@ async fn open_packets_tell_the_timing() {
 }
 
 #[tokio::test]
-async fn handshakes_that_are_none_get_400() {
+async fn invalid_handshakes_get_400() {
     let server = conformance::start().await;
     for path in ["/engine.io/?EIO=3", "/engine.io/?EIO=3&transport=abc"] {
         assert_eq!(get(&server, path).await.status, 400, "{path}");
@@ -104,7 +104,7 @@ async fn polling_takes_bytes() {
 }
 
 #[tokio::test]
-async fn polling_with_nonsense_ends_the_session() {
+async fn an_invalid_polling_body_ends_the_session() {
     let server = conformance::start().await;
     for nonsense in ["abc", "3:4", "4hello", "3:abc", "1:3"] {
         let path = polling(&server, "").await;
@@ -148,7 +148,7 @@ async fn websocket_echoes_text_and_binary() {
 }
 
 #[tokio::test]
-async fn clients_ping() {
+async fn pings_of_clients_are_answered_and_silence_ends_the_session() {
     let server = conformance::start().await;
     let path = polling(&server, "").await;
     let mut socket = Client::raw(server.address(), SOCKET).await;

@@ -167,7 +167,7 @@ async fn kubernetes_objects_find_one_another() {
 }
 
 #[test]
-fn every_value_of_sysctl_is_known_and_says_why() {
+fn every_sysctl_value_exists_and_says_why() {
     let text = text("sysctl.conf");
     let mut before = "";
     for line in text.lines().filter(|line| !line.is_empty()) {

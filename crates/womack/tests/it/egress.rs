@@ -52,7 +52,7 @@ async fn every_client_gets_everything(server: &Server, redis: &Redis) {
 }
 
 #[tokio::test]
-async fn with_one_call_for_each_client() {
+async fn clients_get_everything_in_order_with_one_write_for_each() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis).flag("--egress", "write").start().await;
     assert_eq!(egress(&server).await, "write");
@@ -60,7 +60,7 @@ async fn with_one_call_for_each_client() {
 }
 
 #[tokio::test]
-async fn through_io_uring_where_the_system_has_it() {
+async fn clients_get_everything_in_order_through_io_uring() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis).start().await;
     every_client_gets_everything(&server, &redis).await;

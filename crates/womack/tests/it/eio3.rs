@@ -130,7 +130,7 @@ async fn scripts_are_for_every_page_or_none() {
 }
 
 #[tokio::test]
-async fn it_can_be_turned_off() {
+async fn no_eio3_refuses_clients_of_engine_io_3() {
     let redis = Redis::start().await;
     let refusal = r#"{"code":5,"message":"Unsupported protocol version"}"#;
     for launch in [

@@ -127,7 +127,7 @@ async fn excepted_sessions_are_spared_whatever_they_speak() {
 }
 
 #[tokio::test]
-async fn requests_that_cannot_be_are_refused_with_their_code() {
+async fn invalid_requests_are_refused_with_their_code() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--max-channels-per-client", "2")
@@ -183,7 +183,7 @@ async fn a_namespace_has_its_own_channels_or_is_closed() {
 }
 
 #[tokio::test]
-async fn origins_are_as_everywhere() {
+async fn only_listed_origins_may_open_a_stream() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--cors-origin", "http://here.example")
@@ -325,7 +325,7 @@ async fn a_client_that_does_not_read_is_cut_off_and_counted() {
 }
 
 #[tokio::test]
-async fn a_burst_over_the_limit_is_no_reason_if_the_socket_takes_it() {
+async fn a_burst_over_the_limit_closes_nobody_if_the_socket_takes_it() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--max-message-bytes", "10000")

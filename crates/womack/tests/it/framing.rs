@@ -150,7 +150,7 @@ async fn start() -> (Redis, Server, Client) {
 }
 
 #[tokio::test]
-async fn what_is_forbidden_ends_the_connection_with_its_code() {
+async fn a_forbidden_frame_ends_the_connection_with_its_code() {
     let (redis, mut server, mut witness) = start().await;
     for (n, (case, bytes, codes)) in forbidden().into_iter().enumerate() {
         let mut socket = Raw::socket(server.address()).await;
@@ -256,7 +256,7 @@ async fn frames_arrive_in_any_pieces() {
 }
 
 #[tokio::test]
-async fn what_follows_the_upgrade_in_the_same_segment_is_read() {
+async fn frames_in_the_same_segment_as_the_upgrade_are_read() {
     let (_redis, server, _witness) = start().await;
     let mut socket = Raw::connect(server.address()).await;
     let mut bytes = b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\n\

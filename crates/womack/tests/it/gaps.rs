@@ -101,7 +101,7 @@ async fn every_kind_of_client_is_told_of_its_own_channels_once() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_ask_for_notices_gets_none() {
+async fn clients_without_gap_notices_get_none() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let mut client = Client::connect(server.address()).await;
@@ -131,7 +131,7 @@ async fn a_link_that_redis_cuts_is_a_gap_each_time() {
 }
 
 #[tokio::test]
-async fn delivery_resumes_soon_after_the_network_does() {
+async fn delivery_resumes_when_the_network_does() {
     let redis = Redis::start().await;
     let cable = Cable::to(womack_test_support::Broker::address(&redis)).await;
     let server = Launch::new(&cable).arg("--gap-notices").start().await;
@@ -152,7 +152,7 @@ async fn delivery_resumes_soon_after_the_network_does() {
 }
 
 #[tokio::test]
-async fn what_the_backlog_has_no_room_for_waits_at_redis() {
+async fn messages_over_the_backlog_limit_wait_at_redis() {
     let redis = Redis::start().await;
     let launch = Launch::new(&redis).flag("--redis-backlog-bytes", "65536");
     let launch = launch.flag("--max-client-queue-bytes", "100000000");

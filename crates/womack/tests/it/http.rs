@@ -132,7 +132,7 @@ async fn only_listed_origins_are_allowed_when_some_are_listed() {
 }
 
 #[tokio::test]
-async fn unknown_parameters_and_any_order_are_fine() {
+async fn unknown_parameters_and_any_order_are_accepted() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     for query in [
@@ -179,7 +179,7 @@ async fn pages_and_scripts_are_served_with_tags() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_and_a_wrong_method_is_refused() {
+async fn unknown_paths_get_404_and_wrong_methods_405() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     for path in [

@@ -29,7 +29,7 @@ async fn publish(admin: std::net::SocketAddr, key: &str, body: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn whoever_has_the_key_publishes() {
+async fn a_request_with_the_key_publishes() {
     let redis = Redis::start().await;
     let (server, admin) = start(&redis).await;
     let mut client = Client::connect(server.address()).await;
@@ -54,7 +54,7 @@ async fn whoever_has_the_key_publishes() {
 }
 
 #[tokio::test]
-async fn others_are_told_why_not() {
+async fn refused_requests_to_publish_say_why() {
     let mut redis = Redis::start().await;
     let (server, admin) = start(&redis).await;
     let good = r#"{"channels":"a","data":1}"#;

@@ -72,7 +72,7 @@ async fn messages_come_as_the_client_expects_them() {
 }
 
 #[tokio::test]
-async fn whoever_unsubscribes_gets_no_more() {
+async fn an_unsubscribed_client_gets_no_more() {
     let redis = Redis::start().await;
     // In one shard, what a witness has got is over for the others too.
     let server = launch(&redis).flag("--shards", "1").start().await;
@@ -100,7 +100,7 @@ async fn whoever_unsubscribes_gets_no_more() {
 }
 
 #[tokio::test]
-async fn a_client_is_in_a_channel_once_as_it_came() {
+async fn a_client_that_subscribes_twice_gets_messages_in_its_first_dialect() {
     let redis = Redis::start().await;
     let server = launch(&redis).start().await;
     let mut events = ServerEvents::below("juggernaut", &redis).await;

@@ -290,7 +290,7 @@ async fn a_session_that_is_not_known_is_told_so_by_a_packet() {
 }
 
 #[tokio::test]
-async fn who_leaves_the_page_is_gone() {
+async fn leaving_the_page_closes_the_session() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     for left in ["packet", "request", "request while polling"] {
@@ -323,7 +323,7 @@ async fn who_leaves_the_page_is_gone() {
 }
 
 #[tokio::test]
-async fn what_is_no_packet_ends_the_session() {
+async fn an_invalid_packet_ends_the_session() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     for body in ["", "42[\"m\"]", "\u{fffd}9\u{fffd}2::", "5:::{}"] {
@@ -375,7 +375,7 @@ async fn requests_of_a_session_work_on_either_shard() {
 }
 
 #[tokio::test]
-async fn a_flag_turns_it_off() {
+async fn no_legacy_refuses_clients_of_socket_io_0_9() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis).arg("--no-legacy").start().await;
     for path in ["", "xhr-polling/x", "websocket/x"] {

@@ -3,7 +3,9 @@
 
 use serde_json::json;
 use womack_test_support::raw::{self, Raw};
-use womack_test_support::{Client, Launch, Lines, Polling, Redis, Server, http, metrics};
+use womack_test_support::{
+    Client, EventStream, Launch, Lines, Polling, Redis, Server, http, metrics,
+};
 
 const CLOSED: &str = "womack_connections_closed_total";
 const TOO_LARGE: &str = r#"reason="payload_too_large""#;
@@ -43,7 +45,7 @@ async fn one_channel_too_many_is_refused_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn a_channel_name_may_have_just_so_many_bytes() {
+async fn a_channel_name_over_the_limit_is_refused() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--max-channel-bytes", "10")
@@ -199,7 +201,7 @@ async fn a_published_message_over_the_limit_is_dropped_and_counted() {
 }
 
 #[tokio::test]
-async fn packets_come_as_fast_as_they_may_and_no_faster() {
+async fn a_client_that_sends_packets_too_fast_is_closed() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--max-packets-per-second", "20")
@@ -258,7 +260,13 @@ async fn requests_that_are_never_complete_are_ended() {
         let answer = String::from_utf8_lossy(&raw.end().await).into_owned();
         assert!(!answer.starts_with("HTTP/1.1 2"), "{beginning:?}: {answer}");
     }
-    let count = beginnings.len() as f64;
+    let mut kept = Raw::connect(server.address()).await;
+    kept.send(b"GET /womack.js HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    assert!(kept.head().await.starts_with("HTTP/1.1 200"));
+    kept.send(b"GET /womack.js HTTP/1.1\r\nHo").await;
+    kept.end().await;
+    let count = beginnings.len() as f64 + 1.0;
     metrics::limit(server.address(), "handshake_seconds", count).await;
     let mut probe = Raw::upgraded(server.address(), &polling.upgrade_path()).await;
     probe.end().await;
@@ -267,24 +275,49 @@ async fn requests_that_are_never_complete_are_ended() {
 }
 
 #[tokio::test]
-async fn silence_between_two_requests_is_no_mistake() {
+async fn a_connection_between_two_requests_outlives_the_time_for_a_request() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--handshake-seconds", "0.3")
         .start()
         .await;
+    let request = b"HEAD /womack.js HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut kept = Raw::connect(server.address()).await;
+    kept.send(request).await;
+    let head = kept.head().await.to_lowercase();
+    assert!(head.contains("\r\nkeep-alive: timeout=75\r\n"), "{head}");
+    // One that comes later and never asks is closed sooner.
+    let mut silent = Raw::connect(server.address()).await;
+    silent.end().await;
+    metrics::limit(server.address(), "handshake_seconds", 1.0).await;
+    kept.send(request).await;
+    assert!(kept.head().await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_more_is_asked_is_closed() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--keep-alive-seconds", "0.3")
+        .start()
+        .await;
+    let mut stream = EventStream::open(server.address(), "channel=a").await;
     let mut raw = Raw::connect(server.address()).await;
     raw.send(b"GET /womack.js HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
     assert!(raw.head().await.starts_with("HTTP/1.1 200"));
     raw.end().await;
+    metrics::limit(server.address(), "keep_alive_seconds", 1.0).await;
     let metrics = metrics::Metrics::of(server.address()).await;
     let reached = metrics.sum("womack_limit_reached_total", "");
-    assert!(reached < 0.5, "{}", metrics.text());
+    assert!(reached < 1.5, "{}", metrics.text());
+    // An answer that goes on is no silence.
+    redis.publish("a", "1").await;
+    assert_eq!(stream.message("a").await, "1");
 }
 
 #[tokio::test]
-async fn the_head_of_a_request_has_its_bounds() {
+async fn a_request_head_over_the_limit_is_answered_431() {
     let redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--max-head-bytes", "8192")
@@ -310,7 +343,7 @@ async fn the_head_of_a_request_has_its_bounds() {
 }
 
 #[tokio::test]
-async fn so_many_subscriptions_wait_for_redis_and_further_ones_are_unavailable() {
+async fn subscriptions_over_max_waiting_acks_are_unavailable() {
     let mut redis = Redis::start().await;
     let server = Launch::new(&redis)
         .flag("--shards", "1")
@@ -341,7 +374,7 @@ async fn so_many_subscriptions_wait_for_redis_and_further_ones_are_unavailable()
 }
 
 #[tokio::test]
-async fn without_files_nobody_is_accepted_until_there_are_some_again() {
+async fn connections_wait_while_no_files_are_left() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let mut client = Client::connect(server.address()).await;

@@ -145,7 +145,7 @@ async fn every_limit_is_in_the_readme_and_some_test_waits_for_it() {
 }
 
 #[tokio::test]
-async fn metrics_count() {
+async fn metrics_count_connections_subscriptions_and_messages() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let at = server.address();

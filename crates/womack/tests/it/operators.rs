@@ -12,7 +12,7 @@ async fn asked(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn health_is_the_exit_status() {
+async fn health_exits_with_the_readiness_of_its_server() {
     let redis = Redis::start().await;
     let mut server = Server::start(&redis).await;
     let url = server.url("");
@@ -153,7 +153,7 @@ async fn top_shows_channels_by_what_they_have_to_do() {
 }
 
 #[tokio::test]
-async fn whoever_asks_nobody_is_told_so() {
+async fn tools_that_reach_no_server_say_so() {
     let nobody = format!("http://{}", free_address());
     for command in [&["top", "--once"][..], &["explain", "a"]] {
         let arguments = [command, &["--admin", &nobody]].concat();

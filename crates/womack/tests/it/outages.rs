@@ -64,7 +64,7 @@ async fn all_was_told(ticker: Ticker, witnesses: &[(&Server, &Witness, usize)]) 
 }
 
 #[tokio::test]
-async fn a_network_that_drops_everything_for_ten_seconds() {
+async fn a_network_that_drops_everything_for_ten_seconds_is_one_exact_gap() {
     let redis = Redis::start().await;
     let cable = Cable::to(redis.address()).await;
     let (far, near) = tokio::join!(server(&cable), server(&redis));
@@ -95,7 +95,7 @@ async fn a_network_that_drops_everything_for_a_moment_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_killed() {
+async fn a_redis_that_is_killed_is_one_exact_gap() {
     let mut redis = Redis::start().await;
     let server = server(&redis).await;
     let (ticker, witness) = begin(&server, &[redis.address()], PUBLISH).await;
@@ -108,7 +108,7 @@ async fn a_redis_that_is_killed() {
 }
 
 #[tokio::test]
-async fn a_master_that_is_killed() {
+async fn a_master_that_is_killed_is_one_exact_gap() {
     let mut sentinel = Sentinel::start().await;
     let server = server(&sentinel).await;
     let masters = [sentinel.master.address(), sentinel.replica.address()];
@@ -121,7 +121,7 @@ async fn a_master_that_is_killed() {
 }
 
 #[tokio::test]
-async fn a_node_of_a_cluster_that_is_killed() {
+async fn a_node_of_a_cluster_that_is_killed_is_a_gap_of_its_own_channels() {
     let mut cluster = Cluster::start().await;
     let server = server(&cluster).await;
     let (dead, alive) = (

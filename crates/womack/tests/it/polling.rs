@@ -107,7 +107,7 @@ async fn a_second_poll_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_session_that_says_goodbye_is_gone() {
+async fn a_close_packet_ends_the_polling_session() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let client = Polling::connect(server.address()).await;
@@ -145,7 +145,7 @@ async fn a_session_that_does_not_poll_times_out() {
 }
 
 #[tokio::test]
-async fn pings_come_as_answers() {
+async fn pings_answer_waiting_polls() {
     let redis = Redis::start().await;
     let launch = Launch::new(&redis)
         .flag("--ping-interval", "0.1")
@@ -194,7 +194,7 @@ async fn a_poll_that_is_given_up_closes_the_session() {
 }
 
 #[tokio::test]
-async fn options_are_answered_for_preflights() {
+async fn preflights_are_answered() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let headers = [

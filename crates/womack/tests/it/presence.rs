@@ -101,7 +101,7 @@ async fn every_library_may_ask_in_every_namespace_that_has_presence() {
 }
 
 #[tokio::test]
-async fn it_is_forbidden_where_it_is_not_enabled() {
+async fn presence_is_forbidden_where_it_is_not_enabled() {
     let redis = Redis::start().await;
     let server = launch(&redis).start().await;
     let mut client = Client::connect_to(server.address(), "/quiet").await;
@@ -110,7 +110,7 @@ async fn it_is_forbidden_where_it_is_not_enabled() {
 }
 
 #[tokio::test]
-async fn other_arguments_are_refused() {
+async fn invalid_presence_queries_are_refused() {
     let redis = Redis::start().await;
     let server = launch(&redis).start().await;
     let mut client = Client::connect(server.address()).await;
@@ -150,7 +150,7 @@ async fn members_are_limited_and_the_count_is_not() {
 }
 
 #[tokio::test]
-async fn so_many_questions_wait_for_redis_and_further_ones_are_unavailable() {
+async fn presence_queries_over_max_waiting_acks_are_unavailable() {
     let redis = Redis::start().await;
     let server = launch(&redis)
         .flag("--shards", "1")
@@ -170,7 +170,7 @@ async fn so_many_questions_wait_for_redis_and_further_ones_are_unavailable() {
 }
 
 #[tokio::test]
-async fn it_is_unavailable_while_redis_is_away() {
+async fn presence_is_unavailable_while_redis_is_away() {
     let mut redis = Redis::start().await;
     let launch = launch(&redis).flag("--subscribe-timeout-seconds", "0.3");
     let server = launch.start().await;

@@ -35,7 +35,7 @@ async fn either_version_of_the_proxy_protocol_names_the_client() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_that_does_not_begin_as_it_should_is_cut_off() {
+async fn a_trusted_proxy_with_an_invalid_header_is_cut_off() {
     let (_redis, server) = behind_proxies().await;
     let request = format!("GET {PATH} HTTP/1.1\r\nhost: a\r\n\r\n");
     let answer = exchange(&server, request.as_bytes()).await;
@@ -43,7 +43,7 @@ async fn a_trusted_proxy_that_does_not_begin_as_it_should_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_does_not_say_whom_it_speaks_for_is_cut_off_in_time() {
+async fn a_proxy_that_sends_no_header_is_cut_off_in_time() {
     let (redis, admin) = (Redis::start().await, free_address());
     let launch = Launch::new(&redis)
         .flag("--trusted-proxy", "127.0.0.0/8")
@@ -55,7 +55,7 @@ async fn a_proxy_that_does_not_say_whom_it_speaks_for_is_cut_off_in_time() {
 }
 
 #[tokio::test]
-async fn forwarded_addresses_are_believed_of_trusted_proxies_only() {
+async fn forwarded_addresses_are_taken_from_trusted_proxies_only() {
     let redis = Redis::start().await;
     let launch = Launch::new(&redis).arg("--debug");
     let trusting = launch.clone().flag("--trusted-proxy", "127.0.0.1").start();

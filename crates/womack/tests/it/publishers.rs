@@ -46,7 +46,7 @@ async fn gets(client: &mut LibraryClient, name: &str, arguments: &Value) {
 }
 
 #[tokio::test]
-async fn redis_emitter_reaches_whom_it_means() {
+async fn redis_emitter_reaches_the_rooms_and_clients_that_it_names() {
     let redis = Redis::start().await;
     let server = launch(&redis).start().await;
     let (drivers, node) = (Drivers::default(), Driver::node());
@@ -258,7 +258,7 @@ async fn redis_emitter_moves_and_disconnects_clients() {
 }
 
 #[tokio::test]
-async fn python_manager_reaches_whom_it_means() {
+async fn python_manager_reaches_the_rooms_and_clients_that_it_names() {
     let redis = Redis::start().await;
     let server = launch(&redis).start().await;
     let (drivers, python) = (Drivers::default(), Driver::python());
@@ -351,7 +351,7 @@ async fn python_manager_reaches_whom_it_means() {
 }
 
 #[tokio::test]
-async fn pickled_messages_are_refused_with_a_word_about_it() {
+async fn pickled_messages_are_refused_and_the_log_says_so() {
     let redis = Redis::start().await;
     let server = launch(&redis).start().await;
     let mut client = Client::connect(server.address()).await;
@@ -415,7 +415,7 @@ async fn laravel_broadcasts_as_through_laravel_echo_server() {
 }
 
 #[tokio::test]
-async fn juggernauts_publishers_are_heard() {
+async fn messages_of_juggernauts_publishers_are_delivered() {
     let redis = Redis::start().await;
     let server = launch(&redis).start().await;
     let (drivers, python) = (Drivers::default(), Driver::python());
@@ -444,7 +444,7 @@ async fn juggernauts_publishers_are_heard() {
 }
 
 #[tokio::test]
-async fn families_that_nobody_asked_for_are_not_listened_to() {
+async fn publishers_that_are_not_enabled_are_not_heard() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let mut client = Client::connect(server.address()).await;
@@ -465,7 +465,7 @@ async fn families_that_nobody_asked_for_are_not_listened_to() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_understood_is_counted_and_disturbs_nobody() {
+async fn invalid_instructions_are_counted_and_disturb_nobody() {
     let redis = Redis::start().await;
     let server = launch(&redis)
         .flag("--max-message-bytes", "1000")

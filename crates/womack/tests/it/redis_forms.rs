@@ -37,7 +37,7 @@ async fn reason(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn acl_user_password_and_database() {
+async fn a_redis_with_user_password_and_database_is_used() {
     let user = "app on >p:w/d ~* resetchannels &womack:* -@all +@pubsub +ping +auth +select";
     let settings: Vec<_> = ["--user"].into_iter().chain(user.split(' ')).collect();
     let redis = Redis::start_with(&settings).await;
@@ -46,7 +46,7 @@ async fn acl_user_password_and_database() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_ends_nothing_and_is_told() {
+async fn a_wrong_password_is_named_and_the_server_stays() {
     let redis = Redis::start_with(&["--user", "app", "on", ">right", "~*", "&*", "+@all"]).await;
     let url = format!("redis://app:wrong@{}", redis.address());
     let server = Launch::new(&Url(url, redis.address()))
@@ -67,7 +67,7 @@ async fn a_wrong_password_ends_nothing_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_channel_that_redis_forbids_is_told() {
+async fn a_channel_that_redis_forbids_is_named() {
     let user = [
         "--user",
         "app",
@@ -88,7 +88,7 @@ async fn a_channel_that_redis_forbids_is_told() {
 }
 
 #[tokio::test]
-async fn a_socket_of_this_machine() {
+async fn a_redis_at_a_unix_socket_is_used() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("redis.sock");
     let path = path.to_str().unwrap();
@@ -98,7 +98,7 @@ async fn a_socket_of_this_machine() {
 }
 
 #[tokio::test]
-async fn tls_with_a_ca_and_a_certificate_of_ones_own() {
+async fn a_redis_behind_tls_with_an_own_ca_and_client_certificate_is_used() {
     let made = Certificates::new();
     let secure = free_address();
     let redis = Redis::start_with(&made.of_redis(secure.port())).await;
@@ -118,7 +118,7 @@ async fn tls_with_a_ca_and_a_certificate_of_ones_own() {
 }
 
 #[tokio::test]
-async fn what_is_no_redis_is_told() {
+async fn an_address_that_does_not_speak_redis_is_named() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let other = Launch::new(&server.address()).start_unready().await;

@@ -64,7 +64,7 @@ async fn every_subscription_of_many_is_restored() {
 }
 
 #[tokio::test]
-async fn what_changed_meanwhile_counts() {
+async fn subscriptions_changed_while_redis_is_away_are_restored_as_they_are() {
     let mut redis = Redis::start().await;
     let launch = Launch::new(&redis).flag("--unsubscribe-grace-seconds", "0");
     let server = launch.start().await;
@@ -110,7 +110,7 @@ async fn a_subscription_that_redis_does_not_confirm_is_unavailable() {
 }
 
 #[tokio::test]
-async fn redis_may_come_after_the_server() {
+async fn a_redis_that_starts_after_the_server_is_used() {
     let mut redis = Redis::start().await;
     redis.stop().await;
     let server = Launch::new(&redis).start_unready().await;

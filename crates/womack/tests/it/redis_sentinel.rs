@@ -45,7 +45,7 @@ async fn the_master_is_followed_by_tls_too() {
 }
 
 #[tokio::test]
-async fn a_service_that_no_sentinel_knows_is_told() {
+async fn a_service_that_no_sentinel_knows_is_named() {
     let sentinel = Sentinel::start().await;
     let url = sentinel.url().replace("/main", "/other");
     let server = Launch::new(&sentinel)

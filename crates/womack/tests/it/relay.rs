@@ -207,7 +207,7 @@ async fn every_library_is_served_by_nodes_that_take_turns() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_a_session_of_a_node_that_is_gone_is_told_so() {
+async fn requests_for_a_session_of_a_node_that_is_gone_say_so() {
     let redis = Redis::start().await;
     let (mut home, edge) = two(&redis).await;
     let client = Polling::connect(home.address())
@@ -263,7 +263,7 @@ async fn a_session_learns_that_the_client_of_a_carried_poll_went_away() {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_clients_are_told_to_come_again() {
+async fn requests_over_the_limit_of_their_node_get_503() {
     let redis = Redis::start().await;
     let home = Server::start(&redis).await;
     let launch = Launch::new(&redis).flag("--max-relayed-requests", "1");
@@ -282,7 +282,7 @@ async fn beyond_the_limit_clients_are_told_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_home_has_its_limit_too() {
+async fn requests_over_the_limit_of_the_sessions_node_get_503() {
     let redis = Redis::start().await;
     let launch = Launch::new(&redis).flag("--max-relayed-requests", "1");
     let home = launch.start().await;
@@ -302,7 +302,7 @@ async fn a_home_has_its_limit_too() {
 }
 
 #[tokio::test]
-async fn what_waits_to_be_said_to_other_nodes_has_its_bounds() {
+async fn requests_over_max_relay_bytes_get_503() {
     let redis = Redis::start().await;
     let home = Server::start(&redis).await;
     let launch = Launch::new(&redis).flag("--max-relay-bytes", "1");
@@ -362,7 +362,7 @@ async fn without_the_relay_other_nodes_have_no_sessions() {
 }
 
 #[tokio::test]
-async fn clients_cannot_read_what_nodes_say() {
+async fn clients_cannot_subscribe_to_the_relay() {
     let redis = Redis::start().await;
     let launch = Launch::new(&redis).flag("--relay-key", "womack:ns:default:nodes");
     let refusal = launch.refused().await;

@@ -92,7 +92,7 @@ async fn a_connection_that_ends_leaves_each_channel() {
 }
 
 #[tokio::test]
-async fn namespaces_are_apart() {
+async fn events_name_their_namespace_and_its_meta() {
     let redis = Redis::start().await;
     let launch = launch(&redis).arg("--namespace=/tenant=some:key");
     let server = launch.start().await;
@@ -190,7 +190,7 @@ async fn events_of_clients_are_forbidden_unless_they_are_wanted() {
 }
 
 #[tokio::test]
-async fn other_arguments_are_bad_requests() {
+async fn invalid_arguments_are_bad_requests() {
     let redis = Redis::start().await;
     let launch = launch(&redis)
         .arg("--client-events")
@@ -219,7 +219,7 @@ async fn other_arguments_are_bad_requests() {
 }
 
 #[tokio::test]
-async fn events_wait_for_redis() {
+async fn events_are_published_once_redis_is_back() {
     let redis = Redis::start().await;
     let cable = Cable::to(redis.address()).await;
     let server = launch(&cable).arg("--client-events").start().await;
@@ -390,7 +390,7 @@ async fn client_node(redis: &Redis, node: &Value) -> Option<String> {
 }
 
 #[tokio::test]
-async fn of_many_nobody_is_missed() {
+async fn each_of_many_clients_is_reported_after_a_failure() {
     let mut redis = Redis::start().await;
     let cable = Cable::to(redis.address()).await;
     let mut dead = launch(&cable).start().await;

@@ -80,7 +80,7 @@ async fn a_session_that_does_not_poll_is_closed() {
 }
 
 #[tokio::test]
-async fn a_burst_within_the_limit_is_no_reason() {
+async fn a_burst_within_the_limit_closes_nobody() {
     let redis = Redis::start().await;
     let server = start(&redis).await;
     let mut client = Client::connect(server.address()).await;

@@ -83,7 +83,7 @@ async fn a_channel_left_and_joined_again_is_live_again() {
 }
 
 #[tokio::test]
-async fn every_form_of_the_argument_is_understood() {
+async fn every_form_of_the_argument_subscribes() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let forms = [
@@ -197,7 +197,7 @@ async fn redis_hears_of_a_channel_only_while_somebody_wants_it() {
 }
 
 #[tokio::test]
-async fn other_arguments_are_bad_requests() {
+async fn invalid_arguments_are_bad_requests() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let mut client = Client::connect(server.address()).await;

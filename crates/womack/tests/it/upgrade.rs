@@ -6,7 +6,7 @@ use womack_test_support::raw::Raw;
 use womack_test_support::{Client, Polling, Redis, Server, Signal, metrics};
 
 #[tokio::test]
-async fn every_library_that_may_upgrades() {
+async fn every_library_that_can_upgrades() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let drivers = Drivers::default();
@@ -68,7 +68,7 @@ async fn every_library_stays_with_polling_where_websockets_are_refused() {
 }
 
 #[tokio::test]
-async fn an_upgrade_follows_the_book() {
+async fn an_upgrade_follows_the_specification() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let mut polling = Polling::connect(server.address()).await;
@@ -117,7 +117,7 @@ async fn polls_go_on_until_the_upgrade_is_complete() {
 }
 
 #[tokio::test]
-async fn a_poll_that_is_read_together_with_the_upgrade_comes_too_late() {
+async fn a_poll_that_is_read_together_with_the_upgrade_is_refused() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
     let mut sessions = Vec::new();

@@ -57,6 +57,11 @@ impl Fleet {
             .await;
     }
 
+    /// From here on each client that loses its connection has got all that is published by now.
+    pub async fn mark(&mut self) {
+        self.part.ask(json!({ "do": "mark" }), "marked").await;
+    }
+
     /// Waits until all clients are connected and subscribed.
     pub async fn settle(&mut self) {
         self.wait("settle", "settled").await;

@@ -1,0 +1,309 @@
+//! For how long an HTTP connection may be silent: within a request, and between two.
+//!
+//! hyper has one time for both. Balancers and browsers reuse connections, and a request that is sent
+//! just as the server closes its connection is lost: a balancer answers 502. So connections stay for
+//! longer than those that reuse them do, and the time is told to them.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{sleep_until, timeout},
+};
+
+use crate::ledger::Limit;
+
+/// How long a request may be on its way to a connection that is about to be closed: a balancer has
+/// chosen the connection and is kept from sending by other work.
+const LAST_REQUEST: Duration = Duration::from_millis(100);
+
+/// The two times, and how far a connection is.
+#[derive(Debug)]
+pub(super) struct SilenceTimer {
+    handshake: Duration,
+    keep_alive: Duration,
+    phase: Phase,
+    /// Bytes read and written up to the last look.
+    traffic: (u64, u64),
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// The head of a request is expected since then: the connection is new, or has begun one.
+    Head(Instant),
+    /// A request is answered.
+    Answer,
+    /// The answer is given since then, or its last bytes were written then.
+    Idle(Instant),
+}
+
+impl SilenceTimer {
+    /// Times a connection that is new at `now`.
+    pub(super) fn new(handshake: Duration, keep_alive: Duration, now: Instant) -> Self {
+        Self {
+            handshake,
+            keep_alive,
+            phase: Phase::Head(now),
+            traffic: (0, 0),
+        }
+    }
+
+    /// Takes what has happened up to `now`: bytes read and written since the connection opened, and
+    /// whether a request is being answered.
+    pub(super) fn observe(&mut self, traffic: (u64, u64), is_answering: bool, now: Instant) {
+        let (has_read, has_written) = (traffic.0 > self.traffic.0, traffic.1 > self.traffic.1);
+        self.traffic = traffic;
+        self.phase = match self.phase {
+            _ if is_answering => Phase::Answer,
+            Phase::Answer => Phase::Idle(now),
+            // An answer that is written at once was never seen to be made.
+            Phase::Head(_) | Phase::Idle(_) if has_written => Phase::Idle(now),
+            Phase::Idle(_) if has_read => Phase::Head(now),
+            unchanged => unchanged,
+        };
+    }
+
+    /// Until when the client has to say something, and the limit that it exceeds otherwise.
+    pub(super) fn deadline(&self) -> Option<(Instant, Limit)> {
+        match self.phase {
+            Phase::Head(since) => Some((since + self.handshake, Limit::HandshakeSeconds)),
+            Phase::Answer => None,
+            Phase::Idle(since) => Some((since + self.keep_alive, Limit::KeepAliveSeconds)),
+        }
+    }
+}
+
+/// Ends a connection of a server that ends: after the answer that it is at, or, if it is idle, in a
+/// moment in which a request that is on its way arrives and is answered. That answer is to end it.
+pub(super) async fn finish<C: Future>(
+    mut connection: Pin<&mut C>,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> C::Output {
+    if let Ok(ended) = timeout(LAST_REQUEST, connection.as_mut()).await {
+        return ended;
+    }
+    shut_down(connection.as_mut());
+    connection.await
+}
+
+/// Bytes that a connection has read and written.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Traffic {
+    /// Waits until the connection has been silent for too long; returns the limit that is reached.
+    ///
+    /// It has to be polled by the task that reads and writes the connection, after that: nothing
+    /// else wakes it when something has happened.
+    pub(super) async fn silence(
+        &self,
+        mut timer: SilenceTimer,
+        is_answering: impl Fn() -> bool,
+    ) -> Limit {
+        let mut sleep = pin!(sleep_until(Instant::now().into()));
+        poll_fn(|context| {
+            loop {
+                let now = Instant::now();
+                let read = self.read.load(Ordering::Relaxed);
+                let written = self.written.load(Ordering::Relaxed);
+                timer.observe((read, written), is_answering(), now);
+                let Some((due, limit)) = timer.deadline() else {
+                    return Poll::Pending;
+                };
+                if due <= now {
+                    return Poll::Ready(limit);
+                }
+                // Most deadlines are put off before they are reached, so a timer that is too early
+                // is left to ring.
+                let rings = sleep.deadline().into_std();
+                if due < rings || sleep.is_elapsed() {
+                    sleep.as_mut().reset(due.into());
+                }
+                if sleep.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// A stream whose traffic is counted.
+pub(super) struct Counted {
+    stream: TcpStream,
+    traffic: Arc<Traffic>,
+}
+
+impl Counted {
+    pub(super) fn new(stream: TcpStream, traffic: Arc<Traffic>) -> Self {
+        Self { stream, traffic }
+    }
+
+    pub(super) fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
+    fn count_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.traffic
+                .written
+                .fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        written
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let bytes = buffer.filled().len() - before;
+        self.traffic.read.fetch_add(bytes as u64, Ordering::Relaxed);
+        read
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.count_written(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.count_written(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future::ready};
+
+    use bytes::Bytes;
+    use http_body_util::Empty;
+    use hyper::{
+        Request, Response, body::Incoming, header::CONNECTION, server::conn::http1,
+        service::service_fn,
+    };
+    use hyper_util::rt::TokioIo;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        select,
+    };
+
+    use super::*;
+
+    const HANDSHAKE: Duration = Duration::from_secs(10);
+    const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+    fn seconds(start: Instant, count: u64) -> Instant {
+        start + Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_request_has_the_time_of_one_from_its_first_byte() {
+        let start = Instant::now();
+        let mut timer = SilenceTimer::new(HANDSHAKE, KEEP_ALIVE, start);
+        let head = |since| Some((seconds(start, since + 10), Limit::HandshakeSeconds));
+        assert_eq!(timer.deadline(), head(0));
+        timer.observe((5, 0), false, seconds(start, 9));
+        assert_eq!(timer.deadline(), head(0), "more bytes are no more time");
+        timer.observe((90, 0), true, seconds(start, 9));
+        assert_eq!(timer.deadline(), None);
+        timer.observe((90, 50), false, seconds(start, 40));
+        let idle = |since| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
+        assert_eq!(timer.deadline(), idle(40));
+        timer.observe((91, 50), false, seconds(start, 100));
+        assert_eq!(timer.deadline(), head(100));
+    }
+
+    #[test]
+    fn silence_begins_with_the_last_byte_of_an_answer() {
+        let start = Instant::now();
+        let mut timer = SilenceTimer::new(HANDSHAKE, KEEP_ALIVE, start);
+        let idle = |since| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
+        timer.observe((90, 50), false, seconds(start, 1));
+        assert_eq!(timer.deadline(), idle(1), "asked and answered at one go");
+        timer.observe((90, 99), false, seconds(start, 30));
+        assert_eq!(timer.deadline(), idle(30));
+        timer.observe((90, 99), false, seconds(start, 60));
+        assert_eq!(timer.deadline(), idle(30));
+        timer.observe((180, 150), false, seconds(start, 70));
+        assert_eq!(timer.deadline(), idle(70));
+    }
+
+    #[tokio::test]
+    async fn a_request_on_its_way_to_a_connection_that_ends_is_answered() {
+        let is_draining = Cell::new(false);
+        let service = service_fn(|_: Request<Incoming>| async {
+            let connection = if is_draining.get() {
+                "close"
+            } else {
+                "keep-alive"
+            };
+            let response = Response::builder().header(CONNECTION, connection);
+            response.body(Empty::<Bytes>::new())
+        });
+        let (mut client, server) = duplex(4096);
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(server), service);
+        let mut connection = pin!(connection.with_upgrades());
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut answer = [0; 4096];
+        select! {
+            _ = connection.as_mut() => panic!("a connection that is kept has ended"),
+            read = client.read(&mut answer) => assert!(read.unwrap() > 0),
+        }
+
+        is_draining.set(true);
+        let mut finish = pin!(finish(connection, |connection| connection.graceful_shutdown()));
+        select! {
+            biased;
+            _ = finish.as_mut() => panic!("no request had the time to arrive"),
+            () = ready(()) => client.write_all(request).await.unwrap(),
+        }
+        finish.await.unwrap();
+        let read = client.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    }
+}
