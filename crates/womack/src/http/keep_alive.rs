@@ -243,14 +243,14 @@ mod tests {
     fn a_request_has_the_time_of_one_from_its_first_byte() {
         let start = Instant::now();
         let mut timer = SilenceTimer::new(HANDSHAKE, KEEP_ALIVE, start);
-        let head = |since| Some((seconds(start, since + 10), Limit::HandshakeSeconds));
+        let head = |since: u64| Some((seconds(start, since + 10), Limit::HandshakeSeconds));
         assert_eq!(timer.deadline(), head(0));
         timer.observe((5, 0), false, seconds(start, 9));
         assert_eq!(timer.deadline(), head(0), "more bytes are no more time");
         timer.observe((90, 0), true, seconds(start, 9));
         assert_eq!(timer.deadline(), None);
         timer.observe((90, 50), false, seconds(start, 40));
-        let idle = |since| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
+        let idle = |since: u64| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
         assert_eq!(timer.deadline(), idle(40));
         timer.observe((91, 50), false, seconds(start, 100));
         assert_eq!(timer.deadline(), head(100));
@@ -260,7 +260,7 @@ mod tests {
     fn silence_begins_with_the_last_byte_of_an_answer() {
         let start = Instant::now();
         let mut timer = SilenceTimer::new(HANDSHAKE, KEEP_ALIVE, start);
-        let idle = |since| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
+        let idle = |since: u64| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
         timer.observe((90, 50), false, seconds(start, 1));
         assert_eq!(timer.deadline(), idle(1), "asked and answered at one go");
         timer.observe((90, 99), false, seconds(start, 30));
