@@ -17,7 +17,10 @@ use std::{fmt, io::Write, iter};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::gap;
+use crate::{
+    gap,
+    unsubscribed::{self, Unsubscribed},
+};
 
 /// The media type.
 pub const MEDIA_TYPE: &str = "text/event-stream";
@@ -90,6 +93,11 @@ pub fn gap(last: &str) -> String {
 /// The event that tells a client that it may have missed something meanwhile.
 pub fn missed(gap: &gap::Gap<'_>) -> String {
     event(gap::EVENT, gap)
+}
+
+/// The event that tells a client that it is in a channel no more.
+pub fn unsubscribed(told: &Unsubscribed<'_>) -> String {
+    event(unsubscribed::EVENT, told)
 }
 
 fn event(name: &str, data: &impl Serialize) -> String {

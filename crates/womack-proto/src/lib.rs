@@ -51,7 +51,8 @@
 //! | [`envelope`], [`freshness`], [`channel`] | what publishers send, for how long it is of use, and where to |
 //! | [`gap`] | what a client is told that may have missed something |
 //! | [`publishers`] | what publishers of other families send |
-//! | [`redis`] | what a subscriber and Redis say to each other |
+//! | [`redis`], [`subscriber`] | the protocol between a subscriber and Redis; the events that come of it |
+//! | [`unsubscribed`] | the end of a membership that the client did not ask for |
 //! | [`relay`] | what nodes say to one another |
 //!
 //! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
@@ -80,6 +81,8 @@ pub mod relay;
 pub mod rules;
 pub mod session;
 pub mod socket_io;
+pub mod subscriber;
+pub mod unsubscribed;
 
 pub use channel::{Channel, ChannelError, is_reserved_event};
 pub use envelope::{EnvelopeError, Except, Scratch};
