@@ -332,7 +332,7 @@ mod tests {
                 Action::AcknowledgePresence { channel, ack, .. } => {
                     format!("presence of {}, ack {ack}", channel.as_str())
                 }
-                Action::Limit(limit) => format!("limit {limit}"),
+                Action::Limit(limit) => format!("limit {}", limit.as_str()),
                 _ => "other".to_owned(),
             })
             .collect()
@@ -463,7 +463,7 @@ mod tests {
             assert_eq!(actions(event, &longest, &[]).len(), 2, "{event}");
             let longer = format!("\"{}\"", "x".repeat(most - 1));
             let done = actions(event, &longer, &[]);
-            assert_eq!(done[0], format!("limit {limit}"));
+            assert_eq!(done[0], format!("limit {}", limit.as_str()));
             assert!(done[1].contains(r#""error":"bad_request""#), "{done:?}");
         }
     }

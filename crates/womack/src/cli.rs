@@ -11,22 +11,15 @@ use merge::Merge;
 use serde_json::value::RawValue;
 use tokio::task::LocalSet;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use womack_proto::subscriber::{Event, Generation, Loss, StaticSubscriptions, Subscription};
 
 use self::{
     admin::{Admin, Admins},
     top::Shown,
 };
 use crate::{
-    check,
-    config::Config,
-    error::Error,
-    metrics::Metrics,
-    publisher::Publisher,
-    pubsub::{Event, Link, Loss, Standing, Wish},
-    server::Server,
-    settings::Settings,
-    source::local_backend,
-    worker,
+    check, config::Config, error::Error, metrics::Metrics, publisher::Publisher,
+    redis::RedisSubscriber, server::Server, settings::Settings, source::local_backend, worker,
 };
 
 /// Events that `tail` takes at one go.
@@ -181,27 +174,30 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
     let config = Config::resolve(settings)?;
     let backend = local_backend(&config.redis)?;
     let prefix = format!("{}:", config.key);
-    let wishes = channels.iter().map(|name| Wish {
+    let subscriptions = channels.iter().map(|name| Subscription {
         channel: format!("{prefix}{name}").into(),
         aliases: Vec::new(),
+        generation: Generation::default(),
     });
-    let wishes: Vec<_> = wishes.collect();
+    let subscriptions: Vec<_> = subscriptions.collect();
     worker::runtime()?.block_on(async {
         let most = config.redis.backlog_bytes;
-        let link = Link::open(backend, Standing::default(), most, &Metrics::new(0));
-        link.ask(wishes);
-        link.restored();
+        let statics = StaticSubscriptions::default();
+        let subscriber = RedisSubscriber::open(backend, statics, most, &Metrics::new(0));
+        subscriber.subscribe(subscriptions);
         let mut events = Vec::new();
         let mut out = std::io::stdout();
         loop {
-            link.receive(&mut events, EVENTS_PER_BATCH).await;
+            subscriber.receive(&mut events, EVENTS_PER_BATCH).await;
             for event in events.drain(..) {
                 let message = match event {
                     Event::Message(message) => message,
-                    Event::Live(_) | Event::Settled => continue,
-                    Event::Failed(reason) | Event::Lost(Loss { reason, .. }) => {
+                    Event::Failed(reason)
+                    | Event::Refused { reason, .. }
+                    | Event::Lost(Loss { reason, .. }) => {
                         return Err(Error::Io(std::io::Error::other(format!("redis: {reason}"))));
                     }
+                    _ => continue,
                 };
                 let channel = message.channel();
                 let channel = channel.strip_prefix(&prefix).unwrap_or(channel);

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -19,14 +19,10 @@ use womack_proto::{
     frame, legacy, lines,
     payload::Content,
     publishers::{Frames, Selection, juggernaut},
+    subscriber::Epoch,
 };
 
-use crate::{
-    beat::Beat,
-    engine::Ticket,
-    report::Count,
-    sid::{ShardId, Sid},
-};
+use crate::{beat::Beat, engine::Ticket, report::Count, sid::Sid};
 
 /// Which bytes a published message has; clients of one encoding share their frames.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -123,8 +119,16 @@ pub(crate) struct Topic {
     pub(crate) encoding: Encoding,
 }
 
-/// The topics of one Redis channel; nearly always one.
-pub(crate) type Topics = SmallVec<[Topic; 2]>;
+/// A shard's interest in a topic: from its first local subscriber until the last has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Interest {
+    pub(crate) topic: Topic,
+    /// Tells it from earlier and later ones of the same topic; begins again at 2^32.
+    pub(crate) number: u32,
+}
+
+/// A shard's interests in the topics of one Redis channel; nearly always one.
+pub(crate) type Interests = SmallVec<[Interest; 2]>;
 
 /// What a shard is told.
 pub(crate) enum ToShard {
@@ -132,13 +136,21 @@ pub(crate) enum ToShard {
     Deliver(Delivery),
     /// Do what a publisher of another family wants.
     Order(Arc<Order>),
-    /// Redis has confirmed the channel for these topics.
-    Live { channel: Arc<str>, topics: Topics },
-    /// Whether the subscription link to Redis stands, with everything subscribed.
-    Link(bool),
-    /// These channels bring nothing until Redis has confirmed them again.
-    Lost(Arc<HashSet<Arc<str>>>),
-    /// What was lost is back; tell those who may have missed something.
+    /// Redis has confirmed the channel, over the connection with this epoch.
+    Live {
+        channel: Arc<str>,
+        interests: Interests,
+        epoch: Epoch,
+    },
+    /// Redis refuses the channel.
+    Refused {
+        channel: Arc<str>,
+        interests: Interests,
+    },
+    /// Channels that were live bring nothing until Redis has confirmed them again.
+    Lost(LossNumber, Arc<LostScope>),
+    /// Channels that were lost are back, or nobody wants them any more; tell those who may have
+    /// missed something, before anything that follows.
     Gap(Arc<Gap>),
     /// A request that another shard accepted for a session of this one.
     Request(Box<SessionRequest>),
@@ -169,41 +181,31 @@ impl ToShard {
     }
 }
 
-/// A time for which some channels, or all, brought nothing.
+/// The number of a loss; later losses have greater ones.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct LossNumber(pub(crate) u32);
+
+/// The channels that a loss concerns.
+#[derive(Debug)]
+pub(crate) enum LostScope {
+    /// Those that were confirmed over this connection.
+    Connection(Epoch),
+    /// These.
+    Channels(HashSet<Arc<str>>),
+}
+
+/// A time for which some channels brought nothing.
+#[derive(Debug)]
 pub(crate) struct Gap {
-    /// `None` for all.
-    pub(crate) channels: Option<Arc<HashSet<Arc<str>>>>,
+    /// The loss that it comes of.
+    pub(crate) loss: LossNumber,
+    pub(crate) channels: HashSet<Arc<str>>,
     /// What was published before has been received; in Unix milliseconds.
     pub(crate) from: u64,
     /// What was published later arrives; in Unix milliseconds.
     pub(crate) to: u64,
-}
-
-impl Gap {
-    pub(crate) fn new(
-        channels: Option<Arc<HashSet<Arc<str>>>>,
-        from: SystemTime,
-        to: SystemTime,
-    ) -> Self {
-        let millis = |time: SystemTime| {
-            let time = time
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default();
-            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-        };
-        Self {
-            channels,
-            from: millis(from),
-            // Rounded up, so that nothing falls into a gap between the two clocks.
-            to: millis(to) + 1,
-        }
-    }
-
-    /// Whether something may have been missed on `channel`.
-    pub(crate) fn concerns(&self, channel: &str) -> bool {
-        let channels = self.channels.as_ref();
-        channels.is_none_or(|channels| channels.contains(channel))
-    }
+    /// Whether no other gap comes of the loss.
+    pub(crate) is_last: bool,
 }
 
 /// One message for the subscribers of one topic.
@@ -332,8 +334,6 @@ pub(crate) enum PostAnswer {
 
 /// What the router is told.
 pub(crate) enum ToRouter {
-    /// What `shard` wants of this Redis channel may have changed.
-    Look { shard: ShardId, channel: Arc<str> },
     /// Answer, to show that the router does its work.
     Beat(Beat),
 }

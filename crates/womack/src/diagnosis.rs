@@ -16,12 +16,13 @@ use std::{
 
 use redis::RedisResult;
 use tracing::{info, warn};
+use womack_proto::subscriber::{Event, StaticSubscriptions};
 
 use crate::{
     backend::{Backend, Dispatch},
     metrics::Metrics,
     near::Difference,
-    pubsub::{Event, Link, Standing},
+    redis::RedisSubscriber,
     shard::Common,
     survey::Surveyor,
     throttle::Throttle,
@@ -63,14 +64,14 @@ impl Diagnosis {
     }
 
     async fn run(self) {
-        let everything = Standing {
-            patterns: vec!["*".to_owned()],
-            ..Standing::default()
+        let everything = StaticSubscriptions {
+            patterns: vec!["*".into()],
+            ..StaticSubscriptions::default()
         };
         // What waits here is not what waits for the router, which the server's metrics tell.
         let apart = Metrics::new(0);
-        let link = Link::open(self.backend.clone(), everything, BACKLOG_BYTES, &apart);
-        link.restored();
+        let backend = self.backend.clone();
+        let subscriber = RedisSubscriber::open(backend, everything, BACKLOG_BYTES, &apart);
         let mut examiner = Examiner {
             dispatch: Dispatch::new(self.backend.clone()),
             verdicts: Verdicts::new(Instant::now()),
@@ -79,13 +80,19 @@ impl Diagnosis {
         };
         let mut events = Vec::new();
         loop {
-            link.receive(&mut events, MESSAGES_PER_BATCH).await;
+            subscriber.receive(&mut events, MESSAGES_PER_BATCH).await;
             for event in events.drain(..) {
                 match event {
                     Event::Message(message) => examiner.examine(message.channel()).await,
-                    Event::Lost(_) => link.restored(),
-                    Event::Settled => info!("listening to everything that is published"),
-                    Event::Live(_) | Event::Failed(_) => {}
+                    Event::StaticRefused { reason, .. } => {
+                        warn!(
+                            reason,
+                            "redis forbids to listen to everything that is published: nothing is \
+                             diagnosed; allow it for the server's user (ACL SETUSER ... &*)"
+                        );
+                    }
+                    Event::StaticLive => info!("listening to everything that is published"),
+                    _ => {}
                 }
             }
         }

@@ -55,7 +55,6 @@ mod metrics;
 mod namespace;
 mod near;
 mod publisher;
-mod pubsub;
 mod pulse;
 mod queue;
 mod redis;

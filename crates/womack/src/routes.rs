@@ -10,9 +10,11 @@ use std::{
 };
 
 use smallvec::SmallVec;
+use womack_proto::subscriber::{Epoch, Generation};
 
 use crate::{
-    command::{Topic, Topics},
+    command::{Interest, Interests, Topic},
+    engine::Refusals,
     sid::ShardId,
 };
 
@@ -24,6 +26,9 @@ pub(crate) struct Routes {
     /// Channels that nobody wanted at some time, oldest first.
     leaving: VecDeque<(Instant, Arc<str>)>,
     grace: Duration,
+    /// The last request that was made.
+    generation: Generation,
+    refusals: Refusals,
 }
 
 /// What the router knows of one Redis channel.
@@ -45,24 +50,35 @@ pub(crate) struct TopicRoute {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    /// Redis has not been asked.
+    /// Nothing is requested of Redis: it has just refused the channel.
     Idle,
-    /// Redis has been asked.
-    Asked,
-    /// Redis has confirmed.
-    Live,
+    /// Redis is requested, and has not answered.
+    Requested(Generation),
+    /// Redis has confirmed the request, over this connection.
+    Live(Epoch),
 }
 
-/// What a look at a channel found to do.
+/// The consequence of a look at a channel.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub(crate) enum Looked {
-    /// Nothing.
+pub(crate) enum RouteChange {
+    /// None.
     #[default]
     Unchanged,
-    /// Redis is to be asked for the channel.
-    Subscribe,
-    /// The channel is live: the shard's waiting acknowledgements can go.
-    Live,
+    /// The channel is to be requested of Redis.
+    Subscribe(Generation),
+    /// The channel is live: the shard's pending acknowledgements can be answered.
+    Live(Epoch),
+    /// Redis has refused the channel a short while ago.
+    Refused,
+}
+
+/// What a loss has made of channels.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct Lost {
+    /// Channels that somebody wants: they count as requested anew from here on.
+    pub(crate) wanted: Vec<(Arc<str>, Generation)>,
+    /// Channels that nobody wanted any more, which are forgotten.
+    pub(crate) unwanted: Vec<Arc<str>>,
 }
 
 impl Routes {
@@ -72,6 +88,8 @@ impl Routes {
             channels: Map::default(),
             leaving: VecDeque::new(),
             grace,
+            generation: Generation::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -80,18 +98,19 @@ impl Routes {
         self.channels.get_key_value(channel)
     }
 
-    /// Notes that `shard` now wants `topics` of `channel`, and no other.
-    pub(crate) fn look(
+    /// Notes that `shard` now wants `interests` of `channel`, and no other.
+    pub(crate) fn reconcile(
         &mut self,
         shard: ShardId,
         channel: &Arc<str>,
-        topics: &Topics,
+        interests: &Interests,
         prefix: impl Fn(Topic) -> Box<[u8]>,
         now: Instant,
-    ) -> Looked {
-        if topics.is_empty() && !self.channels.contains_key(channel) {
-            return Looked::Unchanged;
+    ) -> RouteChange {
+        if interests.is_empty() && !self.channels.contains_key(channel) {
+            return RouteChange::Unchanged;
         }
+        let is_refused = self.refusals.contains(channel, now);
         let route = self
             .channels
             .entry(channel.clone())
@@ -100,21 +119,7 @@ impl Routes {
                 state: State::Idle,
                 unwanted_since: None,
             });
-        for known in &mut route.topics {
-            known.shards.set(shard, topics.contains(&known.topic));
-        }
-        for &topic in topics {
-            if !route.topics.iter().any(|known| known.topic == topic) {
-                let mut shards = ShardSet::default();
-                shards.set(shard, true);
-                route.topics.push(TopicRoute {
-                    topic,
-                    prefix: prefix(topic),
-                    shards,
-                });
-            }
-        }
-        route.topics.retain(|known| !known.shards.is_empty());
+        route.set_interests(shard, interests, prefix);
         if route.topics.is_empty() {
             if route.state == State::Idle {
                 self.channels.remove(channel);
@@ -122,77 +127,101 @@ impl Routes {
                 route.unwanted_since = Some(now);
                 self.leaving.push_back((now, channel.clone()));
             }
-            return Looked::Unchanged;
+            return RouteChange::Unchanged;
         }
         route.unwanted_since = None;
-        if topics.is_empty() {
-            return Looked::Unchanged;
+        if interests.is_empty() {
+            return RouteChange::Unchanged;
         }
         match route.state {
+            State::Idle if is_refused => RouteChange::Refused,
             State::Idle => {
-                route.state = State::Asked;
-                Looked::Subscribe
+                self.generation = self.generation.next();
+                route.state = State::Requested(self.generation);
+                RouteChange::Subscribe(self.generation)
             }
-            State::Asked => Looked::Unchanged,
-            State::Live => Looked::Live,
+            State::Requested(_) => RouteChange::Unchanged,
+            State::Live(epoch) => RouteChange::Live(epoch),
         }
     }
 
-    /// Redis confirmed `channel`: who is to be told.
-    pub(crate) fn confirmed(&mut self, channel: &str) -> Option<&Route> {
-        let route = self.channels.get_mut(channel)?;
-        if route.state != State::Asked {
-            return None;
-        }
-        route.state = State::Live;
-        Some(route)
+    /// Redis has confirmed the request `generation` for `channel`. False if a later one was made, or
+    /// the channel given up: the answer is to nobody then.
+    pub(crate) fn confirmed(
+        &mut self,
+        channel: &str,
+        generation: Generation,
+        epoch: Epoch,
+    ) -> bool {
+        self.answered(channel, generation, State::Live(epoch))
     }
 
-    /// The link is gone: nothing is subscribed any more. Drops what nobody wants.
-    pub(crate) fn unlinked(&mut self) {
-        self.leaving.clear();
-        self.channels.retain(|_, route| {
-            route.state = State::Idle;
-            !route.topics.is_empty()
-        });
-    }
-
-    /// `channel` was live and is not any more; it counts as asked for from here on. False if nobody
-    /// wants it, so that it is dropped, or if it was not live.
-    pub(crate) fn lost(&mut self, channel: &str) -> bool {
-        let Some(route) = self.channels.get_mut(channel) else {
-            return false;
-        };
-        if route.topics.is_empty() {
-            self.channels.remove(channel);
-            return false;
-        }
-        let was_live = route.state == State::Live;
-        route.state = State::Asked;
-        was_live
-    }
-
-    /// Everything that is wanted and that Redis has not been asked for; it counts as asked from
-    /// here on.
-    pub(crate) fn ask_for_all(&mut self) -> Vec<Arc<str>> {
-        let mut wanted = Vec::new();
-        for (channel, route) in &mut self.channels {
-            if route.state == State::Idle {
-                route.state = State::Asked;
-                wanted.push(channel.clone());
+    /// Redis has refused the request `generation` for `channel`. False as for
+    /// [`Routes::confirmed`].
+    pub(crate) fn refused(
+        &mut self,
+        channel: &Arc<str>,
+        generation: Generation,
+        now: Instant,
+    ) -> bool {
+        let is_newest = self.answered(channel, generation, State::Idle);
+        if is_newest {
+            self.refusals.add(channel, now);
+            let route = self.channels.get(channel);
+            if route.is_some_and(|route| route.topics.is_empty()) {
+                self.channels.remove(channel);
             }
         }
-        wanted
+        is_newest
+    }
+
+    fn answered(&mut self, channel: &str, generation: Generation, state: State) -> bool {
+        let route = self.channels.get_mut(channel);
+        let route = route.filter(|route| route.state == State::Requested(generation));
+        route.is_some_and(|route| {
+            route.state = state;
+            true
+        })
+    }
+
+    /// A connection is gone, and everything with it that was confirmed over it.
+    pub(crate) fn lost_connection(&mut self, epoch: Epoch) -> Lost {
+        let live = self.channels.iter();
+        let live = live.filter(|(_, route)| route.state == State::Live(epoch));
+        let channels: Vec<_> = live.map(|(channel, _)| channel.clone()).collect();
+        self.lost_channels(epoch, channels)
+    }
+
+    /// Of these channels, those that were confirmed over this connection are lost.
+    pub(crate) fn lost_channels(&mut self, epoch: Epoch, channels: Vec<Arc<str>>) -> Lost {
+        let mut lost = Lost::default();
+        for channel in channels {
+            let route = self.channels.get_mut(&channel);
+            let Some(route) = route.filter(|route| route.state == State::Live(epoch)) else {
+                continue;
+            };
+            if route.topics.is_empty() {
+                self.channels.remove(&channel);
+                lost.unwanted.push(channel);
+            } else {
+                self.generation = self.generation.next();
+                route.state = State::Requested(self.generation);
+                lost.wanted.push((channel, self.generation));
+            }
+        }
+        lost
+    }
+
+    /// Every channel that is live.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<str>> {
+        let live = self.channels.iter();
+        let live = live.filter(|(_, route)| matches!(route.state, State::Live(_)));
+        live.map(|(channel, _)| channel)
     }
 
     /// Every channel that Redis was asked for or confirmed.
     pub(crate) fn len(&self) -> usize {
         self.channels.len()
-    }
-
-    /// All channels, to be looked at again.
-    pub(crate) fn channels(&self) -> Vec<Arc<str>> {
-        self.channels.keys().cloned().collect()
     }
 
     /// Forgets the channels that nobody has wanted for the grace time, `most` of them at the
@@ -227,6 +256,39 @@ impl Routes {
     }
 }
 
+impl Route {
+    /// Notes that `shard` now wants `interests`, and no other.
+    fn set_interests(
+        &mut self,
+        shard: ShardId,
+        interests: &Interests,
+        prefix: impl Fn(Topic) -> Box<[u8]>,
+    ) {
+        let wants = |topic| interests.iter().any(|interest| interest.topic == topic);
+        for known in &mut self.topics {
+            known.shards.set(shard, wants(known.topic));
+        }
+        for &Interest { topic, .. } in interests {
+            if !self.topics.iter().any(|known| known.topic == topic) {
+                let mut shards = ShardSet::default();
+                shards.set(shard, true);
+                self.topics.push(TopicRoute {
+                    topic,
+                    prefix: prefix(topic),
+                    shards,
+                });
+            }
+        }
+        self.topics.retain(|known| !known.shards.is_empty());
+    }
+
+    /// The shards that want any of its topics.
+    pub(crate) fn shards(&self) -> ShardSet {
+        let sets = self.topics.iter().map(|known| known.shards.0);
+        ShardSet(sets.fold(0, |all, set| all | set))
+    }
+}
+
 /// A set of shards.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct ShardSet(u128);
@@ -239,10 +301,6 @@ impl ShardSet {
         } else {
             self.0 &= !bit;
         }
-    }
-
-    pub(crate) const fn contains(self, shard: ShardId) -> bool {
-        self.0 & (1 << shard.0) != 0
     }
 
     pub(crate) const fn is_empty(self) -> bool {
@@ -262,80 +320,4 @@ impl ShardSet {
 }
 
 #[cfg(test)]
-mod tests {
-    use womack_proto::NamespaceId;
-
-    use super::*;
-    use crate::command::Encoding;
-
-    const GRACE: Duration = Duration::from_secs(2);
-    const TOPIC: Topic = Topic {
-        namespace: NamespaceId(0),
-        encoding: Encoding::Modern,
-    };
-    const OTHER: Topic = Topic {
-        namespace: NamespaceId(1),
-        encoding: Encoding::Modern,
-    };
-
-    fn look(routes: &mut Routes, shard: u16, topics: &[Topic], now: Instant) -> Looked {
-        routes.look(
-            ShardId(shard),
-            &"c".into(),
-            &topics.into(),
-            |_| Box::default(),
-            now,
-        )
-    }
-
-    #[test]
-    fn second_shard_asks_redis_for_nothing() {
-        let (mut routes, now) = (Routes::new(GRACE), Instant::now());
-        assert_eq!(look(&mut routes, 0, &[TOPIC], now), Looked::Subscribe);
-        assert_eq!(look(&mut routes, 1, &[TOPIC], now), Looked::Unchanged);
-        let route = routes.confirmed("c").unwrap();
-        let shards: Vec<_> = route.topics[0].shards.iter().collect();
-        assert_eq!(shards, [ShardId(0), ShardId(1)]);
-        assert_eq!(look(&mut routes, 2, &[TOPIC, OTHER], now), Looked::Live);
-        assert_eq!(routes.get("c").unwrap().1.topics.len(), 2);
-    }
-
-    #[test]
-    fn channel_leaves_only_after_its_grace_and_only_if_still_unwanted() {
-        let (mut routes, now) = (Routes::new(GRACE), Instant::now());
-        look(&mut routes, 0, &[TOPIC], now);
-        routes.confirmed("c");
-        look(&mut routes, 0, &[], now);
-        assert!(routes.expire(now + GRACE / 2, 10).is_empty());
-        look(&mut routes, 0, &[TOPIC], now + GRACE / 2);
-        assert!(routes.expire(now + GRACE, 10).is_empty());
-        look(&mut routes, 0, &[], now + GRACE);
-        look(&mut routes, 0, &[], now + GRACE + GRACE / 2);
-        assert_eq!(routes.next_expiry(), Some(now + GRACE * 2));
-        assert_eq!(routes.expire(now + GRACE * 2, 10).len(), 1);
-        assert!(routes.get("c").is_none());
-    }
-
-    #[test]
-    fn everything_wanted_is_asked_for_again_after_the_link_broke() {
-        let (mut routes, now) = (Routes::new(GRACE), Instant::now());
-        look(&mut routes, 0, &[TOPIC], now);
-        routes.confirmed("c");
-        routes.unlinked();
-        assert_eq!(routes.ask_for_all().len(), 1);
-        assert!(routes.ask_for_all().is_empty());
-        assert!(routes.confirmed("c").is_some());
-        assert!(routes.confirmed("c").is_none());
-    }
-
-    #[test]
-    fn shard_set_holds_the_first_and_the_last_shard() {
-        let mut set = ShardSet::default();
-        set.set(ShardId(0), true);
-        set.set(ShardId(127), true);
-        assert_eq!(set.iter().collect::<Vec<_>>(), [ShardId(0), ShardId(127)]);
-        set.set(ShardId(0), false);
-        set.set(ShardId(127), false);
-        assert!(set.is_empty());
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ mod start;
 
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     channels::Channels,
     command::ToShard,
     config::Config,
+    engine::DirtyChannels,
     error::Error,
     families::Families,
     listen::listen,
@@ -39,9 +40,8 @@ use crate::{
 
 /// Commands that may wait for one shard. A full queue means that the machine is full.
 const SHARD_QUEUE: usize = 4096;
-/// Looks that may wait for the router. When they do not fit, one look at everything takes their
-/// place.
-const ROUTER_QUEUE: usize = 16_384;
+/// Commands that may wait for the router: the supervisor's questions whether it works.
+const ROUTER_QUEUE: usize = 64;
 /// Requests that may wait to be carried to other nodes.
 const RELAY_QUEUE: usize = 4096;
 /// Descriptors that are not clients: listeners, Redis, logs.
@@ -253,7 +253,7 @@ impl Running {
             });
         }
         let status = Arc::new(Status::new(relays));
-        let look_at_all = Arc::new(AtomicBool::new(false));
+        let dirty = Arc::new(DirtyChannels::new(common.config.shards));
         let (router_sender, router_queue) = queue(ROUTER_QUEUE);
         let (shards, queues): (Vec<_>, Vec<_>) =
             common.memory.queues().iter().map(shard_queue).unzip();
@@ -261,7 +261,7 @@ impl Running {
         let start = Start {
             common,
             status,
-            look_at_all,
+            dirty,
             router_sender,
             shards,
             relay,

@@ -8,7 +8,7 @@ use std::{
     future::{pending, ready},
     io, net,
     rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     backend::Backend,
-    command::{SessionRequest, ToRouter, ToShard},
+    command::{SessionRequest, ToShard},
+    engine::DirtyChannels,
     http::{self, Http, Surface},
     publisher::Publisher,
     pulse,
@@ -65,8 +66,7 @@ pub(crate) struct Worker {
     pub(crate) shards: Vec<Sender<ToShard>>,
     /// Carries requests to the nodes of their sessions, if that is done.
     pub(crate) relay: Option<Sender<SessionRequest>>,
-    pub(crate) router: Sender<ToRouter>,
-    pub(crate) look_at_all: Arc<AtomicBool>,
+    pub(crate) dirty: Arc<DirtyChannels>,
     pub(crate) status: Arc<Status>,
     pub(crate) assets: Arc<http::Files>,
     pub(crate) surveyor: Surveyor,
@@ -99,8 +99,7 @@ impl Worker {
             self.common.clone(),
             registry,
             ring,
-            self.router.clone(),
-            self.look_at_all,
+            self.dirty.clone(),
         );
         // Nobody waits for the reader when the start has failed elsewhere.
         self.reader.send(shard.channels_reader()).ok();
@@ -114,7 +113,7 @@ impl Worker {
             common: self.common.clone(),
             shards: self.shards,
             relay: self.relay,
-            router: self.router,
+            dirty: self.dirty,
             status: self.status,
             assets: self.assets,
             surveyor: self.surveyor,
@@ -227,27 +226,34 @@ async fn relief_loop(shard: Rc<RefCell<Shard>>) {
 /// Does what other threads want until it is time to end, then closes all sessions.
 async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, drain: Duration) {
     let mut commands = Vec::new();
-    let mut draining = false;
+    let (mut is_asked_to_drain, mut draining) = (false, false);
     while !draining {
         let (tells_gaps, fans_out, is_enough) = {
             let shard = shard.borrow();
             let is_enough = shard.is_fanning_out_enough();
             (shard.has_gaps_to_tell(), shard.has_fan_outs(), is_enough)
         };
+        // Whatever follows a gap waits in the queue until clients have been told of it, and while too
+        // much waits for its slice, everything does.
+        let takes = !is_enough && !tells_gaps && commands.is_empty();
         tokio::select! {
             biased;
-            // While too much waits for its slice, what others want waits in the queue.
-            () = queue.receive(&mut commands, COMMANDS_PER_BATCH), if !is_enough => {}
-            () = ready(()), if fans_out => {}
-            () = ready(()), if tells_gaps => {}
+            () = queue.receive(&mut commands, COMMANDS_PER_BATCH), if takes => {}
+            () = ready(()), if fans_out || !takes => {}
         }
-        draining = commands
-            .iter()
-            .any(|command| matches!(command, ToShard::Drain));
-        shard.borrow_mut().apply_commands(&mut commands);
-        // What came before a gap is told before it.
-        if tells_gaps && !fans_out {
-            shard.borrow_mut().tell_gaps();
+        {
+            let mut shard = shard.borrow_mut();
+            if fans_out && (tells_gaps || is_enough) {
+                // Messages from before a gap go out before it is told.
+                shard.continue_fan_outs();
+            } else if tells_gaps {
+                shard.tell_gaps();
+            } else {
+                let is_drain = |command: &ToShard| matches!(command, ToShard::Drain);
+                is_asked_to_drain |= commands.iter().any(is_drain);
+                shard.apply_commands(&mut commands);
+            }
+            draining = is_asked_to_drain && commands.is_empty() && !shard.has_gaps_to_tell();
         }
         // Reads, accepts and pings have their turn between two batches.
         yield_now().await;
@@ -267,9 +273,7 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
         tokio::select! {
             () = sleep(DRAIN_STEP) => {}
             () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {
-                let mut shard = shard.borrow_mut();
-                shard.apply_commands(&mut commands);
-                shard.finish_fan_outs();
+                shard.borrow_mut().apply_all(&mut commands);
             }
         }
     }

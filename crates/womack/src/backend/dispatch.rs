@@ -116,7 +116,7 @@ impl Dispatch {
             return Ok(slots.clone());
         }
         let known: Vec<_> = connections.open.keys().flatten().cloned().collect();
-        let slots = self.backend.slots(&known).await?;
+        let slots = self.backend.slots(&known, &[]).await?;
         connections.open.retain(|address, _| {
             let owners = slots.owners();
             address

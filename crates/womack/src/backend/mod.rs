@@ -228,7 +228,7 @@ impl Backend {
             Kind::One(address) => Ok(address.clone()),
             Kind::Sentinel { .. } => Ok(self.master().await?.address),
             Kind::Cluster(_) => {
-                let slots = self.slots(&[]).await?;
+                let slots = self.slots(&[], &[]).await?;
                 let owner = slots.owner(slot(key)).cloned();
                 owner.ok_or_else(|| Unreachable::NoCluster("its slot has no master".to_owned()))
             }

@@ -1,5 +1,6 @@
 //! How a cluster's slots lie on its masters (Redis documentation, "Redis cluster specification").
 
+use futures_util::future::select_ok;
 use redis::{FromRedisValue, Value, cmd};
 
 use super::{Address, Backend, Kind, Unreachable};
@@ -107,25 +108,39 @@ impl Slots {
 }
 
 impl Backend {
-    /// Asks how the cluster is laid out: the nodes of the URL, then those that are `known`.
+    /// Asks how the cluster is laid out: the nodes that are `connected`, all at once, and if none of
+    /// them tells, those of the URL and those that are `known`. A node that does not answer keeps
+    /// nobody waiting as long as another does.
     ///
     /// # Errors
     /// None of them answers.
-    pub(crate) async fn slots(&self, known: &[Address]) -> Result<Slots, Unreachable> {
+    pub(crate) async fn slots(
+        &self,
+        connected: &[Address],
+        known: &[Address],
+    ) -> Result<Slots, Unreachable> {
         let Kind::Cluster(seeds) = &self.kind else {
             return Err(Unreachable::NoCluster("it is none".to_owned()));
         };
-        let mut last = String::new();
-        for (at, address) in known.iter().chain(seeds).enumerate() {
-            if seeds.contains(address) && at < known.len() {
-                continue;
-            }
-            match self.slots_of(address).await {
-                Ok(slots) => return Ok(slots),
-                Err(error) => last = error.to_string(),
-            }
+        if let Ok(slots) = self.slots_of_any(connected.iter()).await {
+            return Ok(slots);
         }
-        Err(Unreachable::NoCluster(last))
+        let others = known.iter().filter(|address| !seeds.contains(address));
+        self.slots_of_any(seeds.iter().chain(others)).await
+    }
+
+    /// Asks nodes at once and takes the first answer.
+    async fn slots_of_any(
+        &self,
+        nodes: impl Iterator<Item = &Address>,
+    ) -> Result<Slots, Unreachable> {
+        let asked: Vec<_> = nodes.map(|node| Box::pin(self.slots_of(node))).collect();
+        if asked.is_empty() {
+            return Err(Unreachable::NoCluster("it is not connected".to_owned()));
+        }
+        let first = select_ok(asked).await;
+        let told = first.map(|(slots, _)| slots);
+        told.map_err(|error| Unreachable::NoCluster(error.to_string()))
     }
 
     async fn slots_of(&self, address: &Address) -> Result<Slots, Unreachable> {

@@ -26,6 +26,8 @@ pub struct Redis {
     pub backlog_bytes: usize,
     /// Whether clients are told when they may have missed something.
     pub gap_notices: bool,
+    /// Bytes of messages that may wait until clients are told of a gap before them.
+    pub gap_hold_bytes: usize,
 }
 
 /// Which Redis the server listens to.
@@ -47,6 +49,7 @@ impl Default for Redis {
             tls: TlsFiles::default(),
             backlog_bytes: 64 << 20,
             gap_notices: false,
+            gap_hold_bytes: 4 << 20,
         }
     }
 }
@@ -68,6 +71,7 @@ impl Redis {
             },
             backlog_bytes: own.redis_backlog_bytes.unwrap_or(defaults.backlog_bytes),
             gap_notices: own.gap_notices.unwrap_or(defaults.gap_notices),
+            gap_hold_bytes: own.gap_hold_bytes.unwrap_or(defaults.gap_hold_bytes),
         };
         super::check(&[(
             redis.backlog_bytes >= LEAST_BACKLOG_BYTES,

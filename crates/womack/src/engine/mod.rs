@@ -2,6 +2,16 @@
 //!
 //! This folder becomes a crate of its own; time is an argument here, and nothing reads a clock.
 
+mod dirty_channels;
+mod open_gaps;
+mod pending_acks;
+mod refusals;
 mod timeout_queue;
 
-pub(crate) use self::timeout_queue::{Ticket, TimeoutQueue};
+pub(crate) use self::{
+    dirty_channels::DirtyChannels,
+    open_gaps::{EndedGap, LostChannels, OpenGaps},
+    pending_acks::{Answered, Key, PendingAck, PendingAcks},
+    refusals::Refusals,
+    timeout_queue::{Ticket, TimeoutQueue},
+};

@@ -57,6 +57,12 @@ impl<T> TimeoutQueue<T> {
         Some(value)
     }
 
+    /// Takes the value that came last out again, if it still waits.
+    pub(crate) fn pop_last(&mut self) -> Option<T> {
+        let last = self.entries.len().checked_sub(1)?;
+        self.remove(Ticket(self.first + last as u64))
+    }
+
     /// Takes out the oldest value whose time is up, if there is one.
     pub(crate) fn expire(&mut self, now: Instant) -> Option<T> {
         if self.next_deadline()? > now {

@@ -28,7 +28,7 @@ impl Http {
             },
             "/metrics" => {
                 let metrics = &self.common.metrics;
-                metrics.redis.queue_depth("router", self.router.len());
+                metrics.redis.queue_depth("router", self.dirty.len());
                 if let Some(reports) = &self.common.reports {
                     metrics.redis.queue_depth("reports", reports.len());
                 }

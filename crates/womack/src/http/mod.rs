@@ -55,8 +55,9 @@ use self::{
 };
 use crate::{
     admission::Admitted,
-    command::{SessionRequest, ToRouter, ToShard},
+    command::{SessionRequest, ToShard},
     config::Config,
+    engine::DirtyChannels,
     ledger::Limit,
     memory::HTTP_BYTES,
     publisher::Publisher,
@@ -83,7 +84,7 @@ pub(crate) struct Http {
     pub(crate) common: Arc<Common>,
     /// The queues of all shards, this one's too.
     pub(crate) shards: Vec<Sender<ToShard>>,
-    pub(crate) router: Sender<ToRouter>,
+    pub(crate) dirty: Arc<DirtyChannels>,
     pub(crate) status: Arc<Status>,
     pub(crate) assets: Arc<Files>,
     /// Carries requests to the nodes of their sessions, if that is done.

@@ -6,6 +6,8 @@
 /// cannot be counted, so a misspelt name cannot create a series of its own.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Limit {
+    /// More bytes of messages wait until clients are told of a gap before them.
+    GapHoldBytes,
     /// A request, a WebSocket handshake or the first CONNECT took longer than this.
     HandshakeSeconds,
     /// An HTTP connection has been silent for longer since its last answer.
@@ -67,6 +69,7 @@ pub(crate) enum Limit {
 impl Limit {
     /// Every limit, in the order of their names.
     pub(crate) const ALL: &'static [Self] = &[
+        Self::GapHoldBytes,
         Self::HandshakeSeconds,
         Self::KeepAliveSeconds,
         Self::MaxChannelBytes,
@@ -100,6 +103,7 @@ impl Limit {
     /// The name in metrics, in logs and, with hyphens, on the command line.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Self::GapHoldBytes => "gap_hold_bytes",
             Self::HandshakeSeconds => "handshake_seconds",
             Self::KeepAliveSeconds => "keep_alive_seconds",
             Self::MaxChannelBytes => "max_channel_bytes",

@@ -15,6 +15,8 @@ pub(crate) struct Redis {
     pub(crate) connected: Gauge,
     /// Times that link, or a part of it, was lost. What was published meanwhile was not received.
     pub(crate) gaps: Counter,
+    /// Channels that Redis refused to subscribe.
+    pub(crate) refused: Counter,
     /// Seconds without the link, all gaps together.
     pub(crate) gap_seconds: Counter<f64, AtomicU64>,
     /// Bytes of messages that the router has still to take.
@@ -40,6 +42,11 @@ impl Redis {
                 registry,
                 "redis_gaps",
                 "Losses of the subscription link, or of a part",
+            ),
+            refused: add(
+                registry,
+                "redis_refusals",
+                "Channels that Redis refused to subscribe",
             ),
             gap_seconds: add(
                 registry,

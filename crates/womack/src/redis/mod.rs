@@ -1,12 +1,14 @@
-//! Knowledge of Redis that every link to it shares: the identity of a server, and the meaning of
-//! its errors. Nothing here reads a socket or a clock.
-
-#![expect(dead_code, unused_imports, reason = "the links do not use it yet")]
+//! Everything that every link to Redis shares: the identity of a server, the meaning of its errors;
+//! and the subscriber.
+//!
+//! This folder becomes a crate of its own.
 
 mod error_class;
 mod identity;
+mod subscriber;
 
 pub(crate) use self::{
     error_class::ErrorClass,
-    identity::{IdentityCheck, InfoAnswer, Role, Verdict, warn_unverified},
+    identity::{IdentityCheck, InfoAnswer, Verdict, warn_unverified},
+    subscriber::RedisSubscriber,
 };

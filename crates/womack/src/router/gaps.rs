@@ -1,4 +1,4 @@
-//! Gaps: what Redis published and this server did not get, and when.
+//! Losses of connections to Redis, and the gaps that come of them.
 
 use std::{
     collections::HashSet,
@@ -7,172 +7,194 @@ use std::{
 };
 
 use tracing::{info, warn};
+use womack_proto::{
+    redis::Message,
+    subscriber::{Loss, LossScope},
+};
 
 use super::Running;
 use crate::{
-    command::{Gap, ToShard},
-    pubsub::Loss,
+    command::{LostScope, ToShard},
+    engine::{EndedGap, LostChannels},
+    ledger::Limit,
+    routes::Lost,
 };
 
-/// The gaps that are open, and whether the link stands.
-#[derive(Default)]
-pub(super) struct Gaps {
-    open: Vec<Open>,
-    /// Whether shards may take the link for whole.
-    is_linked: bool,
-    /// Why the link, or a part of it, is not there.
-    trouble: Option<String>,
-}
-
-/// A gap that has not ended.
-struct Open {
-    /// What was published before has been received.
-    since: SystemTime,
-    /// The channels concerned; `None` for all.
-    channels: Option<Arc<HashSet<Arc<str>>>>,
-    /// Those of them that are not back.
-    left: HashSet<Arc<str>>,
-}
-
 impl Running {
-    /// The link stands and everything wanted is subscribed.
-    pub(super) async fn settled(&mut self) {
-        self.gaps.trouble = None;
+    /// Every server that is needed is connected.
+    pub(super) fn connected(&mut self) {
+        self.trouble = None;
         let metrics = &self.router.common.metrics;
         metrics.redis.connected.set(1);
-        if !std::mem::replace(&mut self.gaps.is_linked, true) {
-            let whole = self
-                .gaps
-                .open
-                .iter()
-                .position(|open| open.channels.is_none());
-            let ended = whole.map(|at| self.gaps.open.swap_remove(at));
-            if ended.is_none() {
-                info!("redis is subscribed");
-            }
-            self.tell_all(|| ToShard::Link(true)).await;
-            if let Some(ended) = ended {
-                self.end(ended).await;
-            }
+        if self.gaps.is_empty() {
+            info!("redis is connected");
         }
-        self.say_ready();
+        self.update_readiness();
     }
 
-    /// Some channels, or all, bring nothing until they are subscribed again.
+    /// Something was live and is not until it is confirmed again.
     pub(super) async fn lost(&mut self, loss: Loss) {
-        // What was received before is delivered.
+        // All that was received before is delivered before.
         self.release().await;
-        match loss.channels {
-            None => self.lost_all(loss.since, &loss.reason).await,
-            Some(channels) => self.lost_some(channels, loss.since, &loss.reason).await,
+        self.tell_gaps(true).await;
+        match loss.scope {
+            LossScope::Connection { epoch, statics } => {
+                let lost = self.routes.lost_connection(epoch);
+                let scope = LostScope::Connection(epoch);
+                if !self.router.backend.is_cluster() {
+                    self.trouble = Some(format!("redis is gone: {}", loss.reason));
+                    self.router.common.metrics.redis.connected.set(0);
+                }
+                self.begin_gap(lost, scope, statics, loss.since, &loss.reason)
+                    .await;
+            }
+            LossScope::Channels { epoch, channels } => {
+                let lost = self.routes.lost_channels(epoch, channels);
+                let wanted = lost.wanted.iter().map(|(channel, _)| channel.clone());
+                let scope = LostScope::Channels(wanted.collect());
+                self.begin_gap(lost, scope, false, loss.since, &loss.reason)
+                    .await;
+            }
         }
         self.count_channels();
-        self.say_ready();
+        self.update_readiness();
     }
 
-    async fn lost_all(&mut self, since: SystemTime, reason: &str) {
-        self.gaps.trouble = Some(format!("redis is gone: {reason}"));
-        self.wanted.clear();
-        self.routes.unlinked();
-        let wanted = self.routes.ask_for_all();
-        self.link.ask(self.wishes(&wanted));
-        self.link.restored();
-        self.router.common.metrics.redis.connected.set(0);
-        if !std::mem::take(&mut self.gaps.is_linked) {
+    async fn begin_gap(
+        &mut self,
+        lost: Lost,
+        scope: LostScope,
+        statics: bool,
+        since: Instant,
+        reason: &str,
+    ) {
+        let channels: HashSet<_> = lost
+            .wanted
+            .iter()
+            .map(|(channel, _)| channel.clone())
+            .collect();
+        if !lost.unwanted.is_empty() {
+            self.give_up(lost.unwanted);
+        }
+        self.wanted.extend(lost.wanted);
+        if channels.is_empty() && !statics {
+            if matches!(scope, LostScope::Connection(_)) {
+                warn!(
+                    reason,
+                    "a connection to redis is gone, no channel was live over it"
+                );
+            }
             return;
         }
         self.router.common.metrics.redis.gaps.inc();
-        let channels = self.routes.len();
-        warn!(reason, channels, "redis is gone, clients stay connected");
-        self.gaps.open.push(Open {
-            since,
-            channels: None,
-            left: HashSet::new(),
-        });
-        self.tell_all(|| ToShard::Link(false)).await;
-    }
-
-    async fn lost_some(&mut self, channels: Vec<Arc<str>>, since: SystemTime, reason: &str) {
-        let mut lost = channels;
-        lost.retain(|channel| self.routes.lost(channel));
-        if lost.is_empty() {
-            return;
-        }
-        self.link.ask(self.wishes(&lost));
-        self.router.common.metrics.redis.gaps.inc();
-        let left: HashSet<_> = lost.into_iter().collect();
-        let channels = Arc::new(left.clone());
         if let Some(held_back) = self.failures.pass(Instant::now()) {
             let channels = channels.len();
             warn!(
                 reason,
-                channels, held_back, "a part of redis is gone, clients stay connected"
+                channels, held_back, "redis is gone, clients stay connected and receive nothing"
             );
         }
-        self.gaps.open.push(Open {
+        let others = || self.routes.live().cloned().collect();
+        let statics = statics.then(others);
+        let loss = self.gaps.begin(LostChannels {
+            channels,
+            statics,
             since,
-            channels: Some(channels.clone()),
-            left,
         });
-        self.tell_all(|| ToShard::Lost(channels.clone())).await;
+        let scope = Arc::new(scope);
+        self.tell_all(|| ToShard::Lost(loss, scope.clone())).await;
     }
 
     /// Redis, or a part of it, cannot be reached.
     pub(super) fn failed(&mut self, reason: String) {
         self.router.common.metrics.redis.connected.set(0);
-        self.gaps.trouble = Some(format!("redis cannot be reached: {reason}"));
-        self.say_ready();
+        self.trouble = Some(format!("redis cannot be reached: {reason}"));
+        self.update_readiness();
         if let Some(held_back) = self.failures.pass(Instant::now()) {
             warn!(error = %reason, held_back, "redis cannot be reached, trying again");
         }
     }
 
-    /// These channels are live again, or nobody wants them any more.
-    pub(super) async fn back(&mut self, channels: &[Arc<str>]) {
-        if self.gaps.open.is_empty() {
-            return;
-        }
-        for open in &mut self.gaps.open {
-            for channel in channels {
-                open.left.remove(channel);
-            }
-        }
-        let is_over = |open: &mut Open| open.channels.is_some() && open.left.is_empty();
-        let ended: Vec<_> = self.gaps.open.extract_if(.., is_over).collect();
-        for gap in ended {
-            self.end(gap).await;
-        }
-        self.say_ready();
+    /// The static subscriptions are there again.
+    pub(super) async fn statics_back(&mut self) {
+        self.gaps.statics_back();
+        self.end_gaps().await;
     }
 
-    /// A gap is over.
-    async fn end(&mut self, gap: Open) {
-        let to = SystemTime::now();
-        let time = to.duration_since(gap.since).unwrap_or_default();
+    /// Keeps a message for the end of a gap that has to be told before it, or gives it back.
+    pub(super) async fn hold(&mut self, message: Message) -> Option<Message> {
+        if self.gaps.is_empty() || !self.router.common.config.redis.gap_notices {
+            return Some(message);
+        }
+        let is_known = self.routes.get(message.channel()).is_some();
+        let message = self.gaps.hold(message, is_known);
+        if self.gaps.is_full() {
+            let metrics = &self.router.common.metrics;
+            metrics.limit(Limit::GapHoldBytes);
+            self.tell_gaps(false).await;
+        }
+        message
+    }
+
+    /// Tells the gaps that are over, or that cannot wait any longer.
+    pub(super) async fn end_gaps(&mut self) {
+        if !self.gaps.is_empty() {
+            self.tell_gaps(false).await;
+            self.update_readiness();
+        }
+    }
+
+    /// Tells gaps, and hands on the messages that waited for that. With `all`, whatever channel is
+    /// back is told of.
+    async fn tell_gaps(&mut self, all: bool) {
+        let ended = self.gaps.end(Instant::now(), SystemTime::now(), all);
+        if ended.is_empty() {
+            return;
+        }
+        // What was held back for other reasons is older.
+        self.release().await;
+        for gap in ended {
+            self.tell_gap(gap).await;
+        }
+        let received = Instant::now();
+        for message in self.gaps.release() {
+            // Another gap may have to be told before it.
+            let is_known = self.routes.get(message.channel()).is_some();
+            if let Some(message) = self.gaps.hold(message, is_known) {
+                self.route(&message, received).await;
+            }
+        }
+    }
+
+    async fn tell_gap(&mut self, ended: EndedGap) {
+        let EndedGap { gap, length } = ended;
         let common = &self.router.common;
-        common.metrics.redis.gap_seconds.inc_by(time.as_secs_f64());
-        let gap_seconds = time.as_secs_f64();
-        let all = self.routes.len();
-        let channels = gap.channels.as_ref().map_or(all, |channels| channels.len());
+        if gap.is_last {
+            common
+                .metrics
+                .redis
+                .gap_seconds
+                .inc_by(length.as_secs_f64());
+        }
+        let (gap_seconds, channels) = (length.as_secs_f64(), gap.channels.len());
         warn!(
             gap_seconds,
             channels, "redis is back; what was published meanwhile is lost"
         );
-        let is_told = common.config.redis.gap_notices;
-        let gap = Arc::new(Gap::new(gap.channels, gap.since, to));
-        if is_told {
+        if common.config.redis.gap_notices {
+            let gap = Arc::new(gap);
             self.tell_all(|| ToShard::Gap(gap.clone())).await;
         }
     }
 
-    fn say_ready(&self) {
-        let gaps = &self.gaps;
-        let blind = || gaps.open.iter().map(|open| open.left.len()).sum::<usize>();
-        let ready = match &gaps.trouble {
+    pub(super) fn update_readiness(&self) {
+        let connected = self.router.common.metrics.redis.connected.get() == 1;
+        let ready = match &self.trouble {
             Some(trouble) => Err(trouble.clone()),
-            None if !gaps.is_linked => Err("redis is not subscribed".to_owned()),
-            None if !gaps.open.is_empty() => {
-                Err(format!("redis does not bring {} channels", blind()))
+            None if !connected => Err("redis is not subscribed".to_owned()),
+            None if !self.gaps.is_empty() => {
+                let missing = self.gaps.missing();
+                Err(format!("redis does not bring {missing} channels"))
             }
             None => Ok(()),
         };

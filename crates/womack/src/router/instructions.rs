@@ -154,7 +154,7 @@ impl Running {
         for shard in shards.iter() {
             let order = ToShard::Order(order.clone());
             if hold.is_zero() {
-                self.router.hand(shard, order).await;
+                self.router.send(shard, order).await;
                 self.touched.set(shard, true);
             } else {
                 self.held.push(shard, order, bytes, received + hold);

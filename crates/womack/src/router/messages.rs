@@ -9,12 +9,12 @@ use womack_proto::{
     event_stream::EventId,
     freshness::Freshness,
     redis::Message,
+    subscriber::Event,
 };
 
 use super::Running;
 use crate::{
     command::{Delivery, Note, Published, ToShard, Topic},
-    pubsub::Event,
     settings::SlowClient,
     sid::ShardId,
 };
@@ -53,18 +53,27 @@ impl Held {
 }
 
 impl Running {
-    /// Does what the link's events want: mostly, hands messages to the shards that want them.
-    pub(super) async fn take(&mut self, events: &mut Vec<Event>) {
+    /// Handles what the subscriber brings: mostly, messages for the shards that want them.
+    pub(super) async fn handle_events(&mut self, events: &mut Vec<Event>) {
         let received = Instant::now();
         let mut messages = 0;
         for event in events.drain(..) {
             match event {
                 Event::Message(message) => {
                     messages += 1;
-                    self.route(&message, received).await;
+                    if let Some(message) = self.hold(message).await {
+                        self.route(&message, received).await;
+                    }
                 }
-                Event::Live(channels) => self.confirmed(&channels).await,
-                Event::Settled => self.settled().await,
+                Event::Live { epoch, channels } => self.confirmed(epoch, &channels).await,
+                Event::Refused {
+                    channel,
+                    generation,
+                    reason,
+                } => self.refused(&channel, generation, &reason).await,
+                Event::StaticRefused { name, reason } => self.static_refused(&name, &reason),
+                Event::StaticLive => self.statics_back().await,
+                Event::Connected => self.connected(),
                 Event::Lost(loss) => self.lost(loss).await,
                 Event::Failed(reason) => self.failed(reason),
             }
@@ -77,7 +86,7 @@ impl Running {
             .inc_by(messages);
     }
 
-    async fn route(&mut self, message: &Message, received: Instant) {
+    pub(super) async fn route(&mut self, message: &Message, received: Instant) {
         let (channel, payload) = (message.channel(), message.payload());
         if self.pass_on(channel, payload, received).await {
             return;
@@ -158,7 +167,7 @@ impl Running {
                     received,
                 });
                 if hold.is_zero() {
-                    self.router.hand(shard, delivery).await;
+                    self.router.send(shard, delivery).await;
                     self.touched.set(shard, true);
                 } else {
                     self.held
@@ -172,7 +181,7 @@ impl Running {
     /// Hands on what was held back so that it goes out together.
     pub(super) async fn release(&mut self) {
         for (shard, delivery) in self.held.take() {
-            self.router.hand(shard, delivery).await;
+            self.router.send(shard, delivery).await;
             self.touched.set(shard, true);
         }
     }

@@ -6,24 +6,29 @@
 
 mod gaps;
 mod instructions;
-mod looks;
 mod messages;
+mod reconcile;
 
 use std::{
     future::pending,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{select, time::sleep_until};
-use womack_proto::envelope::Scratch;
+use tracing::warn;
+use womack_proto::{
+    envelope::Scratch,
+    subscriber::{Event, Generation, StaticSubscriptions},
+};
 
-use self::{gaps::Gaps, messages::Held};
+use self::messages::Held;
 use crate::{
     backend::Backend,
     command::{ToRouter, ToShard},
-    pubsub::{Event, Link, Standing, Wish},
+    engine::{DirtyChannels, OpenGaps},
     queue::{Receiver, Sender},
+    redis::RedisSubscriber,
     routes::{Routes, ShardSet},
     shard::{ChannelsReader, Common},
     sid::ShardId,
@@ -34,7 +39,8 @@ use crate::{
 /// Events taken from the link at one go: a burst's worth, so that shards are woken once, and few
 /// enough that looks are not kept waiting.
 const EVENTS_PER_BATCH: usize = 1024;
-const LOOKS_PER_BATCH: usize = 4096;
+/// Channels of each shard that are looked at before messages have their turn again.
+const CHANNELS_PER_LOOK: usize = 1024;
 /// Channels that are given up at one go.
 const CHANNELS_PER_COMMAND: usize = 1024;
 
@@ -42,8 +48,8 @@ const CHANNELS_PER_COMMAND: usize = 1024;
 pub(crate) struct Router {
     pub(crate) backend: Backend,
     pub(crate) queue: Receiver<ToRouter>,
-    /// Set by a shard whose look found the queue full: every channel is to be looked at.
-    pub(crate) look_at_all: Arc<AtomicBool>,
+    /// Channels that shards have marked to be looked at.
+    pub(crate) dirty: Arc<DirtyChannels>,
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) channels: Vec<ChannelsReader>,
     pub(crate) common: Arc<Common>,
@@ -59,23 +65,25 @@ impl Router {
             metrics,
             ..
         } = &*self.common;
-        let standing = Standing {
+        let statics = StaticSubscriptions {
             channels: families.fixed(),
-            patterns: families.patterns(),
+            patterns: families.patterns().into_iter().map(Arc::from).collect(),
         };
         let most = config.redis.backlog_bytes;
-        let link = Link::open(self.backend.clone(), standing, most, metrics);
-        link.restored();
+        let backend = self.backend.clone();
         let running = Running {
             routes: Routes::new(config.unsubscribe_grace),
-            link,
-            gaps: Gaps::default(),
-            looks: Vec::new(),
+            subscriber: RedisSubscriber::open(backend, statics, most, metrics),
+            gaps: OpenGaps::new(config.redis.gap_hold_bytes, config.subscribe_timeout),
+            trouble: None,
+            commands: Vec::new(),
+            marked: Vec::new(),
             wanted: Vec::new(),
             touched: ShardSet::default(),
             scratch: Scratch::default(),
             rejections: Throttle::new(Duration::from_secs(1)),
             failures: Throttle::new(Duration::from_secs(10)),
+            refusals: Throttle::new(Duration::from_secs(60)),
             held: Held::default(),
             number: 0,
             router: self,
@@ -85,7 +93,7 @@ impl Router {
 
     /// Puts `command` into the queue of `shard`, which is woken later, and waits for room if
     /// there is none: a shard waits for nobody, so it will make room.
-    async fn hand(&self, shard: ShardId, command: ToShard) {
+    async fn send(&self, shard: ShardId, command: ToShard) {
         let sender = &self.shards[usize::from(shard.0)];
         if let Err(command) = sender.push(command) {
             self.common.metrics.redis.shard_queue_waits.inc();
@@ -96,17 +104,22 @@ impl Router {
 
 struct Running {
     router: Router,
-    link: Link,
+    subscriber: RedisSubscriber,
     routes: Routes,
-    gaps: Gaps,
-    looks: Vec<ToRouter>,
-    /// Channels that Redis is to be asked for.
-    wanted: Vec<Arc<str>>,
+    gaps: OpenGaps,
+    /// The reason why Redis, or a part of it, is not there.
+    trouble: Option<String>,
+    commands: Vec<ToRouter>,
+    /// Channels that are to be looked at.
+    marked: Vec<(ShardId, Arc<str>)>,
+    /// Channels that are to be requested of Redis.
+    wanted: Vec<(Arc<str>, Generation)>,
     /// Shards that have something to wake for.
     touched: ShardSet,
     scratch: Scratch,
     rejections: Throttle,
     failures: Throttle,
+    refusals: Throttle,
     held: Held,
     /// How many messages were passed on.
     number: u64,
@@ -116,23 +129,27 @@ impl Running {
     async fn serve(mut self) {
         let mut events: Vec<Event> = Vec::new();
         loop {
-            if !self.wanted.is_empty() {
-                let wanted = std::mem::take(&mut self.wanted);
-                self.link.ask(self.wishes(&wanted));
-            }
-            let expiry = self.routes.next_expiry();
+            self.request_wanted();
+            let (expiry, gaps) = (self.routes.next_expiry(), self.gaps.deadline());
             select! {
-                () = self.link.receive(&mut events, EVENTS_PER_BATCH) => {
-                    self.take(&mut events).await;
+                () = self.subscriber.receive(&mut events, EVENTS_PER_BATCH) => {
+                    self.handle_events(&mut events).await;
                 }
-                () = self.router.queue.receive(&mut self.looks, LOOKS_PER_BATCH) => self.look().await,
+                () = self.router.dirty.take(&mut self.marked, CHANNELS_PER_LOOK) => {
+                    self.reconcile().await;
+                }
+                () = self.router.queue.receive(&mut self.commands, EVENTS_PER_BATCH) => {
+                    for command in self.commands.drain(..) {
+                        let ToRouter::Beat(beat) = command;
+                        beat.answer();
+                    }
+                }
                 () = until(self.held.until()) => self.release().await,
+                () = until(gaps) => self.end_gaps().await,
                 () = until(expiry) => {
                     let expired = self.routes.expire(Instant::now(), CHANNELS_PER_COMMAND);
-                    if !expired.is_empty() {
-                        self.link.give_up(self.wishes(&expired));
-                        self.back(&expired).await;
-                    }
+                    self.give_up(expired);
+                    self.end_gaps().await;
                     self.count_channels();
                 }
             }
@@ -140,22 +157,21 @@ impl Running {
         }
     }
 
-    /// `channels` with what else is published on for those who want them.
-    fn wishes(&self, channels: &[Arc<str>]) -> Vec<Wish> {
-        let Common {
-            families, registry, ..
-        } = &*self.router.common;
-        let wishes = channels.iter().map(|channel| Wish {
-            channel: channel.clone(),
-            aliases: families.aliases(channel, registry).map(Arc::from).collect(),
-        });
-        wishes.collect()
+    /// Redis refuses a static subscription.
+    fn static_refused(&self, name: &str, reason: &str) {
+        warn!(
+            name,
+            reason,
+            "redis refuses a channel that other publishers use: their messages do not arrive, all \
+             others do; it is asked for again after 60 s; allow it for the server's user (ACL \
+             SETUSER ... &PATTERN)"
+        );
     }
 
     /// Hands the same to every shard.
     async fn tell_all(&mut self, command: impl Fn() -> ToShard) {
         for shard in (0..).map(ShardId).take(self.router.shards.len()) {
-            self.router.hand(shard, command()).await;
+            self.router.send(shard, command()).await;
             self.touched.set(shard, true);
         }
         self.wake();

@@ -1,10 +1,6 @@
 //! The threads of a server that starts.
 
-use std::{
-    net::TcpListener,
-    sync::{Arc, atomic::AtomicBool},
-    thread,
-};
+use std::{net::TcpListener, sync::Arc, thread};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +10,7 @@ use crate::{
     backend::Backend,
     command::{SessionRequest, ToRouter, ToShard},
     diagnosis::Diagnosis,
+    engine::DirtyChannels,
     error::Error,
     http,
     queue::{Receiver, Sender},
@@ -32,7 +29,7 @@ use crate::{
 pub(super) struct Start {
     pub(super) common: Arc<Common>,
     pub(super) status: Arc<Status>,
-    pub(super) look_at_all: Arc<AtomicBool>,
+    pub(super) dirty: Arc<DirtyChannels>,
     pub(super) router_sender: Sender<ToRouter>,
     pub(super) shards: Vec<Sender<ToShard>>,
     pub(super) relay: Option<Sender<SessionRequest>>,
@@ -82,8 +79,7 @@ impl Start {
                 queue,
                 shards: self.shards.clone(),
                 relay: self.relay.clone(),
-                router: self.router_sender.clone(),
-                look_at_all: self.look_at_all.clone(),
+                dirty: self.dirty.clone(),
                 status: self.status.clone(),
                 assets: assets.clone(),
                 surveyor: surveyor.clone(),
@@ -163,7 +159,7 @@ impl Start {
         Router {
             backend,
             queue,
-            look_at_all: self.look_at_all.clone(),
+            dirty: self.dirty.clone(),
             shards: self.shards.clone(),
             channels,
             common: self.common.clone(),

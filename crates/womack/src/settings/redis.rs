@@ -35,4 +35,9 @@ pub struct RedisSettings {
         value_name = "BOOL"
     )]
     pub gap_notices: Option<bool>,
+
+    /// Bytes of messages that may wait until clients are told of a gap before them; beyond, gaps are
+    /// told in parts [default: 4194304]
+    #[arg(long, env = "WOMACK_GAP_HOLD_BYTES", value_name = "BYTES")]
+    pub gap_hold_bytes: Option<usize>,
 }

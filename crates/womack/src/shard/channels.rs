@@ -4,10 +4,11 @@
 //! what, and the admin pages, to count.
 
 use std::{
+    cell::Cell,
     iter::Sum,
     ops::Range,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -15,10 +16,10 @@ use std::{
 use ahash::RandomState;
 use dashmap::DashMap;
 use smallvec::{SmallVec, smallvec};
-use womack_proto::NamespaceId;
+use womack_proto::{NamespaceId, subscriber::Epoch};
 
 use super::subscribers::{Subscriber, Subscribers};
-use crate::command::{Topic, Topics};
+use crate::command::{Interest, Interests, Topic};
 
 type Map = DashMap<Arc<str>, SmallVec<[Entry; 1]>, RandomState>;
 
@@ -28,19 +29,48 @@ const PARTS: usize = 8;
 /// The writing half of a shard's map.
 pub(crate) struct Channels {
     map: Arc<Map>,
+    connections: Arc<LiveConnections>,
+    /// The number of the last interest that began.
+    interest: Cell<u32>,
 }
 
 /// The reading half of a shard's map.
 #[derive(Clone)]
 pub(crate) struct ChannelsReader {
     map: Arc<Map>,
+    connections: Arc<LiveConnections>,
+}
+
+/// The connections to Redis over which something was confirmed and that stand. A topic is live if
+/// it was confirmed over one of them, so that a lost connection takes all of its topics at once.
+/// Locked when a client joins, never for a message.
+#[derive(Default)]
+struct LiveConnections(RwLock<SmallVec<[Epoch; 8]>>);
+
+impl LiveConnections {
+    fn contains(&self, epoch: Epoch) -> bool {
+        let epochs = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        epochs.contains(&epoch)
+    }
+
+    fn add(&self, epoch: Epoch) {
+        if !self.contains(epoch) {
+            let mut epochs = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            epochs.push(epoch);
+        }
+    }
+
+    fn remove(&self, epoch: Epoch) {
+        let mut epochs = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        epochs.retain(|known| *known != epoch);
+    }
 }
 
 /// One topic and who is in it.
 struct Entry {
-    topic: Topic,
-    /// Whether Redis has confirmed the channel for this topic.
-    live: bool,
+    interest: Interest,
+    /// The connection over which Redis has confirmed the channel for this topic.
+    confirmed: Epoch,
     /// Messages that came for this topic; begins again at 2^32.
     messages: AtomicU32,
     subscribers: Subscribers,
@@ -64,13 +94,17 @@ pub(crate) struct TopicLoad {
 }
 
 impl Entry {
-    fn new(topic: Topic) -> Self {
+    fn new(interest: Interest) -> Self {
         Self {
-            topic,
-            live: false,
+            interest,
+            confirmed: Epoch::NONE,
             messages: AtomicU32::new(0),
             subscribers: Subscribers::default(),
         }
+    }
+
+    fn is_of(&self, topic: Topic) -> bool {
+        self.interest.topic == topic
     }
 
     fn load(&self) -> Load {
@@ -116,12 +150,17 @@ pub(crate) struct Left {
 impl Channels {
     pub(crate) fn new() -> Self {
         let map = DashMap::with_hasher_and_shard_amount(RandomState::new(), PARTS);
-        Self { map: Arc::new(map) }
+        Self {
+            map: Arc::new(map),
+            connections: Arc::default(),
+            interest: Cell::new(0),
+        }
     }
 
     pub(crate) fn reader(&self) -> ChannelsReader {
         ChannelsReader {
             map: self.map.clone(),
+            connections: self.connections.clone(),
         }
     }
 
@@ -130,9 +169,11 @@ impl Channels {
         let mut entry = self.map.entry(channel).or_default();
         let channel = entry.key().clone();
         let entries = entry.value_mut();
-        let at = entries.iter().position(|entry| entry.topic == topic);
+        let at = entries.iter().position(|entry| entry.is_of(topic));
         let at = at.unwrap_or_else(|| {
-            entries.push(Entry::new(topic));
+            let number = self.interest.get().wrapping_add(1);
+            self.interest.set(number);
+            entries.push(Entry::new(Interest { topic, number }));
             entries.len() - 1
         });
         let entry = &mut entries[at];
@@ -141,7 +182,7 @@ impl Channels {
             channel,
             place,
             first: place == 0,
-            live: entry.live,
+            live: self.connections.contains(entry.confirmed),
         }
     }
 
@@ -150,7 +191,7 @@ impl Channels {
         let Some(mut entry) = self.map.get_mut(channel) else {
             return Left::default();
         };
-        let Some(at) = entry.iter().position(|entry| entry.topic == topic) else {
+        let Some(at) = entry.iter().position(|entry| entry.is_of(topic)) else {
             return Left::default();
         };
         let subscribers = &mut entry[at].subscribers;
@@ -174,9 +215,24 @@ impl Channels {
         });
     }
 
-    /// Notes that Redis has confirmed a topic of `channel`.
-    pub(crate) fn set_live(&self, channel: &str, topic: Topic) {
-        self.change(channel, topic, |entry| entry.live = true);
+    /// Notes that Redis has confirmed `channel` over a connection, for an interest. True if it is
+    /// there and was not live.
+    pub(crate) fn set_live(&self, channel: &str, interest: Interest, epoch: Epoch) -> bool {
+        let confirmed = self.change(channel, interest.topic, |entry| {
+            let is_its = entry.interest == interest;
+            is_its.then(|| std::mem::replace(&mut entry.confirmed, epoch))
+        });
+        let Some(Some(before)) = confirmed else {
+            return false;
+        };
+        let was_live = self.connections.contains(before);
+        self.connections.add(epoch);
+        !was_live
+    }
+
+    /// Notes that a connection is gone, and that all that was confirmed over it is not live.
+    pub(crate) fn lost_connection(&self, epoch: Epoch) {
+        self.connections.remove(epoch);
     }
 
     /// Notes that `channel` brings nothing until Redis confirms its topics again.
@@ -185,8 +241,14 @@ impl Channels {
             return;
         };
         for entry in entry.iter_mut() {
-            entry.live = false;
+            entry.confirmed = Epoch::NONE;
         }
+    }
+
+    /// Whether an interest in `channel` is still there.
+    pub(crate) fn has_interest(&self, channel: &str, interest: Interest) -> bool {
+        let entry = self.map.get(channel);
+        entry.is_some_and(|entry| entry.iter().any(|entry| entry.interest == interest))
     }
 
     /// Whether Redis has confirmed a topic of `channel`.
@@ -194,7 +256,8 @@ impl Channels {
         let Some(entry) = self.map.get(channel) else {
             return false;
         };
-        entry.iter().any(|entry| entry.topic == topic && entry.live)
+        let mut topics = entry.iter().filter(|entry| entry.is_of(topic));
+        topics.any(|entry| self.connections.contains(entry.confirmed))
     }
 
     /// Calls `read` with the subscribers of a topic of `channel`, which has got a message, and with
@@ -206,7 +269,7 @@ impl Channels {
         read: impl FnOnce(&[Subscriber], bool) -> R,
     ) -> Option<R> {
         let entry = self.map.get(channel)?;
-        let entry = entry.iter().find(|entry| entry.topic == topic)?;
+        let entry = entry.iter().find(|entry| entry.is_of(topic))?;
         // Nobody else writes it, so that nothing is lost between the two.
         let messages = entry.messages.load(Ordering::Relaxed);
         entry
@@ -226,7 +289,7 @@ impl Channels {
         let Some(entry) = self.map.get(channel) else {
             return;
         };
-        if let Some(entry) = entry.iter().find(|entry| entry.topic == topic) {
+        if let Some(entry) = entry.iter().find(|entry| entry.is_of(topic)) {
             entry.subscribers.at(places).for_each(each);
         }
     }
@@ -256,7 +319,7 @@ impl Channels {
         };
         entry
             .iter()
-            .filter(|entry| entry.topic.namespace == namespace)
+            .filter(|entry| entry.interest.topic.namespace == namespace)
             .flat_map(|entry| entry.subscribers.at(..))
             .collect()
     }
@@ -269,18 +332,18 @@ impl Channels {
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
         let mut entry = self.map.get_mut(channel)?;
-        let entry = entry.iter_mut().find(|entry| entry.topic == topic)?;
+        let entry = entry.iter_mut().find(|entry| entry.is_of(topic))?;
         Some(change(entry))
     }
 }
 
 impl ChannelsReader {
     /// The topics of `channel` that have subscribers in this shard.
-    pub(crate) fn topics(&self, channel: &str) -> Topics {
+    pub(crate) fn interests(&self, channel: &str) -> Interests {
         let Some(entry) = self.map.get(channel) else {
             return smallvec![];
         };
-        entry.iter().map(|entry| entry.topic).collect()
+        entry.iter().map(|entry| entry.interest).collect()
     }
 
     /// What each topic of `channel` has to do in this shard.
@@ -289,8 +352,8 @@ impl ChannelsReader {
             return Vec::new();
         };
         let loads = entry.iter().map(|entry| TopicLoad {
-            topic: entry.topic,
-            live: entry.live,
+            topic: entry.interest.topic,
+            live: self.connections.contains(entry.confirmed),
             load: entry.load(),
         });
         loads.collect()
@@ -302,11 +365,6 @@ impl ChannelsReader {
         for entry in self.map.iter() {
             each(entry.key(), entry.iter().map(Entry::load).sum());
         }
-    }
-
-    /// Every Redis channel that has subscribers in this shard.
-    pub(crate) fn names(&self) -> Vec<Arc<str>> {
-        self.map.iter().map(|entry| entry.key().clone()).collect()
     }
 }
 

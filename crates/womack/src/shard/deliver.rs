@@ -15,13 +15,15 @@ use crate::{
 pub(super) const ROUND_BYTES: usize = 4 << 20;
 
 impl Shard {
-    /// Does what other threads want, and writes what came of it.
+    /// Does what other threads want, and writes what came of it. Commands that come after a gap are
+    /// left in `commands` until clients have been told of it.
     pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>) {
         self.batch += 1;
         self.metrics.batches.inc();
         self.metrics.commands.inc_by(commands.len() as u64);
         gather(commands);
-        for command in commands.drain(..) {
+        let mut rest = std::mem::take(commands).into_iter();
+        while let Some(command) = rest.next() {
             match command {
                 ToShard::Deliver(delivery) => self.deliver(&delivery),
                 ToShard::Order(order) => {
@@ -29,10 +31,17 @@ impl Shard {
                     self.finish_fan_outs();
                     self.order(&order);
                 }
-                ToShard::Live { channel, topics } => self.live(&channel, &topics),
-                ToShard::Link(linked) => self.link(linked),
-                ToShard::Lost(channels) => self.lost(channels),
-                ToShard::Gap(gap) => self.gaps.ended(gap),
+                ToShard::Live {
+                    channel,
+                    interests,
+                    epoch,
+                } => self.live(&channel, &interests, epoch),
+                ToShard::Refused { channel, interests } => self.refused(&channel, &interests),
+                ToShard::Lost(loss, scope) => self.lost(loss, &scope),
+                ToShard::Gap(gap) => {
+                    self.gaps.ended(gap);
+                    break;
+                }
                 ToShard::Beat(beat) => beat.answer(),
                 ToShard::Count { count, from } => self.count(count, from),
                 ToShard::Presence { token, answer } => {
@@ -46,8 +55,22 @@ impl Shard {
                 self.flush();
             }
         }
-        self.fan_out_some();
-        self.flush();
+        commands.extend(rest);
+        self.continue_fan_outs();
+    }
+
+    /// Does all that other threads want, without regard to others.
+    pub(crate) fn apply_all(&mut self, commands: &mut Vec<ToShard>) {
+        loop {
+            self.apply_commands(commands);
+            self.finish_fan_outs();
+            while self.has_gaps_to_tell() {
+                self.tell_gaps();
+            }
+            if commands.is_empty() {
+                return;
+            }
+        }
     }
 
     /// Does what a client asks of the session that it names, without writing yet.

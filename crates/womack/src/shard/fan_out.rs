@@ -34,8 +34,14 @@ impl Shard {
         self.fanouts.is_full()
     }
 
+    /// Writes a slice of each topic that has one.
+    pub(crate) fn continue_fan_outs(&mut self) {
+        self.fan_out_some();
+        self.flush();
+    }
+
     /// Queues a slice of each topic that has one.
-    pub(super) fn fan_out_some(&mut self) {
+    fn fan_out_some(&mut self) {
         for _ in 0..self.fanouts.len() {
             let Some(mut fanout) = self.fanouts.next() else {
                 return;
@@ -54,8 +60,7 @@ impl Shard {
     /// Writes all that waits, without regard to others.
     pub(crate) fn finish_fan_outs(&mut self) {
         while self.has_fan_outs() {
-            self.fan_out_some();
-            self.flush();
+            self.continue_fan_outs();
         }
     }
 

@@ -1,11 +1,12 @@
 //! Gaps: who may have missed something, and telling them.
 //!
-//! Who has come to a channel while it brought nothing has missed nothing of it, as its
-//! subscription is confirmed only after that; so such clients are remembered until the others have
-//! been told.
+//! Losses have numbers. A client that has come to a channel after a loss has missed nothing by it,
+//! as its subscription is confirmed only after that; so the last loss before it came is remembered
+//! until everybody has been told. A gap is told before anything that follows it in the shard's
+//! queue, which waits meanwhile.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     ops::Range,
     sync::Arc,
 };
@@ -18,12 +19,11 @@ use super::{
     Shard,
     connection::{Connection, Protocol},
 };
-use crate::command::Gap;
+use crate::command::{Gap, LossNumber};
 
 /// Slots that are looked at before others have their turn.
 const SLOTS_AT_ONCE: usize = 512;
 
-type Set<T> = HashSet<T, RandomState>;
 type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// The gaps that are open, or of which clients are still to be told.
@@ -31,13 +31,13 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 pub(super) struct Gaps {
     /// Whether clients are told at all.
     are_told: bool,
-    /// How many of them concern all channels.
-    of_all: usize,
-    /// How many of them concern a single channel.
-    of_some: Map<Arc<str>, usize>,
-    /// Who has come to a channel since.
-    late: Map<Arc<str>, Set<u32>>,
-    /// Those of which clients are being told, and the slot that is next.
+    /// Losses of which not everybody has been told.
+    open: usize,
+    /// The last loss that began.
+    last: LossNumber,
+    /// Clients that came to a channel while losses were open, and the last loss before they came.
+    late: Map<Arc<str>, Map<u32, LossNumber>>,
+    /// Gaps of which clients are being told, and the slot that is next.
     telling: VecDeque<(Arc<Gap>, usize)>,
 }
 
@@ -49,18 +49,11 @@ impl Gaps {
         }
     }
 
-    /// Channels, or all, bring nothing.
-    pub(super) fn began(&mut self, channels: Option<Arc<HashSet<Arc<str>>>>) {
-        if !self.are_told {
-            return;
-        }
-        match channels {
-            None => self.of_all += 1,
-            Some(channels) => {
-                for channel in &*channels {
-                    *self.of_some.entry(channel.clone()).or_default() += 1;
-                }
-            }
+    /// Channels bring nothing since this loss.
+    pub(super) fn began(&mut self, loss: LossNumber) {
+        if self.are_told {
+            self.open += 1;
+            self.last = loss;
         }
     }
 
@@ -71,8 +64,9 @@ impl Gaps {
 
     /// A client has come to a channel.
     pub(super) fn joined(&mut self, id: u32, channel: &Arc<str>) {
-        if self.of_all > 0 || self.of_some.contains_key(channel) {
-            self.late.entry(channel.clone()).or_default().insert(id);
+        if self.open > 0 {
+            let clients = self.late.entry(channel.clone()).or_default();
+            clients.insert(id, self.last);
         }
     }
 
@@ -89,9 +83,11 @@ impl Gaps {
         }
     }
 
-    fn is_late(&self, id: u32, channel: &str) -> bool {
+    /// Whether a client has come to a channel after a loss, so that it missed nothing by it.
+    fn is_late(&self, id: u32, channel: &str, loss: LossNumber) -> bool {
         let clients = self.late.get(channel);
-        clients.is_some_and(|clients| clients.contains(&id))
+        let came = clients.and_then(|clients| clients.get(&id));
+        came.is_some_and(|came| *came >= loss)
     }
 
     /// The next clients of a gap to look at, in a shard that has `slots`.
@@ -108,21 +104,10 @@ impl Gaps {
 
     /// Everybody was told of a gap.
     fn told(&mut self, gap: &Gap) {
-        match &gap.channels {
-            None => self.of_all = self.of_all.saturating_sub(1),
-            Some(channels) => {
-                for channel in &**channels {
-                    let Some(count) = self.of_some.get_mut(channel) else {
-                        continue;
-                    };
-                    *count -= 1;
-                    if *count == 0 {
-                        self.of_some.remove(channel);
-                    }
-                }
-            }
+        if gap.is_last {
+            self.open = self.open.saturating_sub(1);
         }
-        if self.of_all == 0 && self.of_some.is_empty() {
+        if self.open == 0 {
             self.late = Map::default();
         }
     }
@@ -157,10 +142,7 @@ impl Shard {
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
-        let form = match &connection.protocol {
-            Protocol::Session(_) => None,
-            Protocol::Plain(plain) => Some(plain.form()),
-        };
+        let form = self.form(id);
         for (namespace, channels) in self.concerned(id, connection, gap) {
             let channels: Vec<_> = channels.iter().map(String::as_str).collect();
             let notice = gap::Gap {
@@ -180,6 +162,14 @@ impl Shard {
         }
     }
 
+    /// The form of messages to a client without Engine.IO; `None` for a session.
+    pub(super) fn form(&self, id: u32) -> Option<Form> {
+        match &self.connections.get(id as usize)?.protocol {
+            Protocol::Session(_) => None,
+            Protocol::Plain(plain) => Some(plain.form()),
+        }
+    }
+
     /// The channels of a client on which it may have missed something, by namespace.
     fn concerned(
         &self,
@@ -190,7 +180,7 @@ impl Shard {
         let mut concerned: SmallVec<[(NamespaceId, Vec<String>); 1]> = SmallVec::new();
         for membership in connection.memberships.iter() {
             let (channel, namespace) = (&*membership.channel, membership.topic.namespace);
-            if !gap.concerns(channel) || self.gaps.is_late(id, channel) {
+            if !gap.channels.contains(channel) || self.gaps.is_late(id, channel, gap.loss) {
                 continue;
             }
             let registry = &self.common.registry;
@@ -207,47 +197,49 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
-    fn names(names: &[&str]) -> Arc<HashSet<Arc<str>>> {
-        Arc::new(names.iter().map(|name| Arc::from(*name)).collect())
+    fn gap(loss: u32, is_last: bool) -> Gap {
+        Gap {
+            loss: LossNumber(loss),
+            channels: Default::default(),
+            from: 0,
+            to: 1,
+            is_last,
+        }
     }
 
     #[test]
-    fn who_comes_while_nothing_comes_is_late() {
+    fn a_client_is_told_of_the_losses_after_it_came() {
         let mut gaps = Gaps::new(true);
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let [first, second] = [1, 2].map(LossNumber);
         gaps.joined(1, &a);
-        assert!(!gaps.is_late(1, &a));
-        let lost = names(&["a"]);
-        gaps.began(Some(lost.clone()));
+        gaps.began(first);
         gaps.joined(2, &a);
-        gaps.joined(2, &b);
         gaps.joined(3, &a);
         gaps.left(3, &a);
-        assert!(gaps.is_late(2, &a) && !gaps.is_late(2, &b) && !gaps.is_late(3, &a));
-        gaps.began(None);
+        gaps.began(second);
         gaps.joined(4, &b);
-        assert!(gaps.is_late(4, &b));
-        let now = SystemTime::now();
-        gaps.told(&Gap::new(Some(lost), now, now));
-        assert!(gaps.is_late(4, &b));
-        gaps.told(&Gap::new(None, now, now));
-        assert!(!gaps.is_late(4, &b) && !gaps.is_late(2, &a));
+        assert!(!gaps.is_late(1, &a, first) && !gaps.is_late(3, &a, first));
+        assert!(gaps.is_late(2, &a, first) && !gaps.is_late(2, &a, second));
+        assert!(gaps.is_late(4, &b, first) && gaps.is_late(4, &b, second));
+        gaps.told(&gap(1, false));
+        gaps.told(&gap(1, true));
+        assert!(gaps.is_late(4, &b, second));
+        gaps.told(&gap(2, true));
+        assert!(!gaps.is_late(4, &b, second) && gaps.late.is_empty());
     }
 
     #[test]
     fn all_slots_have_their_turn_in_parts() {
         let mut gaps = Gaps::new(true);
-        let now = SystemTime::now();
-        gaps.ended(Arc::new(Gap::new(None, now, now)));
+        gaps.ended(Arc::new(gap(1, true)));
         let parts: Vec<_> = std::iter::from_fn(|| gaps.next(1200))
             .map(|(_, part)| part)
             .collect();
         assert_eq!(parts, [0..512, 512..1024, 1024..1200]);
-        gaps.ended(Arc::new(Gap::new(None, now, now)));
+        gaps.ended(Arc::new(gap(2, true)));
         assert_eq!(gaps.next(0).map(|(_, part)| part), Some(0..0));
         assert!(gaps.next(0).is_none());
     }

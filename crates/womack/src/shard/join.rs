@@ -1,42 +1,63 @@
 //! Joining and leaving channels.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
-use womack_proto::{Channel, NamespaceId};
+use womack_proto::{
+    Channel, Form, NamespaceId, event_stream,
+    subscriber::Epoch,
+    unsubscribed::{self, Unsubscribed},
+};
 
 use super::{
     Shard,
-    acks::Waiting,
     connection::{Connection, Protocol},
     memberships::Membership,
     subscribers::Subscriber,
 };
 use crate::{
-    command::{Dialect, ToRouter, Topic, Topics},
+    command::{Dialect, Interests, LossNumber, LostScope, Topic},
+    engine::{Answered, Key, PendingAck},
     ledger::Limit,
     memory::MEMBERSHIP_BYTES,
     namespace::JoinAcknowledged,
     report::Report,
+    requests::Problem,
 };
 
-/// What a join came to.
+/// The outcome of a join.
 pub(super) struct Join {
-    channel: Arc<str>,
-    topic: Topic,
+    key: Key,
     /// The client was not in the channel.
-    new: bool,
-    /// What is published from now on arrives.
-    live: bool,
+    is_new: bool,
+    /// Messages that are published from now on arrive.
+    is_live: bool,
 }
 
 impl Shard {
+    /// Puts a client into a channel, on behalf of a request that waits for no answer.
+    pub(super) fn join(
+        &mut self,
+        id: u32,
+        namespace: NamespaceId,
+        channel: &Channel,
+        dialect: Dialect,
+    ) {
+        let Some(join) = self.try_join(id, namespace, channel, dialect) else {
+            return;
+        };
+        let Join {
+            key,
+            is_new,
+            is_live,
+        } = join;
+        if self.acks.joined(&key, id, is_new, is_live) {
+            self.report_member(Report::Subscribed, id, namespace, &key.0);
+        }
+    }
+
     /// Puts a client into a channel. One that is in it stays there as it came, whatever dialect
     /// it speaks now. `None` when it may be in no more.
-    pub(super) fn join(
+    fn try_join(
         &mut self,
         id: u32,
         namespace: NamespaceId,
@@ -51,12 +72,11 @@ impl Shard {
         let encodings = connection.encodings();
         let known = connection.memberships.find_any(&name, namespace, encodings);
         if let Some((_, topic)) = known {
-            let live = self.linked && self.channels.is_live(&name, topic);
+            let is_live = self.channels.is_live(&name, topic);
             return Some(Join {
-                channel: name,
-                topic,
-                new: false,
-                live,
+                key: (name, topic),
+                is_new: false,
+                is_live,
             });
         }
         // Handlers keep to the limit themselves, with an answer; this is for those that do not.
@@ -94,19 +114,16 @@ impl Shard {
         });
         self.common.metrics.clients.subscriptions.inc();
         self.ledger.charge(MEMBERSHIP_BYTES);
-        self.report_member(Report::Subscribed, id, namespace, &joined.channel);
         if !self.fanouts.is_empty() {
             self.fanouts.joined(&joined.channel, topic, id);
         }
         if joined.first {
-            self.look(joined.channel.clone());
+            self.dirty.mark(self.id, joined.channel.clone());
         }
-        let live = self.linked && joined.live;
         Some(Join {
-            channel: joined.channel,
-            topic,
-            new: true,
-            live,
+            key: (joined.channel, topic),
+            is_new: true,
+            is_live: joined.live,
         })
     }
 
@@ -117,100 +134,123 @@ impl Shard {
         namespace: NamespaceId,
         join: JoinAcknowledged,
     ) {
-        let mut new = Vec::new();
-        let mut missing = Vec::new();
-        for channel in &join.channels {
-            let Some(joined) = self.join(id, namespace, channel, join.dialect) else {
-                continue;
-            };
-            if joined.new {
-                new.push(joined.channel.clone());
+        let channels = join.channels.iter();
+        let joins: Vec<_> = channels
+            .filter_map(|channel| self.try_join(id, namespace, channel, join.dialect))
+            .collect();
+        if joins.iter().all(|join| join.is_live) {
+            self.answer_join(id, namespace, (join.ack, &join.live), true);
+            for Join { key, is_new, .. } in joins {
+                if self.acks.told_live(&key, id, is_new) {
+                    self.report_member(Report::Subscribed, id, namespace, &key.0);
+                }
             }
-            if !joined.live {
-                missing.push((joined.channel, joined.topic));
-            }
-        }
-        if missing.is_empty() {
-            return self.answer_join(id, namespace, (join.ack, &join.live), true);
-        }
-        if self.acks.len() >= self.common.config.limits.load().max_waiting_acks {
-            self.common.metrics.limit(Limit::MaxWaitingAcks);
-            self.take_back(id, namespace, &new);
-            return self.answer_join(id, namespace, (join.ack, &join.unavailable), false);
+            return;
         }
         let Some(connection) = self.connections.get(id as usize) else {
             return;
         };
         let client = (id, connection.secret);
         let texts = (join.live, join.unavailable);
-        let now = Instant::now();
-        self.acks.wait(
-            Waiting::new(client, namespace, join.ack, texts, new),
-            missing,
-            now,
-        );
-        if let Some(next) = self.acks.next() {
+        let ack = PendingAck::new(client, namespace, join.ack, texts);
+        let channels = joins.into_iter().map(|join| (join.key, join.is_new));
+        let is_full = self.acks.len() >= self.common.config.limits.load().max_waiting_acks;
+        let known = &self.channels;
+        let is_live = |(channel, topic): &Key| known.is_live(channel, *topic);
+        self.acks
+            .wait(ack, channels.collect(), is_live, Instant::now());
+        if is_full {
+            self.common.metrics.limit(Limit::MaxWaitingAcks);
+            if let Some(refused) = self.acks.fail_last() {
+                self.fail_join(refused);
+            }
+        } else if let Some(next) = self.acks.next_deadline() {
             self.wake_timer(next);
         }
     }
 
-    /// Redis has confirmed these topics.
-    pub(super) fn live(&mut self, channel: &Arc<str>, topics: &Topics) {
-        let mut ready = Vec::new();
-        for &topic in topics {
-            self.channels.set_live(channel, topic);
-            self.acks.live(channel, topic, &mut ready);
-        }
-        self.acknowledge_ready(ready);
-    }
-
-    /// The subscription link to Redis stands, or is gone.
-    pub(super) fn link(&mut self, linked: bool) {
-        let was_linked = std::mem::replace(&mut self.linked, linked);
-        if !linked {
-            if was_linked {
-                self.gaps.began(None);
-            }
-            return;
-        }
-        let mut ready = Vec::new();
-        for (channel, topic) in self.acks.topics() {
-            if self.channels.is_live(&channel, topic) {
-                self.acks.live(&channel, topic, &mut ready);
-            }
-        }
-        self.acknowledge_ready(ready);
-    }
-
-    /// These channels bring nothing until Redis has confirmed them again.
-    pub(super) fn lost(&mut self, channels: Arc<HashSet<Arc<str>>>) {
-        for channel in &*channels {
-            self.channels.set_lost(channel);
-        }
-        self.gaps.began(Some(channels));
-    }
-
-    fn acknowledge_ready(&mut self, ready: Vec<Waiting>) {
-        for waiting in ready {
-            if self.is_same((waiting.connection, waiting.secret), waiting.namespace) {
-                let (id, namespace) = (waiting.connection, waiting.namespace);
-                self.answer_join(id, namespace, (waiting.ack, &waiting.live), true);
-            }
-        }
-    }
-
-    /// Answers what has waited for Redis too long.
-    pub(super) fn expire_acks(&mut self, now: Instant) {
-        let mut late = Vec::new();
-        self.acks.expire(now, &mut late);
-        for waiting in late {
-            if !self.is_same((waiting.connection, waiting.secret), waiting.namespace) {
+    /// Redis has confirmed `channel` over a connection, for these interests.
+    pub(super) fn live(&mut self, channel: &Arc<str>, interests: &Interests, epoch: Epoch) {
+        for &interest in interests {
+            if !self.channels.set_live(channel, interest, epoch) {
                 continue;
             }
+            let key = (channel.clone(), interest.topic);
+            let known = &self.channels;
+            let is_live = |(channel, topic): &Key| known.is_live(channel, *topic);
+            let (answered, settled) = self.acks.live(&key, is_live);
+            for done in answered {
+                self.succeed_join(&done);
+            }
+            for id in settled {
+                self.report_member(Report::Subscribed, id, interest.topic.namespace, channel);
+            }
+        }
+    }
+
+    /// Redis refuses `channel`: these interests in it end, and whoever is in it is told.
+    pub(super) fn refused(&mut self, channel: &Arc<str>, interests: &Interests) {
+        for &interest in interests {
+            if !self.channels.has_interest(channel, interest) {
+                continue;
+            }
+            let namespace = interest.topic.namespace;
+            for id in self.channels.members(channel, namespace) {
+                let key = (channel.clone(), interest.topic);
+                let is_told = self.acks.is_waited_for(&key, id);
+                self.leave_named(id, namespace, channel);
+                if !is_told {
+                    self.tell_unsubscribed(id, namespace, channel, Problem::Unavailable.code());
+                }
+            }
+        }
+    }
+
+    /// Channels bring nothing until Redis has confirmed them again.
+    pub(super) fn lost(&mut self, loss: LossNumber, scope: &LostScope) {
+        match scope {
+            LostScope::Connection(epoch) => self.channels.lost_connection(*epoch),
+            LostScope::Channels(channels) => {
+                for channel in channels {
+                    self.channels.set_lost(channel);
+                }
+            }
+        }
+        self.acks.lost();
+        self.gaps.began(loss);
+    }
+
+    /// All channels of a request are live.
+    fn succeed_join(&mut self, done: &Answered) {
+        let Answered { ack, memberships } = done;
+        if !self.is_same((ack.connection, ack.secret), ack.namespace) {
+            return;
+        }
+        let (id, namespace) = (ack.connection, ack.namespace);
+        self.answer_join(id, namespace, (ack.ack, &ack.live), true);
+        for (channel, _) in memberships {
+            self.report_member(Report::Subscribed, id, namespace, channel);
+        }
+    }
+
+    /// A request has failed; memberships end that nobody else has asked for.
+    fn fail_join(&mut self, failed: Answered) {
+        let Answered { ack, memberships } = failed;
+        if !self.is_same((ack.connection, ack.secret), ack.namespace) {
+            return;
+        }
+        let (id, namespace) = (ack.connection, ack.namespace);
+        for (channel, _) in &memberships {
+            self.leave_named(id, namespace, channel);
+        }
+        self.answer_join(id, namespace, (ack.ack, &ack.unavailable), false);
+    }
+
+    /// Answers requests that have waited for Redis too long.
+    pub(super) fn expire_acks(&mut self, now: Instant) {
+        while let Some(late) = self.acks.expire(now) {
             self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
-            let (id, namespace) = (waiting.connection, waiting.namespace);
-            self.take_back(id, namespace, &waiting.new);
-            self.answer_join(id, namespace, (waiting.ack, &waiting.unavailable), false);
+            self.fail_join(late);
         }
     }
 
@@ -243,12 +283,6 @@ impl Shard {
         });
     }
 
-    fn take_back(&mut self, id: u32, namespace: NamespaceId, channels: &[Arc<str>]) {
-        for channel in channels {
-            self.leave_named(id, namespace, channel);
-        }
-    }
-
     /// Takes a client out of a channel.
     pub(super) fn leave(&mut self, id: u32, namespace: NamespaceId, channel: &Channel) {
         let name = self
@@ -275,9 +309,15 @@ impl Shard {
             self.channels
                 .set_membership(&moved.channel, moved.topic, moved.place, number);
         }
-        self.report_member(Report::Unsubscribed, id, namespace, channel);
-        self.gaps.left(id, channel);
+        let key = (channel.clone(), membership.topic);
+        let (was_settled, failed) = self.acks.left(&key, id);
+        if was_settled {
+            self.report_member(Report::Unsubscribed, id, namespace, channel);
+        }
         self.give_up(id, &membership);
+        for ack in failed {
+            self.fail_join(ack);
+        }
     }
 
     /// Takes a client out of all channels of a namespace.
@@ -290,7 +330,9 @@ impl Shard {
             .iter()
             .filter(|found| found.topic.namespace == namespace);
         let channels: Vec<_> = memberships.map(|found| found.channel.clone()).collect();
-        self.take_back(id, namespace, &channels);
+        for channel in channels {
+            self.leave_named(id, namespace, &channel);
+        }
     }
 
     /// Takes a connection, which is closing, out of all channels.
@@ -298,14 +340,19 @@ impl Shard {
         for membership in std::mem::take(&mut connection.memberships).iter() {
             let client = (id, &*connection);
             let namespace = membership.topic.namespace;
-            self.report_place(Report::Unsubscribed, client, namespace, &membership.channel);
-            self.gaps.left(id, &membership.channel);
+            let key = (membership.channel.clone(), membership.topic);
+            // Nobody is left to be told that acknowledgements have failed.
+            let (was_settled, _) = self.acks.left(&key, id);
+            if was_settled {
+                self.report_place(Report::Unsubscribed, client, namespace, &membership.channel);
+            }
             self.give_up(id, membership);
         }
     }
 
     /// Gives a place in a topic up.
     fn give_up(&mut self, id: u32, membership: &Membership) {
+        self.gaps.left(id, &membership.channel);
         let left = self
             .channels
             .leave(&membership.channel, membership.topic, membership.place);
@@ -323,22 +370,27 @@ impl Shard {
             self.fanouts.left(channel, topic, id, left.last);
         }
         if left.last {
-            self.look(membership.channel.clone());
+            self.dirty.mark(self.id, membership.channel.clone());
         }
     }
 
-    /// Asks the router to look at what this shard wants of a channel.
-    fn look(&self, channel: Arc<str>) {
-        if self
-            .router
-            .send(ToRouter::Look {
-                shard: self.id,
-                channel,
-            })
-            .is_err()
-        {
-            // The next look that is taken covers every channel.
-            self.look_at_all.store(true, Ordering::Release);
+    /// Tells a client that it is in a channel no more although it did not leave.
+    fn tell_unsubscribed(&mut self, id: u32, namespace: NamespaceId, channel: &str, reason: &str) {
+        let common = self.common.clone();
+        let channel = common.registry.channel(namespace, channel);
+        let unsubscribed = Unsubscribed {
+            channel: channel.unwrap_or_default(),
+            reason,
+        };
+        match self.form(id) {
+            None => self.with_session(id, |session, rules, out| {
+                let (name, args) = (unsubscribed::EVENT, unsubscribed.to_json());
+                session.emit(namespace, name, &args, &[], rules, out);
+            }),
+            Some(Form::Events) => {
+                self.send(id, event_stream::unsubscribed(&unsubscribed).as_bytes());
+            }
+            Some(Form::Lines | Form::Messages) => self.send_line(id, &unsubscribed.to_line()),
         }
     }
 }

@@ -8,7 +8,6 @@
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
-mod acks;
 mod ages;
 mod channels;
 mod close;
@@ -56,7 +55,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, TcpStream},
     rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -69,7 +68,6 @@ use womack_proto::{
 };
 
 use self::{
-    acks::Acks,
     ages::Ages,
     channels::Channels,
     connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
@@ -97,13 +95,13 @@ pub(crate) use self::{
 };
 use crate::{
     admission::{Admission, Admitted},
-    command::{PollBody, ToRouter},
+    command::PollBody,
     config::Config,
+    engine::{DirtyChannels, PendingAcks},
     families::Families,
     memory::{self, Ledger, Memory},
     metrics::{Metrics, ShardMetrics},
     namespace::{Messages, Registry},
-    queue::Sender,
     report::Reports,
     sid::{ShardId, Sid, SidSource},
     websocket::{Decoder, Inbound},
@@ -192,7 +190,7 @@ pub(crate) struct Shard {
     fanouts: Fanouts,
     wheel: Wheel,
     ages: Ages,
-    acks: Acks,
+    acks: PendingAcks,
     goodbyes: Goodbyes,
     presence_queries: PresenceQueries,
     metas: Metas,
@@ -200,10 +198,8 @@ pub(crate) struct Shard {
     poll: mio::Registry,
     /// Sends rounds with one system call; none where the system has it not.
     ring: Option<Ring>,
-    router: Sender<ToRouter>,
-    look_at_all: Arc<AtomicBool>,
-    /// Whether the subscription link to Redis stands.
-    linked: bool,
+    /// Takes channels that the router has to look at.
+    dirty: Arc<DirtyChannels>,
     gaps: Gaps,
     lingering: Lingering,
     /// Told when a deadline comes before all others.
@@ -230,8 +226,7 @@ impl Shard {
         common: Arc<Common>,
         poll: mio::Registry,
         ring: Option<Ring>,
-        router: Sender<ToRouter>,
-        look_at_all: Arc<AtomicBool>,
+        dirty: Arc<DirtyChannels>,
     ) -> Self {
         let config = &common.config;
         Self {
@@ -247,7 +242,7 @@ impl Shard {
             wheel: Wheel::new(Instant::now()),
             ages: Ages::new(config.nodes.max_connection_age, Instant::now()),
             goodbyes: Goodbyes::default(),
-            acks: Acks::new(config.subscribe_timeout),
+            acks: PendingAcks::new(config.subscribe_timeout),
             presence_queries: PresenceQueries::new(config.subscribe_timeout),
             metas: Metas::default(),
             decoder: Decoder::new(
@@ -256,9 +251,7 @@ impl Shard {
             ),
             poll,
             ring,
-            router,
-            look_at_all,
-            linked: false,
+            dirty,
             gaps: Gaps::new(config.redis.gap_notices),
             lingering: Lingering::default(),
             timer: Rc::new(Notify::new()),

@@ -227,7 +227,10 @@ impl Shard {
         self.expire_questions(now);
         self.lingering.expire(now);
         self.flush();
-        let waiting = [self.acks.next(), self.presence_queries.next_deadline()];
+        let waiting = [
+            self.acks.next_deadline(),
+            self.presence_queries.next_deadline(),
+        ];
         self.next_turn = [self.wheel.next(), self.ages.next(), self.lingering.next()]
             .into_iter()
             .chain(waiting)

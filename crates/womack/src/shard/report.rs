@@ -7,7 +7,9 @@ use std::{sync::Arc, time::Instant};
 use serde_json::value::RawValue;
 use womack_proto::{Channel, NamespaceId};
 
-use super::{Shard, connection::Connection, presence_queries::PendingQuery};
+use super::{
+    Shard, connection::Connection, memberships::Membership, presence_queries::PendingQuery,
+};
 use crate::{
     engine::Ticket,
     ledger::Limit,
@@ -67,7 +69,8 @@ impl Shard {
             return;
         }
         let memberships = connection.memberships.iter();
-        for membership in memberships.filter(|found| found.topic.namespace == namespace) {
+        let settled = memberships.filter(|found| self.is_settled(id, found));
+        for membership in settled.filter(|found| found.topic.namespace == namespace) {
             let client = (id, connection);
             self.report_place(Report::Present, client, namespace, &membership.channel);
         }
@@ -100,7 +103,8 @@ impl Shard {
         let (mut slot, mut counted) = (from, 0);
         while slot < end && counted < COUNTED_AT_ONCE && ((slot - from) as usize) < SLOTS_AT_ONCE {
             if let Some(connection) = self.connections.get(slot as usize) {
-                for membership in connection.memberships.iter() {
+                let memberships = connection.memberships.iter();
+                for membership in memberships.filter(|found| self.is_settled(slot, found)) {
                     let client = (slot, connection);
                     let namespace = membership.topic.namespace;
                     self.report_place(Report::Present, client, namespace, &membership.channel);
@@ -115,6 +119,15 @@ impl Shard {
             next: (slot < end).then_some(slot),
         };
         reports.send(counted, &self.common.metrics);
+    }
+
+    /// Whether the back end has heard of a client's membership.
+    fn is_settled(&self, id: u32, membership: &Membership) -> bool {
+        // A clone of the name costs more than the look.
+        self.acks.is_empty()
+            || self
+                .acks
+                .is_settled(&(membership.channel.clone(), membership.topic), id)
     }
 
     /// Asks for a client who is in a channel, on all nodes.

@@ -59,8 +59,8 @@ async fn every_kind_of_client_is_told_of_its_own_channels_once() {
 
     let from = millis();
     redis.stop().await;
-    server.unready().await;
-    // Who comes now has missed nothing when its answer comes.
+    server.logged("redis is gone, clients stay connected").await;
+    // A client that comes now has missed nothing when its answer comes.
     let mut late = Client::connect(address).await;
     let ack = late.ask("subscribe", &json!("a")).await;
     let to = millis();

@@ -10,6 +10,8 @@ const OTHER: Topic = Topic {
     encoding: Encoding::Modern,
 };
 
+const EPOCH: Epoch = Epoch::new(1);
+
 fn join(channels: &Channels, topic: Topic, connection: u32) -> Joined {
     channels.join(
         "c".into(),
@@ -78,7 +80,7 @@ fn places_that_are_held_stay_until_gaps_are_closed() {
     );
     channels.hold("c", TOPIC);
     assert!(!channels.leave("c", TOPIC, 0).last && channels.leave("c", TOPIC, 1).last);
-    assert!(channels.reader().names().is_empty());
+    assert!(channels.reader().interests("c").is_empty());
 }
 
 #[test]
@@ -87,19 +89,42 @@ fn topics_of_one_channel_are_apart_and_go_with_their_last_subscriber() {
     let reader = channels.reader();
     join(&channels, TOPIC, 1);
     join(&channels, OTHER, 1);
-    channels.set_live("c", TOPIC);
+    let interests = reader.interests("c");
+    assert_eq!(interests.len(), 2);
+    assert!(channels.set_live("c", interests[0], EPOCH));
     assert!(channels.is_live("c", TOPIC) && !channels.is_live("c", OTHER));
-    assert_eq!(reader.topics("c").len(), 2);
     assert_eq!(channels.members("c", OTHER.namespace), [1]);
     assert_eq!(channels.members("x", OTHER.namespace), [0_u32; 0]);
     assert!(channels.leave("c", TOPIC, 0).last);
-    assert_eq!(reader.topics("c")[..], [OTHER]);
+    assert_eq!(reader.interests("c")[..], [interests[1]]);
     assert!(channels.leave("c", OTHER, 0).last);
-    assert!(reader.names().is_empty());
+    assert!(reader.interests("c").is_empty());
     assert!(
         !join(&channels, TOPIC, 1).live,
         "a topic that was gone is not live again"
     );
+    assert!(
+        !channels.set_live("c", interests[0], EPOCH),
+        "and what was confirmed for it before is not confirmed for this one"
+    );
+    assert!(!channels.is_live("c", TOPIC));
+}
+
+#[test]
+fn a_lost_connection_takes_what_was_confirmed_over_it() {
+    let channels = Channels::new();
+    join(&channels, TOPIC, 1);
+    join(&channels, OTHER, 1);
+    let interests = channels.reader().interests("c");
+    channels.set_live("c", interests[0], EPOCH);
+    channels.set_live("c", interests[1], Epoch::new(2));
+    channels.lost_connection(EPOCH);
+    assert!(!channels.is_live("c", TOPIC) && channels.is_live("c", OTHER));
+    assert!(!channels.reader().loads("c")[0].live);
+    assert!(channels.set_live("c", interests[0], Epoch::new(2)));
+    assert!(!channels.set_live("c", interests[0], Epoch::new(2)));
+    channels.set_lost("c");
+    assert!(!channels.is_live("c", TOPIC) && !channels.is_live("c", OTHER));
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::{
     io,
     pin::pin,
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use bytes::BytesMut;
@@ -29,8 +28,6 @@ pub(super) struct Socket {
     written: usize,
     /// Whether everything written has been flushed.
     flushed: bool,
-    /// When Redis last said something.
-    heard: Instant,
 }
 
 impl Socket {
@@ -41,14 +38,17 @@ impl Socket {
             output: Vec::new(),
             written: 0,
             flushed: true,
-            heard: Instant::now(),
         }
     }
 
     /// Says something with the next [`Socket::turn`].
     pub(super) fn command<'a>(&mut self, name: &str, arguments: impl Iterator<Item = &'a str>) {
         redis::command(&mut self.output, name, arguments);
-        self.flushed = false;
+    }
+
+    /// The buffer for what is said with the next [`Socket::turn`].
+    pub(super) const fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
     }
 
     /// The next of the replies that have come whole.
@@ -65,20 +65,9 @@ impl Socket {
         poll_fn(|context| self.poll_turn(context, may_read)).await
     }
 
-    /// For how long Redis has said nothing.
-    pub(super) fn silence(&self) -> Duration {
-        self.heard.elapsed()
-    }
-
-    /// It was not listened to until now.
-    pub(super) fn excuse(&mut self) {
-        self.heard = Instant::now();
-    }
-
     fn poll_turn(&mut self, context: &mut Context<'_>, may_read: bool) -> Poll<io::Result<usize>> {
-        if !self.flushed
-            && let Poll::Ready(Err(error)) = self.poll_write(context)
-        {
+        let has_output = !self.output.is_empty() || !self.flushed;
+        if has_output && let Poll::Ready(Err(error)) = self.poll_write(context) {
             return Poll::Ready(Err(error));
         }
         if !may_read {
@@ -89,11 +78,7 @@ impl Socket {
         }
         // It is asked once and dropped, which loses nothing.
         let reading = pin!(self.stream.read_buf(&mut self.input));
-        let read = reading.poll(context);
-        if let Poll::Ready(Ok(_)) = read {
-            self.heard = Instant::now();
-        }
-        read
+        reading.poll(context)
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -107,6 +92,7 @@ impl Socket {
             }
         }
         (self.output, self.written) = (Vec::new(), 0);
+        self.flushed = false;
         let flushed = pin!(&mut self.stream).poll_flush(context);
         if let Poll::Ready(Ok(())) = flushed {
             self.flushed = true;

@@ -15,7 +15,7 @@ use atomic_waker::AtomicWaker;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::sync::Notify;
 
-use super::Event;
+use womack_proto::subscriber::Event;
 
 use crate::{ledger::Limit, metrics::Metrics};
 
@@ -161,7 +161,7 @@ mod tests {
     fn a_full_backlog_has_room_again_when_something_was_taken() {
         let metrics = Metrics::new(0);
         let backlog = Backlog::new(2 * cost(&message()), &metrics);
-        backlog.add(&mut vec![message(), Event::Settled]);
+        backlog.add(&mut vec![message(), Event::Connected]);
         assert!(backlog.room().now_or_never().is_some());
         backlog.add_one(message());
         assert!(backlog.room().now_or_never().is_none());
@@ -169,7 +169,7 @@ mod tests {
         let filled = metrics.redis.backlog_bytes.get();
         let mut batch = Vec::new();
         assert!(backlog.take(&mut batch, 2).now_or_never().is_some());
-        assert!(matches!(batch[..], [Event::Message(_), Event::Settled]));
+        assert!(matches!(batch[..], [Event::Message(_), Event::Connected]));
         assert!(backlog.room().now_or_never().is_some());
         assert_eq!(metrics.redis.backlog_bytes.get() * 2, filled);
         assert!(backlog.take(&mut batch, 9).now_or_never().is_some());

@@ -1,0 +1,129 @@
+//! Channels of which the router has to look at what the shards want.
+
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
+use ahash::RandomState;
+use atomic_waker::AtomicWaker;
+use indexmap::IndexSet;
+
+use crate::sid::ShardId;
+
+type Set = IndexSet<Arc<str>, RandomState>;
+
+/// Channels of which the router has to look at what the shards want: for each shard a set.
+///
+/// A channel is marked after the shard's map has changed, and looked at after the mark is taken, so
+/// that no change goes unseen, however the threads run. Marking twice is marking once, so the sets
+/// are bounded by the channels that shards have, and never mean "look at everything". The locks are
+/// held for moments, and nothing on the way of a message takes them.
+pub(crate) struct DirtyChannels {
+    shards: Box<[Mutex<Set>]>,
+    router: AtomicWaker,
+}
+
+impl DirtyChannels {
+    pub(crate) fn new(shards: usize) -> Self {
+        Self {
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            router: AtomicWaker::new(),
+        }
+    }
+
+    /// Marks a channel of `shard` and wakes the router.
+    pub(crate) fn mark(&self, shard: ShardId, channel: Arc<str>) {
+        self.lock(shard).insert(channel);
+        self.router.wake();
+    }
+
+    /// Waits for marked channels, then moves up to `most` of each shard to the end of `batch`, in
+    /// the order in which they were marked. Losing this future loses nothing.
+    pub(crate) async fn take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) {
+        poll_fn(|context| {
+            if self.try_take(batch, most) {
+                return Poll::Ready(());
+            }
+            self.router.register(context.waker());
+            match self.try_take(batch, most) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// How many channels are marked.
+    pub(crate) fn len(&self) -> usize {
+        let shards = (0..).map(ShardId).take(self.shards.len());
+        shards.map(|shard| self.lock(shard).len()).sum()
+    }
+
+    fn try_take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) -> bool {
+        let before = batch.len();
+        for shard in (0..).map(ShardId).take(self.shards.len()) {
+            let mut marked = self.lock(shard);
+            let taken: Set = if marked.len() <= most {
+                std::mem::take(&mut *marked)
+            } else {
+                marked.drain(..most).collect()
+            };
+            drop(marked);
+            batch.extend(taken.into_iter().map(|channel| (shard, channel)));
+        }
+        batch.len() > before
+    }
+
+    fn lock(&self, shard: ShardId) -> MutexGuard<'_, Set> {
+        let set = &self.shards[usize::from(shard.0)];
+        set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_channel_that_is_marked_twice_is_looked_at_once_and_in_its_order() {
+        let dirty = DirtyChannels::new(2);
+        let mut batch = Vec::new();
+        assert!(dirty.take(&mut batch, 2).now_or_never().is_none());
+        for name in ["c", "a", "b", "a"] {
+            dirty.mark(ShardId(1), name.into());
+        }
+        dirty.mark(ShardId(0), "a".into());
+        assert!(dirty.take(&mut batch, 2).now_or_never().is_some());
+        assert!(dirty.take(&mut batch, 2).now_or_never().is_some());
+        let seen: Vec<_> = batch
+            .iter()
+            .map(|(shard, name)| (shard.0, &**name))
+            .collect();
+        assert_eq!(seen, [(0, "a"), (1, "c"), (1, "a"), (1, "b")]);
+        assert!(dirty.take(&mut batch, 2).now_or_never().is_none());
+    }
+
+    #[test]
+    fn no_mark_is_lost_between_threads() {
+        let dirty = Arc::new(DirtyChannels::new(1));
+        let marking = dirty.clone();
+        let count = 20_000_u32;
+        let marker = std::thread::spawn(move || {
+            for number in 0..count {
+                marking.mark(ShardId(0), number.to_string().into());
+            }
+        });
+        let runtime = crate::worker::runtime().unwrap();
+        runtime.block_on(async {
+            let mut batch = Vec::new();
+            while batch.len() < count as usize {
+                dirty.take(&mut batch, 64).await;
+            }
+        });
+        marker.join().unwrap();
+    }
+}

@@ -1,0 +1,142 @@
+//! The subscriber: everything that is subscribed at Redis, whichever of its kinds it is.
+//!
+//! A subscriber never ends: where a connection breaks, it is made again, and the loss comes as an
+//! [`Event`]. Its connections are tasks of their own, which empty their sockets into a backlog
+//! whatever the shards do. The consequences of a loss, and the requests for channels that were lost,
+//! are the router's affair. A request that was not confirmed when its connection broke is kept here
+//! and made again, unless it was given up.
+
+mod backlog;
+mod batch;
+mod cluster;
+mod connection;
+mod liveness;
+mod pending;
+mod requests;
+mod single;
+mod socket;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+};
+use womack_proto::subscriber::{Epoch, Event, StaticSubscriptions, Subscription};
+
+use self::{backlog::Backlog, pending::PendingSubscriptions};
+use crate::{
+    backend::{Backend, Kind},
+    metrics::Metrics,
+};
+
+/// An instruction to the subscriber, or to one of its connections.
+enum Command {
+    Subscribe(Vec<Subscription>),
+    GiveUp(Vec<Subscription>),
+    /// Bring the static subscriptions; said to a node of a cluster only.
+    SubscribeStatic(StaticSubscriptions),
+}
+
+/// Everything that the connections of a subscriber share.
+struct Context {
+    backend: Backend,
+    backlog: Backlog,
+    /// Connections that were made.
+    connections: AtomicU32,
+    /// Whether it was said that the identity of servers cannot be checked.
+    is_unverified: AtomicBool,
+}
+
+impl Context {
+    fn next_epoch(&self) -> Epoch {
+        Epoch::new(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Whether it is to be said that a server's identity cannot be checked, which is said once.
+    fn warns_unverified(&self) -> bool {
+        !self.is_unverified.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// The subscriber.
+pub(crate) struct RedisSubscriber {
+    context: Arc<Context>,
+    commands: UnboundedSender<Command>,
+    task: JoinHandle<()>,
+}
+
+impl RedisSubscriber {
+    /// Begins to connect. Up to `max_bytes` of messages are kept that nobody has taken; beyond,
+    /// they wait at Redis.
+    pub(crate) fn open(
+        backend: Backend,
+        statics: StaticSubscriptions,
+        max_bytes: usize,
+        metrics: &Metrics,
+    ) -> Self {
+        let is_cluster = matches!(backend.kind, Kind::Cluster(_));
+        let context = Arc::new(Context {
+            backend,
+            backlog: Backlog::new(max_bytes, metrics),
+            connections: AtomicU32::new(0),
+            is_unverified: AtomicBool::new(false),
+        });
+        let (commands, receiver) = unbounded_channel();
+        let task = match is_cluster {
+            true => tokio::spawn(cluster::run(context.clone(), statics, receiver)),
+            false => tokio::spawn(single::run(context.clone(), statics, receiver)),
+        };
+        Self {
+            context,
+            commands,
+            task,
+        }
+    }
+
+    /// Waits for events, then moves up to `most` of those that are there to the end of `batch`.
+    /// Losing this future loses nothing.
+    pub(crate) async fn receive(&self, batch: &mut Vec<Event>, most: usize) {
+        self.context.backlog.take(batch, most).await;
+    }
+
+    /// Requests channels; [`Event::Live`] or [`Event::Refused`] answers each.
+    pub(crate) fn subscribe(&self, subscriptions: Vec<Subscription>) {
+        self.send(Command::Subscribe(subscriptions));
+    }
+
+    /// Gives channels up.
+    pub(crate) fn give_up(&self, subscriptions: Vec<Subscription>) {
+        self.send(Command::GiveUp(subscriptions));
+    }
+
+    fn send(&self, command: Command) {
+        // The task ends with the subscriber only, or with its thread.
+        self.commands.send(command).ok();
+    }
+}
+
+impl Drop for RedisSubscriber {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl PendingSubscriptions {
+    /// Takes a command while there is no connection.
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Subscribe(subscriptions) => self.add(subscriptions),
+            Command::GiveUp(subscriptions) => {
+                for subscription in subscriptions {
+                    self.give_up(&subscription.channel);
+                }
+            }
+            // Another node is found for it.
+            Command::SubscribeStatic(_) => {}
+        }
+    }
+}

@@ -1,0 +1,586 @@
+//! The requests of one connection for subscriptions, and the replies that are due to them.
+//!
+//! Redis answers commands in their order, and a confirmation names one channel after the other in
+//! the order in which they were asked for. The connection is therefore a queue of expected replies,
+//! and a reply belongs to its front. Nothing here reads a socket or a clock: the driver hands in
+//! replies and writes the commands that come of them.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+
+use ahash::RandomState;
+use womack_proto::{
+    redis::{self, Confirmation, Verb},
+    subscriber::{Epoch, Event, Generation, Loss, LossScope, StaticSubscriptions, Subscription},
+};
+
+use super::{
+    batch::{Batch, OutOfOrder, Outcome},
+    pending::PendingSubscriptions,
+};
+use crate::{backend::slot, redis::ErrorClass};
+
+/// Channels in one command.
+const CHANNELS_PER_COMMAND: usize = 1024;
+/// Batches under way to a single server before more is gathered for the next. A node of a cluster
+/// has one: its batch is many commands, one for each slot.
+const BATCHES_IN_FLIGHT: usize = 2;
+/// The same for requests of one channel each, which come of refused batches.
+const SINGLES_IN_FLIGHT: usize = 128;
+
+/// The requests of one connection.
+pub(super) struct Requests {
+    epoch: Epoch,
+    pending: PendingSubscriptions,
+    /// Subscriptions of a batch that was refused: one of them was the cause, and each is asked for
+    /// by itself to find out which.
+    singles: VecDeque<Subscription>,
+    expected: VecDeque<Expected>,
+    batches: usize,
+    /// Static subscriptions that are not answered, and those that were refused.
+    statics_left: usize,
+    refused_statics: Vec<(Verb, Arc<str>)>,
+    /// There if the server is a node of a cluster.
+    node: Option<Node>,
+    commands: Vec<u8>,
+    events: Vec<Event>,
+}
+
+/// The state of a node of a cluster.
+#[derive(Default)]
+struct Node {
+    /// Channels that are live here, with their aliases.
+    live: HashMap<Arc<str>, Vec<Arc<str>>, RandomState>,
+    /// Channels whose slots have just moved away.
+    moved_away: Vec<Arc<str>>,
+    /// Subscriptions that another node has to take.
+    elsewhere: Vec<Subscription>,
+}
+
+/// A reply that is due.
+enum Expected {
+    Pong(Instant),
+    Identity(Instant),
+    Batch(Batch),
+    Static(Verb, Arc<str>),
+    Unsubscribed { left: usize, then: Then },
+    ShardUnsubscribed { left: usize, slot: u16 },
+}
+
+/// Consequences of the end of subscriptions.
+#[derive(Default)]
+struct Then {
+    /// Channels that are lost with it, and until when their messages were received.
+    lost: Option<(Vec<Arc<str>>, Instant)>,
+    /// Subscriptions that another node has to take after it.
+    elsewhere: Vec<Subscription>,
+}
+
+/// An answer to a question of the driver's.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Answer {
+    /// To the ping that was sent then.
+    Pong(Instant),
+    /// To the question for the server's identity that was sent then: refused, for this reason.
+    IdentityRefused(Instant, String),
+}
+
+impl Requests {
+    pub(super) fn new(epoch: Epoch, pending: PendingSubscriptions, is_node: bool) -> Self {
+        Self {
+            epoch,
+            pending,
+            singles: VecDeque::new(),
+            expected: VecDeque::new(),
+            batches: 0,
+            statics_left: 0,
+            refused_statics: Vec::new(),
+            node: is_node.then(Node::default),
+            commands: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Wants channels, as soon as fewer commands are under way.
+    pub(super) fn subscribe(&mut self, subscriptions: Vec<Subscription>) {
+        self.pending.add(subscriptions);
+    }
+
+    /// Wants names that stay subscribed whichever clients are there.
+    pub(super) fn subscribe_static(&mut self, statics: &StaticSubscriptions) {
+        let channels = statics.channels.iter().map(|name| (Verb::Subscribe, name));
+        let patterns = statics.patterns.iter();
+        let patterns = patterns.map(|name| (Verb::SubscribePattern, name));
+        for (verb, name) in channels.chain(patterns) {
+            self.request_static(verb, name.clone());
+        }
+    }
+
+    /// Wants the static subscriptions again that were refused.
+    pub(super) fn retry_statics(&mut self) {
+        for (verb, name) in std::mem::take(&mut self.refused_statics) {
+            self.request_static(verb, name);
+        }
+    }
+
+    fn request_static(&mut self, verb: Verb, name: Arc<str>) {
+        self.command(verb, [&*name]);
+        self.statics_left += 1;
+        self.expected.push_back(Expected::Static(verb, name));
+    }
+
+    pub(super) const fn has_refused_statics(&self) -> bool {
+        !self.refused_statics.is_empty()
+    }
+
+    /// Ends subscriptions. Those that were never asked for are forgotten.
+    pub(super) fn give_up(&mut self, subscriptions: &[Subscription]) {
+        let mut names = Vec::new();
+        let mut shards = Vec::new();
+        for subscription in subscriptions {
+            let channel = &subscription.channel;
+            if self.pending.give_up(channel) || self.give_up_single(channel) {
+                continue;
+            }
+            let mut in_flight = self.expected.iter_mut();
+            let was_requested = in_flight.any(|expected| match expected {
+                Expected::Batch(batch) => batch.give_up(channel),
+                Expected::Unsubscribed { then, .. } => {
+                    let before = then.elsewhere.len();
+                    then.elsewhere.retain(|other| other.channel != *channel);
+                    before > then.elsewhere.len()
+                }
+                _ => false,
+            });
+            if let Some(node) = &mut self.node {
+                let was_live = node.live.remove(channel).is_some();
+                let before = node.elsewhere.len();
+                node.elsewhere.retain(|other| other.channel != *channel);
+                if !was_live && !was_requested || before > node.elsewhere.len() {
+                    continue;
+                }
+                shards.push(channel.clone());
+            }
+            names.extend(subscription.names().cloned());
+        }
+        self.unsubscribe_shards(shards);
+        self.unsubscribe(&names, Then::default());
+    }
+
+    fn give_up_single(&mut self, channel: &str) -> bool {
+        let at = self
+            .singles
+            .iter()
+            .position(|single| *single.channel == *channel);
+        at.is_some_and(|at| self.singles.remove(at).is_some())
+    }
+
+    /// Asks whether the server is there.
+    pub(super) fn ping(&mut self, now: Instant) {
+        redis::command(&mut self.commands, "PING", [].into_iter());
+        self.expected.push_back(Expected::Pong(now));
+    }
+
+    /// Asks whether the server is the one that it was.
+    pub(super) fn ask_identity(&mut self, now: Instant) {
+        redis::command(&mut self.commands, "INFO", ["replication"].into_iter());
+        self.expected.push_back(Expected::Identity(now));
+    }
+
+    /// Moves the commands that are to be written to the end of `out`. Subscriptions that come while
+    /// enough is under way are gathered for the next time.
+    pub(super) fn poll_commands(&mut self, out: &mut Vec<u8>) {
+        let most = match self.node {
+            None => BATCHES_IN_FLIGHT,
+            Some(_) => 1,
+        };
+        while self.batches < SINGLES_IN_FLIGHT
+            && let Some(single) = self.singles.pop_front()
+        {
+            self.request(Batch::new(vec![single]));
+        }
+        while self.batches < most && !self.pending.is_empty() {
+            let subscriptions = self.pending.take(CHANNELS_PER_COMMAND);
+            self.request(Batch::new(subscriptions));
+        }
+        out.append(&mut self.commands);
+    }
+
+    /// Moves what has happened to the end of `events`.
+    pub(super) fn poll_events(&mut self, events: &mut Vec<Event>) {
+        events.append(&mut self.events);
+    }
+
+    /// Subscriptions that another node has to take.
+    pub(super) fn poll_elsewhere(&mut self) -> Vec<Subscription> {
+        let node = self.node.as_mut();
+        node.map(|node| std::mem::take(&mut node.elsewhere))
+            .unwrap_or_default()
+    }
+
+    /// Redis confirms that a subscription has begun or ended.
+    ///
+    /// # Errors
+    /// It is not the confirmation that is due.
+    pub(super) fn handle_confirmation(
+        &mut self,
+        confirmation: &Confirmation,
+    ) -> Result<(), OutOfOrder> {
+        let (verb, name) = (confirmation.verb, &confirmation.name[..]);
+        if verb == Verb::UnsubscribeShard {
+            self.shard_unsubscribed(name);
+            return Ok(());
+        }
+        match self.expected.front_mut() {
+            Some(Expected::Batch(batch)) => {
+                batch.confirmed(verb, name)?;
+                self.finish_batch();
+            }
+            Some(Expected::Static(asked, expected))
+                if *asked == verb && expected.as_bytes() == name =>
+            {
+                self.expected.pop_front();
+                self.static_done();
+            }
+            Some(Expected::Unsubscribed { left, .. }) if verb == Verb::Unsubscribe => {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    self.finish_unsubscribing();
+                }
+            }
+            _ => return Err(OutOfOrder),
+        }
+        Ok(())
+    }
+
+    /// Redis refuses a command. An answer is for the driver.
+    ///
+    /// # Errors
+    /// The reason, if it concerns the whole connection.
+    pub(super) fn handle_refusal(&mut self, reason: String) -> Result<Option<Answer>, String> {
+        if let Some(moved) = moved_slot(&reason) {
+            self.slot_moved(moved);
+            return Ok(None);
+        }
+        let is_lost = ErrorClass::of_text(&reason) == ErrorClass::LinkLost;
+        match self.expected.front_mut() {
+            Some(Expected::Batch(batch)) => {
+                let by_slot = batch.next().is_some_and(|(_, slot)| slot.is_some());
+                let outcome = if by_slot && is_about_slots(&reason) {
+                    Outcome::Elsewhere
+                } else if is_lost || is_about_command(&reason) {
+                    return Err(reason);
+                } else {
+                    Outcome::Refused(reason.into())
+                };
+                batch.refused(&outcome);
+                self.finish_batch();
+                Ok(None)
+            }
+            None => Err(reason),
+            Some(_) => self.other_refused(reason, is_lost),
+        }
+    }
+
+    fn other_refused(&mut self, reason: String, is_lost: bool) -> Result<Option<Answer>, String> {
+        match self.expected.pop_front() {
+            Some(Expected::Identity(asked)) => Ok(Some(Answer::IdentityRefused(asked, reason))),
+            // Any answer but these is a sign of life.
+            Some(Expected::Pong(sent)) if !is_lost || reason.starts_with("BUSY") => {
+                Ok(Some(Answer::Pong(sent)))
+            }
+            Some(Expected::Static(verb, name)) if !is_lost => {
+                let refused = (verb, name.clone());
+                self.refused_statics.push(refused);
+                self.events.push(Event::StaticRefused { name, reason });
+                self.static_done();
+                Ok(None)
+            }
+            // An ACL that forbids to unsubscribe leaves messages that nobody wants.
+            Some(Expected::Unsubscribed { left, then }) if !is_lost => {
+                self.expected
+                    .push_front(Expected::Unsubscribed { left, then });
+                self.finish_unsubscribing();
+                Ok(None)
+            }
+            Some(Expected::ShardUnsubscribed { .. }) => Ok(None),
+            _ => Err(reason),
+        }
+    }
+
+    /// Redis answers a ping.
+    ///
+    /// # Errors
+    /// None is due.
+    pub(super) fn handle_pong(&mut self) -> Result<Answer, OutOfOrder> {
+        match self.expected.pop_front() {
+            Some(Expected::Pong(sent)) => Ok(Answer::Pong(sent)),
+            _ => Err(OutOfOrder),
+        }
+    }
+
+    /// Redis answers the question for its identity. Returns when it was asked.
+    ///
+    /// # Errors
+    /// It was not asked.
+    pub(super) fn handle_identity(&mut self) -> Result<Instant, OutOfOrder> {
+        match self.expected.pop_front() {
+            Some(Expected::Identity(asked)) => Ok(asked),
+            _ => Err(OutOfOrder),
+        }
+    }
+
+    /// Ends the subscriptions of channels whose slots have moved away. They are lost when that is
+    /// confirmed, so that no message comes from two nodes. All that was published before
+    /// `received_to` has come.
+    pub(super) fn move_away(&mut self, received_to: Instant) {
+        let Some(node) = &mut self.node else {
+            return;
+        };
+        if node.moved_away.is_empty() {
+            return;
+        }
+        let channels = std::mem::take(&mut node.moved_away);
+        let mut names = Vec::new();
+        for channel in &channels {
+            let aliases = node.live.remove(channel).unwrap_or_default();
+            names.push(channel.clone());
+            names.extend(aliases);
+        }
+        let then = Then {
+            lost: Some((channels, received_to)),
+            elsewhere: Vec::new(),
+        };
+        self.unsubscribe(&names, then);
+    }
+
+    /// Subscriptions that are wanted and not live, in their order.
+    pub(super) fn into_unfinished(self) -> PendingSubscriptions {
+        let mut unfinished = PendingSubscriptions::default();
+        for expected in self.expected {
+            match expected {
+                Expected::Batch(batch) => {
+                    unfinished.add(batch.into_outcomes().map(|(subscription, _)| subscription));
+                }
+                Expected::Unsubscribed { then, .. } => unfinished.add(then.elsewhere),
+                _ => {}
+            }
+        }
+        unfinished.add(self.node.into_iter().flat_map(|node| node.elsewhere));
+        unfinished.add(self.singles);
+        let mut pending = self.pending;
+        unfinished.add(pending.take(usize::MAX));
+        unfinished
+    }
+
+    fn command<'a>(&mut self, verb: Verb, names: impl IntoIterator<Item = &'a str>) {
+        redis::command(&mut self.commands, verb.command(), names.into_iter());
+    }
+
+    fn request(&mut self, mut batch: Batch) {
+        let names = batch.expect_names();
+        let verb = Verb::Subscribe.command();
+        redis::command(&mut self.commands, verb, names.iter().map(AsRef::as_ref));
+        if self.node.is_some() {
+            let mut by_slot: BTreeMap<u16, Vec<Arc<str>>> = BTreeMap::new();
+            for subscription in batch.subscriptions() {
+                let channel = subscription.channel.clone();
+                by_slot.entry(slot(&channel)).or_default().push(channel);
+            }
+            for (slot, channels) in by_slot {
+                self.command(Verb::SubscribeShard, channels.iter().map(AsRef::as_ref));
+                batch.expect_slot(slot, channels);
+            }
+        }
+        self.batches += 1;
+        self.expected.push_back(Expected::Batch(batch));
+    }
+
+    /// Says what has become of the batch in front if all its commands are answered.
+    fn finish_batch(&mut self) {
+        let Some(Expected::Batch(batch)) = self.expected.front() else {
+            return;
+        };
+        if !batch.is_done() {
+            return;
+        }
+        let Some(Expected::Batch(batch)) = self.expected.pop_front() else {
+            return;
+        };
+        self.batches -= 1;
+        let is_single = batch.len() == 1;
+        let (mut live, mut refused, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+        for (subscription, outcome) in batch.into_outcomes() {
+            match outcome {
+                Outcome::Live => live.push(subscription),
+                Outcome::Refused(reason) => refused.push((subscription, reason)),
+                Outcome::Elsewhere => elsewhere.push(subscription),
+                Outcome::GivenUp => {}
+            }
+        }
+        self.are_live(live);
+        self.are_refused(refused, is_single);
+        let names: Vec<_> = names(&elsewhere);
+        let then = Then {
+            lost: None,
+            elsewhere,
+        };
+        self.unsubscribe(&names, then);
+    }
+
+    fn are_live(&mut self, live: Vec<Subscription>) {
+        if live.is_empty() {
+            return;
+        }
+        let channel = |found: &Subscription| (found.channel.clone(), found.generation);
+        let channels: Vec<(Arc<str>, Generation)> = live.iter().map(channel).collect();
+        if let Some(node) = &mut self.node {
+            let live = live.into_iter();
+            node.live
+                .extend(live.map(|found| (found.channel, found.aliases)));
+        }
+        let epoch = self.epoch;
+        self.events.push(Event::Live { epoch, channels });
+    }
+
+    fn are_refused(&mut self, refused: Vec<(Subscription, Arc<str>)>, is_single: bool) {
+        if self.node.is_some() {
+            // One of the two commands may have been done.
+            let channels = refused.iter().map(|(found, _)| found.channel.clone());
+            let channels = channels.collect();
+            let all = refused.iter().flat_map(|(found, _)| found.names());
+            let all: Vec<_> = all.cloned().collect();
+            self.unsubscribe_shards(channels);
+            self.unsubscribe(&all, Then::default());
+        }
+        for (subscription, reason) in refused {
+            if is_single {
+                self.events.push(Event::Refused {
+                    channel: subscription.channel,
+                    generation: subscription.generation,
+                    reason: reason.to_string(),
+                });
+            } else {
+                self.singles.push_back(subscription);
+            }
+        }
+    }
+
+    fn static_done(&mut self) {
+        self.statics_left = self.statics_left.saturating_sub(1);
+        if self.statics_left == 0 {
+            self.events.push(Event::StaticLive);
+        }
+    }
+
+    fn unsubscribe(&mut self, names: &[Arc<str>], then: Then) {
+        let left = names.len();
+        if left == 0 {
+            return;
+        }
+        for names in names.chunks(CHANNELS_PER_COMMAND) {
+            self.command(Verb::Unsubscribe, names.iter().map(AsRef::as_ref));
+        }
+        self.expected
+            .push_back(Expected::Unsubscribed { left, then });
+    }
+
+    fn unsubscribe_shards(&mut self, channels: Vec<Arc<str>>) {
+        let mut by_slot: BTreeMap<u16, Vec<Arc<str>>> = BTreeMap::new();
+        for channel in channels {
+            by_slot.entry(slot(&channel)).or_default().push(channel);
+        }
+        for (slot, channels) in by_slot {
+            self.command(Verb::UnsubscribeShard, channels.iter().map(AsRef::as_ref));
+            let left = channels.len();
+            let expected = Expected::ShardUnsubscribed { left, slot };
+            self.expected.push_back(expected);
+        }
+    }
+
+    fn finish_unsubscribing(&mut self) {
+        let Some(Expected::Unsubscribed { then, .. }) = self.expected.pop_front() else {
+            return;
+        };
+        if let Some((channels, since)) = then.lost {
+            self.events.push(Event::Lost(Loss {
+                scope: LossScope::Channels {
+                    epoch: self.epoch,
+                    channels,
+                },
+                since,
+                reason: "their slots have moved to another node".to_owned(),
+            }));
+        }
+        if let Some(node) = &mut self.node {
+            node.elsewhere.extend(then.elsewhere);
+        }
+    }
+
+    /// A channel of one slot is subscribed no more: it was given up, or its slot has moved away.
+    fn shard_unsubscribed(&mut self, name: &[u8]) {
+        let name = str::from_utf8(name).unwrap_or_default();
+        let live = self.node.as_mut();
+        let live = live.and_then(|node| Some((node.live.get_key_value(name)?.0.clone(), node)));
+        if let Some((channel, node)) = live {
+            // Nobody gave it up.
+            return node.moved_away.push(channel);
+        }
+        if let Some(Expected::ShardUnsubscribed { left, slot: asked }) = self.expected.front_mut()
+            && *asked == slot(name)
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.expected.pop_front();
+            }
+        }
+    }
+
+    /// The command in front is for a slot that another node has. If it is for another slot, the
+    /// error belongs to a channel that was given up: when the slot moves, Redis ends its
+    /// subscription unasked, which looks like the answer that was due.
+    fn slot_moved(&mut self, slot: u16) {
+        match self.expected.front_mut() {
+            Some(Expected::Batch(batch)) if matches!(batch.next(), Some((_, Some(asked))) if asked == slot) =>
+            {
+                batch.refused(&Outcome::Elsewhere);
+                self.finish_batch();
+            }
+            Some(Expected::ShardUnsubscribed { slot: asked, .. }) if *asked == slot => {
+                self.expected.pop_front();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn names(subscriptions: &[Subscription]) -> Vec<Arc<str>> {
+    let names = subscriptions.iter().flat_map(Subscription::names);
+    names.cloned().collect()
+}
+
+/// The slot of the errors `MOVED 3999 HOST:PORT` and `ASK 3999 HOST:PORT`.
+fn moved_slot(reason: &str) -> Option<u16> {
+    let (code, rest) = reason.split_once(' ')?;
+    matches!(code, "MOVED" | "ASK").then_some(())?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+/// Whether an error says that a slot cannot be served for now.
+fn is_about_slots(reason: &str) -> bool {
+    let code = reason.split(' ').next();
+    matches!(code, Some("CLUSTERDOWN" | "TRYAGAIN"))
+}
+
+/// Whether an error refuses the command itself, whatever it names: `NOPERM this user has no
+/// permissions to run the 'subscribe' command`.
+fn is_about_command(reason: &str) -> bool {
+    reason.starts_with("NOPERM") && reason.contains("to run the")
+        || ErrorClass::of_text(reason) == ErrorClass::NoSuchCommand
+}
+
+#[cfg(test)]
+mod tests;
