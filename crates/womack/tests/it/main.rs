@@ -35,6 +35,7 @@ mod outages;
 mod pages;
 mod polling;
 mod presence;
+mod promises;
 mod proxies;
 mod publish;
 mod publishers;

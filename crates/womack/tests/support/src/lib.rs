@@ -22,6 +22,7 @@ mod driver;
 mod engine;
 mod event_stream;
 pub mod events;
+pub mod faulty_link;
 mod fleet;
 pub mod http;
 mod lines;

@@ -66,6 +66,14 @@ impl Redis {
         child.kill().await.expect("redis-server can be killed");
     }
 
+    /// Halts the server: it keeps its connections and answers nothing until it is stopped.
+    pub async fn halt(&mut self) {
+        let pid = self.child.as_ref().and_then(Child::id);
+        let pid = pid.expect("a running redis-server").to_string();
+        let status = Command::new("kill").args(["-STOP", &pid]).status().await;
+        assert!(status.expect("kill runs").success(), "kill -STOP {pid}");
+    }
+
     /// Starts the server again where it was.
     pub async fn resume(&mut self) {
         assert!(self.child.is_none(), "redis-server already runs");

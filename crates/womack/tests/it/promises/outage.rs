@@ -1,0 +1,218 @@
+//! Redis, or the way to it, is gone for a while.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use womack_test_support::faulty_link::FaultyLink;
+use womack_test_support::proxy::Cable;
+use womack_test_support::ticker::Ticker;
+use womack_test_support::witness::Witness;
+use womack_test_support::{Broker, Client, Launch, Lines, Redis, Signal, eventually, metrics};
+
+/// The channels of the default key that are subscribed at Redis.
+async fn subscribed(redis: &Redis) -> Vec<String> {
+    let names = redis
+        .command(&["PUBSUB", "CHANNELS", "womack:ns:default:*"])
+        .await;
+    redis::from_redis_value(names).expect("names")
+}
+
+async fn passed(time: Duration) {
+    let start = Instant::now();
+    eventually("time to pass", async || start.elapsed() >= time).await;
+}
+
+#[tokio::test]
+async fn a_second_request_is_not_taken_back_with_the_first() {
+    let mut redis = Redis::start().await;
+    let launch = Launch::new(&redis).flag("--subscribe-timeout-seconds", "8");
+    let server = launch.start().await;
+    let mut client = Client::connect(server.address()).await;
+    redis.stop().await;
+    server.logged("redis cannot be reached").await;
+    let first = client.ask("subscribe", &json!("a")).await;
+    passed(Duration::from_secs(4)).await;
+    let second = client.ask("subscribe", &json!("a")).await;
+    assert_eq!(client.answer(first).await["error"], "unavailable");
+    redis.resume().await;
+    assert_eq!(client.answer(second).await["ok"], true);
+    assert_eq!(redis.publish("a", "1").await, 1);
+    assert_eq!(client.message("a").await, "1");
+}
+
+#[tokio::test]
+async fn channels_that_were_left_during_an_outage_are_not_subscribed_after_it() {
+    let mut redis = Redis::start().await;
+    let launch = Launch::new(&redis).flag("--unsubscribe-grace-seconds", "0");
+    let server = launch.start().await;
+    let mut client = Client::connect(server.address()).await;
+    client.subscribe("stays").await;
+    // Requested of a Redis that does not answer any more, and left before it is known to be gone.
+    redis.halt().await;
+    for number in 0..50 {
+        client
+            .emit("subscribe", &json!(format!("stalled{number}")))
+            .await;
+    }
+    for number in 0..50 {
+        client.unsubscribe(&format!("stalled{number}")).await;
+    }
+    redis.stop().await;
+    server.logged("redis cannot be reached").await;
+    for number in 0..50 {
+        client
+            .emit("subscribe", &json!(format!("away{number}")))
+            .await;
+    }
+    for number in 0..50 {
+        client.unsubscribe(&format!("away{number}")).await;
+    }
+    redis.resume().await;
+    client.subscribe("later").await;
+    let wanted = ["womack:ns:default:later", "womack:ns:default:stays"];
+    eventually("what is wanted, and no more", async || {
+        let mut names = subscribed(&redis).await;
+        names.sort();
+        names == wanted
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ok_for_several_channels_is_true_after_a_loss_between_their_confirmations() {
+    let redis = Redis::start().await;
+    let link = FaultyLink::to(redis.address()).await;
+    link.set_latency(Duration::from_millis(20));
+    let server = Launch::new(&link).start().await;
+    let mut client = Client::connect(server.address()).await;
+    for round in 0..15 {
+        let channels: Vec<_> = (0..10).map(|number| format!("c{round}:{number}")).collect();
+        // The first channels are confirmed earlier than the request for all of them.
+        client
+            .emit("subscribe", &json!({ "channels": channels[..5] }))
+            .await;
+        passed(Duration::from_millis(10 * (round % 5))).await;
+        let ack = client
+            .ask("subscribe", &json!({ "channels": channels }))
+            .await;
+        link.cut();
+        assert_eq!(client.answer(ack).await["ok"], true);
+        for channel in &channels {
+            assert_eq!(redis.publish(channel, "1").await, 1, "{channel}");
+        }
+        for channel in &channels {
+            assert_eq!(client.message(channel).await, "1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_client_is_told_of_a_gap_before_what_follows_it() {
+    const CLIENTS: usize = 1200;
+    let redis = Redis::start().await;
+    let launch = Launch::new(&redis).arg("--gap-notices");
+    let server = launch.flag("--shards", "1").start().await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = Lines::connect(server.address()).await;
+        client.subscribe("a").await;
+        clients.push(client);
+    }
+    for round in 0..5 {
+        let before = redis.publish("a", &round.to_string()).await;
+        assert_eq!(before, 1);
+        for client in &mut clients {
+            assert_eq!(client.message("a").await, round.to_string());
+        }
+        redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        eventually("the channel to be subscribed again", async || {
+            redis.publish("a", "\"after\"").await == 1
+        })
+        .await;
+        for client in &mut clients {
+            let line = client.json().await;
+            assert!(line.get("gap").is_some(), "{line}");
+            assert_eq!(client.message("a").await, "\"after\"");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gap_is_told_in_parts_when_too_much_waits_for_it() {
+    let redis = Redis::start().await;
+    let link = FaultyLink::to(redis.address()).await;
+    let server = Launch::new(&link)
+        .arg("--gap-notices")
+        .flag("--gap-hold-bytes", "1")
+        .flag("--max-channels-per-client", "5000")
+        .start()
+        .await;
+    let witness = Client::connect(server.address()).await;
+    let witness = Witness::of(witness, "a").await;
+    let mut many = Client::connect(server.address()).await;
+    many.ignore_pings();
+    // More than two commands of a thousand channels, so that some are confirmed later than others.
+    let names: Vec<_> = (0..4000).map(|number| format!("c{number}")).collect();
+    let answer = many.call("subscribe", &json!({ "channels": names })).await;
+    assert_eq!(answer["ok"], true);
+    link.set_latency(Duration::from_millis(100));
+    let ticker = Ticker::start(&[redis.address()], "PUBLISH", "a");
+    for _ in 0..3 {
+        let gaps = metrics::Metrics::of(server.address()).await;
+        let gaps = gaps.sum("womack_redis_gaps_total", "");
+        link.cut();
+        let name = "womack_redis_gaps_total";
+        metrics::reaches(server.address(), name, "", gaps + 1.0).await;
+        server.ready().await;
+    }
+    metrics::limit(server.address(), "gap_hold_bytes", 1.0).await;
+    let ticks = ticker.finish().await;
+    let last = ticks.last().expect("something was published");
+    eventually("the last number", async || witness.has(last)).await;
+    assert_eq!(witness.gaps(&ticks), 3);
+}
+
+#[tokio::test]
+async fn a_process_that_was_stopped_and_goes_on_loses_nothing() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis).arg("--gap-notices").start().await;
+    let mut client = Client::connect(server.address()).await;
+    client.subscribe("a").await;
+    server.signal(Signal::Halt).await;
+    for number in 0..100 {
+        redis.publish("a", &number.to_string()).await;
+    }
+    passed(Duration::from_secs(7)).await;
+    server.signal(Signal::GoOn).await;
+    for number in 0..100 {
+        assert_eq!(client.message("a").await, number.to_string());
+    }
+    let read = metrics::Metrics::of(server.address()).await;
+    assert_eq!(read.sum("womack_redis_gaps_total", ""), 0.0);
+}
+
+#[tokio::test]
+async fn a_client_is_told_of_the_losses_after_it_came_and_of_no_other() {
+    let redis = Redis::start().await;
+    let cable = Cable::to(redis.address()).await;
+    let server = Launch::new(&cable).arg("--gap-notices").start().await;
+    let mut early = Client::connect(server.address()).await;
+    early.subscribe("a").await;
+    cable.cut();
+    server.logged("redis is gone, clients stay connected").await;
+    let mut late = Client::connect(server.address()).await;
+    let ack = late.ask("subscribe", &json!("a")).await;
+    cable.mend();
+    assert_eq!(late.answer(ack).await["ok"], true);
+    early.find(|packet| packet.contains("womack:gap")).await;
+    redis.publish("a", "1").await;
+    assert_eq!(late.message("a").await, "1");
+    assert_eq!(early.message("a").await, "1");
+    cable.cut();
+    server.unready().await;
+    cable.mend();
+    for client in [&mut early, &mut late] {
+        let packet = client.packet().await;
+        assert!(packet.contains("womack:gap"), "{packet}");
+    }
+}
