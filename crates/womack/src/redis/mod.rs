@@ -1,14 +1,16 @@
-//! Everything that every link to Redis shares: the identity of a server, the meaning of its errors;
+//! Everything that every link to Redis shares: the identity of a server, and the meaning of its errors;
 //! and the subscriber.
 //!
 //! This folder becomes a crate of its own.
 
 mod error_class;
+mod guard;
 mod identity;
 mod subscriber;
 
 pub(crate) use self::{
     error_class::ErrorClass,
-    identity::{IdentityCheck, InfoAnswer, Verdict, warn_unverified},
+    guard::{Guard, IDENTITY_INTERVAL, UnverifiedLinks, ask_identity, changed, guard},
+    identity::{IdentityCheck, InfoAnswer, Role, Verdict, warn_unverified},
     subscriber::RedisSubscriber,
 };
