@@ -1,4 +1,4 @@
-//! Everything that every link to Redis shares: the identity of a server, and the meaning of its errors;
+//! Everything that every link to Redis shares: the identity of a server, the meaning of its errors;
 //! and the subscriber.
 //!
 //! This folder becomes a crate of its own.
