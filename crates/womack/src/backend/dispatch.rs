@@ -1,13 +1,14 @@
 //! Publishes on whatever the backend is, over connections that come back by themselves.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use redis::{
-    ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection,
-};
+use redis::{ErrorKind, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
 use tokio::sync::Mutex;
 
 use super::{Address, Backend, Connected, Kind, Slots, slot};
+use crate::redis::{
+    ErrorClass, IDENTITY_INTERVAL, IdentityCheck, Role, Verdict, ask_identity, changed,
+};
 
 /// How often a message of a cluster is sent after another node than the one that was thought.
 const REDIRECTIONS: usize = 3;
@@ -24,7 +25,15 @@ struct Connections {
     /// How the cluster is laid out, as far as was needed.
     slots: Option<Slots>,
     /// The only one that is needed has no address here.
-    open: HashMap<Option<Address>, Connected>,
+    open: HashMap<Option<Address>, Verified>,
+}
+
+/// A connection to a server that is a master.
+struct Verified {
+    connected: Connected,
+    identity: IdentityCheck,
+    /// When it was last known to be the one that it was.
+    verified: Instant,
 }
 
 impl Dispatch {
@@ -61,8 +70,11 @@ impl Dispatch {
                 pipeline.publish(channel, payload);
             }
             let mut connection = self.connection(None).await?;
-            let counts: Vec<u64> = pipeline.query_async(&mut connection).await?;
-            return Ok(counts.into_iter().sum());
+            let counts: RedisResult<Vec<u64>> = pipeline.query_async(&mut connection).await;
+            if let Err(error) = &counts {
+                self.discard(None, error).await;
+            }
+            return Ok(counts?.into_iter().sum());
         }
         let mut sum = 0;
         for channel in channels {
@@ -101,7 +113,14 @@ impl Dispatch {
                 }
             };
             match publish.query_async(&mut connection).await {
-                Err(error) if is_moved(&error) => last = Some(error),
+                Err(error) => {
+                    self.discard(Some(owner), &error).await;
+                    // Without an answer nobody knows whether it was published.
+                    if !is_elsewhere(&error) {
+                        return Err(error);
+                    }
+                    last = Some(error);
+                }
                 done => return done,
             }
         }
@@ -126,29 +145,81 @@ impl Dispatch {
         Ok(connections.slots.insert(slots).clone())
     }
 
-    /// The connection to a node, or the only one.
+    /// The connection to a node, or the only one, to a server that was the master it had been a
+    /// second ago at the most.
     async fn connection(&self, node: Option<&Address>) -> RedisResult<MultiplexedConnection> {
         let mut connections = self.connections.lock().await;
         let key = node.cloned();
-        if let Some(found) = connections.open.get(&key).filter(|found| !found.is_gone()) {
-            return Ok(found.connection.clone());
+        if let Some(found) = connections.open.get_mut(&key) {
+            if !found.connected.is_gone() && self.verify(found).await.is_ok() {
+                return Ok(found.connected.connection.clone());
+            }
+            connections.open.remove(&key);
         }
         let connected = match (node, &self.backend.kind) {
             (Some(node), _) => self.backend.commands(node).await?,
             (None, _) => self.backend.writer("").await?,
         };
         let connection = connected.connection.clone();
-        connections.open.insert(key, connected);
+        let mut made = Verified {
+            connected,
+            identity: IdentityCheck::default(),
+            verified: Instant::now(),
+        };
+        self.ask(&mut made).await?;
+        connections.open.insert(key, made);
         Ok(connection)
+    }
+
+    /// Asks the server who it is, unless it was asked within the last second.
+    async fn verify(&self, found: &mut Verified) -> RedisResult<()> {
+        match found.verified.elapsed() < IDENTITY_INTERVAL {
+            true => Ok(()),
+            false => self.ask(found).await,
+        }
+    }
+
+    /// Asks the server who it is. One that is a replica, or another than it was, is an error:
+    /// subscribers of the master do not hear what is published there.
+    async fn ask(&self, found: &mut Verified) -> RedisResult<()> {
+        let Verified {
+            connected,
+            identity,
+            verified,
+        } = found;
+        let (asked, server) = (Instant::now(), &connected.address);
+        match ask_identity(&mut connected.connection, server, identity).await? {
+            Verdict::Changed { reason, .. } => return Err(changed(reason)),
+            Verdict::First(Role::Replica) => {
+                return Err(changed(format!("redis at {server} is a replica")));
+            }
+            Verdict::Unverifiable(reason) => {
+                let unverified = &self.backend.unverified;
+                unverified.warn_once("publisher", server, &reason);
+            }
+            Verdict::First(Role::Master) | Verdict::Same | Verdict::Unknown => {}
+        }
+        *verified = asked;
+        Ok(())
+    }
+
+    /// Forgets a connection that another server has to take the place of, and in a cluster which
+    /// node has which slot.
+    async fn discard(&self, node: Option<&Address>, error: &RedisError) {
+        if ErrorClass::from(error) != ErrorClass::LinkLost {
+            return;
+        }
+        let mut connections = self.connections.lock().await;
+        connections.slots = None;
+        // A node without the slot has others, which are published to meanwhile.
+        if node.is_none() || !is_elsewhere(error) {
+            connections.open.remove(&node.cloned());
+        }
     }
 }
 
-/// Whether another node has the slot, or none for the moment.
-fn is_moved(error: &RedisError) -> bool {
-    let kinds = [
-        ErrorKind::Server(ServerErrorKind::Moved),
-        ErrorKind::Server(ServerErrorKind::Ask),
-        ErrorKind::Server(ServerErrorKind::TryAgain),
-    ];
-    kinds.contains(&error.kind())
+/// Whether a server has answered that another has to be asked, or the same one again.
+fn is_elsewhere(error: &RedisError) -> bool {
+    let is_answer = error.clone().into_server_errors().is_some();
+    is_answer && ErrorClass::from(error) == ErrorClass::LinkLost
 }

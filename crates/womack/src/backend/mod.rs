@@ -20,6 +20,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::redis::UnverifiedLinks;
+
 pub use self::tls::TlsFiles;
 pub(crate) use self::{
     dispatch::Dispatch,
@@ -42,6 +44,7 @@ pub(crate) struct Backend {
     db: i64,
     /// There if TLS is spoken.
     tls: Option<Arc<TlsFiles>>,
+    pub(crate) unverified: UnverifiedLinks,
 }
 
 /// How many servers there are, and which of them is asked.
@@ -128,6 +131,7 @@ pub(crate) enum Unreachable {
 
 /// A connection for commands, which ends when its driver does.
 pub(crate) struct Connected {
+    pub(crate) address: Address,
     pub(crate) connection: MultiplexedConnection,
     driver: JoinHandle<()>,
 }
@@ -195,6 +199,7 @@ impl Backend {
             .map_err(|_| Unreachable::Late(address.clone()))?
             .map_err(|error| Unreachable::Refused(address.clone(), one_line(&error)))?;
         Ok(Connected {
+            address: address.clone(),
             connection,
             driver: tokio::spawn(driver),
         })
@@ -208,18 +213,17 @@ impl Backend {
         self.commands(&self.owner(key).await?).await
     }
 
-    /// Connects to the same server, to listen.
+    /// Connects to a server of this backend, to listen.
     ///
     /// # Errors
-    /// The same.
-    pub(crate) async fn listener(&self, key: &str) -> Result<PubSub, Unreachable> {
-        let address = self.owner(key).await?;
-        let stream = self.open(&address).await?;
+    /// It cannot be reached, or does not let in.
+    pub(crate) async fn listener(&self, address: &Address) -> Result<PubSub, Unreachable> {
+        let stream = self.open(address).await?;
         let settings = self.login.settings(self.db);
         let opened = timeout(REPLY_TIMEOUT, PubSub::new(&settings, stream)).await;
         opened
             .map_err(|_| Unreachable::Late(address.clone()))?
-            .map_err(|error| Unreachable::Refused(address, one_line(&error)))
+            .map_err(|error| Unreachable::Refused(address.clone(), one_line(&error)))
     }
 
     /// Where what is said with `key` is written.

@@ -12,6 +12,7 @@ use std::{borrow::Cow, path::PathBuf, sync::Arc};
 use percent_encoding::percent_decode_str;
 
 use super::{Address, Backend, Kind, Login, TlsFiles};
+use crate::redis::UnverifiedLinks;
 
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;
@@ -94,6 +95,7 @@ impl Backend {
             sentinel_login,
             db,
             tls: is_tls.then(|| Arc::new(files.clone())),
+            unverified: UnverifiedLinks::default(),
         })
     }
 
@@ -110,6 +112,7 @@ impl Backend {
             sentinel_login: Login::default(),
             db: db(&query.take("db").unwrap_or_default())?,
             tls: None,
+            unverified: UnverifiedLinks::default(),
         })
     }
 }

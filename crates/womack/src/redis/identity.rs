@@ -4,7 +4,7 @@
 //! every message that is published at the new master. Each link therefore asks `INFO replication`
 //! once a second, and compares role and replication id with those of the first answer.
 
-use std::time::Instant;
+use std::{fmt::Display, mem, time::Instant};
 
 use tracing::warn;
 
@@ -72,6 +72,10 @@ pub(crate) struct IdentityCheck {
 
 impl IdentityCheck {
     /// A connection was made: its first answer is remembered, whoever is behind it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the links of today ask anew for each connection")
+    )]
     pub(crate) fn reset(&mut self) {
         self.first = None;
         self.last_good = None;
@@ -81,7 +85,7 @@ impl IdentityCheck {
     /// question was put then is what counts: all that was published before is on its way.
     pub(crate) fn handle_answer(
         &mut self,
-        server: &dyn std::fmt::Display,
+        server: &dyn Display,
         answer: InfoAnswer<'_>,
         asked: Instant,
     ) -> Verdict {
@@ -112,7 +116,7 @@ impl IdentityCheck {
     }
 
     fn unverifiable(&mut self, reason: &str) -> Verdict {
-        if std::mem::replace(&mut self.was_unverifiable, true) {
+        if mem::replace(&mut self.was_unverifiable, true) {
             return Verdict::Unknown;
         }
         Verdict::Unverifiable(reason.to_owned())
@@ -120,7 +124,7 @@ impl IdentityCheck {
 }
 
 /// Says once that the identity of `server` cannot be checked on a link, named as in `subscriber`.
-pub(crate) fn warn_unverified(link: &'static str, server: &dyn std::fmt::Display, reason: &str) {
+pub(crate) fn warn_unverified(link: &'static str, server: &dyn Display, reason: &str) {
     warn!(
         link,
         %server,

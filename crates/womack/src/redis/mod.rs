@@ -4,11 +4,13 @@
 //! This folder becomes a crate of its own.
 
 mod error_class;
+mod guard;
 mod identity;
 mod subscriber;
 
 pub(crate) use self::{
     error_class::ErrorClass,
-    identity::{IdentityCheck, InfoAnswer, Verdict, warn_unverified},
+    guard::{Guard, IDENTITY_INTERVAL, UnverifiedLinks, ask_identity, changed, guard},
+    identity::{IdentityCheck, InfoAnswer, Role, Verdict, warn_unverified},
     subscriber::RedisSubscriber,
 };

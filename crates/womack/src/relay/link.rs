@@ -4,7 +4,7 @@ use std::{fmt, future::pending, pin::Pin, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
 use redis::{
-    ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
+    ErrorKind, Pipeline, RedisError, RedisResult,
     aio::{PubSubSink, PubSubStream},
 };
 use tokio::{
@@ -12,7 +12,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::backend::{Backend, Connected, REPLY_TIMEOUT};
+use crate::{
+    backend::{Backend, Connected, REPLY_TIMEOUT},
+    redis::{ErrorClass, Guard, guard},
+};
 
 /// How often it is made sure that the connection that listens still stands.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -34,6 +37,8 @@ pub(super) struct Link {
     counts: bool,
     publishing: Option<Publishing>,
     pinging: Pinging,
+    /// Of both connections, which are with one server.
+    guard: Guard,
 }
 
 /// Why there is no link.
@@ -43,7 +48,7 @@ pub(super) struct Failure(RedisError);
 impl Failure {
     /// Whether Redis is there and does not want to.
     pub(super) fn is_refusal(&self) -> bool {
-        self.0.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
+        ErrorClass::from(&self.0) != ErrorClass::LinkLost
     }
 }
 
@@ -63,13 +68,15 @@ impl Link {
     /// Connects and listens to `channel`.
     pub(super) async fn connect(backend: &Backend, channel: String) -> Result<Self, Failure> {
         let connected = backend.writer(&channel).await.map_err(RedisError::from)?;
-        let listener = backend.listener(&channel).await.map_err(RedisError::from)?;
+        let listener = backend.listener(&connected.address).await;
+        let listener = listener.map_err(RedisError::from)?;
         let (mut asks, messages) = listener.split();
         timeout(REPLY_TIMEOUT, asks.subscribe(channel))
             .await
             .map_err(|_| late())??;
         Ok(Self {
             pinging: ping(asks.clone()),
+            guard: guard(backend, "relay", &connected),
             asks,
             messages,
             connected,
@@ -86,6 +93,7 @@ impl Link {
     ) -> Result<Option<Published>, Failure> {
         let first = select! {
             first = self.messages.next() => first.ok_or_else(gone)?,
+            error = &mut self.guard => return Err(error.into()),
             published = under_way(&mut self.publishing) => {
                 self.publishing = None;
                 let mut published = published?;

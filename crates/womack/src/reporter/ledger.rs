@@ -10,11 +10,12 @@
 
 use std::time::Duration;
 
-use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
+use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
 
 use super::entry::Entry;
 use crate::{
     backend::{Backend, Connected},
+    redis::{ErrorClass, Guard, guard},
     report::Count,
 };
 
@@ -32,6 +33,8 @@ const CONFIRM: &str = "local new = redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 pub(super) struct Ledger {
     connected: Connected,
     pub(super) keys: Keys,
+    /// Resolves when the server is not the one any more that has the records.
+    pub(super) guard: Guard,
 }
 
 /// The names of everything at Redis.
@@ -71,7 +74,11 @@ pub(super) struct Page {
 impl Ledger {
     pub(super) async fn connect(backend: &Backend, keys: Keys) -> RedisResult<Self> {
         let connected = backend.writer(&keys.nodes()).await?;
-        Ok(Self { connected, keys })
+        Ok(Self {
+            guard: guard(backend, "server events", &connected),
+            connected,
+            keys,
+        })
     }
 
     /// Sends commands. An error means that nobody knows which of them were done.
@@ -95,7 +102,14 @@ impl Ledger {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        pipeline.query_async(&mut self.connected.connection).await
+        let connection = &mut self.connected.connection;
+        let replies: Vec<RedisResult<T>> = pipeline.query_async(connection).await?;
+        let errors = replies.iter().filter_map(|reply| reply.as_ref().err());
+        // One that is not done for want of the right server is done over the next link.
+        match errors.into_iter().find(|error| is_link_lost(error)) {
+            Some(error) => Err(error.clone()),
+            None => Ok(replies),
+        }
     }
 
     /// Gives a sign of life. False if there has been none for too long: others may have taken the
@@ -349,14 +363,19 @@ impl Keys {
     }
 }
 
-/// Whether Redis has answered, although not as it should.
+/// Whether another server has to be asked, or the same one again.
+fn is_link_lost(error: &RedisError) -> bool {
+    ErrorClass::from(error) == ErrorClass::LinkLost
+}
+
+/// Whether the right server refuses.
 pub(super) fn is_refusal(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+    !is_link_lost(error)
 }
 
 /// Whether the server behind this error has no keys: the embedded broker.
 pub(super) fn has_no_keys(error: &RedisError) -> bool {
-    is_refusal(error) && error.to_string().contains("unknown command")
+    ErrorClass::from(error) == ErrorClass::NoSuchCommand
 }
 
 fn millis(time: Duration) -> u64 {

@@ -154,6 +154,7 @@ impl Running {
             self.sweep(&mut ledger).await?;
             select! {
                 biased;
+                error = &mut ledger.guard => return Err(error),
                 _ = beats.tick() => self.keep_record(&mut ledger).await?,
                 () = self.reporter.finish.cancelled(), if !finishing => finishing = true,
                 () = self.reporter.queue.receive(&mut self.batch, REPORTS_PER_BATCH) => {}

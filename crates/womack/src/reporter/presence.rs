@@ -2,20 +2,35 @@
 
 use redis::RedisResult;
 
-use super::{Running, ledger::Ledger, write::channel};
-use crate::{command::ToShard, ledger::Limit, report::Question};
+use super::{
+    Running,
+    ledger::{Ledger, is_refusal},
+    write::channel,
+};
+use crate::{
+    command::ToShard,
+    ledger::Limit,
+    report::{Question, Report},
+};
 
 impl Running {
-    /// Answers questions in their order.
+    /// Answers questions in their order. When the link is lost those that are left stay, to be
+    /// answered over the next.
     pub(super) async fn answer(
         &mut self,
         ledger: &mut Ledger,
         questions: Vec<Question>,
     ) -> RedisResult<()> {
-        for question in questions {
+        let mut questions = questions.into_iter();
+        while let Some(question) = questions.next() {
             let (answer, done) = match self.find(ledger, &question).await {
                 Ok(answer) => (answer, Ok(())),
-                Err(error) => (None, Err(error)),
+                Err(error) if is_refusal(&error) => (None, Err(error)),
+                Err(error) => {
+                    let left = [question].into_iter().chain(questions);
+                    self.batch.extend(left.map(Report::Asked));
+                    return Err(error);
+                }
             };
             let token = question.token;
             self.hand(question.shard, ToShard::Presence { token, answer })

@@ -40,6 +40,7 @@ mod proxies;
 mod publish;
 mod publishers;
 mod redis_cluster;
+mod redis_failover;
 mod redis_forms;
 mod redis_restart;
 mod redis_sentinel;

@@ -86,15 +86,8 @@ impl Cluster {
 
     /// The node that has the slot of a channel of the default key, and that slot.
     pub async fn owner(&self, channel: &str) -> (usize, usize) {
-        let name = format!("womack:ns:default:{channel}");
-        let slot = self.nodes[0].command(&["CLUSTER", "KEYSLOT", &name]).await;
-        let Value::Int(slot) = slot else {
-            panic!("a slot, not {slot:?}");
-        };
-        let slot = usize::try_from(slot).expect("slots are not negative");
-        // The last slot of each node rounds up.
-        let owner = (0..3).find(|at| slot < (at + 1) * SLOTS / 3);
-        (owner.expect("a slot below the last"), slot)
+        let key = format!("womack:ns:default:{channel}");
+        self.owner_of_key(&key).await
     }
 
     /// A channel name, beginning with `name`, whose slot `node` has.
@@ -116,6 +109,44 @@ impl Cluster {
             let set = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
             self.nodes[node].command(&set).await;
         }
+    }
+
+    /// Moves a slot with its keys from one node to another, as a resharding does.
+    pub async fn migrate_slot(&self, slot: usize, from: usize, to: usize) {
+        let id = async |at: usize| text(self.nodes[at].command(&["CLUSTER", "MYID"]).await);
+        let (source, target) = (id(from).await, id(to).await);
+        let slot_text = slot.to_string();
+        let importing = ["CLUSTER", "SETSLOT", &slot_text, "IMPORTING", &source];
+        self.nodes[to].command(&importing).await;
+        let migrating = ["CLUSTER", "SETSLOT", &slot_text, "MIGRATING", &target];
+        self.nodes[from].command(&migrating).await;
+        let port = self.nodes[to].address().port().to_string();
+        loop {
+            let keys = ["CLUSTER", "GETKEYSINSLOT", &slot_text, "100"];
+            let Value::Array(keys) = self.nodes[from].command(&keys).await else {
+                panic!("a list of keys");
+            };
+            if keys.is_empty() {
+                break;
+            }
+            for key in keys.into_iter().map(text) {
+                let migrate = ["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"];
+                self.nodes[from].command(&migrate).await;
+            }
+        }
+        self.move_slot(slot, from, to).await;
+    }
+
+    /// The node that has the slot of a Redis key, and that slot.
+    pub async fn owner_of_key(&self, key: &str) -> (usize, usize) {
+        let slot = self.nodes[0].command(&["CLUSTER", "KEYSLOT", key]).await;
+        let Value::Int(slot) = slot else {
+            panic!("a slot, not {slot:?}");
+        };
+        let slot = usize::try_from(slot).expect("slots are not negative");
+        // The last slot of each node rounds up.
+        let owner = (0..3).find(|at| slot < (at + 1) * SLOTS / 3);
+        (owner.expect("a slot below the last"), slot)
     }
 
     /// Publishes on a channel of the default key for its shard alone, by the node `at`, which must
