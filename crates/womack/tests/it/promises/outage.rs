@@ -157,19 +157,27 @@ async fn a_gap_is_told_in_parts_when_too_much_waits_for_it() {
     assert_eq!(answer["ok"], true);
     link.set_latency(Duration::from_millis(100));
     let ticker = Ticker::start(&[redis.address()], "PUBLISH", "a");
-    for _ in 0..3 {
-        let gaps = metrics::Metrics::of(server.address()).await;
-        let gaps = gaps.sum("womack_redis_gaps_total", "");
+    // Nobody knows which channels are confirmed first; some of these are.
+    let published = async {
+        loop {
+            for name in names.iter().step_by(100) {
+                redis.publish(name, "1").await;
+            }
+        }
+    };
+    let told_in_parts = async {
         link.cut();
-        let name = "womack_redis_gaps_total";
-        metrics::reaches(server.address(), name, "", gaps + 1.0).await;
+        metrics::limit(server.address(), "gap_hold_bytes", 1.0).await;
         server.ready().await;
+    };
+    tokio::select! {
+        () = published => {}
+        () = told_in_parts => {}
     }
-    metrics::limit(server.address(), "gap_hold_bytes", 1.0).await;
     let ticks = ticker.finish().await;
     let last = ticks.last().expect("something was published");
     eventually("the last number", async || witness.has(last)).await;
-    assert_eq!(witness.gaps(&ticks), 3);
+    assert_eq!(witness.gaps(&ticks), 1);
 }
 
 #[tokio::test]
