@@ -23,7 +23,7 @@ impl Shard {
         self.metrics.commands.inc_by(commands.len() as u64);
         gather(commands);
         let mut rest = std::mem::take(commands).into_iter();
-        while let Some(command) = rest.next() {
+        for command in rest.by_ref() {
             match command {
                 ToShard::Deliver(delivery) => self.deliver(&delivery),
                 ToShard::Order(order) => {
