@@ -218,6 +218,7 @@ async fn relief_loop(shard: Rc<RefCell<Shard>>) {
     loop {
         sleep(RELIEF_INTERVAL).await;
         let mut shard = shard.borrow_mut();
+        shard.tick(Instant::now());
         shard.relieve();
         shard.flush();
     }

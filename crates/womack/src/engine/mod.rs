@@ -6,6 +6,7 @@ mod dirty_channels;
 mod open_gaps;
 mod pending_acks;
 mod refusals;
+mod stall_detector;
 mod timeout_queue;
 
 pub(crate) use self::{
@@ -13,5 +14,6 @@ pub(crate) use self::{
     open_gaps::{EndedGap, LostChannels, OpenGaps},
     pending_acks::{Answered, Key, PendingAck, PendingAcks},
     refusals::Refusals,
+    stall_detector::StallDetector,
     timeout_queue::{Ticket, TimeoutQueue},
 };

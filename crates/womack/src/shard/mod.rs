@@ -97,7 +97,7 @@ use crate::{
     admission::{Admission, Admitted},
     command::PollBody,
     config::Config,
-    engine::{DirtyChannels, PendingAcks},
+    engine::{DirtyChannels, PendingAcks, StallDetector},
     families::Families,
     memory::{self, Ledger, Memory},
     metrics::{Metrics, ShardMetrics},
@@ -205,6 +205,7 @@ pub(crate) struct Shard {
     /// Told when a deadline comes before all others.
     timer: Rc<Notify>,
     next_turn: Option<Instant>,
+    stalls: StallDetector,
     /// Sockets that have more than was read at one go.
     unread: Vec<(u32, bool)>,
     /// How many batches of commands have been begun.
@@ -256,6 +257,7 @@ impl Shard {
             lingering: Lingering::default(),
             timer: Rc::new(Notify::new()),
             next_turn: None,
+            stalls: StallDetector::new(Instant::now()),
             unread: Vec::new(),
             batch: 0,
             received: None,
@@ -401,7 +403,8 @@ impl Shard {
         }
         // The wheel may be some milliseconds late; a session that has timed out must not be
         // seen alive by anyone.
-        if connection.protocol_deadline() <= Instant::now() {
+        let now = Instant::now();
+        if connection.protocol_deadline() <= now && self.stalls.catches_up(now).is_none() {
             self.protocol_timeout(sid.slot);
         }
         self.connections

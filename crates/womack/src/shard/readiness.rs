@@ -209,6 +209,11 @@ impl Shard {
 
     /// Sees to the deadlines that are over.
     pub(crate) fn turn(&mut self, now: Instant) {
+        if let Some(until) = self.stalls.catches_up(now) {
+            // What came while the process did not run is read first.
+            self.next_turn = Some(until);
+            return;
+        }
         let mut due = Vec::new();
         self.wheel.turn(now, &mut due);
         for id in due {
@@ -236,6 +241,11 @@ impl Shard {
             .chain(waiting)
             .flatten()
             .min();
+    }
+
+    /// The thread runs. To be called several times a second.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.stalls.tick(now);
     }
 
     /// When [`Shard::turn`] wants to be called.

@@ -183,20 +183,35 @@ async fn a_gap_is_told_in_parts_when_too_much_waits_for_it() {
 #[tokio::test]
 async fn a_process_that_was_stopped_and_goes_on_loses_nothing() {
     let redis = Redis::start().await;
-    let server = Launch::new(&redis).arg("--gap-notices").start().await;
+    let server = Launch::new(&redis)
+        .arg("--gap-notices")
+        .flag("--ping-interval", "1")
+        .flag("--ping-timeout", "2")
+        .start()
+        .await;
     let mut client = Client::connect(server.address()).await;
     client.subscribe("a").await;
+    client.ignore_pings();
+    client.find(|packet| packet == "2").await;
     server.signal(Signal::Halt).await;
+    // The answer to the ping waits in a socket, as messages do in another.
+    client.send("3").await;
     for number in 0..100 {
         redis.publish("a", &number.to_string()).await;
     }
     passed(Duration::from_secs(7)).await;
     server.signal(Signal::GoOn).await;
     for number in 0..100 {
-        assert_eq!(client.message("a").await, number.to_string());
+        let mut packet = client.packet().await;
+        while packet == "2" {
+            client.send("3").await;
+            packet = client.packet().await;
+        }
+        assert_eq!(packet, format!("42[\"a\",{number}]"));
     }
     let read = metrics::Metrics::of(server.address()).await;
     assert_eq!(read.sum("womack_redis_gaps_total", ""), 0.0);
+    assert_eq!(read.sum("womack_connections_closed_total", ""), 0.0);
 }
 
 #[tokio::test]
