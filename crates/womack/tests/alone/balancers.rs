@@ -5,7 +5,7 @@ use std::env;
 
 use womack_test_support::balancer::Balancer;
 use womack_test_support::metrics::Metrics;
-use womack_test_support::{Client, Fleet, Launch, Redis, Server, Signal, Voyage};
+use womack_test_support::{Client, Fleet, Launch, Redis, Server, Signal, Voyage, http};
 
 use crate::turn;
 
@@ -124,6 +124,20 @@ async fn the_death_of_a_node_disturbs_nobody_but_its_clients() {
         voyage.losses.iter().all(|&losses| losses <= 1),
         "{voyage:?}"
     );
+}
+
+#[tokio::test]
+async fn clients_are_not_told_how_long_a_node_keeps_the_connection_of_a_balancer() {
+    let _alone = turn().await;
+    let redis = Redis::start().await;
+    let (one, other) = tokio::join!(node(&redis), node(&redis));
+    let nodes = [one.address(), other.address()];
+    let told = http::get(one.address(), "/healthz").await;
+    assert_eq!(told.header("keep-alive"), "timeout=75");
+    for balancer in [Balancer::haproxy(nodes).await, Balancer::nginx(nodes).await] {
+        let answer = http::get(balancer.address(), "/healthz").await;
+        assert_eq!((answer.status, answer.header("keep-alive")), (200, ""));
+    }
 }
 
 #[tokio::test]

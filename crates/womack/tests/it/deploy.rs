@@ -183,6 +183,16 @@ fn every_sysctl_value_exists_and_says_why() {
 }
 
 #[test]
+fn nginx_closes_idle_connections_before_nodes_do() {
+    let text = text("nginx.conf");
+    let (_, upstream) = text.split_once("upstream womack {").expect("nodes");
+    let (_, time) = upstream.split_once("keepalive_timeout ").expect("a time");
+    let (seconds, _) = time.split_once("s;").expect("a time in seconds");
+    let seconds: u64 = seconds.parse().expect("a number");
+    assert!(seconds < womack::Config::default().keep_alive.as_secs());
+}
+
+#[test]
 fn image_runs_without_rights_and_asks_for_its_health() {
     let dockerfile = text("Dockerfile");
     let (_, image) = dockerfile.rsplit_once("\nFROM ").expect("the last stage");

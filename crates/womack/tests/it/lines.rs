@@ -271,10 +271,6 @@ async fn a_client_that_does_not_read_is_cut_off_and_counted() {
     let code = frames.last().and_then(Frame::close_code);
     if let Some(code) = code {
         assert_eq!(code, 1008, "after {} frames", frames.len());
-        println!(
-            "the close frame got through after {} lines",
-            frames.len() - 1
-        );
         frames.pop();
     }
     for (n, frame) in frames.iter().enumerate() {
