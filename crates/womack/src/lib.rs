@@ -64,6 +64,7 @@ mod reporter;
 mod requests;
 mod router;
 mod routes;
+mod runtime;
 mod server;
 mod settings;
 mod shard;

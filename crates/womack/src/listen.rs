@@ -6,7 +6,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::error::Error;
 
-const BACKLOG: i32 = 4096;
+/// Connections that may wait at a listener until they are accepted; the system may allow fewer.
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// Opens `count` listeners on one address; the system spreads new connections over them.
 ///

@@ -5,10 +5,15 @@ mod start;
 use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::{select, sync::oneshot, task::LocalSet, time::sleep};
+use tokio::{
+    select,
+    sync::oneshot,
+    task::LocalSet,
+    time::{Timeout, sleep, timeout_at},
+};
 use tracing::{error, info, warn};
 
 use self::start::Start;
@@ -28,6 +33,7 @@ use crate::{
     relay::Relaying,
     report::{Report, Reports},
     reporter::Reporting,
+    runtime::{Deadlines, DrainSteps},
     settings::Egress,
     shard::{Common, Endpoint, Ring, Speaks},
     sid::SidSource,
@@ -194,6 +200,7 @@ impl Server {
 struct Running {
     shards: Vec<Sender<ToShard>>,
     status: Arc<Status>,
+    steps: Arc<DrainSteps>,
     /// One for each shard's thread: what it ended with.
     ended: Vec<oneshot::Receiver<std::io::Result<()>>>,
     reporting: Option<Reporting>,
@@ -209,7 +216,9 @@ impl Running {
         server.check()?;
         let config = &server.config;
         let ports = Ports::inherited()?;
-        let listeners = match ports.shared(config.shards)? {
+        let inherited = ports.shared(config.shards)?;
+        let is_inherited = inherited.is_some();
+        let listeners = match inherited {
             Some(listeners) => listeners,
             None => listen(&config.host, config.port, config.shards)?,
         };
@@ -254,6 +263,7 @@ impl Running {
         }
         let status = Arc::new(Status::new(relays));
         let dirty = Arc::new(DirtyChannels::new(common.config.shards));
+        let shard_count = listeners.len();
         let (router_sender, router_queue) = queue(ROUTER_QUEUE);
         let (shards, queues): (Vec<_>, Vec<_>) =
             common.memory.queues().iter().map(shard_queue).unzip();
@@ -266,6 +276,8 @@ impl Running {
             shards,
             relay,
             uses_ring,
+            is_inherited,
+            steps: Arc::new(DrainSteps::new(shard_count)),
         };
         let relaying = relay_queue
             .map(|queue| Relaying::start(start.relay(queue, source.backend.clone())))
@@ -283,6 +295,7 @@ impl Running {
         Ok(Self {
             shards: start.shards,
             status: start.status,
+            steps: start.steps,
             ended,
             reporting,
             relaying,
@@ -343,34 +356,80 @@ impl Running {
             }
         }
         self.status.drain();
-        for (number, shard) in self.shards.iter().enumerate() {
-            if shard.send(ToShard::Drain).is_err() && failed.is_none() {
-                warn!(shard = number, "a shard is too busy to be told to stop");
-                shard.push_waiting(ToShard::Drain).await;
-                shard.wake();
-            }
-        }
         if let Some((ended, shard)) = failed {
+            for shard in &self.shards {
+                // Nobody waits for those that have no time: the process is about to end.
+                shard.send(ToShard::Drain).ok();
+            }
             let reason = match ended {
                 Ok(Err(error)) => format!("womack-shard-{shard} ({error})"),
                 _ => format!("womack-shard-{shard}"),
             };
             return Err(Error::Thread(reason));
         }
-        let ended = async {
-            futures_util::future::join_all(self.ended).await;
-            if let Some(relaying) = self.relaying {
-                relaying.finish().await;
-            }
-            if let Some(reporting) = self.reporting {
-                reporting.finish().await;
-            }
-        };
+        let deadlines = Deadlines::new(Instant::now(), self.common.config.drain);
         select! {
-            () = ended => Ok(()),
+            () = self.drain(deadlines) => Ok(()),
             signal = signals.end() => stop_at_once(signal),
         }
     }
+
+    /// Takes the steps of the drain, none of them later than `deadlines` say.
+    async fn drain(self, deadlines: Deadlines) {
+        let steps = &self.steps;
+        let sessions_closed = async {
+            self.tell_shards().await;
+            steps.sessions_closed.opened().await;
+        };
+        if by(deadlines.sessions_closed, sessions_closed)
+            .await
+            .is_err()
+        {
+            warn!(
+                "a shard is too busy to close its clients in time: the others close their \
+                 connections without it, and its clients may be cut off"
+            );
+            steps.sessions_closed.open();
+        }
+        if by(deadlines.bytes_written, steps.bytes_written.opened())
+            .await
+            .is_err()
+        {
+            warn!("a shard is too busy to write the last bytes in time: its clients are cut off");
+        }
+        let relay = async {
+            if let Some(relaying) = self.relaying {
+                relaying.finish(deadlines.messages_sent).await;
+            }
+        };
+        let reporter = async {
+            if let Some(reporting) = self.reporting {
+                reporting.finish(deadlines.messages_sent).await;
+            }
+        };
+        tokio::join!(relay, reporter);
+        // Until here operators were answered.
+        steps.end.cancel();
+        let ended = futures_util::future::join_all(self.ended);
+        if by(deadlines.end, ended).await.is_err() {
+            warn!("a shard's thread does not end, and is left behind");
+        }
+    }
+
+    async fn tell_shards(&self) {
+        for (number, shard) in self.shards.iter().enumerate() {
+            if shard.send(ToShard::Drain).is_err() {
+                warn!(shard = number, "a shard is too busy to be told to stop");
+                shard.push_waiting(ToShard::Drain).await;
+                shard.wake();
+            }
+        }
+    }
+}
+
+/// Waits for `future`, but not beyond `deadline`.
+fn by<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
+    timeout_at(deadline.into(), future)
 }
 
 /// Whether rounds are sent through io_uring: where the setting and the system allow it.

@@ -13,24 +13,22 @@ use std::{
 };
 
 use tokio::{
-    net::TcpListener,
     runtime::{self, Runtime},
     sync::oneshot,
     task::{LocalSet, spawn_local, yield_now},
     time::{sleep, sleep_until, timeout},
 };
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
 use crate::{
     backend::Backend,
     command::{SessionRequest, ToShard},
     engine::DirtyChannels,
-    http::{self, Http, Surface},
+    http::{self, Connections, Http, Listener, Surface},
     publisher::Publisher,
     pulse,
     queue::{Receiver, Sender},
     router::Router,
+    runtime::{DrainSteps, close_sessions, handle_commands, write_last_bytes},
     shard::{ChannelsReader, Common, Readiness, Ring, Shard},
     sid::ShardId,
     status::Status,
@@ -43,18 +41,19 @@ const COMMANDS_PER_BATCH: usize = 4096;
 const EVENT_INTERVAL: u32 = 16;
 /// Between two looks at the memory that all shards use.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(250);
-/// Between two steps of a drain.
-const DRAIN_STEP: Duration = Duration::from_millis(20);
-/// How long polling clients may take to ask for their last answer.
-const LAST_POLLS: Duration = Duration::from_secs(1);
-/// How long HTTP connections may take to write their last answers.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long the shard rests when the system's poll fails.
+const POLL_REST: Duration = Duration::from_millis(20);
+/// How long operators may take to read their last answers.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// What a shard's thread is made of.
 pub(crate) struct Worker {
     pub(crate) id: ShardId,
     pub(crate) common: Arc<Common>,
     pub(crate) listener: net::TcpListener,
+    /// Whether another process holds the listener too, and serves what waits there when this one
+    /// has ended.
+    pub(crate) is_inherited: bool,
     /// The listener for operators, on one of the shards.
     pub(crate) admin: Option<net::TcpListener>,
     pub(crate) has_admin: bool,
@@ -68,6 +67,7 @@ pub(crate) struct Worker {
     pub(crate) relay: Option<Sender<SessionRequest>>,
     pub(crate) dirty: Arc<DirtyChannels>,
     pub(crate) status: Arc<Status>,
+    pub(crate) steps: Arc<DrainSteps>,
     pub(crate) assets: Arc<http::Files>,
     pub(crate) surveyor: Surveyor,
     /// Takes the reading half of the shard's map as soon as there is one.
@@ -106,7 +106,6 @@ impl Worker {
         let shard = Rc::new(RefCell::new(shard));
         let key = &self.common.config.key;
         let publisher = self.publish_at.map(|backend| Publisher::lazy(backend, key));
-        let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
         let http = Rc::new(Http {
             shard: shard.clone(),
             id: self.id,
@@ -119,8 +118,6 @@ impl Worker {
             surveyor: self.surveyor,
             publisher,
             keep_alive: http::keep_alive_header(&self.common.config),
-            closing: closing.clone(),
-            connections: connections.clone(),
         });
         if let Some(guest) = self.guest {
             spawn_local(async move {
@@ -133,30 +130,34 @@ impl Worker {
         spawn_local(timer_loop(shard.clone()));
         spawn_local(pulse::beat(self.common.metrics.shards.of(self.id).clone()));
         spawn_local(relief_loop(shard.clone()));
+        let (clients, operators) = (Connections::default(), Connections::default());
         if let Some(admin) = self.admin {
-            spawn_local(http::serve(
-                http.clone(),
-                TcpListener::from_std(admin)?,
-                Surface::Admin,
-            ));
+            let admin = Listener::open(admin, Surface::Admin, false)?;
+            spawn_local(http::serve(http.clone(), admin, operators.clone()));
         }
         let surface = if self.has_admin {
             Surface::Clients
         } else {
             Surface::All
         };
-        let serving = spawn_local(http::serve(
-            http.clone(),
-            TcpListener::from_std(self.listener)?,
-            surface,
-        ));
-        command_loop(shard, self.queue, self.common.config.drain).await;
+        let listener = Listener::open(self.listener, surface, self.is_inherited)?;
+        let serving = spawn_local(http::serve(http.clone(), listener, clients.clone()));
+        let (mut queue, steps) = (self.queue, self.steps);
+        command_loop(&shard, &mut queue).await;
+        close_sessions(&shard, &mut queue, self.common.config.drain).await;
+        spawn_local(handle_commands(shard.clone(), queue));
+        steps.sessions_closed.arrive();
+        steps.sessions_closed.opened().await;
         // Whoever connects from here on is refused, and can be sent to another node.
-        serving.abort();
-        closing.cancel();
-        connections.close();
-        // A client that does not read its last answer is not waited for any longer.
-        timeout(LAST_ANSWERS, connections.wait()).await.ok();
+        clients.closing.cancel();
+        // It fails only if it has panicked, and then it is closed as well.
+        serving.await.ok();
+        write_last_bytes(&shard, &clients).await;
+        steps.bytes_written.arrive();
+        steps.end.cancelled().await;
+        operators.closing.cancel();
+        operators.open.close();
+        timeout(LAST_ANSWERS, operators.open.wait()).await.ok();
         Ok(())
     }
 }
@@ -182,7 +183,7 @@ async fn readiness_loop(shard: Rc<RefCell<Shard>>, mut readiness: Readiness) {
         };
         if let Err(error) = taken {
             tracing::error!(%error, "the system's poll does not work");
-            sleep(DRAIN_STEP).await;
+            sleep(POLL_REST).await;
             continue;
         }
         {
@@ -224,8 +225,8 @@ async fn relief_loop(shard: Rc<RefCell<Shard>>) {
     }
 }
 
-/// Does what other threads want until it is time to end, then closes all sessions.
-async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, drain: Duration) {
+/// Does what other threads want until it is time to close all sessions.
+async fn command_loop(shard: &RefCell<Shard>, queue: &mut Receiver<ToShard>) {
     let mut commands = Vec::new();
     let (mut is_asked_to_drain, mut draining) = (false, false);
     while !draining {
@@ -260,23 +261,4 @@ async fn command_loop(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>, d
         yield_now().await;
     }
     shard.borrow_mut().finish_fan_outs();
-    let start = Instant::now();
-    let sessions = shard.borrow().len();
-    loop {
-        let passed = start.elapsed().as_secs_f64() / drain.as_secs_f64().max(f64::MIN_POSITIVE);
-        let due = (sessions as f64 * passed.min(1.0)).ceil() as usize;
-        // Clients that left by themselves count as closed: the pace is by the clock.
-        let closed = sessions.saturating_sub(shard.borrow().staying());
-        shard.borrow_mut().retire_some(due.saturating_sub(closed));
-        if shard.borrow().len() == 0 || start.elapsed() >= drain + LAST_POLLS {
-            break;
-        }
-        tokio::select! {
-            () = sleep(DRAIN_STEP) => {}
-            () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {
-                shard.borrow_mut().apply_all(&mut commands);
-            }
-        }
-    }
-    shard.borrow_mut().close_all();
 }

@@ -1,5 +1,6 @@
-//! HTTP: the accept loop and the route table.
+//! HTTP: connections and the route table.
 
+mod accept;
 mod admin;
 mod assets;
 mod cors;
@@ -14,14 +15,14 @@ mod stats;
 mod websocket;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     convert::Infallible,
     io::ErrorKind,
     net::IpAddr,
     pin::pin,
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -37,16 +38,15 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    select,
-    sync::Notify,
-    time::sleep,
-};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{net::TcpStream, select, sync::Notify};
+use tokio_util::sync::CancellationToken;
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 
-pub(crate) use self::{assets::Assets as Files, proxies::ClientAddress};
+pub(crate) use self::{
+    accept::{Connections, Listener, serve},
+    assets::Assets as Files,
+    proxies::ClientAddress,
+};
 use self::{
     assets::Audience,
     events::EventBody,
@@ -66,16 +66,11 @@ use crate::{
     sid::{ShardId, Sid},
     status::Status,
     survey::Surveyor,
-    throttle::Throttle,
 };
 
 type Body = Either<Full<Bytes>, EventBody>;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// How long the accept loop rests when the system has no descriptors left.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
-/// How often the log says that there are none.
-const ACCEPT_LINES: Duration = Duration::from_secs(10);
 
 /// What serves a shard's HTTP connections.
 pub(crate) struct Http {
@@ -95,10 +90,6 @@ pub(crate) struct Http {
     pub(crate) publisher: Option<Publisher>,
     /// Tells clients for how long a connection stays on which nothing is asked.
     pub(crate) keep_alive: HeaderValue,
-    /// Cancelled once connections are to end after the request that they are at.
-    pub(crate) closing: CancellationToken,
-    /// The connections that are open.
-    pub(crate) connections: TaskTracker,
 }
 
 /// Which paths a listener serves.
@@ -122,32 +113,15 @@ pub(crate) fn keep_alive_header(config: &Config) -> HeaderValue {
     HeaderValue::from_str(&text).expect("a number is a header's value")
 }
 
-/// Accepts and serves connections for as long as it is polled.
-pub(crate) async fn serve(http: Rc<Http>, listener: TcpListener, surface: Surface) {
-    let mut lines = Throttle::new(ACCEPT_LINES);
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                // Without it a lone packet waits for the acknowledgement of the one before; a
-                // stream that refuses the option is broken and says so when it is read.
-                stream.set_nodelay(true).ok();
-                let connection = serve_connection(http.clone(), stream, from.ip(), surface);
-                http.connections.spawn_local(connection);
-            }
-            // The peer has gone before its turn came.
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                http.common.metrics.limit(Limit::OpenFiles);
-                if let Some(held_back) = lines.pass(Instant::now()) {
-                    tracing::warn!(%error, held_back, "a connection could not be accepted");
-                }
-                sleep(ACCEPT_REST).await;
-            }
-        }
-    }
-}
-
-async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, surface: Surface) {
+/// Serves one connection until it ends, or until `closing` has it end after the request that it is
+/// at.
+async fn serve_connection(
+    http: Rc<Http>,
+    mut stream: TcpStream,
+    from: IpAddr,
+    surface: Surface,
+    closing: CancellationToken,
+) {
     let config = &http.common.config;
     let peer = match surface {
         Surface::Admin => Ok(from),
@@ -166,7 +140,9 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
     // Breaks the connection off. All that produces an answer holds it.
     let cut = Rc::new(Notify::new());
     let _charge = http.common.memory.ledger(http.id).hold(HTTP_BYTES);
+    let has_asked = Cell::new(false);
     let service = service_fn(|request| {
+        has_asked.set(true);
         let (http, cut) = (http.clone(), cut.clone());
         async move {
             let mut response = http.clone().respond(request, peer, surface, cut).await;
@@ -191,8 +167,19 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
             tracing::debug!(limit = limit.as_str(), "an HTTP connection was silent for too long");
             return http.common.metrics.limit(limit);
         }
-        () = http.closing.cancelled() => {
-            keep_alive::finish(connection, |connection| connection.graceful_shutdown()).await
+        () = closing.cancelled() => {
+            let ending = async {
+                // Whoever has only just connected is answered, which ends the connection too: a
+                // request may be on its way, and would be met by a reset.
+                if !has_asked.get() {
+                    return connection.await;
+                }
+                keep_alive::finish(connection, |connection| connection.graceful_shutdown()).await
+            };
+            select! {
+                ended = ending => ended,
+                () = cut.notified() => return,
+            }
         }
         () = cut.notified() => return,
     };

@@ -1,21 +1,16 @@
 //! The relay's thread: begins with the server, and ends after the shards.
 
-use std::{io, thread, time::Duration};
+use std::{io, thread, time::Instant};
 
-use tokio::{sync::oneshot, task::LocalSet, time::timeout};
+use tokio::{sync::oneshot, task::LocalSet, time::timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Relay;
 use crate::worker;
 
-/// How long the last answers may take, beyond the time in which clients are closed.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
 /// A relay that runs.
 pub(crate) struct Relaying {
-    /// How long the end may take.
-    patience: Duration,
     finish: CancellationToken,
     ended: oneshot::Receiver<()>,
 }
@@ -27,7 +22,6 @@ impl Relaying {
     /// The system refuses a runtime or a thread.
     pub(crate) fn start(relay: Relay) -> io::Result<Self> {
         let finish = relay.finish.clone();
-        let patience = relay.common.config.drain + LAST_WORDS;
         let runtime = worker::runtime()?;
         let (sender, ended) = oneshot::channel();
         thread::Builder::new()
@@ -37,17 +31,14 @@ impl Relaying {
                 // Nobody waits for it when the process is about to end anyway.
                 sender.send(()).ok();
             })?;
-        Ok(Self {
-            patience,
-            finish,
-            ended,
-        })
+        Ok(Self { finish, ended })
     }
 
-    /// The shards have ended: waits until what they said last is on its way to other nodes.
-    pub(crate) async fn finish(self) {
+    /// The shards have closed their sessions: waits until what they said last is on its way to
+    /// other nodes, but not beyond `deadline`.
+    pub(crate) async fn finish(self, deadline: Instant) {
         self.finish.cancel();
-        if timeout(self.patience, self.ended).await.is_err() {
+        if timeout_at(deadline.into(), self.ended).await.is_err() {
             warn!("redis does not take the last answers to clients of other nodes");
         }
     }

@@ -1,16 +1,13 @@
 //! The reporter's thread: begins with the server, and ends after the shards.
 
-use std::{io, thread, time::Duration};
+use std::{io, thread, time::Instant};
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{sync::oneshot, time::timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Reporter;
 use crate::worker;
-
-/// How long the last server events may take.
-const LAST_EVENTS: Duration = Duration::from_secs(5);
 
 /// A reporter that runs.
 pub(crate) struct Reporting {
@@ -37,11 +34,11 @@ impl Reporting {
         Ok(Self { finish, ended })
     }
 
-    /// The shards have said all: waits until it is published. If Redis does not take it, the
-    /// other nodes will publish what this one owes.
-    pub(crate) async fn finish(self) {
+    /// The shards have said all: waits until it is published, but not beyond `deadline`. If Redis
+    /// does not take it, the other nodes will publish what this one owes.
+    pub(crate) async fn finish(self, deadline: Instant) {
         self.finish.cancel();
-        if timeout(LAST_EVENTS, self.ended).await.is_err() {
+        if timeout_at(deadline.into(), self.ended).await.is_err() {
             warn!("redis does not take the last server events");
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     report::Report,
     reporter::Reporter,
     router::Router,
+    runtime::DrainSteps,
     shard::{ChannelsReader, Common},
     sid::ShardId,
     status::Status,
@@ -34,6 +35,9 @@ pub(super) struct Start {
     pub(super) shards: Vec<Sender<ToShard>>,
     pub(super) relay: Option<Sender<SessionRequest>>,
     pub(super) uses_ring: bool,
+    /// Whether the listeners for clients are another process's too.
+    pub(super) is_inherited: bool,
+    pub(super) steps: Arc<DrainSteps>,
 }
 
 impl Start {
@@ -72,6 +76,7 @@ impl Start {
                 id: ShardId(u16::try_from(number).expect("at most 128 shards")),
                 common: self.common.clone(),
                 listener,
+                is_inherited: self.is_inherited,
                 publish_at: publish_at(&admin),
                 admin: admin.take(),
                 has_admin,
@@ -81,6 +86,7 @@ impl Start {
                 relay: self.relay.clone(),
                 dirty: self.dirty.clone(),
                 status: self.status.clone(),
+                steps: self.steps.clone(),
                 assets: assets.clone(),
                 surveyor: surveyor.clone(),
                 reader: reader_sender,

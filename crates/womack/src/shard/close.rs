@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use womack_proto::{CloseReason, Frame, payload::Format};
 
 use super::{
@@ -98,22 +97,23 @@ impl Shard {
         let mut spans = std::mem::take(&mut self.spans);
         self.round.take(&mut outbox, &mut spans);
         for &span in &spans {
-            outbox.keep(Bytes::copy_from_slice(self.round.bytes(span)));
+            let bytes = self.ledger.share(self.round.bytes(span).to_vec());
+            outbox.keep(bytes, &self.ledger);
         }
         self.spans = spans;
         if let Some(last) = last {
-            outbox.keep(last.into_bytes());
+            outbox.keep(last.into_bytes(), &self.ledger);
         }
         let now = Instant::now();
         if matches!(
             reason,
             CloseReason::SlowConsumer | CloseReason::MemoryBudget
         ) {
-            self.lingering.cut(wire, outbox, now, &self.poll);
+            self.closing_sockets.cut(wire, outbox, now, &self.poll);
         } else {
-            self.lingering.add(wire, outbox, now, &self.poll);
+            self.closing_sockets.add(wire, outbox, now, &self.poll);
         }
-        if let Some(deadline) = self.lingering.next() {
+        if let Some(deadline) = self.closing_sockets.next_deadline() {
             self.wake_timer(deadline);
         }
     }

@@ -6,7 +6,6 @@
 
 use std::{rc::Rc, time::Instant};
 
-use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 use womack_proto::{Channel, CloseReason, Form, NamespaceId, Plain, event_stream};
 
@@ -135,7 +134,7 @@ impl Shard {
             _ => {
                 let before = stream.queue.len();
                 for span in spans {
-                    let bytes = Bytes::copy_from_slice(self.round.bytes(span));
+                    let bytes = self.ledger.share(self.round.bytes(span).to_vec());
                     stream.queue.keep(bytes, Fate::Begun, Instant::now());
                 }
                 let kept = (stream.queue.len() - before) as i64;

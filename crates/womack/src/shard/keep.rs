@@ -127,6 +127,7 @@ impl Shard {
         if !memory.is_short(&limits) || !memory.weighs_on(self.id) {
             return;
         }
+        self.relieve_closing_sockets();
         let weights = self.connections.iter().map(|(id, connection)| {
             let weight = connection.pending_bytes() + connection.partial_bytes();
             (weight, id as u32)

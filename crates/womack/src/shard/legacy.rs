@@ -79,7 +79,8 @@ impl Shard {
     /// Tells a WebSocket of no session that its client is to shake hands again.
     pub(crate) fn turn_away_unknown(&mut self, stream: TcpStream) {
         let mut outbox = Outbox::new();
-        outbox.keep(Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes());
+        let told = Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes();
+        outbox.keep(told, &self.ledger);
         self.turn_away(stream, outbox, "no such session");
     }
 

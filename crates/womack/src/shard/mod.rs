@@ -11,6 +11,7 @@
 mod ages;
 mod channels;
 mod close;
+mod closing_sockets;
 mod connection;
 mod deliver;
 mod event_queue;
@@ -27,7 +28,6 @@ mod join;
 mod keep;
 mod legacy;
 mod lines;
-mod lingering;
 mod memberships;
 mod metas;
 mod nested_poll;
@@ -70,11 +70,11 @@ use womack_proto::{
 use self::{
     ages::Ages,
     channels::Channels,
+    closing_sockets::ClosingSockets,
     connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
     fanouts::Fanouts,
     gaps::Gaps,
     goodbyes::Goodbyes,
-    lingering::Lingering,
     memberships::Memberships,
     metas::Metas,
     outbox::{Span, Spans},
@@ -86,6 +86,7 @@ use self::{
 };
 pub(crate) use self::{
     channels::{ChannelsReader, Load, TopicLoad},
+    closing_sockets::CLOSING_TIME,
     event_queue::EventQueue,
     events::Wish,
     legacy::Handshaken,
@@ -201,7 +202,7 @@ pub(crate) struct Shard {
     /// Takes channels that the router has to look at.
     dirty: Arc<DirtyChannels>,
     gaps: Gaps,
-    lingering: Lingering,
+    closing_sockets: ClosingSockets,
     /// Told when a deadline comes before all others.
     timer: Rc<Notify>,
     next_turn: Option<Instant>,
@@ -254,7 +255,7 @@ impl Shard {
             ring,
             dirty,
             gaps: Gaps::new(config.redis.gap_notices),
-            lingering: Lingering::default(),
+            closing_sockets: ClosingSockets::new(common.memory.ledger(id).clone()),
             timer: Rc::new(Notify::new()),
             next_turn: None,
             stalls: StallDetector::new(Instant::now()),

@@ -224,9 +224,10 @@ impl Outbox {
     }
 
     /// Keeps the last bytes of a client, which are written or not.
-    pub(crate) fn keep(&mut self, bytes: Bytes) {
+    pub(crate) fn keep(&mut self, bytes: Bytes, ledger: &Ledger) {
         if !bytes.is_empty() {
-            let pending = self.pending.get_or_insert_default();
+            let pending = &mut self.pending;
+            let pending = pending.get_or_insert_with(|| Box::new(Pending::new(ledger)));
             pending.push(bytes, Fate::Begun, Instant::now());
         }
     }

@@ -193,7 +193,8 @@ impl Shard {
         let mut spans = Spans::new();
         self.round.take(&mut outbox, &mut spans);
         for span in spans {
-            outbox.keep(bytes::Bytes::copy_from_slice(self.round.bytes(span)));
+            let bytes = self.ledger.share(self.round.bytes(span).to_vec());
+            outbox.keep(bytes, &self.ledger);
         }
         if let Some(probe) = polling.probe {
             self.finish(probe.wire, Outbox::new(), None, reason);

@@ -66,7 +66,11 @@ impl Shard {
     pub(crate) fn ready(&mut self, events: &Events) {
         for event in events {
             let token = event.token().0;
-            if event.is_writable() && self.lingering.write_pending(event.token()) {
+            let buffer = &mut self.read_buffer;
+            if self
+                .closing_sockets
+                .ready(event.token(), buffer, &self.poll)
+            {
                 continue;
             }
             let (Ok(id), is_probe) = (u32::try_from(token >> 1), token & 1 == 1) else {
@@ -230,13 +234,14 @@ impl Shard {
         self.expire_ages(now);
         self.expire_acks(now);
         self.expire_questions(now);
-        self.lingering.expire(now);
+        self.closing_sockets.expire(now);
         self.flush();
         let waiting = [
             self.acks.next_deadline(),
             self.presence_queries.next_deadline(),
+            self.closing_sockets.next_deadline(),
         ];
-        self.next_turn = [self.wheel.next(), self.ages.next(), self.lingering.next()]
+        self.next_turn = [self.wheel.next(), self.ages.next()]
             .into_iter()
             .chain(waiting)
             .flatten()

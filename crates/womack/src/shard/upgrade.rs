@@ -155,11 +155,11 @@ impl Shard {
     }
 
     fn write_to_probe(&mut self, id: u32, frame: &[u8]) {
+        let mut outbox = Outbox::new();
+        outbox.keep(Bytes::copy_from_slice(frame), &self.ledger);
         let Some(probe) = self.probe_mut(id) else {
             return;
         };
-        let mut outbox = Outbox::new();
-        outbox.keep(Bytes::copy_from_slice(frame));
         let written = outbox
             .pending
             .map_or(Ok(true), |mut pending| pending.write_to(&mut probe.wire));

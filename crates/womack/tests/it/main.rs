@@ -14,6 +14,7 @@ mod dashboard;
 mod deploy;
 mod diagnosis;
 mod disconnect;
+mod drain;
 mod egress;
 mod eio3;
 mod event_stream;

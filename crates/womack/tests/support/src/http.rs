@@ -1,4 +1,5 @@
-//! HTTP requests as decent programs make them: one connection each, nothing kept.
+//! HTTP requests as decent programs make them: one connection each, nothing kept, unless a
+//! [`Connection`] is.
 
 use std::net::SocketAddr;
 
@@ -6,9 +7,10 @@ use http_body_util::{BodyExt, Full};
 pub use hyper::Method;
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::within;
 
@@ -78,35 +80,83 @@ async fn exchange(
     path: &str,
     headers: &[(&str, &str)],
     body: &str,
-) -> Result<Answer, Box<dyn std::error::Error>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the exchange; what goes wrong shows in the answer that does not come.
-    let connection = tokio::spawn(connection);
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", address.to_string());
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+) -> Result<Answer, Failure> {
+    let mut connection = Connection::try_open(address).await?;
+    connection.exchange(method, path, headers, body).await
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A connection for several requests, one after the other.
+pub struct Connection {
+    address: SocketAddr,
+    sender: SendRequest<Full<Bytes>>,
+    /// Sends and receives as long as it lives; what goes wrong shows in the answer that does not
+    /// come.
+    task: JoinHandle<hyper::Result<()>>,
+}
+
+impl Connection {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> Self {
+        let opened = within("a connection", Self::try_open(address)).await;
+        opened.unwrap_or_else(|error| panic!("connecting to {address}: {error}"))
     }
-    let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
-    let response = sender.send_request(request).await?;
-    let (head, body) = response.into_parts();
-    let bytes = body.collect().await?.to_bytes();
-    connection.abort();
-    let headers = head.headers.iter();
-    Ok(Answer {
-        status: head.status.as_u16(),
-        headers: headers
-            .map(|(name, value)| {
-                (
-                    name.to_string(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                )
-            })
-            .collect(),
-        bytes,
-    })
+
+    async fn try_open(address: SocketAddr) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let task = tokio::spawn(connection);
+        Ok(Self {
+            address,
+            sender,
+            task,
+        })
+    }
+
+    /// GET.
+    ///
+    /// # Errors
+    /// The connection ends without a whole answer.
+    pub async fn get(&mut self, path: &str) -> Result<Answer, Failure> {
+        let answer = self.exchange(Method::GET, path, &[], "");
+        within(&format!("an answer to GET {path}, or none"), answer).await
+    }
+
+    async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer, Failure> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.address.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        let headers = head.headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.to_string(), value.into_owned())
+        });
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: headers.collect(),
+            bytes,
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
