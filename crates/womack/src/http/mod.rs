@@ -2,7 +2,9 @@
 
 mod admin;
 mod assets;
+mod client_stream;
 mod cors;
+mod delivery;
 mod events;
 mod keep_alive;
 mod legacy;
@@ -40,7 +42,6 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
-    sync::Notify,
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -49,6 +50,7 @@ use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 pub(crate) use self::{assets::Assets as Files, proxies::ClientAddress};
 use self::{
     assets::Audience,
+    delivery::ClientConnection,
     events::EventBody,
     keep_alive::{Counted, SilenceTimer, Traffic},
     websocket::Purpose,
@@ -163,13 +165,15 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
             return tracing::debug!(%from, %error, "a proxy does not begin as it should");
         }
     };
-    // Breaks the connection off. All that produces an answer holds it.
-    let cut = Rc::new(Notify::new());
+    let (client, stream) = ClientConnection::new(stream);
     let _charge = http.common.memory.ledger(http.id).hold(HTTP_BYTES);
     let service = service_fn(|request| {
-        let (http, cut) = (http.clone(), cut.clone());
+        client.heard();
+        let is_proxied = peer != from || is_forwarded(request.headers());
+        client.is_proxied.set(is_proxied);
+        let (http, client) = (http.clone(), client.clone());
         async move {
-            let mut response = http.clone().respond(request, peer, surface, cut).await;
+            let mut response = http.clone().respond(request, peer, surface, client).await;
             http.announce_persistence(&mut response);
             Ok::<_, Infallible>(response)
         }
@@ -182,19 +186,24 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
         .max_buf_size(config.limits.load().max_head_bytes)
         .serve_connection(TokioIo::new(Counted::new(stream, traffic.clone())), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = select! {
-        // First, so that the others see what it has done.
-        biased;
-        ended = connection.as_mut() => ended,
-        limit = traffic.silence(timer, || Rc::strong_count(&cut) > 1) => {
-            tracing::debug!(limit = limit.as_str(), "an HTTP connection was silent for too long");
-            return http.common.metrics.limit(limit);
+    let ended = {
+        // Dropped before it is known how the stream ended.
+        let mut connection = pin!(connection);
+        select! {
+            // First, so that the others see what it has done.
+            biased;
+            ended = connection.as_mut() => ended,
+            limit = traffic.silence(timer, || client.is_answering()) => {
+                let name = limit.as_str();
+                tracing::debug!(limit = name, "an HTTP connection was silent for too long");
+                http.common.metrics.limit(limit);
+                Ok(())
+            }
+            () = http.closing.cancelled() => {
+                keep_alive::finish(connection, |connection| connection.graceful_shutdown()).await
+            }
+            () = client.cut.notified() => return,
         }
-        () = http.closing.cancelled() => {
-            keep_alive::finish(connection, |connection| connection.graceful_shutdown()).await
-        }
-        () = cut.notified() => return,
     };
     if let Err(error) = ended {
         if error.is_parse_too_large() {
@@ -204,6 +213,8 @@ async fn serve_connection(http: Rc<Http>, mut stream: TcpStream, from: IpAddr, s
         }
         tracing::debug!(%error, "an HTTP connection ended");
     }
+    let patience = http.common.config.handshake_timeout;
+    client.settle(patience, &http.closing).await;
 }
 
 impl Http {
@@ -227,7 +238,7 @@ impl Http {
         mut request: Request<Incoming>,
         peer: IpAddr,
         surface: Surface,
-        cut: Rc<Notify>,
+        connection: Rc<ClientConnection>,
     ) -> Response<Body> {
         let origin = request.headers().get(hyper::header::ORIGIN).cloned();
         let endpoint = self.endpoint(&request);
@@ -244,8 +255,8 @@ impl Http {
             let preflight = request.method() == Method::OPTIONS;
             let mut response = match preflight {
                 true => plain(StatusCode::NO_CONTENT, ""),
-                false if legacy => self.legacy_request(request, endpoint).await,
-                false => self.endpoint_request(request, endpoint, cut).await,
+                false if legacy => self.legacy_request(request, endpoint, &connection).await,
+                false => self.endpoint_request(request, endpoint, &connection).await,
             };
             cors::add(
                 response.headers_mut(),
@@ -309,12 +320,17 @@ impl Http {
         self: &Rc<Self>,
         request: Request<Incoming>,
         endpoint: u8,
-        cut: Rc<Notify>,
+        connection: &ClientConnection,
     ) -> Response<Body> {
         match self.common.endpoints[usize::from(endpoint)].speaks {
-            Speaks::SocketIo | Speaks::EngineIo(_) => self.session_request(request, endpoint).await,
+            Speaks::SocketIo | Speaks::EngineIo(_) => {
+                self.session_request(request, endpoint, connection).await
+            }
             Speaks::WebSocket(_) | Speaks::Lines => self.plain_websocket(request, endpoint),
-            Speaks::Events => self.events(request, endpoint, cut).await,
+            Speaks::Events => {
+                let cut = connection.cut.clone();
+                self.events(request, endpoint, cut).await
+            }
         }
     }
 
@@ -323,6 +339,7 @@ impl Http {
         self: &Rc<Self>,
         request: Request<Incoming>,
         endpoint: u8,
+        connection: &ClientConnection,
     ) -> Response<Body> {
         let handshake = match self.handshake(request.uri().query().unwrap_or_default()) {
             Ok(handshake) => handshake,
@@ -356,7 +373,13 @@ impl Http {
                 };
                 self.websocket(request, purpose)
             }
-            TransportKind::Polling => self.polling(request, &handshake, sid, endpoint).await,
+            TransportKind::Polling => match sid {
+                None => self.first_poll(&request, &handshake, endpoint),
+                Some(sid) => {
+                    self.polling(request, (sid, handshake.stamp), connection)
+                        .await
+                }
+            },
         }
     }
 

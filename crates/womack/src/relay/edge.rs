@@ -80,11 +80,19 @@ impl Edge {
         outgoing: &mut Outgoing,
     ) {
         let SessionRequest { sid, kind } = request;
-        if let RequestKind::PollAborted { token } = kind {
-            if self.remove(token).is_some() {
-                outgoing.say(sid.node, token, Kind::Gone);
+        match kind {
+            RequestKind::PollAborted { token } => {
+                if self.remove(token).is_some() {
+                    outgoing.say(sid.node, token, Kind::Gone);
+                }
+                return;
             }
-            return;
+            RequestKind::AnswerLost { loss } => {
+                let owner = sid.node;
+                let sid = sid.to_string();
+                return outgoing.say(owner, 0, Kind::Lost { sid, loss });
+            }
+            _ => {}
         }
         if let Some(limit) = self.reached(outgoing) {
             self.common.metrics.limit(limit);
@@ -95,9 +103,13 @@ impl Edge {
         // A session that has not answered by then has timed out itself.
         let poll_time = config.ping_interval + config.ping_timeout + config.nodes.relay_timeout;
         let (number, wish) = match kind {
-            RequestKind::Poll { token, answer } => {
+            RequestKind::Poll {
+                token,
+                stamp,
+                answer,
+            } => {
                 self.wait(token, home, poll_time, Reply::Poll(answer));
-                (token, Wish::Poll)
+                (token, Wish::Poll { stamp })
             }
             RequestKind::Post { body, answer } => {
                 let number = number();
@@ -117,10 +129,11 @@ impl Edge {
             }
             RequestKind::Goodbye
             | RequestKind::PollAborted { .. }
+            | RequestKind::AnswerLost { .. }
             | RequestKind::PollEnough { .. } => (number(), Wish::Goodbye),
         };
         let sid = sid.to_string();
-        let is_poll = wish == Wish::Poll;
+        let is_poll = matches!(wish, Wish::Poll { .. });
         outgoing.say(home, number, Kind::Ask { sid, wish });
         if is_draining && is_poll {
             outgoing.say(home, number, Kind::Enough);
@@ -128,26 +141,35 @@ impl Edge {
         self.count();
     }
 
-    /// What the home answers a request.
-    pub(super) fn answer(&mut self, (home, number): Place, answer: Answer) {
+    /// The owner's answer to a request. One with packets for which nobody waits any more is reported
+    /// back, since its session has them no more.
+    pub(super) fn answer(
+        &mut self,
+        (home, number): Place,
+        answer: Answer,
+        outgoing: &mut Outgoing,
+    ) {
         if self.home_of(number) == Some(home) {
             // It has no session for the WebSocket.
             return self.close(number);
         }
+        let has_packets = matches!(answer, Answer::Packets(..));
         let is_its = |waiting: &Waiting| waiting.home == home;
-        if !self.waiting.get(&number).is_some_and(is_its) {
-            return;
-        }
-        if let Some(waiting) = self.remove(number) {
-            self.reply(waiting.reply, answer, "answered");
+        let is_waiting = self.waiting.get(&number).is_some_and(is_its);
+        let waiting = is_waiting.then(|| self.remove(number)).flatten();
+        let is_taken = waiting.is_some_and(|found| self.reply(found.reply, answer, "answered"));
+        if has_packets && !is_taken {
+            outgoing.say(home, number, Kind::Gone);
         }
     }
 
-    /// What the home says on a WebSocket.
-    pub(super) fn flow(&self, (home, number): Place, flow: Flow) {
+    /// Bytes of the owner for a WebSocket. If there is none, the owner is told that it has ended.
+    pub(super) fn flow(&self, (home, number): Place, flow: Flow, outgoing: &mut Outgoing) {
         if let Some(tunnel) = self.tunnels.get(&number).filter(|found| found.home == home) {
             // A tunnel's task that has ended says so itself.
             tunnel.incoming.send(flow).ok();
+        } else if matches!(flow, Flow::Bytes(_)) {
+            outgoing.say(home, number, Kind::Forth(Flow::End));
         }
     }
 
@@ -202,23 +224,37 @@ impl Edge {
 
     /// A node is not there any more, and its sessions are not either.
     pub(super) fn lost(&mut self, home: u32) {
-        let its = |_: &u64, waiting: &mut Waiting| waiting.home == home;
-        let its: Vec<_> = self.waiting.extract_if(its).collect();
-        for (_, waiting) in its {
+        for waiting in self.end_all_of(home) {
             self.give_up(waiting.reply, "lost");
         }
+    }
+
+    /// An owner has lost its link and has another: it has ended everything that it was asked for.
+    /// Clients open other sessions.
+    pub(super) fn relinked(&mut self, home: u32) {
+        for waiting in self.end_all_of(home) {
+            self.reply(waiting.reply, Answer::Ended, "unlinked");
+        }
+    }
+
+    /// Ends the WebSockets of an owner, and takes the requests out that wait for it.
+    fn end_all_of(&mut self, home: u32) -> Vec<Waiting> {
+        let its = |_: &u64, waiting: &mut Waiting| waiting.home == home;
+        let waiting = self.waiting.extract_if(its);
+        let requests = waiting.map(|(_, waiting)| waiting).collect();
         let tunnels = self.tunnels.iter();
         let its: Vec<_> = tunnels
             .filter_map(|(number, tunnel)| (tunnel.home == home).then_some(*number))
             .collect();
         its.into_iter().for_each(|number| self.close(number));
         self.count();
+        requests
     }
 
     /// The link is lost, and with it what is under way.
     pub(super) fn unlinked(&mut self, outgoing: &mut Outgoing) {
         for (number, waiting) in std::mem::take(&mut self.waiting) {
-            // Their clients give their sessions up.
+            // Their clients give their sessions up. An answer may have been on its way.
             outgoing.say(waiting.home, number, Kind::Gone);
             self.reply(waiting.reply, Answer::Ended, "unlinked");
         }
@@ -299,12 +335,12 @@ impl Edge {
         removed
     }
 
-    /// Answers a client, which may have gone.
-    fn reply(&self, reply: Reply, answer: Answer, result: &'static str) {
+    /// Answers a client. False if it has gone.
+    fn reply(&self, reply: Reply, answer: Answer, result: &'static str) -> bool {
         self.common.metrics.relay.requested(result);
         match reply {
-            Reply::Poll(reply) => drop(reply.send(poll_answer(answer))),
-            Reply::Post(reply) => drop(reply.send(post_answer(answer))),
+            Reply::Poll(reply) => reply.send(poll_answer(answer)).is_ok(),
+            Reply::Post(reply) => reply.send(post_answer(answer)).is_ok(),
         }
     }
 

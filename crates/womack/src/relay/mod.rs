@@ -7,8 +7,10 @@
 //! that of another shard, so a session does not know from where it is spoken to. A WebSocket cannot
 //! move, so its bytes are carried in both directions, through a [`tunnel`].
 //!
-//! Nothing is stored at Redis, so what is under way when a link to it is lost is lost too. The
-//! client always notices: its request is refused, or its WebSocket ends.
+//! Nothing is stored at Redis, so what is under way when a link to it is lost is lost too. Each link
+//! has an epoch that every message bears, and a node that has a new link says so first. Either side
+//! then ends what was begun before, so the client always notices: its request is refused, or its
+//! WebSocket ends.
 //!
 //! The relay has a thread and two connections to Redis of its own. Where every request reaches its
 //! node, it has nothing to do but to stay subscribed.
@@ -16,13 +18,16 @@
 mod edge;
 mod home;
 mod link;
+mod nodes;
 mod outgoing;
 mod peers;
 mod place;
+mod recent_polls;
 mod thread;
 mod tunnel;
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,6 +46,7 @@ use self::{
     edge::Edge,
     home::Home,
     link::{Failure, Link, Published},
+    nodes::Heard,
     outgoing::Outgoing,
     peers::Peers,
     place::{End, Place},
@@ -253,9 +259,10 @@ impl Running {
     fn unlinked(&mut self, failure: &Failure) {
         self.failed(failure);
         self.relay.common.metrics.relay.connected.set(0);
-        self.outgoing.unlinked();
+        let partners = self.partners();
+        let unsaid = self.outgoing.unlinked(partners);
         self.edge.unlinked(&mut self.outgoing);
-        self.home.unlinked();
+        self.home.unlinked(unsaid, Instant::now());
     }
 
     fn take_requests(&mut self) {
@@ -267,38 +274,48 @@ impl Running {
 
     /// What another node says.
     fn message(&mut self, bytes: Vec<u8>) {
-        let Some(message) = Message::decode(&bytes.into()) else {
-            self.relay.common.metrics.relay.unreadable.inc();
-            return;
+        let now = Instant::now();
+        let message = match Message::decode(&bytes.into()) {
+            Ok(message) => message,
+            Err(why) => return self.relay.common.metrics.relay.skipped(why),
         };
-        let Message { node, number, kind } = message;
-        self.peers.heard(node, Instant::now());
+        match self.outgoing.nodes.heard(&message, now) {
+            Heard::SameLink => {}
+            Heard::NewLink => self.relinked(message.node),
+            Heard::OldLink => return self.relay.common.metrics.relay.outdated(),
+        }
+        let Message {
+            node, number, kind, ..
+        } = message;
+        self.peers.heard(node, now);
         let place = (node, number);
         match kind {
             Kind::Ask { sid, wish } => {
                 let (wish, is_draining) = ((&*sid, wish), self.relay.status.is_draining());
                 self.home.ask(place, wish, is_draining, &mut self.outgoing);
             }
-            Kind::Gone => self.home.gone(place),
+            Kind::Gone => self.home.gone(place, now),
+            Kind::Lost { sid, loss } => self.home.lost(&sid, loss),
             Kind::Enough => self.home.enough(place),
-            Kind::Answer(answer) => self.edge.answer(place, answer),
-            Kind::Forth(flow) => self.home.flow(place, flow),
-            Kind::Back(flow) => self.edge.flow(place, flow),
-            Kind::Hello => self.outgoing.say(node, number, Kind::Here),
+            Kind::Answer(answer) => self.edge.answer(place, answer, &mut self.outgoing),
+            Kind::Forth(flow) => self.home.flow(place, flow, &mut self.outgoing),
+            Kind::Back(flow) => self.edge.flow(place, flow, &mut self.outgoing),
+            Kind::Hello { .. } => self.outgoing.say(node, number, Kind::Here),
             Kind::Here => {}
         }
     }
 
     fn event(&mut self, event: Event) {
+        let now = Instant::now();
         let is_draining = self.relay.status.is_draining();
         match event {
             Event::Polled(place, answer) => {
                 let answer = home::poll_answer(answer, is_draining);
-                self.home.answered(place, answer, &mut self.outgoing);
+                self.home.answered(place, answer, now, &mut self.outgoing);
             }
             Event::Posted(place, answer) => {
                 let answer = home::post_answer(answer, is_draining);
-                self.home.answered(place, answer, &mut self.outgoing);
+                self.home.answered(place, answer, now, &mut self.outgoing);
             }
             Event::Flow(End::Edge(number), flow) => {
                 if let Some(home) = self.edge.home_of(number) {
@@ -322,10 +339,12 @@ impl Running {
             .zip(receivers)
         {
             bytes += said.bytes.len() as u64;
-            match count {
-                0 if is_early && said.is_request => self.outgoing.again(said),
-                0 => self.lost(said.to),
-                _ => {}
+            if count > 0 {
+                continue;
+            }
+            let node = said.to;
+            if !self.outgoing.again(said, is_early) {
+                self.lost(node);
             }
         }
         self.relay.common.metrics.relay.sent_bytes.inc_by(bytes);
@@ -339,10 +358,13 @@ impl Running {
             self.leave(now);
         }
         self.edge.expire(now, &mut self.outgoing);
-        let partners = self.edge.partners().chain(self.home.partners()).collect();
+        self.home.expire(now);
+        let partners = self.partners();
+        self.outgoing.nodes.forget(&partners, now);
         let looked = self.peers.look(&partners, now);
         for node in looked.silent {
-            self.outgoing.say(node, 0, Kind::Hello);
+            let is_new_link = false;
+            self.outgoing.say(node, 0, Kind::Hello { is_new_link });
         }
         for node in looked.gone {
             self.relay.common.metrics.limit(Limit::RelayTimeoutSeconds);
@@ -372,7 +394,19 @@ impl Running {
     /// A node is not there any more.
     fn lost(&mut self, node: u32) {
         self.edge.lost(node);
-        self.home.lost(node);
+        self.home.end_all_of(node, Instant::now());
+    }
+
+    /// A node has lost its link and has another: both sides end what was under way, since nobody
+    /// knows how much of it has arrived.
+    fn relinked(&mut self, node: u32) {
+        self.edge.relinked(node);
+        self.home.end_all_of(node, Instant::now());
+    }
+
+    /// The nodes with which something is under way.
+    fn partners(&self) -> HashSet<u32> {
+        self.edge.partners().chain(self.home.partners()).collect()
     }
 
     fn channel(&self, node: u32) -> String {

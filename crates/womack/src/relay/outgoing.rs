@@ -1,13 +1,23 @@
-//! What is to be said to other nodes, in its order.
+//! Messages to other nodes, in their order.
 
-use womack_proto::relay::{Kind, Message};
+use std::{collections::HashSet, time::Instant};
+
+use womack_proto::relay::{Answer, Kind, Message};
+
+use super::{nodes::Nodes, place::Place};
 
 /// Messages that travel in one command.
 const MESSAGES_PER_BATCH: usize = 512;
+/// How often a report that has reached nobody is said again; looks are a quarter of a second apart
+/// at most, so a node has some ten seconds to find back to Redis.
+const TRIES: u8 = 40;
 
 /// What is to be said to other nodes.
 pub(super) struct Outgoing {
     node: u32,
+    /// The epoch of the link over which it will be said.
+    epoch: u32,
+    pub(super) nodes: Nodes,
     waiting: Vec<Said>,
     /// What has reached nobody and is said again.
     again: Vec<Said>,
@@ -19,17 +29,30 @@ pub(super) struct Outgoing {
 /// A message to a node.
 pub(super) struct Said {
     pub(super) to: u32,
+    number: u64,
     pub(super) bytes: Vec<u8>,
-    /// Whether the other node has still to hear of what this begins.
-    pub(super) is_request: bool,
-    /// Whether it may be said after a link was lost: nothing depends on what was said before.
-    is_answer: bool,
+    purpose: Purpose,
+    tries: u8,
+}
+
+/// What becomes of a message that has not arrived.
+enum Purpose {
+    /// The other node has still to hear of what this begins.
+    Request,
+    /// It brings packets that its session has no more.
+    Packets,
+    /// A session must hear of it whatever happens to links.
+    Report(Kind),
+    /// It is of no use any more.
+    Other,
 }
 
 impl Outgoing {
-    pub(super) const fn new(node: u32) -> Self {
+    pub(super) fn new(node: u32) -> Self {
         Self {
             node,
+            epoch: 1,
+            nodes: Nodes::default(),
             waiting: Vec::new(),
             again: Vec::new(),
             under_way: Vec::new(),
@@ -38,21 +61,52 @@ impl Outgoing {
     }
 
     pub(super) fn say(&mut self, to: u32, number: u64, kind: Kind) {
-        let is_request = matches!(kind, Kind::Ask { .. });
-        let is_answer = matches!(kind, Kind::Answer(_) | Kind::Gone);
-        let node = self.node;
-        let bytes = Message { node, number, kind }.encode();
-        self.push(Said {
-            to,
-            bytes,
-            is_request,
-            is_answer,
-        });
+        let is_hello = matches!(kind, Kind::Hello { .. });
+        if self.nodes.wants_greeting(to, Instant::now()) && !is_hello {
+            self.encode(to, 0, Kind::Hello { is_new_link: false });
+        }
+        self.encode(to, number, kind);
     }
 
-    /// Keeps what has reached nobody, to be said again a little later.
-    pub(super) fn again(&mut self, said: Said) {
-        self.again.push(said);
+    fn encode(&mut self, to: u32, number: u64, kind: Kind) {
+        let purpose = match &kind {
+            Kind::Ask { .. } => Purpose::Request,
+            Kind::Answer(Answer::Packets(..)) => Purpose::Packets,
+            Kind::Gone | Kind::Lost { .. } => Purpose::Report(kind.clone()),
+            _ => Purpose::Other,
+        };
+        let message = Message {
+            node: self.node,
+            epoch: Some(self.epoch),
+            number,
+            kind,
+        };
+        // Version 0.2.0 has no word for some things, and cannot act on them.
+        if let Some(bytes) = message.encode(self.nodes.form(to)) {
+            self.push(Said {
+                to,
+                number,
+                bytes,
+                purpose,
+                tries: 0,
+            });
+        }
+    }
+
+    /// Keeps a message that has reached nobody, to be said again a little later, if that is of use.
+    /// A request is while its node `may_return`.
+    pub(super) fn again(&mut self, mut said: Said, may_return: bool) -> bool {
+        said.tries += 1;
+        let is_of_use = match said.purpose {
+            Purpose::Request => may_return,
+            Purpose::Report(_) => said.tries < TRIES,
+            Purpose::Packets | Purpose::Other => false,
+        };
+        let is_request = matches!(said.purpose, Purpose::Request);
+        if is_of_use {
+            self.again.push(said);
+        }
+        is_of_use && is_request
     }
 
     pub(super) fn say_again(&mut self) {
@@ -69,15 +123,27 @@ impl Outgoing {
         batch
     }
 
-    /// Keeps what can be said over another link. Answers that were under way may come twice, which
-    /// does no harm; a request or a part of a stream that did would.
-    pub(super) fn unlinked(&mut self) {
-        let mut kept = std::mem::take(&mut self.under_way);
-        kept.append(&mut self.waiting);
-        kept.retain(|said| said.is_answer);
-        self.again.clear();
+    /// The link is lost: a new epoch begins, of which `partners` are told. Reports are said over the
+    /// next link. Returns the places of answers whose packets may be lost.
+    pub(super) fn unlinked(&mut self, mut partners: HashSet<u32>) -> Vec<Place> {
+        self.epoch = self.epoch.wrapping_add(1);
+        let mut before = std::mem::take(&mut self.under_way);
+        before.append(&mut self.waiting);
+        before.append(&mut self.again);
         self.bytes = 0;
-        kept.into_iter().for_each(|said| self.push(said));
+        partners.extend(before.iter().map(|said| said.to));
+        for node in partners {
+            self.say(node, 0, Kind::Hello { is_new_link: true });
+        }
+        let mut lost = Vec::new();
+        for said in before {
+            match said.purpose {
+                Purpose::Report(kind) => self.encode(said.to, said.number, kind),
+                Purpose::Packets => lost.push((said.to, said.number)),
+                Purpose::Request | Purpose::Other => {}
+            }
+        }
+        lost
     }
 
     pub(super) const fn is_empty(&self) -> bool {
@@ -97,20 +163,33 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use womack_proto::relay::{Answer, Flow, Wish};
+    use bytes::Bytes;
+    use womack_proto::{
+        payload::Content,
+        relay::{Flow, Wish},
+    };
 
     use super::*;
 
-    #[test]
-    fn only_answers_outlive_a_link() {
-        let mut outgoing = Outgoing::new(1);
-        let poll = Kind::Ask {
+    fn read(said: &[Said]) -> Vec<Message> {
+        let read = |said: &Said| Message::decode(&said.bytes.clone().into()).unwrap();
+        said.iter().map(read).collect()
+    }
+
+    fn ask() -> Kind {
+        Kind::Ask {
             sid: "a".to_owned(),
-            wish: Wish::Poll,
-        };
+            wish: Wish::Poll { stamp: None },
+        }
+    }
+
+    #[test]
+    fn a_new_link_is_told_first_and_only_reports_outlive_the_old_one() {
+        let mut outgoing = Outgoing::new(1);
+        let packets = Answer::Packets(Content::Text, Bytes::from_static(b"2"));
         let kinds = [
-            poll,
-            Kind::Answer(Answer::Taken),
+            ask(),
+            Kind::Answer(packets),
             Kind::Forth(Flow::Room(1)),
             Kind::Gone,
         ];
@@ -123,21 +202,55 @@ mod tests {
                 assert_eq!((outgoing.bytes(), outgoing.is_empty()), (0, true));
             }
         }
-        outgoing.unlinked();
-        let kept = outgoing.take();
-        let letters: Vec<_> = kept.iter().map(|said| said.bytes[0]).collect();
-        assert_eq!(letters, b"KxKx");
+        assert_eq!(outgoing.unlinked(HashSet::new()), [(2, 0), (2, 1)]);
+        let kept = read(&outgoing.take());
+        let hello = Kind::Hello { is_new_link: true };
+        let kinds: Vec<_> = kept.iter().map(|kept| kept.kind.clone()).collect();
+        assert_eq!(kinds, [hello, Kind::Gone, Kind::Gone]);
+        assert_eq!(kept[0].epoch, Some(2));
         assert_eq!(outgoing.bytes(), 0);
     }
 
     #[test]
-    fn what_has_reached_nobody_is_said_again() {
+    fn a_node_that_is_not_known_is_greeted_in_words_that_0_2_0_understands() {
         let mut outgoing = Outgoing::new(1);
-        outgoing.say(2, 3, Kind::Hello);
-        let said = outgoing.take().pop().unwrap();
-        outgoing.again(said);
+        outgoing.say(2, 3, ask());
+        outgoing.say(2, 4, Kind::Gone);
+        let letters: Vec<_> = outgoing.take().iter().map(|said| said.bytes[0]).collect();
+        assert_eq!(letters, b"hpx");
+        let here = Message {
+            node: 2,
+            epoch: Some(1),
+            number: 0,
+            kind: Kind::Here,
+        };
+        outgoing.nodes.heard(&here, Instant::now());
+        outgoing.say(2, 5, ask());
+        let said = outgoing.take();
+        assert_eq!((said[0].bytes[0], read(&said)[0].epoch), (0xb7, Some(1)));
+    }
+
+    #[test]
+    fn a_request_is_said_again_while_its_node_may_return_and_a_report_for_some_time() {
+        let mut outgoing = Outgoing::new(1);
+        outgoing.say(2, 3, ask());
+        outgoing.say(2, 3, Kind::Gone);
+        let mut said = outgoing.take();
+        let (gone, ask) = (said.pop().unwrap(), said.pop().unwrap());
+        assert!(outgoing.again(ask, true));
+        assert!(!outgoing.again(gone, true));
         assert!(outgoing.is_empty());
         outgoing.say_again();
-        assert_eq!(outgoing.take()[0].to, 2);
+        let mut said = outgoing.take();
+        let (mut gone, ask) = (said.pop().unwrap(), said.pop().unwrap());
+        assert!(!outgoing.again(ask, false));
+        for _ in 2..TRIES {
+            outgoing.again(gone, false);
+            outgoing.say_again();
+            gone = outgoing.take().pop().unwrap();
+        }
+        outgoing.again(gone, false);
+        outgoing.say_again();
+        assert!(outgoing.is_empty());
     }
 }
