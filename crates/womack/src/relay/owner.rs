@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// What sessions of this node owe other nodes.
-pub(super) struct Home {
+pub(super) struct Owner {
     common: Arc<Common>,
     shards: Vec<Sender<ToShard>>,
     events: UnboundedSender<Event>,
@@ -46,7 +46,7 @@ pub(super) struct Home {
     has_served: bool,
 }
 
-impl Home {
+impl Owner {
     pub(super) fn new(
         common: Arc<Common>,
         shards: Vec<Sender<ToShard>>,
@@ -78,8 +78,8 @@ impl Home {
                 // The shard has ended, and its sessions with it.
                 answer = Answer::Ended;
             }
-            let (edge, number) = place;
-            outgoing.say(edge, number, Kind::Answer(answer));
+            let (ingress, number) = place;
+            outgoing.say(ingress, number, Kind::Answer(answer));
         }
     }
 
@@ -112,13 +112,13 @@ impl Home {
                 self.tell_later(async move { Event::Posted(place, answered.await) });
             }
             Wish::Upgrade(early) => {
-                self.dig(place, sid, early, |stream, early| RequestKind::Upgrade {
+                self.open_tunnel(place, sid, early, |stream, early| RequestKind::Upgrade {
                     stream,
                     early,
                 })?;
             }
             Wish::Attach(early) => {
-                self.dig(place, sid, early, |stream, early| RequestKind::Attach {
+                self.open_tunnel(place, sid, early, |stream, early| RequestKind::Attach {
                     stream,
                     early,
                 })?;
@@ -195,8 +195,8 @@ impl Home {
         if let Some((sid, _)) = request.filter(|_| has_packets) {
             self.recent.add(place, sid, now);
         }
-        let (edge, number) = place;
-        outgoing.say(edge, number, Kind::Answer(answer));
+        let (ingress, number) = place;
+        outgoing.say(ingress, number, Kind::Answer(answer));
     }
 
     /// Bytes of the client for a WebSocket. If there is none, the ingress is told that it has ended.
@@ -217,12 +217,12 @@ impl Home {
 
     /// A node is not there any more, or has lost its link: it does not wait any longer for what it
     /// asked for.
-    pub(super) fn end_all_of(&mut self, edge: u32, now: Instant) {
+    pub(super) fn end_all_of(&mut self, ingress: u32, now: Instant) {
         let places: Vec<_> = self.requests.keys().copied().collect();
-        for place in places.into_iter().filter(|(node, _)| *node == edge) {
+        for place in places.into_iter().filter(|(node, _)| *node == ingress) {
             self.gone(place, now);
         }
-        self.tunnels.retain(|(node, _), _| *node != edge);
+        self.tunnels.retain(|(node, _), _| *node != ingress);
     }
 
     /// The link is lost: nodes that hear of the next one do not wait any longer for what they asked
@@ -247,7 +247,7 @@ impl Home {
         self.requests
             .keys()
             .chain(self.tunnels.keys())
-            .map(|(edge, _)| *edge)
+            .map(|(ingress, _)| *ingress)
     }
 
     /// Whether any request has ever been brought here.
@@ -256,7 +256,7 @@ impl Home {
     }
 
     /// Gives the shard of `sid` one socket of a pair, and begins a tunnel with the other.
-    fn dig(
+    fn open_tunnel(
         &mut self,
         place: Place,
         sid: Sid,
@@ -270,7 +270,7 @@ impl Home {
         self.hand(sid, kind(inner, early))?;
         let (sender, incoming) = unbounded_channel();
         let events = self.events.clone();
-        spawn_local(tunnel::run(outer, End::Home(place), incoming, events));
+        spawn_local(tunnel::run(outer, End::Owner(place), incoming, events));
         self.tunnels.insert(place, sender);
         Ok(())
     }
