@@ -1,4 +1,4 @@
-//! What nodes say to one another of clients that have reached a node other than their session's.
+//! Messages between nodes, for clients that have reached a node other than their session's.
 //!
 //! The node that a client has reached is the *ingress* of its request, the node of its session the
 //! *owner*. Every message travels in one [`envelope`], which names the sending node and the epoch of
@@ -45,7 +45,7 @@ pub enum Kind {
     Ask {
         /// The session's id.
         sid: String,
-        /// What its client wants.
+        /// The wish of its client.
         wish: Wish,
     },
     /// To the owner: the client of a poll that was not answered went away.
@@ -57,7 +57,7 @@ pub enum Kind {
     Lost {
         /// The session's id.
         sid: String,
-        /// What became of the answer.
+        /// The fate of the answer.
         loss: AnswerLoss,
     },
     /// To the ingress: the answer to the request.
@@ -77,7 +77,7 @@ pub enum Kind {
     Here,
 }
 
-/// What a client wants of its session.
+/// The wish of a client for its session.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Wish {
     /// Packets, as soon as there are some.
@@ -95,7 +95,7 @@ pub enum Wish {
     Goodbye,
 }
 
-/// What became of an answer that a client may not have.
+/// The fate of an answer that a client may not have.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum AnswerLoss {
     /// The client does not have it.
@@ -105,7 +105,7 @@ pub enum AnswerLoss {
     IfRepeated(u64),
 }
 
-/// What a request is answered.
+/// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Answer {
     /// A poll: packets.

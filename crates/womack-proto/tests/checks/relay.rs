@@ -1,4 +1,4 @@
-//! What nodes say to one another.
+//! Messages between nodes.
 
 use bytes::Bytes;
 use womack_proto::relay::{Form, Message};

@@ -55,7 +55,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// The longest time between two looks.
 const LOOKS: Duration = Duration::from_millis(100);
 
-/// What requests of one TCP connection share.
+/// A TCP connection of a client, as its requests know it.
 pub(super) struct ClientConnection {
     /// Breaks the connection off. An event stream holds it.
     pub(super) cut: Rc<Notify>,
@@ -92,7 +92,7 @@ enum Ending {
 }
 
 impl ClientConnection {
-    /// What requests on `stream` share, and the stream as hyper is to have it.
+    /// A connection, and its stream as hyper is to have it.
     pub(super) fn new(stream: TcpStream) -> (Rc<Self>, ClientStream) {
         let (stream, end) = ClientStream::new(stream);
         let connection = Self {
@@ -229,7 +229,7 @@ impl Drop for UnconfirmedAnswer {
     }
 }
 
-/// What became of an answer that the system has had for `age` when its connection ended.
+/// The fate of an answer that the system has had for `age` when its connection ended.
 fn loss(ending: Ending, stamp: Option<u64>, is_direct: bool, age: Duration) -> Option<AnswerLoss> {
     let is_recent = age < RESET_TIME;
     match (ending, stamp) {

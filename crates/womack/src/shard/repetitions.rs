@@ -4,7 +4,7 @@
 //! HAProxy resets its connections to servers that way although all is well. A client that has read
 //! an answer polls again with another stamp. A proxy that has not repeats the same request.
 
-/// What is known of the stamps of a session's polls.
+/// The stamps of a session's latest polls.
 #[derive(Debug)]
 pub(crate) struct Repetitions {
     /// The stamp of the latest poll.

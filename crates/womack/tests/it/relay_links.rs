@@ -7,7 +7,7 @@ use womack_test_support::metrics::{self, Metrics};
 use womack_test_support::proxy::Cable;
 use womack_test_support::{Broker, Client, Polling, Redis, Server, eventually, within};
 
-/// Whose link is cut.
+/// The nodes that lose their links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     Owner,

@@ -7,7 +7,7 @@ use redis::{AsyncCommands, Client as RedisClient, Msg, aio::MultiplexedConnectio
 
 use crate::{Broker, within};
 
-/// What servers call their channels unless they are told otherwise.
+/// The prefix of nodes' channels at servers that were told no other.
 const RELAY_KEY: &str = "womack-relay";
 /// The alphabet of session ids.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -208,7 +208,7 @@ mod tests {
     use tokio::{io::AsyncReadExt, sync::mpsc, task::LocalSet};
 
     use super::*;
-    use crate::relay::owner::pair;
+    use crate::cluster::relay::owner::pair;
 
     /// Two tunnels, each the other's other end, between two sockets.
     async fn between(test: impl AsyncFnOnce(TcpStream, TcpStream)) {

@@ -26,7 +26,7 @@ struct Node {
     heard: Option<Instant>,
 }
 
-/// What a message says of its sender's link.
+/// The link over which a message was sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Heard {
     /// Nothing new.

@@ -12,16 +12,16 @@ const MESSAGES_PER_BATCH: usize = 512;
 /// at most, so a node has some ten seconds to find back to Redis.
 const TRIES: u8 = 40;
 
-/// What is to be said to other nodes.
+/// Messages to other nodes that are not published yet, or not confirmed.
 pub(super) struct Outgoing {
     node: u32,
     /// The epoch of the link over which it will be said.
     epoch: u32,
     pub(super) nodes: Nodes,
     waiting: Vec<Said>,
-    /// What has reached nobody and is said again.
+    /// Messages that have reached nobody and are said again.
     again: Vec<Said>,
-    /// What Redis has not confirmed yet.
+    /// The batch that Redis has not confirmed yet.
     pub(super) under_way: Vec<Said>,
     bytes: usize,
 }
@@ -35,7 +35,7 @@ pub(super) struct Said {
     tries: u8,
 }
 
-/// What becomes of a message that has not arrived.
+/// The use of a message, which decides what becomes of it when it has not arrived.
 enum Purpose {
     /// The other node has still to hear of what this begins.
     Request,
