@@ -102,9 +102,10 @@ async fn a_poll_is_answered_and_its_session_ends_whichever_link_is_lost() {
     for cut in CUTS {
         let client = Polling::connect(nodes.owner.address()).await;
         let client = client.by_way_of(nodes.ingress.address());
+        let served = "womack_relay_served_total";
+        let before = Metrics::of(nodes.owner.address()).await.sum(served, "");
         let (answer, ()) = tokio::join!(client.poll(), async {
-            let waiting = "womack_relay_under_way";
-            metrics::reaches(nodes.ingress.address(), waiting, "", 1.0).await;
+            metrics::reaches(nodes.owner.address(), served, "", before + 1.0).await;
             nodes.cut(cut).await;
         });
         assert_eq!(answer.status, 410, "{cut:?}");

@@ -261,11 +261,13 @@ impl Running {
         match self.outgoing.nodes.heard(&message, now) {
             Heard::SameLink => {}
             Heard::NewLink => self.relinked(message.node),
+            Heard::NewLinkOfUnknown => self.owner.end_all_of(message.node, now),
             Heard::OldLink => return self.relay.common.metrics.relay.outdated(),
         }
         let Message {
             node, number, kind, ..
         } = message;
+        self.outgoing.heard(node);
         self.peers.heard(node, now);
         let place = (node, number);
         match kind {
@@ -353,6 +355,7 @@ impl Running {
 
     /// A node is not there any more.
     fn lost(&mut self, node: u32) {
+        self.outgoing.lost(node);
         self.ingress.lost(node);
         self.owner.end_all_of(node, Instant::now());
     }

@@ -21,8 +21,6 @@ struct Node {
     /// The latest form that it was heard to understand.
     form: Option<Form>,
     epoch: Option<u32>,
-    /// Whether it was told that this node understands the envelope.
-    is_greeted: bool,
     heard: Option<Instant>,
 }
 
@@ -33,6 +31,8 @@ pub(super) enum Heard {
     SameLink,
     /// Everything that was begun with the node before has ended.
     NewLink,
+    /// The same, of a node that was not known: nothing was begun with it from here.
+    NewLinkOfUnknown,
     /// The message was said over a link that has ended since.
     OldLink,
 }
@@ -50,25 +50,23 @@ impl Nodes {
         let heard = match (node.epoch, &message.kind) {
             (Some(known), _) if epoch == known => return Heard::SameLink,
             (Some(known), _) if epoch < known => return Heard::OldLink,
-            (Some(_), _) | (None, Kind::Hello { is_new_link: true }) => Heard::NewLink,
+            (Some(_), _) => Heard::NewLink,
+            (None, Kind::Hello { is_new_link: true }) => Heard::NewLinkOfUnknown,
             (None, _) => Heard::SameLink,
         };
         node.epoch = Some(epoch);
         heard
     }
 
-    /// How to speak to a node. Whoever is not known may be of version 0.2.0.
-    pub(super) fn form(&self, node: u32) -> Form {
-        let known = self.nodes.get(&node).and_then(|node| node.form);
-        known.unwrap_or(Form::First)
+    /// How to speak to a node; `None` for one that has not been heard.
+    pub(super) fn form(&self, node: u32) -> Option<Form> {
+        self.nodes.get(&node)?.form
     }
 
-    /// Whether a node is to be told first that this one understands the envelope. True once for a
-    /// node that is not known to understand it.
-    pub(super) fn wants_greeting(&mut self, node: u32, now: Instant) -> bool {
-        let node = self.nodes.entry(node).or_default();
-        node.heard.get_or_insert(now);
-        node.form != Some(Form::Envelope) && !std::mem::replace(&mut node.is_greeted, true)
+    /// This node has another link. It may have missed that others have, so none is known any more
+    /// until it is heard again. Returns those that were.
+    pub(super) fn relinked(&mut self) -> impl Iterator<Item = u32> + use<> {
+        std::mem::take(&mut self.nodes).into_keys()
     }
 
     /// Forgets nodes that are silent and not among `partners`.
@@ -99,14 +97,12 @@ mod tests {
     #[test]
     fn a_node_is_spoken_to_as_it_speaks_itself() {
         let (mut nodes, now) = (Nodes::default(), Instant::now());
-        assert_eq!(nodes.form(7), Form::First);
-        assert!(nodes.wants_greeting(7, now) && !nodes.wants_greeting(7, now));
+        assert_eq!(nodes.form(7), None);
         nodes.heard(&message(None, Kind::Here), now);
-        assert_eq!(nodes.form(7), Form::First);
+        assert_eq!(nodes.form(7), Some(Form::First));
         nodes.heard(&message(Some(1), Kind::Here), now);
-        // Until it knows this node, a later version says some things in the first form.
         nodes.heard(&message(None, Kind::Gone), now);
-        assert_eq!(nodes.form(7), Form::Envelope);
+        assert_eq!(nodes.form(7), Some(Form::Envelope));
     }
 
     #[test]
@@ -124,7 +120,8 @@ mod tests {
     #[test]
     fn a_node_whose_epoch_was_never_heard_can_tell_that_it_is_a_later_one() {
         let (mut nodes, now) = (Nodes::default(), Instant::now());
-        assert_eq!(nodes.heard(&message(Some(2), NEW), now), Heard::NewLink);
+        let heard = nodes.heard(&message(Some(2), NEW), now);
+        assert_eq!(heard, Heard::NewLinkOfUnknown);
     }
 
     #[test]
@@ -132,8 +129,20 @@ mod tests {
         let (mut nodes, start) = (Nodes::default(), Instant::now());
         nodes.heard(&message(Some(1), Kind::Here), start);
         nodes.forget(&HashSet::from([7]), start + FORGET);
-        assert_eq!(nodes.form(7), Form::Envelope);
+        assert_eq!(nodes.form(7), Some(Form::Envelope));
         nodes.forget(&HashSet::new(), start + FORGET);
-        assert_eq!(nodes.form(7), Form::First);
+        assert_eq!(nodes.form(7), None);
+    }
+
+    #[test]
+    fn after_a_link_of_its_own_a_node_knows_no_other() {
+        let (mut nodes, now) = (Nodes::default(), Instant::now());
+        nodes.heard(&message(Some(2), Kind::Here), now);
+        assert_eq!(nodes.relinked().collect::<Vec<_>>(), [7]);
+        // It may have missed an epoch, which ends nothing that is begun from here on.
+        assert_eq!(
+            nodes.heard(&message(Some(3), Kind::Here), now),
+            Heard::SameLink
+        );
     }
 }
