@@ -7,8 +7,10 @@ INSTALL := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteract
 NCHAN := /usr/lib/nginx/modules/ngx_nchan_module.so
 comma := ,
 FUZZ_SECONDS := 60
+# The last commit whose nodes do not know the envelope.
+RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress deps lint fmt bench counts fanout proof loadtest fuzz
+.PHONY: help run test stress deps lint fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -88,3 +90,8 @@ fuzz: ## fuzz each decoder with the installed toolchain: make fuzz FUZZ_SECONDS=
 	for crate in womack-proto womack-broker; do (cd crates/$$crate && for target in $$(cargo fuzz list); \
 	do found=fuzz/target/corpus/$$target; mkdir -p $$found; RUSTC_BOOTSTRAP=1 cargo fuzz run $$target $$found \
 	fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
+
+versions: ## test nodes of version 0.2.0 and of this one side by side
+	[ -d target/0.2.0 ] || { mkdir -p target/0.2.0 && git archive $(RELEASE_0_2_0) | tar -x -C target/0.2.0; }
+	cd target/0.2.0 && cargo build -p womack --bin womack --target-dir target
+	WOMACK_0_2_0=$(CURDIR)/target/0.2.0/target/debug/womack cargo test -p womack --test it relay_versions:: -- --include-ignored

@@ -47,6 +47,9 @@ pub struct Handshake {
     pub base64: bool,
     /// The callback, by its number, that polling answers call as scripts; Engine.IO 3 alone asks.
     pub jsonp: Option<u32>,
+    /// A hash of `t`, by which clients keep caches away: no two requests of a client have the same,
+    /// unless a proxy or the client's own HTTP has repeated one. The same on every node.
+    pub stamp: Option<u64>,
 }
 
 impl Handshake {
@@ -62,7 +65,7 @@ impl Handshake {
     /// [`HandshakeError::BadRequest`] for a callback that is no number.
     pub fn parse(query: &str) -> Result<Self, HandshakeError> {
         let (mut transport, mut version, mut sid) = (None, None, None);
-        let (mut base64, mut callback) = (None, None);
+        let (mut base64, mut callback, mut stamp) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "transport" => transport = Some(value),
@@ -70,6 +73,7 @@ impl Handshake {
                 "sid" => sid = Some(value),
                 "b64" => base64 = Some(value),
                 "j" => callback = Some(value),
+                "t" => stamp = Some(value),
                 _ => {}
             }
         }
@@ -93,8 +97,19 @@ impl Handshake {
             sid,
             base64: base64.is_some_and(|value| asks(&value)),
             jsonp: jsonp.transpose()?,
+            stamp: stamp
+                .filter(|value| !value.is_empty())
+                .map(|value| hash(value.as_bytes())),
         })
     }
+}
+
+/// FNV-1a: nodes of any version and platform come to the same.
+fn hash(bytes: &[u8]) -> u64 {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
+    bytes.iter().fold(BASIS, step)
 }
 
 /// The number of a JSONP callback. Nothing but digits may come back in a script.
@@ -187,7 +202,29 @@ mod tests {
             sid: sid.map(str::to_owned),
             base64: false,
             jsonp: None,
+            stamp: None,
         }
+    }
+
+    /// Reads a query, but for its stamp.
+    fn unstamped(query: &str) -> Result<Handshake, HandshakeError> {
+        let read = Handshake::parse(query)?;
+        Ok(Handshake {
+            stamp: None,
+            ..read
+        })
+    }
+
+    #[test]
+    fn a_stamp_is_the_same_for_the_same_text_only_and_on_every_node() {
+        let stamp = |t: &str| {
+            let query = format!("EIO=4&transport=polling{t}");
+            Handshake::parse(&query).map(|read| read.stamp)
+        };
+        assert_eq!(stamp("&t=PYwNnRk"), stamp("&t=PYwNnRk"));
+        assert_ne!(stamp("&t=PYwNnRk"), stamp("&t=PYwNnRl"));
+        assert_eq!(stamp("&t=a"), Ok(Some(0xaf63_dc4c_8601_ec8c)));
+        assert_eq!((stamp(""), stamp("&t=")), (Ok(None), Ok(None)));
     }
 
     #[test]
@@ -217,7 +254,7 @@ mod tests {
                 handshake(Polling, None),
             ),
         ] {
-            assert_eq!(Handshake::parse(query), Ok(expected), "{query}");
+            assert_eq!(unstamped(query), Ok(expected), "{query}");
         }
     }
 
@@ -236,7 +273,7 @@ mod tests {
                 jsonp,
                 ..handshake(TransportKind::Polling, None)
             };
-            assert_eq!(Handshake::parse(query), Ok(expected), "{query}");
+            assert_eq!(unstamped(query), Ok(expected), "{query}");
         }
         for callback in [
             "alert(1)",

@@ -1,17 +1,18 @@
-//! What nodes say to one another of clients that have reached a node other than their session's.
+//! Messages between nodes, for clients that have reached a node other than their session's.
 //!
-//! The node that a client has reached is the *edge* of its request, the node of its session the
-//! *home*. A message begins with what it is, the node that sent it and the number that the edge gave
-//! the request; the rest is up to its kind:
+//! The node that a client has reached is the *ingress* of its request, the node of its session the
+//! *owner*. Every message travels in one [`envelope`], which names the sending node and the epoch of
+//! its link to Redis. An epoch begins when a node has connected to Redis, and rises with each
+//! connection; the receiver of a new epoch ends everything that the sender began before it.
 //!
-//! ```text
-//! 'p' | node, 4 bytes | number, 8 bytes | length of the sid, 1 byte | sid | body
-//! ```
-//!
-//! Numbers are big-endian. What cannot be read, such as a kind that only a later version knows, is
-//! no message, and nobody answers it.
+//! Nodes of version 0.2.0 have another [form](first), without epochs. A node speaks it until it
+//! knows that the other node understands the envelope, which it asks with a greeting that either
+//! version can read: see [`Kind::Hello`].
 
-use bytes::{BufMut, Bytes};
+mod envelope;
+mod first;
+
+use bytes::Bytes;
 
 use crate::payload::Content;
 
@@ -20,43 +21,70 @@ use crate::payload::Content;
 pub struct Message {
     /// The node that says it.
     pub node: u32,
-    /// What the edge calls the request.
+    /// The epoch of its link to Redis; `None` from a node of version 0.2.0, and in its form.
+    pub epoch: Option<u32>,
+    /// The number that the ingress gave the request.
     pub number: u64,
-    /// What is said.
+    /// The content.
     pub kind: Kind,
 }
 
-/// What one node says to another.
+/// How a message is written.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Form {
+    /// As version 0.2.0 reads it.
+    First,
+    /// In the envelope.
+    Envelope,
+}
+
+/// The content of a message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// To the home: what a client asks for.
+    /// To the owner: a request of a client.
     Ask {
         /// The session's id.
         sid: String,
-        /// What its client wants.
+        /// The wish of its client.
         wish: Wish,
     },
-    /// To the home: the client of a poll went away.
+    /// To the owner: the client of a poll that was not answered went away.
     Gone,
-    /// To the home: the edge is about to go, so the poll is to be answered without waiting.
+    /// To the owner: the ingress is about to go, so the poll is to be answered without waiting.
     Enough,
-    /// To the edge: what the request is answered.
+    /// To the owner: the answer to a poll may not have reached its client. Version 0.2.0 has no
+    /// word for it.
+    Lost {
+        /// The session's id.
+        sid: String,
+        /// The fate of the answer.
+        loss: AnswerLoss,
+    },
+    /// To the ingress: the answer to the request.
     Answer(Answer),
-    /// To the home: of the WebSocket that the request brought.
+    /// To the owner: of the WebSocket that the request brought.
     Forth(Flow),
-    /// To the edge: the same.
+    /// To the ingress: the same.
     Back(Flow),
-    /// Are you there?
-    Hello,
+    /// Are you there? In the first form, the number says which envelope and which epoch the sender
+    /// has; version 0.2.0 returns the number unread.
+    Hello {
+        /// Whether the sender has just connected to Redis, after its connection was lost. Everything
+        /// that was begun with it before has ended.
+        is_new_link: bool,
+    },
     /// I am.
     Here,
 }
 
-/// What a client wants of its session.
+/// The wish of a client for its session.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Wish {
     /// Packets, as soon as there are some.
-    Poll,
+    Poll {
+        /// As in [`Handshake::stamp`](crate::Handshake::stamp). The first form has no room for it.
+        stamp: Option<u64>,
+    },
     /// To bring packets.
     Post(Bytes),
     /// To go on over a WebSocket. What it has sent on it already.
@@ -67,7 +95,17 @@ pub enum Wish {
     Goodbye,
 }
 
-/// What a request is answered.
+/// The fate of an answer that a client may not have.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum AnswerLoss {
+    /// The client does not have it.
+    Certain,
+    /// The system took the answer, and then the client or a proxy reset the connection. Only a
+    /// repetition of the poll with this stamp says that the client does not have it.
+    IfRepeated(u64),
+}
+
+/// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Answer {
     /// A poll: packets.
@@ -80,7 +118,7 @@ pub enum Answer {
     BadRequest,
     /// The session was ended, and its client is to open another.
     Ended,
-    /// The home has no time: the request was not brought to the session.
+    /// The owner has no time: the request was not brought to the session.
     Unavailable,
 }
 
@@ -95,117 +133,57 @@ pub enum Flow {
     End,
 }
 
+/// Why a message is skipped.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+pub enum Unreadable {
+    /// An envelope of a later version.
+    #[error("an envelope of version {0}")]
+    Version(u8),
+    /// A kind that only a later version knows.
+    #[error("a message of kind {0}")]
+    Kind(u16),
+    /// Nothing that a node writes.
+    #[error("no message")]
+    Malformed,
+}
+
 impl Message {
-    /// Writes the message.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64);
-        let (letter, sid, rest) = self.kind.parts();
-        out.put_u8(letter);
-        out.put_u32(self.node);
-        out.put_u64(self.number);
-        if let Some(sid) = sid {
-            let length = u8::try_from(sid.len()).unwrap_or(u8::MAX);
-            out.put_u8(length);
-            out.extend_from_slice(&sid.as_bytes()[..usize::from(length)]);
+    /// Writes the message; `None` if it cannot be said in that form.
+    pub fn encode(&self, form: Form) -> Option<Vec<u8>> {
+        match form {
+            Form::First => first::encode(self),
+            Form::Envelope => Some(envelope::encode(self)),
         }
-        match rest {
-            Rest::Bytes(bytes) => out.extend_from_slice(bytes),
-            Rest::Number(number) => out.put_u32(number),
+    }
+
+    /// Reads a message of either form.
+    ///
+    /// # Errors
+    /// Why it is to be skipped.
+    pub fn decode(bytes: &Bytes) -> Result<Self, Unreadable> {
+        match bytes.first() {
+            Some(&envelope::MAGIC) => envelope::decode(bytes),
+            _ => first::decode(bytes).ok_or(Unreadable::Malformed),
         }
-        out
     }
 
-    /// Reads a message; `None` for anything else.
-    pub fn decode(bytes: &Bytes) -> Option<Self> {
-        let (letter, rest) = bytes.split_first()?;
-        let (node, rest) = rest.split_first_chunk()?;
-        let (number, rest) = rest.split_first_chunk()?;
-        Some(Self {
-            node: u32::from_be_bytes(*node),
-            number: u64::from_be_bytes(*number),
-            kind: Kind::decode(*letter, bytes.slice_ref(rest))?,
-        })
+    /// Whether the sender understands the envelope.
+    pub const fn form(&self) -> Form {
+        match self.epoch {
+            Some(_) => Form::Envelope,
+            None => Form::First,
+        }
     }
 }
 
-enum Rest<'a> {
-    Bytes(&'a [u8]),
-    Number(u32),
+/// Appends a session id behind its length.
+fn put_sid(out: &mut Vec<u8>, sid: &str) {
+    let length = u8::try_from(sid.len()).unwrap_or(u8::MAX);
+    out.push(length);
+    out.extend_from_slice(&sid.as_bytes()[..usize::from(length)]);
 }
 
-impl Kind {
-    fn parts(&self) -> (u8, Option<&str>, Rest<'_>) {
-        let (letter, sid, bytes): (_, _, &[u8]) = match self {
-            Self::Ask { sid, wish } => match wish {
-                Wish::Poll => (b'p', Some(sid), &[]),
-                Wish::Post(body) => (b'q', Some(sid), body),
-                Wish::Upgrade(early) => (b'u', Some(sid), early),
-                Wish::Attach(early) => (b'a', Some(sid), early),
-                Wish::Goodbye => (b'g', Some(sid), &[]),
-            },
-            Self::Gone => (b'x', None, &[]),
-            Self::Enough => (b'y', None, &[]),
-            Self::Answer(answer) => match answer {
-                Answer::Packets(Content::Text, body) => (b'T', None, body),
-                Answer::Packets(Content::Bytes, body) => (b'B', None, body),
-                Answer::Packets(Content::Script, body) => (b'S', None, body),
-                Answer::Taken => (b'K', None, &[]),
-                Answer::UnknownSid => (b'N', None, &[]),
-                Answer::BadRequest => (b'W', None, &[]),
-                Answer::Ended => (b'G', None, &[]),
-                Answer::Unavailable => (b'U', None, &[]),
-            },
-            Self::Forth(Flow::Bytes(bytes)) => (b'f', None, bytes),
-            Self::Forth(Flow::Room(room)) => return (b'r', None, Rest::Number(*room)),
-            Self::Forth(Flow::End) => (b'e', None, &[]),
-            Self::Back(Flow::Bytes(bytes)) => (b'F', None, bytes),
-            Self::Back(Flow::Room(room)) => return (b'R', None, Rest::Number(*room)),
-            Self::Back(Flow::End) => (b'E', None, &[]),
-            Self::Hello => (b'h', None, &[]),
-            Self::Here => (b'H', None, &[]),
-        };
-        (letter, sid.map(String::as_str), Rest::Bytes(bytes))
-    }
-
-    fn decode(letter: u8, mut rest: Bytes) -> Option<Self> {
-        let room = |rest: &Bytes| Some(Flow::Room(u32::from_be_bytes(rest[..].try_into().ok()?)));
-        let kind = match letter {
-            b'f' => return Some(Self::Forth(Flow::Bytes(rest))),
-            b'F' => return Some(Self::Back(Flow::Bytes(rest))),
-            b'r' => return room(&rest).map(Self::Forth),
-            b'R' => return room(&rest).map(Self::Back),
-            b'T' => return Some(Self::Answer(Answer::Packets(Content::Text, rest))),
-            b'B' => return Some(Self::Answer(Answer::Packets(Content::Bytes, rest))),
-            b'S' => return Some(Self::Answer(Answer::Packets(Content::Script, rest))),
-            b'p' | b'q' | b'u' | b'a' | b'g' => {
-                let sid = take_sid(&mut rest)?;
-                let wish = match letter {
-                    b'q' => Wish::Post(rest),
-                    b'u' => Wish::Upgrade(rest),
-                    b'a' => Wish::Attach(rest),
-                    b'p' if rest.is_empty() => Wish::Poll,
-                    b'g' if rest.is_empty() => Wish::Goodbye,
-                    _ => return None,
-                };
-                return Some(Self::Ask { sid, wish });
-            }
-            b'x' => Self::Gone,
-            b'y' => Self::Enough,
-            b'K' => Self::Answer(Answer::Taken),
-            b'N' => Self::Answer(Answer::UnknownSid),
-            b'W' => Self::Answer(Answer::BadRequest),
-            b'G' => Self::Answer(Answer::Ended),
-            b'U' => Self::Answer(Answer::Unavailable),
-            b'e' => Self::Forth(Flow::End),
-            b'E' => Self::Back(Flow::End),
-            b'h' => Self::Hello,
-            b'H' => Self::Here,
-            _ => return None,
-        };
-        rest.is_empty().then_some(kind)
-    }
-}
-
+/// Takes a session id and its length from the front.
 fn take_sid(rest: &mut Bytes) -> Option<String> {
     let length = usize::from(*rest.first()?) + 1;
     if rest.len() < length {
@@ -216,46 +194,4 @@ fn take_sid(rest: &mut Bytes) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(kind: Kind) -> Message {
-        Message {
-            node: 0x0102_0304,
-            number: 5,
-            kind,
-        }
-    }
-
-    #[test]
-    fn requests_have_the_bytes_that_are_written_down() {
-        let kind = Kind::Ask {
-            sid: "abc".to_owned(),
-            wish: Wish::Post(Bytes::from_static(b"40")),
-        };
-        let bytes = b"q\x01\x02\x03\x04\0\0\0\0\0\0\0\x05\x03abc40";
-        assert_eq!(message(kind.clone()).encode(), bytes);
-        assert_eq!(
-            Message::decode(&Bytes::from_static(bytes)),
-            Some(message(kind))
-        );
-    }
-
-    #[test]
-    fn what_is_cut_short_or_goes_on_is_no_message() {
-        let sid = "abc".to_owned();
-        let poll = Kind::Ask {
-            sid,
-            wish: Wish::Poll,
-        };
-        for kind in [poll, Kind::Back(Flow::Room(7)), Kind::Hello] {
-            let whole = Bytes::from(message(kind).encode());
-            for at in 0..whole.len() {
-                assert_eq!(Message::decode(&whole.slice(..at)), None, "{at}");
-            }
-            let longer = [&whole[..], b"!"].concat();
-            assert_eq!(Message::decode(&longer.into()), None);
-        }
-        assert_eq!(Message::decode(&Bytes::from_static(&[b'?'; 32])), None);
-    }
-}
+mod tests;

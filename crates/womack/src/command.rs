@@ -19,6 +19,7 @@ use womack_proto::{
     frame, legacy, lines,
     payload::Content,
     publishers::{Frames, Selection, juggernaut},
+    relay::AnswerLoss,
     subscriber::Epoch,
 };
 
@@ -269,10 +270,14 @@ pub(crate) enum RequestKind {
     /// A GET that waits for packets.
     Poll {
         token: u64,
+        /// As [`womack_proto::Handshake::stamp`].
+        stamp: Option<u64>,
         answer: oneshot::Sender<PollAnswer>,
     },
     /// The GET with this token went away before it was answered.
     PollAborted { token: u64 },
+    /// The answer to a GET may not have reached its client.
+    AnswerLost { loss: AnswerLoss },
     /// The GET with this token is to be answered without waiting any longer.
     PollEnough { token: u64 },
     /// A POST with packets.

@@ -20,6 +20,7 @@ use self::start::Start;
 use crate::{
     admission::Admission,
     channels::Channels,
+    cluster::relay::Relaying,
     command::ToShard,
     config::Config,
     engine::DirtyChannels,
@@ -30,7 +31,6 @@ use crate::{
     metrics::Metrics,
     namespace::{Entry, Messages, Namespace, Registry},
     queue::{Receiver, Scale, Sender, queue, weighed_queue},
-    relay::Relaying,
     report::{Report, Reports},
     reporter::Reporting,
     runtime::{Deadlines, DrainSteps},

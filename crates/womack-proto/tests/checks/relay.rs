@@ -1,11 +1,19 @@
-//! What nodes say to one another.
+//! Messages between nodes.
 
 use bytes::Bytes;
-use womack_proto::relay::Message;
+use womack_proto::relay::{Form, Message};
 
-/// What can be read is written as it was.
+/// A message that can be read means the same after it is written, in the envelope always and in the
+/// first form wherever that has words for it.
 pub(crate) fn messages(data: &[u8]) {
-    if let Some(message) = Message::decode(&Bytes::copy_from_slice(data)) {
-        assert_eq!(message.encode(), data);
+    let Ok(message) = Message::decode(&Bytes::copy_from_slice(data)) else {
+        return;
+    };
+    if message.form() == Form::First {
+        assert_eq!(message.encode(Form::First).as_deref(), Some(data));
     }
+    let mut enveloped = message.clone();
+    enveloped.epoch = Some(message.epoch.unwrap_or_default());
+    let bytes = enveloped.encode(Form::Envelope).expect("every message");
+    assert_eq!(Message::decode(&bytes.into()), Ok(enveloped));
 }

@@ -18,10 +18,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{sleep_until, timeout},
 };
 
+use super::client_stream::ClientStream;
 use crate::ledger::Limit;
 
 /// How long a request may be on its way to a connection that is about to be closed: a balancer has
@@ -145,16 +145,16 @@ impl Traffic {
 
 /// A stream whose traffic is counted.
 pub(super) struct Counted {
-    stream: TcpStream,
+    stream: ClientStream,
     traffic: Arc<Traffic>,
 }
 
 impl Counted {
-    pub(super) fn new(stream: TcpStream, traffic: Arc<Traffic>) -> Self {
+    pub(super) fn new(stream: ClientStream, traffic: Arc<Traffic>) -> Self {
         Self { stream, traffic }
     }
 
-    pub(super) fn into_inner(self) -> TcpStream {
+    pub(super) fn into_inner(self) -> ClientStream {
         self.stream
     }
 

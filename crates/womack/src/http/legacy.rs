@@ -14,7 +14,10 @@ use womack_proto::{
     legacy_handshake::{self, JsonpIndex, Transport},
 };
 
-use super::{Body, Http, cors, polling::overloaded, respond, unavailable, websocket::Purpose};
+use super::{
+    Body, Http, cors, delivery::ClientConnection, polling::overloaded, respond, unavailable,
+    websocket::Purpose,
+};
 use crate::{
     command::{PollAnswer, PostAnswer, RequestKind, SessionRequest},
     shard::Handshaken,
@@ -36,6 +39,7 @@ impl Http {
         self: &Rc<Self>,
         request: Request<Incoming>,
         endpoint: u8,
+        connection: &ClientConnection,
     ) -> Response<Body> {
         use legacy_handshake::Request::{Disconnect, Handshake, Transport as Carry};
 
@@ -61,12 +65,15 @@ impl Http {
                         unavailable("draining\n", "1")
                     }
                     Transport::WebSocket => self.websocket(request, Purpose::Attach(sid)),
-                    Transport::XhrPolling => self.legacy_polling(request, sid, None).await,
+                    Transport::XhrPolling => {
+                        self.legacy_polling(request, (sid, None), connection).await
+                    }
                     Transport::JsonpPolling(_) if !self.offers_scripts() => {
                         self.refuse(HandshakeError::Forbidden)
                     }
                     Transport::JsonpPolling(index) => {
-                        self.legacy_polling(request, sid, Some(index)).await
+                        let session = (sid, Some(index));
+                        self.legacy_polling(request, session, connection).await
                     }
                 }
             }
@@ -118,25 +125,34 @@ impl Http {
     }
 
     async fn legacy_polling(
-        &self,
+        self: &Rc<Self>,
         request: Request<Incoming>,
-        sid: Option<Sid>,
-        jsonp: Option<JsonpIndex>,
+        (sid, jsonp): (Option<Sid>, Option<JsonpIndex>),
+        connection: &ClientConnection,
     ) -> Response<Body> {
         match *request.method() {
-            Method::GET => self.legacy_poll(sid, jsonp).await,
+            Method::GET => self.legacy_poll(sid, jsonp, connection).await,
             Method::POST => self.legacy_post(request, sid, jsonp).await,
             _ => self.refuse(HandshakeError::BadMethod),
         }
     }
 
-    async fn legacy_poll(&self, sid: Option<Sid>, jsonp: Option<JsonpIndex>) -> Response<Body> {
+    async fn legacy_poll(
+        self: &Rc<Self>,
+        sid: Option<Sid>,
+        jsonp: Option<JsonpIndex>,
+        connection: &ClientConnection,
+    ) -> Response<Body> {
         let Some(sid) = sid else {
             return self.not_handshaken(jsonp);
         };
-        match self.packets_for(sid).await {
+        // Stamps of 0.9 are milliseconds, of which two polls may have the same.
+        match self.packets_for(sid, None).await {
             None | Some(PollAnswer::Unavailable) => overloaded(),
-            Some(PollAnswer::Packets(body)) => answer(jsonp, body.bytes.into()),
+            Some(PollAnswer::Packets(body)) => {
+                let watch = |bytes| connection.answer(self, (sid, None), bytes);
+                answer_watched(jsonp, body.bytes.into(), watch)
+            }
             Some(
                 PollAnswer::UnknownSid
                 | PollAnswer::NodeGone
@@ -183,11 +199,20 @@ impl Http {
 
 /// An answer as text, or in the script that a page waits for.
 fn answer(jsonp: Option<JsonpIndex>, text: Bytes) -> Response<Body> {
+    answer_watched(jsonp, text, |bytes| bytes)
+}
+
+/// The same, whose bytes go out as `watch` returns them.
+fn answer_watched(
+    jsonp: Option<JsonpIndex>,
+    text: Bytes,
+    watch: impl FnOnce(Bytes) -> Bytes,
+) -> Response<Body> {
     match jsonp {
-        None => respond(StatusCode::OK, TEXT, text),
+        None => respond(StatusCode::OK, TEXT, watch(text)),
         Some(index) => {
             let script = index.script(&String::from_utf8_lossy(&text));
-            respond(StatusCode::OK, SCRIPT, script)
+            respond(StatusCode::OK, SCRIPT, watch(script.into()))
         }
     }
 }

@@ -3,7 +3,9 @@
 mod accept;
 mod admin;
 mod assets;
+mod client_stream;
 mod cors;
+mod delivery;
 mod events;
 mod keep_alive;
 mod legacy;
@@ -38,7 +40,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, select, sync::Notify};
+use tokio::{net::TcpStream, select};
 use tokio_util::sync::CancellationToken;
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 
@@ -49,6 +51,7 @@ pub(crate) use self::{
 };
 use self::{
     assets::Audience,
+    delivery::ClientConnection,
     events::EventBody,
     keep_alive::{Counted, SilenceTimer, Traffic},
     websocket::Purpose,
@@ -137,15 +140,17 @@ async fn serve_connection(
             return tracing::debug!(%from, %error, "a proxy does not begin as it should");
         }
     };
-    // Breaks the connection off. All that produces an answer holds it.
-    let cut = Rc::new(Notify::new());
+    let (client, stream) = ClientConnection::new(stream);
     let _charge = http.common.memory.ledger(http.id).hold(HTTP_BYTES);
     let has_asked = Cell::new(false);
     let service = service_fn(|request| {
         has_asked.set(true);
-        let (http, cut) = (http.clone(), cut.clone());
+        client.heard();
+        let is_proxied = peer != from || is_forwarded(request.headers());
+        client.is_proxied.set(is_proxied);
+        let (http, client) = (http.clone(), client.clone());
         async move {
-            let mut response = http.clone().respond(request, peer, surface, cut).await;
+            let mut response = http.clone().respond(request, peer, surface, client).await;
             http.announce_persistence(&mut response);
             Ok::<_, Infallible>(response)
         }
@@ -158,30 +163,35 @@ async fn serve_connection(
         .max_buf_size(config.limits.load().max_head_bytes)
         .serve_connection(TokioIo::new(Counted::new(stream, traffic.clone())), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = select! {
-        // First, so that the others see what it has done.
-        biased;
-        ended = connection.as_mut() => ended,
-        limit = traffic.silence(timer, || Rc::strong_count(&cut) > 1) => {
-            tracing::debug!(limit = limit.as_str(), "an HTTP connection was silent for too long");
-            return http.common.metrics.limit(limit);
-        }
-        () = closing.cancelled() => {
-            let ending = async {
-                // Whoever has only just connected is answered, which ends the connection too: a
-                // request may be on its way, and would be met by a reset.
-                if !has_asked.get() {
-                    return connection.await;
-                }
-                keep_alive::finish(connection, |connection| connection.graceful_shutdown()).await
-            };
-            select! {
-                ended = ending => ended,
-                () = cut.notified() => return,
+    let ended = {
+        // Dropped before it is known how the stream ended.
+        let mut connection = pin!(connection);
+        select! {
+            // First, so that the others see what it has done.
+            biased;
+            ended = connection.as_mut() => ended,
+            limit = traffic.silence(timer, || client.is_answering()) => {
+                let name = limit.as_str();
+                tracing::debug!(limit = name, "an HTTP connection was silent for too long");
+                http.common.metrics.limit(limit);
+                Ok(())
             }
+            () = closing.cancelled() => {
+                let ending = async {
+                    // Whoever has only just connected is answered, which ends the connection too: a
+                    // request may be on its way, and would be met by a reset.
+                    if !has_asked.get() {
+                        return connection.await;
+                    }
+                    keep_alive::finish(connection, |connection| connection.graceful_shutdown()).await
+                };
+                select! {
+                    ended = ending => ended,
+                    () = client.cut.notified() => return,
+                }
+            }
+            () = client.cut.notified() => return,
         }
-        () = cut.notified() => return,
     };
     if let Err(error) = ended {
         if error.is_parse_too_large() {
@@ -191,6 +201,8 @@ async fn serve_connection(
         }
         tracing::debug!(%error, "an HTTP connection ended");
     }
+    let patience = http.common.config.handshake_timeout;
+    client.settle(patience, &http.closing).await;
 }
 
 impl Http {
@@ -214,7 +226,7 @@ impl Http {
         mut request: Request<Incoming>,
         peer: IpAddr,
         surface: Surface,
-        cut: Rc<Notify>,
+        connection: Rc<ClientConnection>,
     ) -> Response<Body> {
         let origin = request.headers().get(hyper::header::ORIGIN).cloned();
         let endpoint = self.endpoint(&request);
@@ -231,8 +243,8 @@ impl Http {
             let preflight = request.method() == Method::OPTIONS;
             let mut response = match preflight {
                 true => plain(StatusCode::NO_CONTENT, ""),
-                false if legacy => self.legacy_request(request, endpoint).await,
-                false => self.endpoint_request(request, endpoint, cut).await,
+                false if legacy => self.legacy_request(request, endpoint, &connection).await,
+                false => self.endpoint_request(request, endpoint, &connection).await,
             };
             cors::add(
                 response.headers_mut(),
@@ -296,12 +308,17 @@ impl Http {
         self: &Rc<Self>,
         request: Request<Incoming>,
         endpoint: u8,
-        cut: Rc<Notify>,
+        connection: &ClientConnection,
     ) -> Response<Body> {
         match self.common.endpoints[usize::from(endpoint)].speaks {
-            Speaks::SocketIo | Speaks::EngineIo(_) => self.session_request(request, endpoint).await,
+            Speaks::SocketIo | Speaks::EngineIo(_) => {
+                self.session_request(request, endpoint, connection).await
+            }
             Speaks::WebSocket(_) | Speaks::Lines => self.plain_websocket(request, endpoint),
-            Speaks::Events => self.events(request, endpoint, cut).await,
+            Speaks::Events => {
+                let cut = connection.cut.clone();
+                self.events(request, endpoint, cut).await
+            }
         }
     }
 
@@ -310,6 +327,7 @@ impl Http {
         self: &Rc<Self>,
         request: Request<Incoming>,
         endpoint: u8,
+        connection: &ClientConnection,
     ) -> Response<Body> {
         let handshake = match self.handshake(request.uri().query().unwrap_or_default()) {
             Ok(handshake) => handshake,
@@ -343,7 +361,13 @@ impl Http {
                 };
                 self.websocket(request, purpose)
             }
-            TransportKind::Polling => self.polling(request, &handshake, sid, endpoint).await,
+            TransportKind::Polling => match sid {
+                None => self.first_poll(&request, &handshake, endpoint),
+                Some(sid) => {
+                    self.polling(request, (sid, handshake.stamp), connection)
+                        .await
+                }
+            },
         }
     }
 

@@ -9,9 +9,9 @@ use hyper::{
     body::{Body as _, Incoming},
 };
 use tokio::{sync::oneshot, time::timeout};
-use womack_proto::{Handshake, HandshakeError};
+use womack_proto::{Handshake, HandshakeError, payload::Content, relay::AnswerLoss};
 
-use super::{Body, Http, plain, respond, unavailable};
+use super::{Body, Http, delivery::ClientConnection, plain, respond, unavailable};
 use crate::{
     admission::Admitted,
     command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, ToShard, number},
@@ -20,21 +20,30 @@ use crate::{
 };
 
 impl Http {
+    /// A request that opens a session.
+    pub(super) fn first_poll(
+        &self,
+        request: &Request<Incoming>,
+        handshake: &Handshake,
+        endpoint: u8,
+    ) -> Response<Body> {
+        match self.admit(request) {
+            Ok(admitted) => self.open_polling(handshake, endpoint, admitted),
+            Err(refusal) => *refusal,
+        }
+    }
+
+    /// A request of the session `sid`.
     pub(super) async fn polling(
         self: &Rc<Self>,
         request: Request<Incoming>,
-        handshake: &Handshake,
-        sid: Option<Sid>,
-        endpoint: u8,
+        (sid, stamp): (Sid, Option<u64>),
+        connection: &ClientConnection,
     ) -> Response<Body> {
-        match (sid, request.method()) {
-            (None, _) => match self.admit(&request) {
-                Ok(admitted) => self.open_polling(handshake, endpoint, admitted),
-                Err(refusal) => *refusal,
-            },
-            (Some(sid), &Method::GET) => self.poll(sid).await,
-            (Some(sid), &Method::POST) => self.post(sid, request).await,
-            (Some(_), _) => self.refuse(HandshakeError::BadMethod),
+        match *request.method() {
+            Method::GET => self.poll((sid, stamp), connection).await,
+            Method::POST => self.post(sid, request).await,
+            _ => self.refuse(HandshakeError::BadMethod),
         }
     }
 
@@ -46,7 +55,7 @@ impl Http {
     ) -> Response<Body> {
         let mut shard = self.shard.borrow_mut();
         match shard.open_polling(endpoint, handshake, admitted) {
-            Some(body) => packets(body),
+            Some(PollBody { bytes, content }) => packets(content, bytes),
             None => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no session can be opened\n",
@@ -54,10 +63,17 @@ impl Http {
         }
     }
 
-    async fn poll(&self, sid: Sid) -> Response<Body> {
-        match self.packets_for(sid).await {
+    async fn poll(
+        self: &Rc<Self>,
+        (sid, stamp): (Sid, Option<u64>),
+        connection: &ClientConnection,
+    ) -> Response<Body> {
+        match self.packets_for(sid, stamp).await {
             None => overloaded(),
-            Some(PollAnswer::Packets(body)) => packets(body),
+            Some(PollAnswer::Packets(PollBody { bytes, content })) => {
+                let bytes = connection.answer(self, (sid, stamp), bytes.into());
+                packets(content, bytes)
+            }
             Some(PollAnswer::UnknownSid) => self.no_session(),
             Some(PollAnswer::NodeGone) => self.refuse(HandshakeError::NodeGone),
             Some(PollAnswer::Ended) => ended(),
@@ -67,19 +83,28 @@ impl Http {
     }
 
     /// Waits for what a session has to say. `None` if its shard has no time for that.
-    pub(super) async fn packets_for(&self, sid: Sid) -> Option<PollAnswer> {
+    pub(super) async fn packets_for(
+        self: &Rc<Self>,
+        sid: Sid,
+        stamp: Option<u64>,
+    ) -> Option<PollAnswer> {
         let token = number();
         let (answer, answered) = oneshot::channel();
-        let kind = RequestKind::Poll { token, answer };
+        let kind = RequestKind::Poll {
+            token,
+            stamp,
+            answer,
+        };
         self.ask(SessionRequest { sid, kind }).ok()?;
         let mut guard = AbortGuard {
             http: self,
             sid,
             token,
-            armed: true,
+            answered,
+            is_answered: false,
         };
-        let answer = answered.await;
-        guard.armed = false;
+        let answer = (&mut guard.answered).await;
+        guard.is_answered = true;
         Some(answer.unwrap_or(PollAnswer::BadRequest))
     }
 
@@ -175,29 +200,39 @@ impl Http {
 
 /// Tells the session when the client of a GET goes away before the answer.
 struct AbortGuard<'a> {
-    http: &'a Http,
+    http: &'a Rc<Http>,
     sid: Sid,
     token: u64,
-    armed: bool,
+    answered: oneshot::Receiver<PollAnswer>,
+    is_answered: bool,
 }
 
 impl Drop for AbortGuard<'_> {
     fn drop(&mut self) {
-        if self.armed {
-            let kind = RequestKind::PollAborted { token: self.token };
-            // Through the queue even to this shard, which may be at work below this drop. When
-            // the queue is full, the session ends with its next time-out instead.
-            self.http
-                .forward(SessionRequest {
-                    sid: self.sid,
-                    kind,
-                })
-                .ok();
+        if self.is_answered {
+            return;
+        }
+        // Whoever answers from here on finds nobody. An answer that is there already is lost.
+        self.answered.close();
+        match self.answered.try_recv() {
+            Ok(PollAnswer::Packets(_)) => self.http.report_loss(self.sid, AnswerLoss::Certain),
+            Ok(_) => {}
+            Err(_) => {
+                let kind = RequestKind::PollAborted { token: self.token };
+                // Through the queue even to this shard, which may be at work below this drop. When
+                // the queue is full, the session ends with its next time-out instead.
+                self.http
+                    .forward(SessionRequest {
+                        sid: self.sid,
+                        kind,
+                    })
+                    .ok();
+            }
         }
     }
 }
 
-fn packets(PollBody { bytes, content }: PollBody) -> Response<Body> {
+fn packets(content: Content, bytes: impl Into<Bytes>) -> Response<Body> {
     respond(StatusCode::OK, content.media_type(), bytes)
 }
 

@@ -67,7 +67,8 @@ impl Http {
         let Ok(parts) = upgraded.downcast::<TokioIo<Counted>>() else {
             return tracing::error!("a WebSocket came over something else than TCP");
         };
-        let stream: TcpStream = match parts.io.into_inner().into_inner().into_std() {
+        let stream = parts.io.into_inner().into_inner().into_inner();
+        let stream: TcpStream = match stream.and_then(tokio::net::TcpStream::into_std) {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!(%error, "a stream was gone before it opened"),
         };

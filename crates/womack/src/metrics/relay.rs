@@ -4,12 +4,17 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
+use womack_proto::relay::Unreadable;
 
 use super::{add, by::By};
 
-/// What became of requests: the home answered, was gone, took too long, or could not be reached,
+/// What became of requests: the owner answered, was gone, took too long, or could not be reached,
 /// or there was no room for the request.
 const RESULTS: [&str; 5] = ["answered", "lost", "late", "unlinked", "refused"];
+
+/// Why messages are skipped: a later version wrote them, a kind is not known, they are broken or no
+/// node's, or their sender has said since that it has another link.
+const SKIPPED: [&str; 4] = ["version", "kind", "malformed", "outdated"];
 
 /// What is counted of requests for sessions of other nodes.
 pub(crate) struct Relay {
@@ -22,8 +27,8 @@ pub(crate) struct Relay {
     pub(crate) tunnels: Gauge,
     /// Bytes that were published for other nodes.
     pub(crate) sent_bytes: Counter,
-    /// Messages of other nodes that could not be read.
-    pub(crate) unreadable: Counter,
+    /// Messages of other nodes that were skipped.
+    unreadable: By<Counter>,
     /// 1 while the link stands.
     pub(crate) connected: Gauge,
 }
@@ -54,10 +59,12 @@ impl Relay {
                 "relay_sent_bytes",
                 "Bytes published for other nodes",
             ),
-            unreadable: add(
+            unreadable: By::new(
                 registry,
                 "relay_unreadable",
-                "Messages of other nodes that could not be read",
+                "Messages of other nodes that were skipped, by reason",
+                "reason",
+                SKIPPED,
             ),
             connected: add(
                 registry,
@@ -65,6 +72,21 @@ impl Relay {
                 "Whether the link to other nodes stands",
             ),
         }
+    }
+
+    /// Counts a message that cannot be read.
+    pub(crate) fn skipped(&self, why: Unreadable) {
+        let reason = match why {
+            Unreadable::Version(_) => "version",
+            Unreadable::Kind(_) => "kind",
+            Unreadable::Malformed => "malformed",
+        };
+        self.unreadable.of(reason).inc();
+    }
+
+    /// Counts a message of a link that has ended since.
+    pub(crate) fn outdated(&self) {
+        self.unreadable.of("outdated").inc();
     }
 
     /// Counts a polling request that was to be carried.

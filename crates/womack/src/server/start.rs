@@ -8,13 +8,13 @@ use tracing::warn;
 
 use crate::{
     backend::Backend,
+    cluster::relay::Relay,
     command::{SessionRequest, ToRouter, ToShard},
     diagnosis::Diagnosis,
     engine::DirtyChannels,
     error::Error,
     http,
     queue::{Receiver, Sender},
-    relay::Relay,
     report::Report,
     reporter::Reporter,
     router::Router,

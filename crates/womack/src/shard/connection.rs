@@ -17,6 +17,7 @@ use super::{
     outbox::Outbox,
     pace::Pace,
     pending::{Fate, Pending, Room, Thinned},
+    repetitions::Repetitions,
     wire::Wire,
 };
 use crate::{
@@ -67,6 +68,8 @@ pub(crate) struct Polling {
     pub(crate) probe: Option<Probe>,
     /// Why the session ends with the first poll that finds nothing more, if it does.
     pub(crate) ending: Option<CloseReason>,
+    /// Which GETs are repetitions of others.
+    pub(crate) repetitions: Repetitions,
 }
 
 /// A WebSocket that asks to become a polling session's transport.
@@ -87,6 +90,7 @@ impl Polling {
             waiting: None,
             probe: None,
             ending: None,
+            repetitions: Repetitions::new(),
         }
     }
 }

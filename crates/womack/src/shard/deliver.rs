@@ -76,8 +76,13 @@ impl Shard {
     /// Does what a client asks of the session that it names, without writing yet.
     pub(crate) fn request(&mut self, SessionRequest { sid, kind }: SessionRequest) {
         match kind {
-            RequestKind::Poll { token, answer } => self.poll(sid, token, answer),
+            RequestKind::Poll {
+                token,
+                stamp,
+                answer,
+            } => self.poll(sid, (token, stamp), answer),
             RequestKind::PollAborted { token } => self.abort_poll(sid, token),
+            RequestKind::AnswerLost { loss } => self.answer_lost(sid, loss),
             RequestKind::PollEnough { token } => self.end_poll(sid, token),
             RequestKind::Post { body, answer } => self.post(sid, &body, answer),
             RequestKind::Upgrade { stream, early } => self.probe(sid, stream, &early),

@@ -39,6 +39,7 @@ mod plain;
 mod polling;
 mod presence_queries;
 mod readiness;
+mod repetitions;
 mod report;
 #[cfg_attr(
     not(all(feature = "io-uring", target_os = "linux")),

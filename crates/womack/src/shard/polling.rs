@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use womack_proto::{
     CloseReason, Frame, frame,
     payload::{self, Format, Packet},
+    relay::AnswerLoss,
 };
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
     goodbyes::Farewell,
     legacy,
     outbox::{Outbox, Spans},
+    repetitions::Verdict,
 };
 use crate::{
     command::{PollAnswer, PollBody, PostAnswer},
@@ -25,7 +27,12 @@ const PACKETS_PER_ANSWER: usize = 16;
 
 impl Shard {
     /// A GET asks for packets. It is answered at once if there are some, and waits otherwise.
-    pub(super) fn poll(&mut self, sid: Sid, token: u64, answer: oneshot::Sender<PollAnswer>) {
+    pub(super) fn poll(
+        &mut self,
+        sid: Sid,
+        (token, stamp): (u64, Option<u64>),
+        answer: oneshot::Sender<PollAnswer>,
+    ) {
         let Some(id) = self.find(sid) else {
             return reply(answer, self.answer_late(sid));
         };
@@ -37,6 +44,10 @@ impl Shard {
         if polling.waiting.is_some() {
             reply(answer, PollAnswer::BadRequest);
             return self.close(id, CloseReason::PollOverlap);
+        }
+        if polling.repetitions.poll(stamp) == Verdict::Lost {
+            reply(answer, PollAnswer::BadRequest);
+            return self.close(id, CloseReason::PollAborted);
         }
         polling.waiting = Some((token, answer));
         self.with_session(id, |session, rules, _| {
@@ -57,6 +68,21 @@ impl Shard {
             .polling(id)
             .and_then(|polling| polling.waiting.as_ref());
         if waiting.is_some_and(|(waiting, _)| *waiting == token) {
+            self.close(id, CloseReason::PollAborted);
+        }
+    }
+
+    /// The answer to a GET may not have reached its client: the session ends if it has not, since
+    /// what the answer brought cannot be told again.
+    pub(super) fn answer_lost(&mut self, sid: Sid, loss: AnswerLoss) {
+        let Some(id) = self.find(sid) else { return };
+        let verdict = match (loss, self.polling(id)) {
+            (AnswerLoss::Certain, _) => Verdict::Lost,
+            (AnswerLoss::IfRepeated(stamp), Some(polling)) => polling.repetitions.unread(stamp),
+            // A client that goes on over a WebSocket had its last answer.
+            (AnswerLoss::IfRepeated(_), None) => Verdict::Open,
+        };
+        if verdict == Verdict::Lost {
             self.close(id, CloseReason::PollAborted);
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! `cargo test -p womack --test it lines::` runs those of one module.
 
+mod aborted_polls;
 mod admission;
 mod broker_clients;
 mod conformance;
@@ -46,6 +47,8 @@ mod redis_forms;
 mod redis_restart;
 mod redis_sentinel;
 mod relay;
+mod relay_links;
+mod relay_versions;
 mod roster;
 mod server_events;
 mod shutdown;

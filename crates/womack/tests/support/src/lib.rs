@@ -28,6 +28,7 @@ pub mod http;
 mod lines;
 mod log;
 pub mod metrics;
+pub mod node;
 mod page_clients;
 mod polling;
 pub mod proxy;

@@ -94,6 +94,12 @@ impl Launch {
         self.flag("--port", &address.port().to_string())
     }
 
+    /// The same server, but another program, which understands the same flags.
+    pub fn run_by(mut self, program: PathBuf) -> Self {
+        self.program = program;
+        self
+    }
+
     /// Runs the program where the system refuses io_uring to it.
     pub fn without_io_uring(mut self) -> Self {
         let script = clients().join("no_io_uring.py");

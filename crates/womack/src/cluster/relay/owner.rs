@@ -5,6 +5,7 @@ use std::{
     io, net,
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::Arc,
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -15,12 +16,13 @@ use tokio::{
     },
     task::spawn_local,
 };
-use womack_proto::relay::{Answer, Flow, Kind, Wish};
+use womack_proto::relay::{Answer, AnswerLoss, Flow, Kind, Wish};
 
 use super::{
     Event,
     outgoing::Outgoing,
     place::{End, Place},
+    recent_polls::RecentPolls,
     tunnel,
 };
 use crate::{
@@ -32,17 +34,19 @@ use crate::{
 };
 
 /// What sessions of this node owe other nodes.
-pub(super) struct Home {
+pub(super) struct Owner {
     common: Arc<Common>,
     shards: Vec<Sender<ToShard>>,
     events: UnboundedSender<Event>,
     /// Requests that are not answered; of polls, by what their session knows them.
     requests: HashMap<Place, Option<(Sid, u64)>>,
+    /// Polls that were answered, or given up, a short while ago.
+    recent: RecentPolls,
     tunnels: HashMap<Place, UnboundedSender<Flow>>,
     has_served: bool,
 }
 
-impl Home {
+impl Owner {
     pub(super) fn new(
         common: Arc<Common>,
         shards: Vec<Sender<ToShard>>,
@@ -53,6 +57,7 @@ impl Home {
             shards,
             events,
             requests: HashMap::new(),
+            recent: RecentPolls::default(),
             tunnels: HashMap::new(),
             has_served: false,
         }
@@ -73,26 +78,28 @@ impl Home {
                 // The shard has ended, and its sessions with it.
                 answer = Answer::Ended;
             }
-            let (edge, number) = place;
-            outgoing.say(edge, number, Kind::Answer(answer));
+            let (ingress, number) = place;
+            outgoing.say(ingress, number, Kind::Answer(answer));
         }
     }
 
     fn try_ask(&mut self, place: Place, sid: &str, wish: Wish) -> Result<(), Answer> {
-        let sid = Sid::parse(sid)
-            .filter(|sid| sid.node == self.common.sids.node)
-            .filter(|sid| usize::from(sid.shard.0) < self.shards.len())
-            .ok_or(Answer::UnknownSid)?;
+        let sid = self.own(sid).ok_or(Answer::UnknownSid)?;
         let most = self.common.config.nodes.max_relayed_requests;
         if self.requests.len() + self.tunnels.len() >= most {
             self.common.metrics.limit(Limit::MaxRelayedRequests);
             return Err(Answer::Unavailable);
         }
         match wish {
-            Wish::Poll => {
+            Wish::Poll { stamp } => {
                 let (answer, answered) = oneshot::channel();
                 let token = number();
-                self.hand(sid, RequestKind::Poll { token, answer })?;
+                let kind = RequestKind::Poll {
+                    token,
+                    stamp,
+                    answer,
+                };
+                self.hand(sid, kind)?;
                 self.requests.insert(place, Some((sid, token)));
                 let answered = async { answered.await.unwrap_or(PollAnswer::Ended) };
                 self.tell_later(async move { Event::Polled(place, answered.await) });
@@ -105,13 +112,13 @@ impl Home {
                 self.tell_later(async move { Event::Posted(place, answered.await) });
             }
             Wish::Upgrade(early) => {
-                self.dig(place, sid, early, |stream, early| RequestKind::Upgrade {
+                self.open_tunnel(place, sid, early, |stream, early| RequestKind::Upgrade {
                     stream,
                     early,
                 })?;
             }
             Wish::Attach(early) => {
-                self.dig(place, sid, early, |stream, early| RequestKind::Attach {
+                self.open_tunnel(place, sid, early, |stream, early| RequestKind::Attach {
                     stream,
                     early,
                 })?;
@@ -121,12 +128,43 @@ impl Home {
         Ok(())
     }
 
-    /// The client of a request went away.
-    pub(super) fn gone(&mut self, place: Place) {
-        if let Some(Some((sid, token))) = self.requests.remove(&place) {
-            // When the queue is full, the session ends with its next time-out instead.
-            self.hand(sid, RequestKind::PollAborted { token }).ok();
+    /// The client of a request went away. If the request is answered already, the answer has found
+    /// nobody, and its session must not go on without what it brought.
+    pub(super) fn gone(&mut self, place: Place, now: Instant) {
+        match self.requests.remove(&place) {
+            Some(Some((sid, token))) => {
+                // The session may be answering just now.
+                self.recent.add(place, sid, now);
+                // When the queue is full, the session ends with its next time-out instead.
+                self.hand(sid, RequestKind::PollAborted { token }).ok();
+            }
+            Some(None) => {}
+            None => self.answer_lost(place),
         }
+    }
+
+    /// The answer to a poll has not reached its client, or may not have.
+    pub(super) fn lost(&self, sid: &str, loss: AnswerLoss) {
+        if let Some(sid) = self.own(sid) {
+            self.report_loss(sid, loss);
+        }
+    }
+
+    fn answer_lost(&mut self, place: Place) {
+        if let Some(sid) = self.recent.remove(place) {
+            self.report_loss(sid, AnswerLoss::Certain);
+        }
+    }
+
+    fn report_loss(&self, sid: Sid, loss: AnswerLoss) {
+        let shard = self.shards[usize::from(sid.shard.0)].clone();
+        let kind = RequestKind::AnswerLost { loss };
+        let request = Box::new(SessionRequest { sid, kind });
+        // The session must hear of it, so a queue that is full is waited for.
+        spawn_local(async move {
+            shard.push_waiting(ToShard::Request(request)).await;
+            shard.wake();
+        });
     }
 
     /// The node that a poll has reached is about to go.
@@ -139,18 +177,36 @@ impl Home {
     }
 
     /// A session has answered a request.
-    pub(super) fn answered(&mut self, place: Place, answer: Answer, outgoing: &mut Outgoing) {
-        if self.requests.remove(&place).is_some() {
-            let (edge, number) = place;
-            outgoing.say(edge, number, Kind::Answer(answer));
+    pub(super) fn answered(
+        &mut self,
+        place: Place,
+        answer: Answer,
+        now: Instant,
+        outgoing: &mut Outgoing,
+    ) {
+        let has_packets = matches!(answer, Answer::Packets(..));
+        let Some(request) = self.requests.remove(&place) else {
+            // Its client went away while the session answered.
+            if has_packets {
+                self.answer_lost(place);
+            }
+            return;
+        };
+        if let Some((sid, _)) = request.filter(|_| has_packets) {
+            self.recent.add(place, sid, now);
         }
+        let (ingress, number) = place;
+        outgoing.say(ingress, number, Kind::Answer(answer));
     }
 
-    /// What the client says on a WebSocket.
-    pub(super) fn flow(&self, place: Place, flow: Flow) {
+    /// Bytes of the client for a WebSocket. If there is none, the ingress is told that it has ended.
+    pub(super) fn flow(&self, place: Place, flow: Flow, outgoing: &mut Outgoing) {
         if let Some(incoming) = self.tunnels.get(&place) {
             // A tunnel's task that has ended says so itself.
             incoming.send(flow).ok();
+        } else if matches!(flow, Flow::Bytes(_)) {
+            let (ingress, number) = place;
+            outgoing.say(ingress, number, Kind::Back(Flow::End));
         }
     }
 
@@ -159,19 +215,31 @@ impl Home {
         self.tunnels.remove(&place);
     }
 
-    /// A node is not there any more, and its clients are not either.
-    pub(super) fn lost(&mut self, edge: u32) {
+    /// A node is not there any more, or has lost its link: it does not wait any longer for what it
+    /// asked for.
+    pub(super) fn end_all_of(&mut self, ingress: u32, now: Instant) {
         let places: Vec<_> = self.requests.keys().copied().collect();
-        for place in places.into_iter().filter(|(node, _)| *node == edge) {
-            self.gone(place);
+        for place in places.into_iter().filter(|(node, _)| *node == ingress) {
+            self.gone(place, now);
         }
-        self.tunnels.retain(|(node, _), _| *node != edge);
+        self.tunnels.retain(|(node, _), _| *node != ingress);
     }
 
-    /// The link is lost. Answers can be given over the next, but of WebSockets some bytes may be
-    /// missing.
-    pub(super) fn unlinked(&mut self) {
+    /// The link is lost: nodes that hear of the next one do not wait any longer for what they asked
+    /// for. Answers at `unsaid` may not have been published.
+    pub(super) fn unlinked(&mut self, unsaid: Vec<Place>, now: Instant) {
+        for place in self.requests.keys().copied().collect::<Vec<_>>() {
+            self.gone(place, now);
+        }
+        for place in unsaid {
+            self.answer_lost(place);
+        }
         self.tunnels.clear();
+    }
+
+    /// Forgets polls that were answered long ago.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.recent.expire(now);
     }
 
     /// The nodes that requests have come from.
@@ -179,7 +247,7 @@ impl Home {
         self.requests
             .keys()
             .chain(self.tunnels.keys())
-            .map(|(edge, _)| *edge)
+            .map(|(ingress, _)| *ingress)
     }
 
     /// Whether any request has ever been brought here.
@@ -188,7 +256,7 @@ impl Home {
     }
 
     /// Gives the shard of `sid` one socket of a pair, and begins a tunnel with the other.
-    fn dig(
+    fn open_tunnel(
         &mut self,
         place: Place,
         sid: Sid,
@@ -202,9 +270,16 @@ impl Home {
         self.hand(sid, kind(inner, early))?;
         let (sender, incoming) = unbounded_channel();
         let events = self.events.clone();
-        spawn_local(tunnel::run(outer, End::Home(place), incoming, events));
+        spawn_local(tunnel::run(outer, End::Owner(place), incoming, events));
         self.tunnels.insert(place, sender);
         Ok(())
+    }
+
+    /// Reads the id of a session that this node may have.
+    fn own(&self, sid: &str) -> Option<Sid> {
+        Sid::parse(sid)
+            .filter(|sid| sid.node == self.common.sids.node)
+            .filter(|sid| usize::from(sid.shard.0) < self.shards.len())
     }
 
     fn hand(&self, sid: Sid, kind: RequestKind) -> Result<(), Answer> {

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Requests that wait for another node.
-pub(super) struct Edge {
+pub(super) struct Ingress {
     common: Arc<Common>,
     events: UnboundedSender<Event>,
     waiting: HashMap<u64, Waiting>,
@@ -42,10 +42,10 @@ pub(super) struct Edge {
 }
 
 struct Waiting {
-    home: u32,
+    owner: u32,
     /// When the client is not kept waiting any longer.
     until: Instant,
-    /// Whether the home was told that it is enough.
+    /// Whether the owner was told that it is enough.
     is_ending: bool,
     reply: Reply,
 }
@@ -56,13 +56,13 @@ enum Reply {
 }
 
 struct Tunnel {
-    home: u32,
+    owner: u32,
     incoming: UnboundedSender<Flow>,
     /// Whether its client speaks Socket.IO 0.9, and has to be told if it is to come back.
     is_legacy: bool,
 }
 
-impl Edge {
+impl Ingress {
     pub(super) fn new(common: Arc<Common>, events: UnboundedSender<Event>) -> Self {
         Self {
             common,
@@ -80,80 +80,106 @@ impl Edge {
         outgoing: &mut Outgoing,
     ) {
         let SessionRequest { sid, kind } = request;
-        if let RequestKind::PollAborted { token } = kind {
-            if self.remove(token).is_some() {
-                outgoing.say(sid.node, token, Kind::Gone);
+        match kind {
+            RequestKind::PollAborted { token } => {
+                if self.remove(token).is_some() {
+                    outgoing.say(sid.node, token, Kind::Gone);
+                }
+                return;
             }
-            return;
+            RequestKind::AnswerLost { loss } => {
+                let owner = sid.node;
+                let sid = sid.to_string();
+                return outgoing.say(owner, 0, Kind::Lost { sid, loss });
+            }
+            _ => {}
         }
         if let Some(limit) = self.reached(outgoing) {
             self.common.metrics.limit(limit);
             return self.refuse(kind);
         }
-        let home = sid.node;
+        let owner = sid.node;
         let config = &self.common.config;
         // A session that has not answered by then has timed out itself.
         let poll_time = config.ping_interval + config.ping_timeout + config.nodes.relay_timeout;
         let (number, wish) = match kind {
-            RequestKind::Poll { token, answer } => {
-                self.wait(token, home, poll_time, Reply::Poll(answer));
-                (token, Wish::Poll)
+            RequestKind::Poll {
+                token,
+                stamp,
+                answer,
+            } => {
+                self.wait(token, owner, poll_time, Reply::Poll(answer));
+                (token, Wish::Poll { stamp })
             }
             RequestKind::Post { body, answer } => {
                 let number = number();
                 self.wait(
                     number,
-                    home,
+                    owner,
                     config.nodes.relay_timeout,
                     Reply::Post(answer),
                 );
                 (number, Wish::Post(body))
             }
             RequestKind::Upgrade { stream, early } => {
-                (self.dig(home, stream, false), Wish::Upgrade(early))
+                (self.open_tunnel(owner, stream, false), Wish::Upgrade(early))
             }
             RequestKind::Attach { stream, early } => {
-                (self.dig(home, stream, true), Wish::Attach(early))
+                (self.open_tunnel(owner, stream, true), Wish::Attach(early))
             }
             RequestKind::Goodbye
             | RequestKind::PollAborted { .. }
+            | RequestKind::AnswerLost { .. }
             | RequestKind::PollEnough { .. } => (number(), Wish::Goodbye),
         };
         let sid = sid.to_string();
-        let is_poll = wish == Wish::Poll;
-        outgoing.say(home, number, Kind::Ask { sid, wish });
+        let is_poll = matches!(wish, Wish::Poll { .. });
+        outgoing.say(owner, number, Kind::Ask { sid, wish });
         if is_draining && is_poll {
-            outgoing.say(home, number, Kind::Enough);
+            outgoing.say(owner, number, Kind::Enough);
         }
         self.count();
     }
 
-    /// What the home answers a request.
-    pub(super) fn answer(&mut self, (home, number): Place, answer: Answer) {
-        if self.home_of(number) == Some(home) {
+    /// The owner's answer to a request. One with packets for which nobody waits any more is reported
+    /// back, since its session has them no more.
+    pub(super) fn answer(
+        &mut self,
+        (owner, number): Place,
+        answer: Answer,
+        outgoing: &mut Outgoing,
+    ) {
+        if self.owner_of(number) == Some(owner) {
             // It has no session for the WebSocket.
             return self.close(number);
         }
-        let is_its = |waiting: &Waiting| waiting.home == home;
-        if !self.waiting.get(&number).is_some_and(is_its) {
-            return;
-        }
-        if let Some(waiting) = self.remove(number) {
-            self.reply(waiting.reply, answer, "answered");
+        let has_packets = matches!(answer, Answer::Packets(..));
+        let is_its = |waiting: &Waiting| waiting.owner == owner;
+        let is_waiting = self.waiting.get(&number).is_some_and(is_its);
+        let waiting = is_waiting.then(|| self.remove(number)).flatten();
+        let is_taken = waiting.is_some_and(|found| self.reply(found.reply, answer, "answered"));
+        if has_packets && !is_taken {
+            outgoing.say(owner, number, Kind::Gone);
         }
     }
 
-    /// What the home says on a WebSocket.
-    pub(super) fn flow(&self, (home, number): Place, flow: Flow) {
-        if let Some(tunnel) = self.tunnels.get(&number).filter(|found| found.home == home) {
+    /// Bytes of the owner for a WebSocket. If there is none, the owner is told that it has ended.
+    pub(super) fn flow(&self, (owner, number): Place, flow: Flow, outgoing: &mut Outgoing) {
+        if let Some(tunnel) = self
+            .tunnels
+            .get(&number)
+            .filter(|found| found.owner == owner)
+        {
             // A tunnel's task that has ended says so itself.
             tunnel.incoming.send(flow).ok();
+        } else if matches!(flow, Flow::Bytes(_)) {
+            outgoing.say(owner, number, Kind::Forth(Flow::End));
         }
     }
 
-    /// The home of the WebSocket that `number` brought.
-    pub(super) fn home_of(&self, number: u64) -> Option<u32> {
-        self.tunnels.get(&number).map(|tunnel| tunnel.home)
+    /// The owner of the WebSocket that `number` brought.
+    pub(super) fn owner_of(&self, number: u64) -> Option<u32> {
+        self.tunnels.get(&number).map(|tunnel| tunnel.owner)
     }
 
     /// A tunnel's task has ended.
@@ -168,7 +194,7 @@ impl Edge {
         let late: Vec<_> = self.waiting.extract_if(late).collect();
         for (number, waiting) in late {
             self.common.metrics.limit(Limit::RelayTimeoutSeconds);
-            outgoing.say(waiting.home, number, Kind::Gone);
+            outgoing.say(waiting.owner, number, Kind::Gone);
             self.give_up(waiting.reply, "late");
         }
         self.count();
@@ -179,7 +205,7 @@ impl Edge {
     pub(super) fn end_polls(&mut self, outgoing: &mut Outgoing) {
         for (number, waiting) in &mut self.waiting {
             if !std::mem::replace(&mut waiting.is_ending, true) {
-                outgoing.say(waiting.home, *number, Kind::Enough);
+                outgoing.say(waiting.owner, *number, Kind::Enough);
             }
         }
     }
@@ -201,25 +227,39 @@ impl Edge {
     }
 
     /// A node is not there any more, and its sessions are not either.
-    pub(super) fn lost(&mut self, home: u32) {
-        let its = |_: &u64, waiting: &mut Waiting| waiting.home == home;
-        let its: Vec<_> = self.waiting.extract_if(its).collect();
-        for (_, waiting) in its {
+    pub(super) fn lost(&mut self, owner: u32) {
+        for waiting in self.end_all_of(owner) {
             self.give_up(waiting.reply, "lost");
         }
+    }
+
+    /// An owner has lost its link and has another: it has ended everything that it was asked for.
+    /// Clients open other sessions.
+    pub(super) fn relinked(&mut self, owner: u32) {
+        for waiting in self.end_all_of(owner) {
+            self.reply(waiting.reply, Answer::Ended, "unlinked");
+        }
+    }
+
+    /// Ends the WebSockets of an owner, and takes the requests out that wait for it.
+    fn end_all_of(&mut self, owner: u32) -> Vec<Waiting> {
+        let its = |_: &u64, waiting: &mut Waiting| waiting.owner == owner;
+        let waiting = self.waiting.extract_if(its);
+        let requests = waiting.map(|(_, waiting)| waiting).collect();
         let tunnels = self.tunnels.iter();
         let its: Vec<_> = tunnels
-            .filter_map(|(number, tunnel)| (tunnel.home == home).then_some(*number))
+            .filter_map(|(number, tunnel)| (tunnel.owner == owner).then_some(*number))
             .collect();
         its.into_iter().for_each(|number| self.close(number));
         self.count();
+        requests
     }
 
     /// The link is lost, and with it what is under way.
     pub(super) fn unlinked(&mut self, outgoing: &mut Outgoing) {
         for (number, waiting) in std::mem::take(&mut self.waiting) {
-            // Their clients give their sessions up.
-            outgoing.say(waiting.home, number, Kind::Gone);
+            // Their clients give their sessions up. An answer may have been on its way.
+            outgoing.say(waiting.owner, number, Kind::Gone);
             self.reply(waiting.reply, Answer::Ended, "unlinked");
         }
         self.tunnels.clear();
@@ -228,8 +268,8 @@ impl Edge {
 
     /// The nodes that owe something.
     pub(super) fn partners(&self) -> impl Iterator<Item = u32> {
-        let waiting = self.waiting.values().map(|waiting| waiting.home);
-        waiting.chain(self.tunnels.values().map(|tunnel| tunnel.home))
+        let waiting = self.waiting.values().map(|waiting| waiting.owner);
+        waiting.chain(self.tunnels.values().map(|tunnel| tunnel.owner))
     }
 
     /// The limit that is reached, if one is.
@@ -244,10 +284,10 @@ impl Edge {
         }
     }
 
-    fn wait(&mut self, number: u64, home: u32, time: Duration, reply: Reply) {
+    fn wait(&mut self, number: u64, owner: u32, time: Duration, reply: Reply) {
         let until = Instant::now() + time;
         let waiting = Waiting {
-            home,
+            owner,
             until,
             is_ending: false,
             reply,
@@ -256,13 +296,13 @@ impl Edge {
     }
 
     /// Begins a tunnel for the client's socket.
-    fn dig(&mut self, home: u32, stream: net::TcpStream, is_legacy: bool) -> u64 {
+    fn open_tunnel(&mut self, owner: u32, stream: net::TcpStream, is_legacy: bool) -> u64 {
         let number = number();
         let (sender, incoming) = unbounded_channel();
         let events = self.events.clone();
-        spawn_local(tunnel::run(stream, End::Edge(number), incoming, events));
+        spawn_local(tunnel::run(stream, End::Ingress(number), incoming, events));
         let tunnel = Tunnel {
-            home,
+            owner,
             incoming: sender,
             is_legacy,
         };
@@ -299,12 +339,12 @@ impl Edge {
         removed
     }
 
-    /// Answers a client, which may have gone.
-    fn reply(&self, reply: Reply, answer: Answer, result: &'static str) {
+    /// Answers a client. False if it has gone.
+    fn reply(&self, reply: Reply, answer: Answer, result: &'static str) -> bool {
         self.common.metrics.relay.requested(result);
         match reply {
-            Reply::Poll(reply) => drop(reply.send(poll_answer(answer))),
-            Reply::Post(reply) => drop(reply.send(post_answer(answer))),
+            Reply::Poll(reply) => reply.send(poll_answer(answer)).is_ok(),
+            Reply::Post(reply) => reply.send(post_answer(answer)).is_ok(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The bytes of a WebSocket whose session is at another node.
 //!
-//! At the edge, a tunnel ends in the client's socket; at the home, in one of a pair of sockets whose
+//! At the ingress, a tunnel ends in the client's socket; at the owner, in one of a pair of sockets whose
 //! other one the session's shard takes for its client's. A shard therefore knows nothing of tunnels,
 //! and a client that reads too slowly is slow to its shard: what has been read here is bounded by a
 //! window, and what is not read fills the socket.
@@ -208,7 +208,7 @@ mod tests {
     use tokio::{io::AsyncReadExt, sync::mpsc, task::LocalSet};
 
     use super::*;
-    use crate::relay::home::pair;
+    use crate::cluster::relay::owner::pair;
 
     /// Two tunnels, each the other's other end, between two sockets.
     async fn between(test: impl AsyncFnOnce(TcpStream, TcpStream)) {
@@ -216,7 +216,7 @@ mod tests {
         let place = (1, 1);
         let mut ends = Vec::new();
         let mut halves = Vec::new();
-        for end in [End::Edge(1), End::Home(place)] {
+        for end in [End::Ingress(1), End::Owner(place)] {
             let (inner, outer) = pair().unwrap();
             outer.set_nonblocking(true).unwrap();
             ends.push(TcpStream::from_std(outer).unwrap());
@@ -228,13 +228,13 @@ mod tests {
         let carrying = tokio::task::spawn_local(async move {
             while let Some(event) = said.recv().await {
                 if let Event::Flow(end, flow) = event {
-                    let other = usize::from(end == End::Edge(1));
+                    let other = usize::from(end == End::Ingress(1));
                     halves[other].send(flow).ok();
                 }
             }
         });
-        let (home, edge) = (ends.pop().unwrap(), ends.pop().unwrap());
-        test(edge, home).await;
+        let (owner, ingress) = (ends.pop().unwrap(), ends.pop().unwrap());
+        test(ingress, owner).await;
         carrying.await.unwrap();
     }
 
@@ -245,11 +245,11 @@ mod tests {
 
     #[test]
     fn bytes_arrive_in_order_in_both_directions() {
-        run_test(async |mut edge, mut home| {
+        run_test(async |mut ingress, mut owner| {
             let there: Vec<u8> = (0..500_000_u32).flat_map(u32::to_be_bytes).collect();
             let back: Vec<u8> = there.iter().rev().copied().collect();
-            let (mut edge_in, mut edge_out) = edge.split();
-            let (mut home_in, mut home_out) = home.split();
+            let (mut edge_in, mut edge_out) = ingress.split();
+            let (mut home_in, mut home_out) = owner.split();
             let (mut at_home, mut at_edge) = (vec![0; there.len()], vec![0; back.len()]);
             let (a, b, c, d) = tokio::join!(
                 edge_out.write_all(&there),
@@ -259,22 +259,22 @@ mod tests {
             );
             assert!(a.is_ok() && b.is_ok() && c.is_ok() && d.is_ok());
             assert!(at_home == there && at_edge == back);
-            drop((edge, home));
+            drop((ingress, owner));
         });
     }
 
     #[test]
     fn an_end_is_an_end_at_the_other_side_after_all_bytes() {
-        run_test(async |mut edge, mut home| {
-            edge.write_all(b"last").await.unwrap();
-            edge.shutdown().await.unwrap();
+        run_test(async |mut ingress, mut owner| {
+            ingress.write_all(b"last").await.unwrap();
+            ingress.shutdown().await.unwrap();
             let mut read = Vec::new();
-            home.read_to_end(&mut read).await.unwrap();
+            owner.read_to_end(&mut read).await.unwrap();
             assert_eq!(read, b"last");
-            home.write_all(b"word").await.unwrap();
-            home.shutdown().await.unwrap();
+            owner.write_all(b"word").await.unwrap();
+            owner.shutdown().await.unwrap();
             read.clear();
-            edge.read_to_end(&mut read).await.unwrap();
+            ingress.read_to_end(&mut read).await.unwrap();
             assert_eq!(read, b"word");
         });
     }

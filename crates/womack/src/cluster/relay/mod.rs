@@ -1,28 +1,34 @@
 //! The relay: carries requests of clients to the node of their session.
 //!
 //! Behind a balancer that knows nothing of sessions, a polling request or a WebSocket that upgrades a
-//! session may reach any node. The node that it reaches is its *edge*; the sid names the session's
-//! node, its *home*. They speak over Redis: each node subscribes to a channel of its own, and
-//! whoever has something to say to it publishes there. At its home, a carried request is one like
+//! session may reach any node. The node that it reaches is its *ingress*; the sid names the session's
+//! node, its *owner*. They speak over Redis: each node subscribes to a channel of its own, and
+//! whoever has something to say to it publishes there. At its owner, a carried request is one like
 //! that of another shard, so a session does not know from where it is spoken to. A WebSocket cannot
 //! move, so its bytes are carried in both directions, through a [`tunnel`].
 //!
-//! Nothing is stored at Redis, so what is under way when a link to it is lost is lost too. The
-//! client always notices: its request is refused, or its WebSocket ends.
+//! Nothing is stored at Redis, so what is under way when a link to it is lost is lost too. Each link
+//! has an epoch that every message bears, and a node that has a new link says so first. Either side
+//! then ends what was begun before, so the client always notices: its request is refused, or its
+//! WebSocket ends.
 //!
 //! The relay has a thread and two connections to Redis of its own. Where every request reaches its
 //! node, it has nothing to do but to stay subscribed.
 
-mod edge;
-mod home;
+mod ingress;
+mod leaving;
 mod link;
+mod nodes;
 mod outgoing;
+mod owner;
 mod peers;
 mod place;
+mod recent_polls;
 mod thread;
 mod tunnel;
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,10 +44,11 @@ use womack_proto::relay::{Flow, Kind, Message};
 
 pub(crate) use self::thread::Relaying;
 use self::{
-    edge::Edge,
-    home::Home,
+    ingress::Ingress,
     link::{Failure, Link, Published},
+    nodes::Heard,
     outgoing::Outgoing,
+    owner::Owner,
     peers::Peers,
     place::{End, Place},
 };
@@ -63,10 +70,6 @@ const LOOKS: u32 = 4;
 /// For how long after a link came to stand others may still be on their way back: Redis was away
 /// for them as well.
 const RETURN: Duration = Duration::from_secs(2);
-/// How long requests for sessions that the end of this node has closed are still answered: some
-/// clients send a last one after they have learned of it.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
-
 /// What the relay is made of.
 pub(crate) struct Relay {
     pub(crate) backend: Backend,
@@ -87,8 +90,8 @@ impl Relay {
         let (events, incoming) = mpsc::unbounded_channel();
         let timeout = self.common.config.nodes.relay_timeout;
         let mut running = Running {
-            edge: Edge::new(self.common.clone(), events.clone()),
-            home: Home::new(self.common.clone(), self.shards.clone(), events),
+            ingress: Ingress::new(self.common.clone(), events.clone()),
+            owner: Owner::new(self.common.clone(), self.shards.clone(), events),
             outgoing: Outgoing::new(self.common.sids.node),
             peers: Peers::new(timeout),
             looks: looks(timeout),
@@ -126,8 +129,8 @@ enum Event {
 
 struct Running {
     relay: Relay,
-    edge: Edge,
-    home: Home,
+    ingress: Ingress,
+    owner: Owner,
     outgoing: Outgoing,
     peers: Peers,
     looks: Interval,
@@ -208,24 +211,6 @@ impl Running {
         }
     }
 
-    /// Answers what is under way, and then for a moment whoever comes too late.
-    async fn last_answers(&mut self, mut link: Link) -> Option<Failure> {
-        if !self.home.has_served() {
-            return None;
-        }
-        let mut messages = Vec::new();
-        let mut over = std::pin::pin!(sleep(LAST_ANSWERS));
-        loop {
-            self.publish(&mut link);
-            select! {
-                () = &mut over => return None,
-                // Who is not answered when the link is lost now asks another node.
-                heard = link.next(&mut messages) => self.heard(&mut messages, heard.ok()?),
-                Some(event) = self.incoming.recv() => self.event(event),
-            }
-        }
-    }
-
     /// Publishes what waits, unless something is being published: nothing may overtake it.
     fn publish(&mut self, link: &mut Link) {
         if !link.may_publish() || self.outgoing.is_empty() {
@@ -253,63 +238,76 @@ impl Running {
     fn unlinked(&mut self, failure: &Failure) {
         self.failed(failure);
         self.relay.common.metrics.relay.connected.set(0);
-        self.outgoing.unlinked();
-        self.edge.unlinked(&mut self.outgoing);
-        self.home.unlinked();
+        let partners = self.partners();
+        let unsaid = self.outgoing.unlinked(partners);
+        self.ingress.unlinked(&mut self.outgoing);
+        self.owner.unlinked(unsaid, Instant::now());
     }
 
     fn take_requests(&mut self) {
         let is_draining = self.relay.status.is_draining();
         for request in self.requests.drain(..) {
-            self.edge.take(request, is_draining, &mut self.outgoing);
+            self.ingress.take(request, is_draining, &mut self.outgoing);
         }
     }
 
     /// What another node says.
     fn message(&mut self, bytes: Vec<u8>) {
-        let Some(message) = Message::decode(&bytes.into()) else {
-            self.relay.common.metrics.relay.unreadable.inc();
-            return;
+        let now = Instant::now();
+        let message = match Message::decode(&bytes.into()) {
+            Ok(message) => message,
+            Err(why) => return self.relay.common.metrics.relay.skipped(why),
         };
-        let Message { node, number, kind } = message;
-        self.peers.heard(node, Instant::now());
+        match self.outgoing.nodes.heard(&message, now) {
+            Heard::SameLink => {}
+            Heard::NewLink => self.relinked(message.node),
+            Heard::NewLinkOfUnknown => self.owner.end_all_of(message.node, now),
+            Heard::OldLink => return self.relay.common.metrics.relay.outdated(),
+        }
+        let Message {
+            node, number, kind, ..
+        } = message;
+        self.outgoing.heard(node);
+        self.peers.heard(node, now);
         let place = (node, number);
         match kind {
             Kind::Ask { sid, wish } => {
                 let (wish, is_draining) = ((&*sid, wish), self.relay.status.is_draining());
-                self.home.ask(place, wish, is_draining, &mut self.outgoing);
+                self.owner.ask(place, wish, is_draining, &mut self.outgoing);
             }
-            Kind::Gone => self.home.gone(place),
-            Kind::Enough => self.home.enough(place),
-            Kind::Answer(answer) => self.edge.answer(place, answer),
-            Kind::Forth(flow) => self.home.flow(place, flow),
-            Kind::Back(flow) => self.edge.flow(place, flow),
-            Kind::Hello => self.outgoing.say(node, number, Kind::Here),
+            Kind::Gone => self.owner.gone(place, now),
+            Kind::Lost { sid, loss } => self.owner.lost(&sid, loss),
+            Kind::Enough => self.owner.enough(place),
+            Kind::Answer(answer) => self.ingress.answer(place, answer, &mut self.outgoing),
+            Kind::Forth(flow) => self.owner.flow(place, flow, &mut self.outgoing),
+            Kind::Back(flow) => self.ingress.flow(place, flow, &mut self.outgoing),
+            Kind::Hello { .. } => self.outgoing.say(node, number, Kind::Here),
             Kind::Here => {}
         }
     }
 
     fn event(&mut self, event: Event) {
+        let now = Instant::now();
         let is_draining = self.relay.status.is_draining();
         match event {
             Event::Polled(place, answer) => {
-                let answer = home::poll_answer(answer, is_draining);
-                self.home.answered(place, answer, &mut self.outgoing);
+                let answer = owner::poll_answer(answer, is_draining);
+                self.owner.answered(place, answer, now, &mut self.outgoing);
             }
             Event::Posted(place, answer) => {
-                let answer = home::post_answer(answer, is_draining);
-                self.home.answered(place, answer, &mut self.outgoing);
+                let answer = owner::post_answer(answer, is_draining);
+                self.owner.answered(place, answer, now, &mut self.outgoing);
             }
-            Event::Flow(End::Edge(number), flow) => {
-                if let Some(home) = self.edge.home_of(number) {
-                    self.outgoing.say(home, number, Kind::Forth(flow));
+            Event::Flow(End::Ingress(number), flow) => {
+                if let Some(owner) = self.ingress.owner_of(number) {
+                    self.outgoing.say(owner, number, Kind::Forth(flow));
                 }
             }
-            Event::Flow(End::Home((node, number)), flow) => {
+            Event::Flow(End::Owner((node, number)), flow) => {
                 self.outgoing.say(node, number, Kind::Back(flow));
             }
-            Event::Closed(End::Edge(number)) => self.edge.closed(number),
-            Event::Closed(End::Home(place)) => self.home.closed(place),
+            Event::Closed(End::Ingress(number)) => self.ingress.closed(number),
+            Event::Closed(End::Owner(place)) => self.owner.closed(place),
         }
     }
 
@@ -322,10 +320,12 @@ impl Running {
             .zip(receivers)
         {
             bytes += said.bytes.len() as u64;
-            match count {
-                0 if is_early && said.is_request => self.outgoing.again(said),
-                0 => self.lost(said.to),
-                _ => {}
+            if count > 0 {
+                continue;
+            }
+            let node = said.to;
+            if !self.outgoing.again(said, is_early) {
+                self.lost(node);
             }
         }
         self.relay.common.metrics.relay.sent_bytes.inc_by(bytes);
@@ -338,11 +338,14 @@ impl Running {
         if self.relay.status.is_draining() {
             self.leave(now);
         }
-        self.edge.expire(now, &mut self.outgoing);
-        let partners = self.edge.partners().chain(self.home.partners()).collect();
+        self.ingress.expire(now, &mut self.outgoing);
+        self.owner.expire(now);
+        let partners = self.partners();
+        self.outgoing.nodes.forget(&partners, now);
         let looked = self.peers.look(&partners, now);
         for node in looked.silent {
-            self.outgoing.say(node, 0, Kind::Hello);
+            let is_new_link = false;
+            self.outgoing.say(node, 0, Kind::Hello { is_new_link });
         }
         for node in looked.gone {
             self.relay.common.metrics.limit(Limit::RelayTimeoutSeconds);
@@ -350,29 +353,26 @@ impl Running {
         }
     }
 
-    /// Gives back what this node carries for others, evenly over the time that it has.
-    fn leave(&mut self, now: Instant) {
-        self.edge.end_polls(&mut self.outgoing);
-        let tunnels = self.edge.tunnels();
-        let (begin, count) = *self.leaving.get_or_insert((now, tunnels));
-        let drain = self.relay.common.config.drain.as_secs_f64();
-        let passed = (now - begin).as_secs_f64() / drain.max(f64::MIN_POSITIVE);
-        let due = (count as f64 * passed.min(1.0)).ceil() as usize;
-        let closed = count.saturating_sub(tunnels);
-        self.edge.close_some(due.saturating_sub(closed));
-    }
-
-    /// Whether nothing that this node carries for others is left, or there is no time for it.
-    fn has_left(&self) -> bool {
-        let most = self.relay.common.config.drain + LAST_ANSWERS;
-        let late = |(begin, _): &(Instant, usize)| begin.elapsed() > most;
-        self.edge.is_empty() || self.leaving.as_ref().is_some_and(late)
-    }
-
     /// A node is not there any more.
     fn lost(&mut self, node: u32) {
-        self.edge.lost(node);
-        self.home.lost(node);
+        self.outgoing.lost(node);
+        self.ingress.lost(node);
+        self.owner.end_all_of(node, Instant::now());
+    }
+
+    /// A node has lost its link and has another: both sides end what was under way, since nobody
+    /// knows how much of it has arrived.
+    fn relinked(&mut self, node: u32) {
+        self.ingress.relinked(node);
+        self.owner.end_all_of(node, Instant::now());
+    }
+
+    /// The nodes with which something is under way.
+    fn partners(&self) -> HashSet<u32> {
+        self.ingress
+            .partners()
+            .chain(self.owner.partners())
+            .collect()
     }
 
     fn channel(&self, node: u32) -> String {
