@@ -10,7 +10,7 @@ FUZZ_SECONDS := 60
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress deps lint fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random deps lint fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,10 @@ test: deps ## install what the tests need, and run them all
 
 stress: deps ## run tests again and again beside two busy processes: make stress TEST=lines:: N=200
 	$(VENV)/bin/python crates/womack/tests/stress.py --runs $(or $(N),200) $(if $(PACKAGE),--package $(PACKAGE)) $(TEST)
+
+random: deps ## have random clients look for broken promises: make random TEST=a_cluster SECONDS=600 SEED=7
+	$(if $(SECONDS),WOMACK_RANDOM_SECONDS=$(SECONDS)) $(if $(SEED),WOMACK_RANDOM_SEED=$(SEED)) \
+	cargo test -p womack --test it random::$(or $(TEST),a_) -- --nocapture --include-ignored --test-threads 1
 
 deps: ## install the programs and packages that the tests drive
 	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \

@@ -41,6 +41,7 @@ mod promises;
 mod proxies;
 mod publish;
 mod publishers;
+mod random;
 mod redis_cluster;
 mod redis_failover;
 mod redis_forms;

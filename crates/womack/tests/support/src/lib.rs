@@ -1,11 +1,12 @@
 //! What the integration tests stand on.
 //!
 //! Every test starts what it needs on free ports and throws it away: a [`Server`], which is the real
-//! program, and a [`Redis`], which is the real `redis-server`. Three kinds of clients speak to them:
+//! program, and a [`Redis`], which is the real `redis-server`. Four kinds of clients speak to them:
 //!
 //! - [`Client`], [`Polling`], [`Lines`] and [`EventStream`]: packets as text, one call for one
 //!   packet, for tests of the protocol;
 //! - [`raw`]: literal bytes, for everything that a decent client would never send;
+//! - [`wire`]: transports without an opinion, for clients that outlive faults;
 //! - [`clients`], [`browser`] and [`PageClients`]: the official client libraries and Chromium, in
 //!   their own processes.
 //!
@@ -17,6 +18,7 @@
 pub mod balancer;
 pub mod browser;
 pub mod clients;
+pub mod commander;
 pub mod conformance;
 mod driver;
 mod engine;
@@ -41,6 +43,7 @@ mod release;
 mod server;
 pub mod ticker;
 pub mod tls;
+pub mod wire;
 pub mod witness;
 
 use std::future::Future;

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 
 use redis::Value;
 
+use crate::faulty_link::FaultyLink;
 use crate::tls::Certificates;
 use crate::{Broker, Redis, eventually, free_address};
 
@@ -19,18 +20,24 @@ pub struct Cluster {
 impl Cluster {
     /// Starts it, and waits until all nodes agree.
     pub async fn start() -> Self {
-        Self::start_as(None).await
+        Self::start_as(None, false).await.0
+    }
+
+    /// The same behind a link for each node, whose ports the nodes announce. Those of the nodes
+    /// themselves are for tests.
+    pub async fn start_behind_links() -> (Self, Vec<FaultyLink>) {
+        Self::start_as(None, true).await
     }
 
     /// The same, where nodes speak TLS to one another and to clients. The plain ports are for
     /// tests.
     pub async fn start_secure(made: &Certificates) -> Self {
-        Self::start_as(Some(made)).await
+        Self::start_as(Some(made), false).await.0
     }
 
-    async fn start_as(made: Option<&Certificates>) -> Self {
+    async fn start_as(made: Option<&Certificates>, linked: bool) -> (Self, Vec<FaultyLink>) {
         let (mut nodes, mut secure) = (Vec::new(), Vec::new());
-        let mut buses = Vec::new();
+        let (mut buses, mut links) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             let bus = free_address().port().to_string();
             let mut settings = [
@@ -51,7 +58,16 @@ impl Cluster {
                 settings.extend(["--tls-cluster", "yes"].map(str::to_owned));
                 secure.push(address);
             }
-            nodes.push(Redis::start_with(&settings).await);
+            let address = free_address();
+            if linked {
+                let link = FaultyLink::to(address).await;
+                let port = link.address().port().to_string();
+                settings.extend(["--cluster-announce-ip", "127.0.0.1"].map(str::to_owned));
+                settings.extend(["--cluster-announce-port", &port].map(str::to_owned));
+                settings.extend(["--cluster-announce-bus-port", &bus].map(str::to_owned));
+                links.push(link);
+            }
+            nodes.push(Redis::start_at(address, &settings).await);
             buses.push(bus);
         }
         let cluster = Self { nodes, secure };
@@ -65,7 +81,7 @@ impl Cluster {
             cluster.nodes[0].command(&meet).await;
         }
         cluster.agrees().await;
-        cluster
+        (cluster, links)
     }
 
     /// Waits until all nodes know all slots.

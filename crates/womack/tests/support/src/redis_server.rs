@@ -45,8 +45,13 @@ impl Redis {
 
     /// Starts one with further settings, as in `["--maxmemory", "1mb"]`.
     pub async fn start_with(settings: &[impl AsRef<str>]) -> Self {
+        Self::start_at(free_address(), settings).await
+    }
+
+    /// The same at an address where nothing listens.
+    pub(crate) async fn start_at(address: SocketAddr, settings: &[impl AsRef<str>]) -> Self {
         let mut redis = Self {
-            address: free_address(),
+            address,
             folder: TempDir::new().expect("a temporary folder"),
             settings: settings
                 .iter()
