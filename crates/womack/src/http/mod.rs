@@ -202,7 +202,7 @@ async fn serve_connection(
         tracing::debug!(%error, "an HTTP connection ended");
     }
     let patience = http.common.config.handshake_timeout;
-    client.settle(patience, &http.closing).await;
+    client.settle(patience, &closing).await;
 }
 
 impl Http {
