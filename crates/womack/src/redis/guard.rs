@@ -9,7 +9,7 @@ use std::{
 };
 
 use redis::{ErrorKind, RedisError, RedisResult, aio::MultiplexedConnection, cmd};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
 use super::{IdentityCheck, InfoAnswer, Verdict, warn_unverified};
 use crate::backend::{Address, Backend, Connected};
@@ -43,24 +43,50 @@ impl fmt::Debug for UnverifiedLinks {
     }
 }
 
-/// Watches over a connection of a kind of link, such as `relay`.
-pub(crate) fn guard(backend: &Backend, link: &'static str, connected: &Connected) -> Guard {
+/// Watches over a connection of a kind of link, such as `relay`, from its first answer on.
+///
+/// # Errors
+/// There is no answer in time, or the server is a replica that does not reach its master.
+pub(crate) async fn guard(
+    backend: &Backend,
+    link: &'static str,
+    connected: &Connected,
+) -> RedisResult<Guard> {
     let unverified = backend.unverified.clone();
     let (server, mut connection) = (connected.address.clone(), connected.connection.clone());
-    Box::pin(async move {
-        let mut check = IdentityCheck::default();
-        let mut questions = interval(IDENTITY_INTERVAL);
+    let mut check = IdentityCheck::default();
+    let verdict = ask_identity(&mut connection, &server, &mut check).await?;
+    update_health(verdict, |reason| {
+        unverified.warn_once(link, &server, &reason)
+    })?;
+    Ok(Box::pin(async move {
+        let mut questions = interval_at(
+            tokio::time::Instant::now() + IDENTITY_INTERVAL,
+            IDENTITY_INTERVAL,
+        );
         questions.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             questions.tick().await;
-            match ask_identity(&mut connection, &server, &mut check).await {
-                Ok(Verdict::Changed { reason, .. }) => return changed(reason),
-                Ok(Verdict::Unverifiable(reason)) => unverified.warn_once(link, &server, &reason),
-                Ok(Verdict::First(_) | Verdict::Same | Verdict::Unknown) => {}
-                Err(error) => return error,
+            let verdict = ask_identity(&mut connection, &server, &mut check).await;
+            let warn = |reason: String| unverified.warn_once(link, &server, &reason);
+            if let Err(error) = verdict.and_then(|verdict| update_health(verdict, warn)) {
+                return error;
             }
         }
-    })
+    }))
+}
+
+/// Sees to what an answer means: `warn` is for a server that does not tell.
+///
+/// # Errors
+/// The server is another than it was.
+fn update_health(verdict: Verdict, warn: impl FnOnce(String)) -> RedisResult<()> {
+    match verdict {
+        Verdict::Changed { reason, .. } => return Err(changed(reason)),
+        Verdict::Unverifiable(reason) => warn(reason),
+        Verdict::First(_) | Verdict::Same | Verdict::Unknown => {}
+    }
+    Ok(())
 }
 
 /// Asks once.

@@ -28,6 +28,9 @@ struct Identity {
     history: Vec<u8>,
     /// `master_replid2`: the history that this one continues; `None` if it continues none.
     continues: Option<Vec<u8>>,
+    /// Whether it is a replica that does not reach its master (`master_link_status`), so that it
+    /// brings nothing of what is published there.
+    is_detached: bool,
 }
 
 /// The answer of a server to `INFO replication`.
@@ -61,7 +64,7 @@ pub(crate) enum Verdict {
     Unknown,
 }
 
-/// Compares the answers of one link's servers. It lives as long as the link, over connections.
+/// Compares the answers of the server of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct IdentityCheck {
     first: Option<Identity>,
@@ -100,6 +103,12 @@ impl IdentityCheck {
             Ok(identity) => identity,
             Err(reason) => return self.unverifiable(reason),
         };
+        if identity.is_detached {
+            return Verdict::Changed {
+                since: self.last_good.unwrap_or(asked),
+                reason: format!("redis at {server} is a replica that does not reach its master"),
+            };
+        }
         let (Some(first), Some(since)) = (&self.first, self.last_good) else {
             let role = identity.role;
             self.first = Some(identity);
@@ -154,8 +163,10 @@ impl Identity {
             return None;
         }
         let continues = field(b"master_replid2:").filter(|id| *id != NO_ID);
+        let master_link = field(b"master_link_status:");
         Some(Self {
             role,
+            is_detached: role == Role::Replica && master_link.is_some_and(|link| link != b"up"),
             history: history.to_vec(),
             continues: continues.map(<[u8]>::to_vec),
         })
@@ -238,6 +249,16 @@ mod tests {
         assert_eq!(seen[2], changed(1, "is a replica now"));
         let seen = verdicts(&[&replica, &master]);
         assert_eq!(seen[1], changed(0, "is a master now"));
+    }
+
+    #[test]
+    fn a_replica_that_does_not_reach_its_master_is_a_loss_at_once() {
+        let up = format!("{}master_link_status:up\r\n", info("slave", 'a', '0'));
+        let down = up.replace("status:up", "status:down");
+        let reason = "is a replica that does not reach its master";
+        let seen = verdicts(&[&up, &up, &down]);
+        assert_eq!(seen[2], changed(1, reason));
+        assert_eq!(verdicts(&[&down])[0], changed(0, reason));
     }
 
     #[test]

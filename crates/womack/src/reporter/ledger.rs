@@ -75,7 +75,7 @@ impl Ledger {
     pub(super) async fn connect(backend: &Backend, keys: Keys) -> RedisResult<Self> {
         let connected = backend.writer(&keys.nodes()).await?;
         Ok(Self {
-            guard: guard(backend, "server events", &connected),
+            guard: guard(backend, "server events", &connected).await?,
             connected,
             keys,
         })

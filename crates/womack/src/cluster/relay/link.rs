@@ -76,7 +76,7 @@ impl Link {
             .map_err(|_| late())??;
         Ok(Self {
             pinging: ping(asks.clone()),
-            guard: guard(backend, "relay", &connected),
+            guard: guard(backend, "relay", &connected).await?,
             asks,
             messages,
             connected,

@@ -17,7 +17,7 @@ async fn a_master_that_is_demoted_by_hand_is_a_gap() {
     new.publish("a", "2").await;
     let packet = client.find(|packet| packet.contains("womack:gap")).await;
     assert!(packet.contains(r#""channels":["a"]"#), "{packet}");
-    server.logged("is a replica now").await;
+    server.logged("is a replica").await;
     eventually("messages to come by way of the replica", async || {
         let read = metrics::Metrics::of(server.address()).await;
         let before = read.sum("womack_messages_received_total", "");
