@@ -148,8 +148,9 @@ pub(crate) enum ToShard {
         channel: Arc<str>,
         interests: Interests,
     },
-    /// Channels that were live bring nothing until Redis has confirmed them again.
-    Lost(LossNumber, Arc<LostScope>),
+    /// Channels that were live bring nothing until Redis has confirmed them again. A loss without a
+    /// number concerns nobody.
+    Lost(Option<LossNumber>, Arc<LostScope>),
     /// Channels that were lost are back, or nobody wants them any more; tell those who may have
     /// missed something, before anything that follows.
     Gap(Arc<Gap>),

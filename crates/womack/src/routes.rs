@@ -50,7 +50,7 @@ pub(crate) struct TopicRoute {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    /// Nothing is requested of Redis: it has just refused the channel.
+    /// Nothing is requested of Redis: the channel is new here, or was refused.
     Idle,
     /// Redis is requested, and has not answered.
     Requested(Generation),
@@ -219,7 +219,7 @@ impl Routes {
         live.map(|(channel, _)| channel)
     }
 
-    /// Every channel that Redis was asked for or confirmed.
+    /// Every channel that is wanted, or that Redis was asked for.
     pub(crate) fn len(&self) -> usize {
         self.channels.len()
     }
@@ -280,6 +280,11 @@ impl Route {
             }
         }
         self.topics.retain(|known| !known.shards.is_empty());
+    }
+
+    /// Whether Redis has confirmed it.
+    pub(crate) const fn is_live(&self) -> bool {
+        matches!(self.state, State::Live(_))
     }
 
     /// The shards that want any of its topics.

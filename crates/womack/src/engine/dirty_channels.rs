@@ -1,6 +1,7 @@
 //! Channels of which the router has to look at what the shards want.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
@@ -17,8 +18,8 @@ type Set = IndexSet<Arc<str>, RandomState>;
 /// Channels of which the router has to look at what the shards want: for each shard a set.
 ///
 /// A channel is marked after the shard's map has changed, and looked at after the mark is taken, so
-/// that no change goes unseen, however the threads run. Marking twice is marking once, so the sets
-/// are bounded by the channels that shards have, and never mean "look at everything". The locks are
+/// that no change goes unseen, however the threads run. Marking twice is marking once, so a set has
+/// each channel that changed once, and never means "look at everything". The locks are
 /// held for moments, and nothing on the way of a message takes them.
 pub(crate) struct DirtyChannels {
     shards: Box<[Mutex<Set>]>,
@@ -39,15 +40,15 @@ impl DirtyChannels {
         self.router.wake();
     }
 
-    /// Waits for marked channels, then moves up to `most` of each shard to the end of `batch`, in
+    /// Waits for marked channels, then moves all of them to the end of `batch`, those of a shard in
     /// the order in which they were marked. Losing this future loses nothing.
-    pub(crate) async fn take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) {
+    pub(crate) async fn take(&self, batch: &mut VecDeque<(ShardId, Arc<str>)>) {
         poll_fn(|context| {
-            if self.try_take(batch, most) {
+            if self.try_take(batch) {
                 return Poll::Ready(());
             }
             self.router.register(context.waker());
-            match self.try_take(batch, most) {
+            match self.try_take(batch) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }
@@ -61,16 +62,10 @@ impl DirtyChannels {
         shards.map(|shard| self.lock(shard).len()).sum()
     }
 
-    fn try_take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) -> bool {
+    fn try_take(&self, batch: &mut VecDeque<(ShardId, Arc<str>)>) -> bool {
         let before = batch.len();
         for shard in (0..).map(ShardId).take(self.shards.len()) {
-            let mut marked = self.lock(shard);
-            let taken: Set = if marked.len() <= most {
-                std::mem::take(&mut *marked)
-            } else {
-                marked.drain(..most).collect()
-            };
-            drop(marked);
+            let taken = std::mem::take(&mut *self.lock(shard));
             batch.extend(taken.into_iter().map(|channel| (shard, channel)));
         }
         batch.len() > before
@@ -91,20 +86,19 @@ mod tests {
     #[test]
     fn a_channel_that_is_marked_twice_is_looked_at_once_and_in_its_order() {
         let dirty = DirtyChannels::new(2);
-        let mut batch = Vec::new();
-        assert!(dirty.take(&mut batch, 2).now_or_never().is_none());
+        let mut batch = VecDeque::new();
+        assert!(dirty.take(&mut batch).now_or_never().is_none());
         for name in ["c", "a", "b", "a"] {
             dirty.mark(ShardId(1), name.into());
         }
         dirty.mark(ShardId(0), "a".into());
-        assert!(dirty.take(&mut batch, 2).now_or_never().is_some());
-        assert!(dirty.take(&mut batch, 2).now_or_never().is_some());
+        assert!(dirty.take(&mut batch).now_or_never().is_some());
         let seen: Vec<_> = batch
             .iter()
             .map(|(shard, name)| (shard.0, &**name))
             .collect();
         assert_eq!(seen, [(0, "a"), (1, "c"), (1, "a"), (1, "b")]);
-        assert!(dirty.take(&mut batch, 2).now_or_never().is_none());
+        assert!(dirty.take(&mut batch).now_or_never().is_none());
     }
 
     #[test]
@@ -119,9 +113,9 @@ mod tests {
         });
         let runtime = crate::worker::runtime().unwrap();
         runtime.block_on(async {
-            let mut batch = Vec::new();
+            let mut batch = VecDeque::new();
             while batch.len() < count as usize {
-                dirty.take(&mut batch, 64).await;
+                dirty.take(&mut batch).await;
             }
         });
         marker.join().unwrap();

@@ -40,8 +40,9 @@ struct OpenGap {
     by_statics: HashSet<Arc<str>>,
     /// Whether the static subscriptions are lost.
     misses_statics: bool,
-    /// Since when some are back.
+    /// When the first and the last of them came back.
     first_back: Option<Instant>,
+    last_back: Option<Instant>,
 }
 
 /// Channels that are lost at one time.
@@ -94,6 +95,7 @@ impl OpenGaps {
             misses_statics: lost.statics.is_some(),
             by_statics: lost.statics.unwrap_or_default(),
             first_back: None,
+            last_back: None,
         });
         self.loss
     }
@@ -104,14 +106,17 @@ impl OpenGaps {
             if gap.missing.remove(channel) {
                 gap.back.insert(channel.clone());
                 gap.first_back.get_or_insert(now);
+                gap.last_back = Some(now);
             }
         }
     }
 
     /// The static subscriptions are there again, or refused.
-    pub(crate) fn statics_back(&mut self) {
+    pub(crate) fn statics_back(&mut self, now: Instant) {
         for gap in &mut self.open {
-            gap.misses_statics = false;
+            if std::mem::take(&mut gap.misses_statics) {
+                gap.last_back = Some(now);
+            }
         }
     }
 
@@ -164,12 +169,15 @@ impl OpenGaps {
             }
             let mut channels = std::mem::take(&mut gap.back);
             gap.first_back = None;
+            // All that is told of was live then.
+            let end = gap.last_back.take().unwrap_or(now);
             if !gap.misses_statics {
                 channels.extend(std::mem::take(&mut gap.by_statics));
             }
             if is_whole || !channels.is_empty() {
-                let length = now.saturating_duration_since(gap.since);
-                let to = millis(wall);
+                let length = end.saturating_duration_since(gap.since);
+                let since_end = now.saturating_duration_since(end);
+                let to = millis(wall.checked_sub(since_end).unwrap_or(wall));
                 ended.push(EndedGap {
                     gap: Gap {
                         loss: gap.loss,
@@ -257,8 +265,8 @@ mod tests {
         assert!(gaps.hold(message("a"), true).is_none());
         assert!(gaps.hold(message("c"), true).is_some());
         assert!(gaps.hold(message("other"), false).is_none());
-        gaps.back(&"b".into(), now);
         let later = now + Duration::from_millis(1500);
+        gaps.back(&"b".into(), later);
         let ended = gaps.end(later, wall, false);
         assert_eq!(told(&ended), [(vec!["a", "b"], true)]);
         assert_eq!((ended[0].gap.from, ended[0].gap.to), (998_500, 1_000_001));
@@ -311,7 +319,7 @@ mod tests {
         gaps.back(&"a".into(), now);
         assert!(gaps.hold(message("x"), true).is_some());
         assert!(gaps.end(now, wall, false).is_empty());
-        gaps.statics_back();
+        gaps.statics_back(now);
         assert_eq!(told(&gaps.end(now, wall, false)), [(vec!["a", "x"], true)]);
     }
 }

@@ -10,13 +10,12 @@
 //! that leaves before was never there. Settled memberships cost nothing here.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use ahash::RandomState;
-use smallvec::SmallVec;
 use womack_proto::NamespaceId;
 
 use super::{Ticket, TimeoutQueue};
@@ -81,7 +80,8 @@ pub(crate) struct Answered {
 #[derive(Debug)]
 struct Membership {
     state: State,
-    acks: SmallVec<[Ticket; 1]>,
+    /// In the order in which they came, which is that of their deadlines.
+    acks: VecDeque<Ticket>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -176,9 +176,9 @@ impl PendingAcks {
             let membership = clients.entry(connection);
             let membership = membership.or_insert_with(|| Membership {
                 state,
-                acks: SmallVec::new(),
+                acks: VecDeque::new(),
             });
-            membership.acks.push(ticket);
+            membership.acks.push_back(ticket);
         }
     }
 
@@ -257,14 +257,14 @@ impl PendingAcks {
 
     /// The next acknowledgement that has waited too long, if there is one.
     pub(crate) fn expire(&mut self, now: Instant) -> Option<Answered> {
-        let ack = self.acks.expire(now)?;
-        Some(self.failed(ack))
+        let (ticket, ack) = self.acks.expire(now)?;
+        Some(self.failed(ticket, ack))
     }
 
     /// Takes back the acknowledgement that was just kept: there are too many.
     pub(crate) fn fail_last(&mut self) -> Option<Answered> {
-        let ack = self.acks.pop_last()?;
-        Some(self.failed(ack))
+        let (ticket, ack) = self.acks.pop_last()?;
+        Some(self.failed(ticket, ack))
     }
 
     /// Whether an acknowledgement waits for a client's membership.
@@ -282,7 +282,7 @@ impl PendingAcks {
     fn insert(&mut self, key: Key, connection: u32, state: State) {
         let membership = Membership {
             state,
-            acks: SmallVec::new(),
+            acks: VecDeque::new(),
         };
         let clients = self.memberships.entry(key).or_default();
         clients.insert(connection, membership);
@@ -293,7 +293,7 @@ impl PendingAcks {
         let ack = self.acks.remove(ticket)?;
         let mut settled = Vec::new();
         for key in &ack.channels {
-            self.release(key, &ack, |membership| {
+            self.release(key, (ticket, &ack), |membership| {
                 if std::mem::replace(&mut membership.state, State::Settled) != State::Settled {
                     settled.push(key.clone());
                 }
@@ -307,14 +307,14 @@ impl PendingAcks {
 
     fn fail(&mut self, ticket: Ticket) -> Option<Answered> {
         let ack = self.acks.remove(ticket)?;
-        Some(self.failed(ack))
+        Some(self.failed(ticket, ack))
     }
 
     /// An acknowledgement has failed: memberships that nobody else has asked for end with it.
-    fn failed(&mut self, ack: PendingAck) -> Answered {
+    fn failed(&mut self, ticket: Ticket, ack: PendingAck) -> Answered {
         let mut ended = Vec::new();
         for key in &ack.channels {
-            self.release(key, &ack, |membership| {
+            self.release(key, (ticket, &ack), |membership| {
                 if membership.state == State::Provisional && membership.acks.is_empty() {
                     ended.push(key.clone());
                 }
@@ -327,17 +327,21 @@ impl PendingAcks {
     }
 
     /// An acknowledgement waits for a channel no more.
-    fn release(&mut self, key: &Key, ack: &PendingAck, release: impl FnOnce(&mut Membership)) {
+    fn release(
+        &mut self,
+        key: &Key,
+        (ticket, ack): (Ticket, &PendingAck),
+        release: impl FnOnce(&mut Membership),
+    ) {
         let Some(clients) = self.memberships.get_mut(key) else {
             return;
         };
         let Some(membership) = clients.get_mut(&ack.connection) else {
             return;
         };
-        let acks = &mut self.acks;
-        membership
-            .acks
-            .retain(|ticket| acks.get_mut(*ticket).is_some());
+        if let Ok(at) = membership.acks.binary_search(&ticket) {
+            membership.acks.remove(at);
+        }
         release(membership);
         if !membership.is_kept() {
             clients.remove(&ack.connection);

@@ -46,7 +46,7 @@ impl Refusals {
     }
 
     fn expire(&mut self, now: Instant) {
-        while let Some(channel) = self.until.expire(now) {
+        while let Some((_, channel)) = self.until.expire(now) {
             self.names.remove(&channel);
         }
     }

@@ -58,21 +58,19 @@ impl<T> TimeoutQueue<T> {
     }
 
     /// Takes the value that came last out again, if it still waits.
-    pub(crate) fn pop_last(&mut self) -> Option<T> {
+    pub(crate) fn pop_last(&mut self) -> Option<(Ticket, T)> {
         let last = self.entries.len().checked_sub(1)?;
-        self.remove(Ticket(self.first + last as u64))
+        let ticket = Ticket(self.first + last as u64);
+        self.remove(ticket).map(|value| (ticket, value))
     }
 
     /// Takes out the oldest value whose time is up, if there is one.
-    pub(crate) fn expire(&mut self, now: Instant) -> Option<T> {
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<(Ticket, T)> {
         if self.next_deadline()? > now {
             return None;
         }
-        let (_, value) = self.entries.pop_front()?;
-        self.first += 1;
-        self.len -= 1;
-        self.trim();
-        value
+        let ticket = Ticket(self.first);
+        self.remove(ticket).map(|value| (ticket, value))
     }
 
     /// When [`TimeoutQueue::expire`] next has a value.
@@ -116,10 +114,8 @@ mod tests {
         assert_eq!(queue.expire(now), None);
         assert_eq!(queue.next_deadline(), Some(now + TIMEOUT));
         let late = now + TIMEOUT;
-        assert_eq!(
-            [(); 3].map(|()| queue.expire(late)),
-            [Some('a'), Some('c'), None]
-        );
+        let expired = [(); 3].map(|()| queue.expire(late));
+        assert_eq!(expired, [Some((a, 'a')), Some((c, 'c')), None]);
         assert_eq!((queue.remove(a), queue.get_mut(c)), (None, None));
         assert_eq!((queue.len(), queue.next_deadline()), (0, None));
     }

@@ -77,12 +77,14 @@ impl Running {
             self.give_up(lost.unwanted);
         }
         self.wanted.extend(lost.wanted);
+        let scope = Arc::new(scope);
         if channels.is_empty() && !statics {
-            if matches!(scope, LostScope::Connection(_)) {
+            if matches!(*scope, LostScope::Connection(_)) {
                 warn!(
                     reason,
                     "a connection to redis is gone, no channel was live over it"
                 );
+                self.tell_all(|| ToShard::Lost(None, scope.clone())).await;
             }
             return;
         }
@@ -101,8 +103,8 @@ impl Running {
             statics,
             since,
         });
-        let scope = Arc::new(scope);
-        self.tell_all(|| ToShard::Lost(loss, scope.clone())).await;
+        self.tell_all(|| ToShard::Lost(Some(loss), scope.clone()))
+            .await;
     }
 
     /// Redis, or a part of it, cannot be reached.
@@ -117,7 +119,7 @@ impl Running {
 
     /// The static subscriptions are there again.
     pub(super) async fn statics_back(&mut self) {
-        self.gaps.statics_back();
+        self.gaps.statics_back(Instant::now());
         self.end_gaps().await;
     }
 

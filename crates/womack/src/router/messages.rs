@@ -115,7 +115,9 @@ impl Running {
         let Some((channel, route)) = self.routes.get(channel) else {
             return false;
         };
-        if route.topics.is_empty() {
+        // What comes before Redis has confirmed the whole request lies in a gap that will be told, or
+        // was promised to nobody: handed on, it would overtake the notice.
+        if route.topics.is_empty() || !route.is_live() {
             common.metrics.messages.unwanted.inc();
             return true;
         }

@@ -10,7 +10,8 @@ mod messages;
 mod reconcile;
 
 use std::{
-    future::pending,
+    collections::VecDeque,
+    future::{pending, ready},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -39,7 +40,7 @@ use crate::{
 /// Events taken from the link at one go: a burst's worth, so that shards are woken once, and few
 /// enough that looks are not kept waiting.
 const EVENTS_PER_BATCH: usize = 1024;
-/// Channels of each shard that are looked at before messages have their turn again.
+/// Channels that are looked at before messages have their turn again.
 const CHANNELS_PER_LOOK: usize = 1024;
 /// Channels that are given up at one go.
 const CHANNELS_PER_COMMAND: usize = 1024;
@@ -77,7 +78,7 @@ impl Router {
             gaps: OpenGaps::new(config.redis.gap_hold_bytes, config.subscribe_timeout),
             trouble: None,
             commands: Vec::new(),
-            marked: Vec::new(),
+            marked: VecDeque::new(),
             wanted: Vec::new(),
             touched: ShardSet::default(),
             scratch: Scratch::default(),
@@ -111,7 +112,7 @@ struct Running {
     trouble: Option<String>,
     commands: Vec<ToRouter>,
     /// Channels that are to be looked at.
-    marked: Vec<(ShardId, Arc<str>)>,
+    marked: VecDeque<(ShardId, Arc<str>)>,
     /// Channels that are to be requested of Redis.
     wanted: Vec<(Arc<str>, Generation)>,
     /// Shards that have something to wake for.
@@ -135,9 +136,8 @@ impl Running {
                 () = self.subscriber.receive(&mut events, EVENTS_PER_BATCH) => {
                     self.handle_events(&mut events).await;
                 }
-                () = self.router.dirty.take(&mut self.marked, CHANNELS_PER_LOOK) => {
-                    self.reconcile().await;
-                }
+                () = self.router.dirty.take(&mut self.marked), if self.marked.is_empty() => {}
+                () = ready(()), if !self.marked.is_empty() => self.reconcile().await,
                 () = self.router.queue.receive(&mut self.commands, EVENTS_PER_BATCH) => {
                     for command in self.commands.drain(..) {
                         let ToRouter::Beat(beat) = command;

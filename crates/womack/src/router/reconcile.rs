@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use tracing::warn;
 use womack_proto::subscriber::{Epoch, Generation, Subscription};
 
-use super::{Router, Running};
+use super::{CHANNELS_PER_LOOK, Router, Running};
 use crate::{
     command::{Interests, ToShard, Topic},
     routes::RouteChange,
@@ -13,14 +13,15 @@ use crate::{
 };
 
 impl Running {
-    /// Looks at the channels that shards have marked.
+    /// Looks at some of the channels that shards have marked.
     pub(super) async fn reconcile(&mut self) {
         let now = Instant::now();
-        let mut marked = std::mem::take(&mut self.marked);
-        for (shard, channel) in marked.drain(..) {
+        for _ in 0..CHANNELS_PER_LOOK {
+            let Some((shard, channel)) = self.marked.pop_front() else {
+                break;
+            };
             self.reconcile_channel(shard, &channel, now).await;
         }
-        self.marked = marked;
         self.count_channels();
     }
 
@@ -90,7 +91,12 @@ impl Running {
         }
         self.tell_shards(channel, |interests| refused(channel, interests))
             .await;
-        self.gaps.forget(channel);
+        if self.router.backend.is_cluster() {
+            // The subscriber remembers which node was asked.
+            self.give_up(vec![channel.clone()]);
+        } else {
+            self.gaps.forget(channel);
+        }
         self.end_gaps().await;
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct ChannelsReader {
     connections: Arc<LiveConnections>,
 }
 
-/// The connections to Redis over which something was confirmed and that stand. A topic is live if
+/// The connections to Redis over which something was confirmed and that are not known to be lost. A topic is live if
 /// it was confirmed over one of them, so that a lost connection takes all of its topics at once.
 /// Locked when a client joins, never for a message.
 #[derive(Default)]
@@ -322,6 +322,15 @@ impl Channels {
             .filter(|entry| entry.interest.topic.namespace == namespace)
             .flat_map(|entry| entry.subscribers.at(..))
             .collect()
+    }
+
+    /// The subscribers of a topic of `channel`.
+    pub(crate) fn members_of(&self, channel: &str, topic: Topic) -> Vec<u32> {
+        let Some(entry) = self.map.get(channel) else {
+            return Vec::new();
+        };
+        let topics = entry.iter().filter(|entry| entry.is_of(topic));
+        topics.flat_map(|entry| entry.subscribers.at(..)).collect()
     }
 
     /// Changes what is known of a topic of `channel`, if it has subscribers here.

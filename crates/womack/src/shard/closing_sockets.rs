@@ -118,7 +118,7 @@ impl ClosingSockets {
 
     /// Closes those whose time is up.
     pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some(socket) = self.sockets.expire(now) {
+        while let Some((_, socket)) = self.sockets.expire(now) {
             self.tickets.try_remove(socket.key);
         }
     }

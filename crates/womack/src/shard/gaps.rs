@@ -19,7 +19,10 @@ use super::{
     Shard,
     connection::{Connection, Protocol},
 };
-use crate::command::{Gap, LossNumber};
+use crate::{
+    command::{Gap, LossNumber},
+    engine::Key,
+};
 
 /// Slots that are looked at before others have their turn.
 const SLOTS_AT_ONCE: usize = 512;
@@ -35,8 +38,8 @@ pub(super) struct Gaps {
     open: usize,
     /// The last loss that began.
     last: LossNumber,
-    /// Clients that came to a channel while losses were open, and the last loss before they came.
-    late: Map<Arc<str>, Map<u32, LossNumber>>,
+    /// Clients that came to a topic while losses were open, and the last loss before they came.
+    late: Map<Key, Map<u32, LossNumber>>,
     /// Gaps of which clients are being told, and the slot that is next.
     telling: VecDeque<(Arc<Gap>, usize)>,
 }
@@ -59,33 +62,36 @@ impl Gaps {
 
     /// They do again; clients are to be told.
     pub(super) fn ended(&mut self, gap: Arc<Gap>) {
+        if gap.channels.is_empty() {
+            return self.told(&gap);
+        }
         self.telling.push_back((gap, 0));
     }
 
     /// A client has come to a channel.
-    pub(super) fn joined(&mut self, id: u32, channel: &Arc<str>) {
+    pub(super) fn joined(&mut self, id: u32, key: &Key) {
         if self.open > 0 {
-            let clients = self.late.entry(channel.clone()).or_default();
+            let clients = self.late.entry(key.clone()).or_default();
             clients.insert(id, self.last);
         }
     }
 
     /// A client has left a channel.
-    pub(super) fn left(&mut self, id: u32, channel: &str) {
+    pub(super) fn left(&mut self, id: u32, key: &Key) {
         if self.late.is_empty() {
             return;
         }
-        if let Some(clients) = self.late.get_mut(channel) {
+        if let Some(clients) = self.late.get_mut(key) {
             clients.remove(&id);
             if clients.is_empty() {
-                self.late.remove(channel);
+                self.late.remove(key);
             }
         }
     }
 
     /// Whether a client has come to a channel after a loss, so that it missed nothing by it.
-    fn is_late(&self, id: u32, channel: &str, loss: LossNumber) -> bool {
-        let clients = self.late.get(channel);
+    fn is_late(&self, id: u32, key: &Key, loss: LossNumber) -> bool {
+        let clients = self.late.get(key);
         let came = clients.and_then(|clients| clients.get(&id));
         came.is_some_and(|came| *came >= loss)
     }
@@ -180,7 +186,11 @@ impl Shard {
         let mut concerned: SmallVec<[(NamespaceId, Vec<String>); 1]> = SmallVec::new();
         for membership in connection.memberships.iter() {
             let (channel, namespace) = (&*membership.channel, membership.topic.namespace);
-            if !gap.channels.contains(channel) || self.gaps.is_late(id, channel, gap.loss) {
+            if !gap.channels.contains(channel) {
+                continue;
+            }
+            let key = (membership.channel.clone(), membership.topic);
+            if self.gaps.is_late(id, &key, gap.loss) {
                 continue;
             }
             let registry = &self.common.registry;
@@ -198,11 +208,12 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{Encoding, Topic};
 
     fn gap(loss: u32, is_last: bool) -> Gap {
         Gap {
             loss: LossNumber(loss),
-            channels: Default::default(),
+            channels: [Arc::from("a")].into(),
             from: 0,
             to: 1,
             is_last,
@@ -212,7 +223,11 @@ mod tests {
     #[test]
     fn a_client_is_told_of_the_losses_after_it_came() {
         let mut gaps = Gaps::new(true);
-        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let topic = Topic {
+            namespace: NamespaceId(0),
+            encoding: Encoding::Modern,
+        };
+        let [a, b] = ["a", "b"].map(|name| (Arc::from(name), topic));
         let [first, second] = [1, 2].map(LossNumber);
         gaps.joined(1, &a);
         gaps.began(first);

@@ -105,7 +105,8 @@ impl Shard {
                 membership,
             },
         );
-        self.gaps.joined(id, &joined.channel);
+        let key = (joined.channel.clone(), topic);
+        self.gaps.joined(id, &key);
         let place = joined.place;
         connection.memberships.push(Membership {
             channel: joined.channel.clone(),
@@ -121,7 +122,7 @@ impl Shard {
             self.dirty.mark(self.id, joined.channel.clone());
         }
         Some(Join {
-            key: (joined.channel, topic),
+            key,
             is_new: true,
             is_live: joined.live,
         })
@@ -134,10 +135,17 @@ impl Shard {
         namespace: NamespaceId,
         join: JoinAcknowledged,
     ) {
-        let channels = join.channels.iter();
-        let joins: Vec<_> = channels
-            .filter_map(|channel| self.try_join(id, namespace, channel, join.dialect))
-            .collect();
+        let mut joins = Vec::new();
+        for channel in &join.channels {
+            let Some(joined) = self.try_join(id, namespace, channel, join.dialect) else {
+                // It may be in no more channels, so it is in none by this request.
+                for joined in joins.iter().filter(|joined: &&Join| joined.is_new) {
+                    self.leave_named(id, namespace, &joined.key.0);
+                }
+                return self.answer_join(id, namespace, (join.ack, &join.unavailable), false);
+            };
+            joins.push(joined);
+        }
         if joins.iter().all(|join| join.is_live) {
             self.answer_join(id, namespace, (join.ack, &join.live), true);
             for Join { key, is_new, .. } in joins {
@@ -195,7 +203,7 @@ impl Shard {
                 continue;
             }
             let namespace = interest.topic.namespace;
-            for id in self.channels.members(channel, namespace) {
+            for id in self.channels.members_of(channel, interest.topic) {
                 let key = (channel.clone(), interest.topic);
                 let is_told = self.acks.is_waited_for(&key, id);
                 self.leave_named(id, namespace, channel);
@@ -207,7 +215,7 @@ impl Shard {
     }
 
     /// Channels bring nothing until Redis has confirmed them again.
-    pub(super) fn lost(&mut self, loss: LossNumber, scope: &LostScope) {
+    pub(super) fn lost(&mut self, loss: Option<LossNumber>, scope: &LostScope) {
         match scope {
             LostScope::Connection(epoch) => self.channels.lost_connection(*epoch),
             LostScope::Channels(channels) => {
@@ -217,7 +225,9 @@ impl Shard {
             }
         }
         self.acks.lost();
-        self.gaps.began(loss);
+        if let Some(loss) = loss {
+            self.gaps.began(loss);
+        }
     }
 
     /// All channels of a request are live.
@@ -352,7 +362,8 @@ impl Shard {
 
     /// Gives a place in a topic up.
     fn give_up(&mut self, id: u32, membership: &Membership) {
-        self.gaps.left(id, &membership.channel);
+        let key = (membership.channel.clone(), membership.topic);
+        self.gaps.left(id, &key);
         let left = self
             .channels
             .leave(&membership.channel, membership.topic, membership.place);

@@ -179,7 +179,7 @@ impl Shard {
 
     /// Answers the questions that have waited too long.
     pub(super) fn expire_questions(&mut self, now: Instant) {
-        while let Some(query) = self.presence_queries.expire(now) {
+        while let Some((_, query)) = self.presence_queries.expire(now) {
             self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
             self.answer_query(&query, None);
         }

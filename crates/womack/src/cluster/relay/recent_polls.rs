@@ -46,7 +46,7 @@ impl RecentPolls {
 
     /// Forgets polls of long ago.
     pub(super) fn expire(&mut self, now: Instant) {
-        while let Some((place, _)) = self.polls.expire(now) {
+        while let Some((_, (place, _))) = self.polls.expire(now) {
             self.tickets.remove(&place);
         }
     }

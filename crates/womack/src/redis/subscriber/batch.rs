@@ -17,6 +17,7 @@ pub(super) struct OutOfOrder;
 pub(super) struct Batch {
     requested: IndexMap<Arc<str>, Requested, RandomState>,
     steps: VecDeque<Step>,
+    is_single: bool,
 }
 
 /// One of the subscriptions.
@@ -36,6 +37,8 @@ pub(super) enum Outcome {
     Refused(Arc<str>),
     /// Its slot is not, or not for now, at this server.
     Elsewhere,
+    /// The server is busy, and is to be asked again.
+    Later,
 }
 
 /// A command, and the names that are still to be confirmed.
@@ -59,7 +62,20 @@ impl Batch {
         Self {
             requested: requested.collect(),
             steps: VecDeque::new(),
+            is_single: false,
         }
+    }
+
+    /// The request for a subscription that was refused together with others.
+    pub(super) fn single(subscription: Subscription) -> Self {
+        Self {
+            is_single: true,
+            ..Self::new(vec![subscription])
+        }
+    }
+
+    pub(super) const fn is_single(&self) -> bool {
+        self.is_single
     }
 
     pub(super) fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
@@ -142,6 +158,23 @@ impl Batch {
         let wanted = requested.filter(|found| found.outcome != Outcome::GivenUp);
         wanted.is_some_and(|found| {
             found.outcome = Outcome::GivenUp;
+            true
+        })
+    }
+
+    /// The slot of a channel has moved away after it was confirmed. False if that is not so.
+    pub(super) fn moved_away(&mut self, channel: &str) -> bool {
+        let is_due = |step: &Step| {
+            let mut names = step.unconfirmed.iter();
+            step.slot.is_some() && names.any(|name| **name == *channel)
+        };
+        if self.steps.iter().any(is_due) {
+            return false;
+        }
+        let requested = self.requested.get_mut(channel);
+        let live = requested.filter(|found| found.outcome == Outcome::Live);
+        live.is_some_and(|found| {
+            found.outcome = Outcome::Elsewhere;
             true
         })
     }

@@ -16,7 +16,7 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::{Instant, sleep_until},
 };
-use womack_proto::subscriber::{Event, StaticSubscriptions, Subscription};
+use womack_proto::subscriber::{Event, Generation, StaticSubscriptions, Subscription};
 
 use super::{
     Command, Context,
@@ -76,8 +76,8 @@ struct Cluster {
     nodes: HashMap<Address, Node>,
     /// Subscriptions that no node can be asked for now.
     pending: PendingSubscriptions,
-    /// The node that each channel was requested of. Its slot may have moved since.
-    requested_at: HashMap<Arc<str>, u64, RandomState>,
+    /// The node that each channel was requested of, and the request. Its slot may have moved since.
+    requested_at: HashMap<Arc<str>, (u64, Generation), RandomState>,
     /// Whether every slot has a node that is connected.
     is_whole: bool,
     backoff: Backoff,
@@ -101,8 +101,8 @@ enum Notice {
     Slots(Result<Slots, Unreachable>),
     /// A node is connected.
     Up(Address, u64),
-    /// A node's task has ended, and did not do what it was requested.
-    Down(Address, u64, PendingSubscriptions),
+    /// A node's task has ended, for this reason, and did not do what it was requested.
+    Down(Address, u64, String, PendingSubscriptions),
     /// Subscriptions that the node of this number cannot have, so that another has to.
     Elsewhere(u64, Vec<Subscription>),
 }
@@ -196,26 +196,33 @@ impl Cluster {
             let owner = self.slots.owner(slot(&subscription.channel));
             by_owner.entry(owner).or_default().push(subscription);
         }
-        let mut homeless = Vec::new();
+        let (mut homeless, mut is_lost) = (Vec::new(), false);
         for (owner, subscriptions) in by_owner {
-            let Some(node) = owner.and_then(|address| self.nodes.get(address)) else {
+            let node = owner.and_then(|address| self.nodes.get(address));
+            let Some(node) = node.filter(|node| node.is_up) else {
+                // One that is about to be connected takes them then, if they are still its own.
+                is_lost |= node.is_none();
                 homeless.extend(subscriptions);
                 continue;
             };
-            for subscription in &subscriptions {
-                self.requested_at
-                    .insert(subscription.channel.clone(), node.number);
-            }
+            let requested = subscriptions.iter().map(|found| {
+                let request = (node.number, found.generation);
+                (found.channel.clone(), request)
+            });
+            let requested: Vec<_> = requested.collect();
             // Its task may have ended a moment ago.
-            let sent = node.commands.send(Command::Subscribe(subscriptions));
-            if let Err(refused) = sent
-                && let Command::Subscribe(subscriptions) = refused.0
-            {
-                homeless.extend(subscriptions);
+            match node.commands.send(Command::Subscribe(subscriptions)) {
+                Ok(()) => self.requested_at.extend(requested),
+                Err(refused) => {
+                    is_lost = true;
+                    if let Command::Subscribe(subscriptions) = refused.0 {
+                        homeless.extend(subscriptions);
+                    }
+                }
             }
         }
-        if !homeless.is_empty() {
-            self.pending.add(homeless);
+        self.pending.add(homeless);
+        if is_lost {
             self.ask_slots_soon();
         }
     }
@@ -225,7 +232,7 @@ impl Cluster {
         let mut by_node: HashMap<u64, Vec<Subscription>> = HashMap::new();
         for subscription in subscriptions {
             self.pending.give_up(&subscription.channel);
-            if let Some(number) = self.requested_at.remove(&subscription.channel) {
+            if let Some((number, _)) = self.requested_at.remove(&subscription.channel) {
                 by_node.entry(number).or_default().push(subscription);
             }
         }
@@ -244,12 +251,16 @@ impl Cluster {
                 let node = self.nodes.get_mut(&address);
                 if let Some(node) = node.filter(|node| node.number == number) {
                     node.is_up = true;
+                    let pending = self.pending.take(usize::MAX);
+                    self.subscribe(pending);
                 }
             }
-            Notice::Down(address, number, mut unfinished) => {
+            Notice::Down(address, number, reason, mut unfinished) => {
                 let node = self.nodes.get(&address);
+                // The end of a node without slots is nobody's trouble.
                 if node.is_some_and(|node| node.number == number) {
                     self.nodes.remove(&address);
+                    self.fail(reason);
                 }
                 if self.statics_at == Some(number) {
                     self.statics_at = None;
@@ -266,7 +277,8 @@ impl Cluster {
     fn retry(&mut self, number: u64, mut subscriptions: Vec<Subscription>) {
         let requested_at = &mut self.requested_at;
         subscriptions.retain(|subscription| {
-            let is_its = requested_at.get(&subscription.channel) == Some(&number);
+            let request = (number, subscription.generation);
+            let is_its = requested_at.get(&subscription.channel) == Some(&request);
             is_its && requested_at.remove(&subscription.channel).is_some()
         });
         self.pending.add(subscriptions);
@@ -324,7 +336,12 @@ async fn serve_node(
     mut commands: UnboundedReceiver<Command>,
     notices: UnboundedSender<Notice>,
 ) {
-    let mut unfinished = match Greeted::open(&context, &address).await {
+    let opened = select! {
+        opened = Greeted::open(&context, &address) => opened,
+        // Nothing is said to a node before it is up, so this is the end of its place in the cluster.
+        _ = commands.recv() => return,
+    };
+    let (reason, mut unfinished) = match opened {
         Ok(greeted) => {
             let redirect = Redirect {
                 number,
@@ -337,16 +354,15 @@ async fn serve_node(
             notices.send(Notice::Up(address.clone(), number)).ok();
             let dead = connection.serve(&mut commands).await;
             let (loss, unfinished) = connection.end(dead);
+            let reason = loss.reason.clone();
             context.backlog.add_one(Event::Lost(loss));
-            unfinished
+            (reason, unfinished)
         }
-        Err(error) => {
-            context.backlog.add_one(Event::Failed(error.to_string()));
-            PendingSubscriptions::default()
-        }
+        Err(error) => (error.to_string(), PendingSubscriptions::default()),
     };
     while let Ok(command) = commands.try_recv() {
         unfinished.handle_command(command);
     }
-    notices.send(Notice::Down(address, number, unfinished)).ok();
+    let notice = Notice::Down(address, number, reason, unfinished);
+    notices.send(notice).ok();
 }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     backend::{Address, REPLY_TIMEOUT, Unreachable},
-    redis::{ErrorClass, IdentityCheck, InfoAnswer, warn_unverified},
+    redis::{ErrorClass, IdentityCheck, InfoAnswer, Verdict},
 };
 
 /// Time until static subscriptions that were refused are asked for again.
@@ -93,7 +93,25 @@ impl Greeted {
                 self.speaks_resp3 = false;
                 self.greet_resp2(login.user.as_deref(), password).await
             }
-            _ => self.ping().await,
+            _ => {
+                self.ping().await?;
+                self.check_identity().await
+            }
+        }
+    }
+
+    /// Nothing that is published elsewhere would come from a replica that does not reach its master,
+    /// so it is not subscribed at.
+    async fn check_identity(&mut self) -> Result<(), Unreachable> {
+        self.socket.command("INFO", ["replication"].into_iter());
+        let Reply::Text(text) = self.reply().await? else {
+            // The check of each second says that it is not verified.
+            return Ok(());
+        };
+        let (mut check, answer) = (IdentityCheck::default(), InfoAnswer::Text(&text));
+        match check.handle_answer(&self.server, answer, Instant::now()) {
+            Verdict::Changed { reason, .. } => Err(self.refused(reason)),
+            _ => Ok(()),
         }
     }
 
@@ -116,7 +134,7 @@ impl Greeted {
     async fn ping(&mut self) -> Result<(), Unreachable> {
         self.socket.command("PING", [].into_iter());
         match self.reply().await? {
-            Reply::Refused(reason) if ErrorClass::of_text(&reason) == ErrorClass::LinkLost => {
+            Reply::Refused(reason) if is_login_error(&reason) || is_away(&reason) => {
                 Err(self.refused(reason))
             }
             _ => Ok(()),
@@ -142,6 +160,11 @@ impl Greeted {
     }
 }
 
+/// Whether an error says that the server cannot serve now, though not that it is only busy.
+fn is_away(reason: &str) -> bool {
+    ErrorClass::of_text(reason) == ErrorClass::LinkLost && !reason.starts_with("BUSY")
+}
+
 /// Whether an error says that this is not the right password.
 fn is_login_error(reason: &str) -> bool {
     let code = reason.split(' ').next();
@@ -163,9 +186,9 @@ impl Connection {
             speaks_resp3,
         } = greeted;
         let epoch = context.next_epoch();
-        if !speaks_resp3 && context.warns_unverified() {
+        if !speaks_resp3 {
             let reason = "it does not speak version 3 of the protocol, or an ACL forbids HELLO";
-            warn_unverified(LINK, &server, reason);
+            context.backend.unverified.warn_once(LINK, &server, reason);
         }
         let identity = speaks_resp3.then(IdentityCheck::default);
         Self {
@@ -354,10 +377,9 @@ impl Connection {
 
     fn handle_identity(&mut self, answer: InfoAnswer<'_>, asked: Instant) -> Result<(), Dead> {
         let handled = self.liveness.handle_identity(&self.server, answer, asked)?;
-        if let Some(reason) = handled
-            && self.context.warns_unverified()
-        {
-            warn_unverified(LINK, &self.server, &reason);
+        if let Some(reason) = handled {
+            let unverified = &self.context.backend.unverified;
+            unverified.warn_once(LINK, &self.server, &reason);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! A subscriber never ends: where a connection breaks, it is made again, and the loss comes as an
 //! [`Event`]. Its connections are tasks of their own, which empty their sockets into a backlog
-//! whatever the shards do. The consequences of a loss, and the requests for channels that were lost,
+//! whatever the shards do; the one to a single server is part of the subscriber's own task. The consequences of a loss, and the requests for channels that were lost,
 //! are the router's affair. A request that was not confirmed when its connection broke is kept here
 //! and made again, unless it was given up.
 
@@ -18,7 +18,7 @@ mod socket;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
 
 use tokio::{
@@ -47,18 +47,11 @@ struct Context {
     backlog: Backlog,
     /// Connections that were made.
     connections: AtomicU32,
-    /// Whether it was said that the identity of servers cannot be checked.
-    is_unverified: AtomicBool,
 }
 
 impl Context {
     fn next_epoch(&self) -> Epoch {
         Epoch::new(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// Whether it is to be said that a server's identity cannot be checked, which is said once.
-    fn warns_unverified(&self) -> bool {
-        !self.is_unverified.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -83,7 +76,6 @@ impl RedisSubscriber {
             backend,
             backlog: Backlog::new(max_bytes, metrics),
             connections: AtomicU32::new(0),
-            is_unverified: AtomicBool::new(false),
         });
         let (commands, receiver) = unbounded_channel();
         let task = match is_cluster {

@@ -28,8 +28,8 @@ const CHANNELS_PER_COMMAND: usize = 1024;
 /// Batches under way to a single server before more is gathered for the next. A node of a cluster
 /// has one: its batch is many commands, one for each slot.
 const BATCHES_IN_FLIGHT: usize = 2;
-/// The same for requests of one channel each, which come of refused batches.
-const SINGLES_IN_FLIGHT: usize = 128;
+/// Requests of one channel each under way, which come of refused batches.
+const SINGLES_IN_FLIGHT: usize = 1024;
 
 /// The requests of one connection.
 pub(super) struct Requests {
@@ -39,7 +39,13 @@ pub(super) struct Requests {
     /// by itself to find out which.
     singles: VecDeque<Subscription>,
     expected: VecDeque<Expected>,
+    /// Batches, and requests of single channels, that are under way.
     batches: usize,
+    singles_in_flight: usize,
+    /// Subscriptions that are to be ended as soon as the server is not busy any more.
+    ends: VecDeque<End>,
+    /// Whether the server was busy with a script when it was last asked something.
+    is_busy: bool,
     /// Static subscriptions that are not answered, and those that were refused.
     statics_left: usize,
     refused_statics: Vec<(Verb, Arc<str>)>,
@@ -66,8 +72,17 @@ enum Expected {
     Identity(Instant),
     Batch(Batch),
     Static(Verb, Arc<str>),
-    Unsubscribed { left: usize, then: Then },
-    ShardUnsubscribed { left: usize, slot: u16 },
+    Unsubscribed { left: usize, end: End },
+    ShardUnsubscribed { left: usize, end: End },
+}
+
+/// Subscriptions that end by one command.
+struct End {
+    verb: Verb,
+    /// Of the command, if it is for one slot.
+    slot: Option<u16>,
+    names: Vec<Arc<str>>,
+    then: Then,
 }
 
 /// Consequences of the end of subscriptions.
@@ -96,6 +111,9 @@ impl Requests {
             singles: VecDeque::new(),
             expected: VecDeque::new(),
             batches: 0,
+            singles_in_flight: 0,
+            ends: VecDeque::new(),
+            is_busy: false,
             statics_left: 0,
             refused_statics: Vec::new(),
             node: is_node.then(Node::default),
@@ -148,13 +166,11 @@ impl Requests {
             let mut in_flight = self.expected.iter_mut();
             let was_requested = in_flight.any(|expected| match expected {
                 Expected::Batch(batch) => batch.give_up(channel),
-                Expected::Unsubscribed { then, .. } => {
-                    let before = then.elsewhere.len();
-                    then.elsewhere.retain(|other| other.channel != *channel);
-                    before > then.elsewhere.len()
-                }
+                Expected::Unsubscribed { end, .. } => end.then.give_up(channel),
                 _ => false,
             });
+            let was_requested =
+                was_requested || self.ends.iter_mut().any(|end| end.then.give_up(channel));
             if let Some(node) = &mut self.node {
                 let was_live = node.live.remove(channel).is_some();
                 let before = node.elsewhere.len();
@@ -180,6 +196,7 @@ impl Requests {
 
     /// Asks whether the server is there.
     pub(super) fn ping(&mut self, now: Instant) {
+        self.is_busy = false;
         redis::command(&mut self.commands, "PING", [].into_iter());
         self.expected.push_back(Expected::Pong(now));
     }
@@ -197,12 +214,20 @@ impl Requests {
             None => BATCHES_IN_FLIGHT,
             Some(_) => 1,
         };
-        while self.batches < SINGLES_IN_FLIGHT
+        while !self.is_busy
+            && let Some(end) = self.ends.pop_front()
+        {
+            self.request_end(end);
+        }
+        while !self.is_busy
+            && self.singles_in_flight < SINGLES_IN_FLIGHT
             && let Some(single) = self.singles.pop_front()
         {
-            self.request(Batch::new(vec![single]));
+            self.singles_in_flight += 1;
+            self.request(Batch::single(single));
         }
-        while self.batches < most && !self.pending.is_empty() {
+        while !self.is_busy && self.batches < most && !self.pending.is_empty() {
+            self.batches += 1;
             let subscriptions = self.pending.take(CHANNELS_PER_COMMAND);
             self.request(Batch::new(subscriptions));
         }
@@ -247,8 +272,10 @@ impl Requests {
             }
             Some(Expected::Unsubscribed { left, .. }) if verb == Verb::Unsubscribe => {
                 *left = left.saturating_sub(1);
-                if *left == 0 {
-                    self.finish_unsubscribing();
+                if *left == 0
+                    && let Some(Expected::Unsubscribed { end, .. }) = self.expected.pop_front()
+                {
+                    self.ended(end);
                 }
             }
             _ => return Err(OutOfOrder),
@@ -269,7 +296,10 @@ impl Requests {
         match self.expected.front_mut() {
             Some(Expected::Batch(batch)) => {
                 let by_slot = batch.next().is_some_and(|(_, slot)| slot.is_some());
-                let outcome = if by_slot && is_about_slots(&reason) {
+                let outcome = if is_busy(&reason) {
+                    self.is_busy = true;
+                    Outcome::Later
+                } else if by_slot && is_about_slots(&reason) {
                     Outcome::Elsewhere
                 } else if is_lost || is_about_command(&reason) {
                     return Err(reason);
@@ -289,21 +319,26 @@ impl Requests {
         match self.expected.pop_front() {
             Some(Expected::Identity(asked)) => Ok(Some(Answer::IdentityRefused(asked, reason))),
             // Any answer but these is a sign of life.
-            Some(Expected::Pong(sent)) if !is_lost || reason.starts_with("BUSY") => {
+            Some(Expected::Pong(sent)) if !is_lost || is_busy(&reason) => {
                 Ok(Some(Answer::Pong(sent)))
             }
-            Some(Expected::Static(verb, name)) if !is_lost => {
+            Some(Expected::Static(verb, name)) if !is_lost || is_busy(&reason) => {
                 let refused = (verb, name.clone());
                 self.refused_statics.push(refused);
                 self.events.push(Event::StaticRefused { name, reason });
                 self.static_done();
                 Ok(None)
             }
+            Some(Expected::Unsubscribed { end, .. } | Expected::ShardUnsubscribed { end, .. })
+                if is_busy(&reason) =>
+            {
+                self.is_busy = true;
+                self.ends.push_back(end);
+                Ok(None)
+            }
             // An ACL that forbids to unsubscribe leaves messages that nobody wants.
-            Some(Expected::Unsubscribed { left, then }) if !is_lost => {
-                self.expected
-                    .push_front(Expected::Unsubscribed { left, then });
-                self.finish_unsubscribing();
+            Some(Expected::Unsubscribed { end, .. }) if !is_lost => {
+                self.ended(end);
                 Ok(None)
             }
             Some(Expected::ShardUnsubscribed { .. }) => Ok(None),
@@ -365,10 +400,12 @@ impl Requests {
                 Expected::Batch(batch) => {
                     unfinished.add(batch.into_outcomes().map(|(subscription, _)| subscription));
                 }
-                Expected::Unsubscribed { then, .. } => unfinished.add(then.elsewhere),
+                Expected::Unsubscribed { end, .. } => unfinished.add(end.then.elsewhere),
                 _ => {}
             }
         }
+        let ends = self.ends.into_iter();
+        unfinished.add(ends.flat_map(|end| end.then.elsewhere));
         unfinished.add(self.node.into_iter().flat_map(|node| node.elsewhere));
         unfinished.add(self.singles);
         let mut pending = self.pending;
@@ -395,7 +432,6 @@ impl Requests {
                 batch.expect_slot(slot, channels);
             }
         }
-        self.batches += 1;
         self.expected.push_back(Expected::Batch(batch));
     }
 
@@ -410,19 +446,23 @@ impl Requests {
         let Some(Expected::Batch(batch)) = self.expected.pop_front() else {
             return;
         };
-        self.batches -= 1;
-        let is_single = batch.len() == 1;
+        match batch.is_single() {
+            true => self.singles_in_flight -= 1,
+            false => self.batches -= 1,
+        }
+        let is_alone = batch.len() == 1;
         let (mut live, mut refused, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
         for (subscription, outcome) in batch.into_outcomes() {
             match outcome {
                 Outcome::Live => live.push(subscription),
                 Outcome::Refused(reason) => refused.push((subscription, reason)),
                 Outcome::Elsewhere => elsewhere.push(subscription),
+                Outcome::Later => self.pending.add([subscription]),
                 Outcome::GivenUp => {}
             }
         }
         self.are_live(live);
-        self.are_refused(refused, is_single);
+        self.are_refused(refused, is_alone);
         let names: Vec<_> = names(&elsewhere);
         let then = Then {
             lost: None,
@@ -446,7 +486,7 @@ impl Requests {
         self.events.push(Event::Live { epoch, channels });
     }
 
-    fn are_refused(&mut self, refused: Vec<(Subscription, Arc<str>)>, is_single: bool) {
+    fn are_refused(&mut self, refused: Vec<(Subscription, Arc<str>)>, is_alone: bool) {
         if self.node.is_some() {
             // One of the two commands may have been done.
             let channels = refused.iter().map(|(found, _)| found.channel.clone());
@@ -457,7 +497,7 @@ impl Requests {
             self.unsubscribe(&all, Then::default());
         }
         for (subscription, reason) in refused {
-            if is_single {
+            if is_alone {
                 self.events.push(Event::Refused {
                     channel: subscription.channel,
                     generation: subscription.generation,
@@ -477,15 +517,18 @@ impl Requests {
     }
 
     fn unsubscribe(&mut self, names: &[Arc<str>], then: Then) {
-        let left = names.len();
-        if left == 0 {
-            return;
+        let mut commands = names.chunks(CHANNELS_PER_COMMAND).peekable();
+        let mut then = Some(then);
+        while let Some(names) = commands.next() {
+            let is_last = commands.peek().is_none();
+            let end = End {
+                verb: Verb::Unsubscribe,
+                slot: None,
+                names: names.to_vec(),
+                then: then.take_if(|_| is_last).unwrap_or_default(),
+            };
+            self.request_end(end);
         }
-        for names in names.chunks(CHANNELS_PER_COMMAND) {
-            self.command(Verb::Unsubscribe, names.iter().map(AsRef::as_ref));
-        }
-        self.expected
-            .push_back(Expected::Unsubscribed { left, then });
     }
 
     fn unsubscribe_shards(&mut self, channels: Vec<Arc<str>>) {
@@ -493,18 +536,29 @@ impl Requests {
         for channel in channels {
             by_slot.entry(slot(&channel)).or_default().push(channel);
         }
-        for (slot, channels) in by_slot {
-            self.command(Verb::UnsubscribeShard, channels.iter().map(AsRef::as_ref));
-            let left = channels.len();
-            let expected = Expected::ShardUnsubscribed { left, slot };
-            self.expected.push_back(expected);
+        for (slot, names) in by_slot {
+            self.request_end(End {
+                verb: Verb::UnsubscribeShard,
+                slot: Some(slot),
+                names,
+                then: Then::default(),
+            });
         }
     }
 
-    fn finish_unsubscribing(&mut self) {
-        let Some(Expected::Unsubscribed { then, .. }) = self.expected.pop_front() else {
-            return;
-        };
+    fn request_end(&mut self, end: End) {
+        let names = end.names.iter().map(AsRef::as_ref);
+        redis::command(&mut self.commands, end.verb.command(), names);
+        let left = end.names.len();
+        self.expected.push_back(match end.slot {
+            None => Expected::Unsubscribed { left, end },
+            Some(_) => Expected::ShardUnsubscribed { left, end },
+        });
+    }
+
+    /// Subscriptions have ended.
+    fn ended(&mut self, end: End) {
+        let then = end.then;
         if let Some((channels, since)) = then.lost {
             self.events.push(Event::Lost(Loss {
                 scope: LossScope::Channels {
@@ -529,8 +583,14 @@ impl Requests {
             // Nobody gave it up.
             return node.moved_away.push(channel);
         }
-        if let Some(Expected::ShardUnsubscribed { left, slot: asked }) = self.expected.front_mut()
-            && *asked == slot(name)
+        // Confirmed a moment ago, by a batch that is not done.
+        if let Some(Expected::Batch(batch)) = self.expected.front_mut()
+            && batch.moved_away(name)
+        {
+            return;
+        }
+        if let Some(Expected::ShardUnsubscribed { left, end }) = self.expected.front_mut()
+            && end.slot == Some(slot(name))
         {
             *left = left.saturating_sub(1);
             if *left == 0 {
@@ -549,11 +609,20 @@ impl Requests {
                 batch.refused(&Outcome::Elsewhere);
                 self.finish_batch();
             }
-            Some(Expected::ShardUnsubscribed { slot: asked, .. }) if *asked == slot => {
+            Some(Expected::ShardUnsubscribed { end, .. }) if end.slot == Some(slot) => {
                 self.expected.pop_front();
             }
             _ => {}
         }
+    }
+}
+
+impl Then {
+    /// Nobody wants the channel any more. False if it was not among those for elsewhere.
+    fn give_up(&mut self, channel: &str) -> bool {
+        let before = self.elsewhere.len();
+        self.elsewhere.retain(|other| *other.channel != *channel);
+        before > self.elsewhere.len()
     }
 }
 
@@ -567,6 +636,11 @@ fn moved_slot(reason: &str) -> Option<u16> {
     let (code, rest) = reason.split_once(' ')?;
     matches!(code, "MOVED" | "ASK").then_some(())?;
     rest.split(' ').next()?.parse().ok()
+}
+
+/// Whether the server runs a script for too long, and does what it is asked later.
+fn is_busy(reason: &str) -> bool {
+    reason.split(' ').next() == Some("BUSY")
 }
 
 /// Whether an error says that a slot cannot be served for now.

@@ -296,3 +296,65 @@ fn an_error_for_a_channel_that_moved_away_as_it_was_given_up_belongs_to_nobody()
     scene.confirm(Verb::SubscribeShard, &["a"]);
     assert_eq!(scene.events(), ["live a"]);
 }
+
+#[test]
+fn a_slot_that_moves_away_before_its_batch_is_done_takes_its_channels_elsewhere() {
+    let mut scene = Scene::new(true);
+    scene.wants(&["b", "a"]);
+    scene.commands();
+    scene.confirm(Verb::Subscribe, &["b", "a"]);
+    scene.confirm(Verb::SubscribeShard, &["b"]);
+    scene.confirm(Verb::UnsubscribeShard, &["b"]);
+    scene.confirm(Verb::SubscribeShard, &["a"]);
+    assert_eq!(scene.events(), ["live a"]);
+    assert_eq!(scene.commands(), ["UNSUBSCRIBE b"]);
+    scene.confirm(Verb::Unsubscribe, &["b"]);
+    let elsewhere = scene.requests.poll_elsewhere();
+    assert_eq!(&*elsewhere[0].channel, "b");
+}
+
+#[test]
+fn a_busy_server_is_asked_again_with_the_next_ping() {
+    const BUSY: &str = "BUSY Redis is busy running a script.";
+    let mut scene = Scene::new(false);
+    scene.wants(&["a"]);
+    scene.gives_up("b");
+    assert_eq!(scene.commands(), ["UNSUBSCRIBE b", "SUBSCRIBE a"]);
+    scene.refuse(BUSY);
+    scene.refuse(BUSY);
+    assert!(scene.commands().is_empty());
+    scene.requests.ping(Instant::now());
+    let commands = ["UNSUBSCRIBE b", "SUBSCRIBE a"];
+    let written = scene.commands();
+    assert_eq!(
+        written
+            .iter()
+            .filter(|word| **word != "PING")
+            .collect::<Vec<_>>(),
+        commands
+    );
+    assert!(scene.requests.handle_pong().is_ok());
+    scene.confirm(Verb::Unsubscribe, &["b"]);
+    scene.confirm(Verb::Subscribe, &["a"]);
+    assert_eq!(scene.events(), ["live a"]);
+}
+
+#[test]
+fn refused_names_of_some_do_not_keep_others_waiting() {
+    let mut scene = Scene::new(false);
+    scene.wants(&["bad", "worse"]);
+    scene.commands();
+    scene.refuse(NOPERM);
+    scene.wants(&["good"]);
+    assert_eq!(
+        scene.commands(),
+        ["SUBSCRIBE bad", "SUBSCRIBE worse", "SUBSCRIBE good"]
+    );
+    scene.refuse(NOPERM);
+    scene.refuse(NOPERM);
+    scene.confirm(Verb::Subscribe, &["good"]);
+    assert_eq!(
+        scene.events(),
+        ["refused bad", "refused worse", "live good"]
+    );
+}
