@@ -1,7 +1,7 @@
 //! Clients that do not wait for answers, while Redis is some way off.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use womack_test_support::events::ServerEvents;
@@ -9,6 +9,11 @@ use womack_test_support::faulty_link::FaultyLink;
 use womack_test_support::{Broker, Client, Launch, Redis, eventually};
 
 const LATENCY: Duration = Duration::from_millis(50);
+
+async fn passed(time: Duration) {
+    let start = Instant::now();
+    eventually("time to pass", async || start.elapsed() >= time).await;
+}
 
 async fn far_away(redis: &Redis) -> FaultyLink {
     let link = FaultyLink::to(redis.address()).await;
@@ -26,7 +31,10 @@ async fn ok_is_not_the_answer_to_an_older_request() {
     for round in 0..30 {
         let channel = format!("c{round}");
         client.emit("subscribe", &json!(channel)).await;
+        passed(LATENCY / 2).await;
         client.emit("unsubscribe", &json!(channel)).await;
+        // Until the first request is confirmed at Redis, and its confirmation is on its way.
+        passed(LATENCY).await;
         client.subscribe(&channel).await;
         assert_eq!(redis.publish(&channel, "1").await, 1, "{channel}");
         assert_eq!(client.message(&channel).await, "1");
@@ -67,9 +75,15 @@ async fn an_application_that_answers_a_server_event_reaches_the_client() {
     let mut client = Client::connect(server.address()).await;
     client.ignore_pings();
     let names: Vec<_> = (0..CHANNELS).map(|number| format!("c{number}")).collect();
-    for name in &names {
-        client.emit("subscribe", &json!(name)).await;
-    }
+    let visitor = async {
+        for some in names.chunks(5) {
+            for name in some {
+                client.emit("subscribe", &json!(name)).await;
+            }
+            passed(Duration::from_millis(5)).await;
+        }
+        client
+    };
     let application = async {
         for _ in 0..CHANNELS {
             let event = events.next().await;
@@ -79,6 +93,7 @@ async fn an_application_that_answers_a_server_event_reaches_the_client() {
         }
     };
     let page = async {
+        let mut client = visitor.await;
         let mut missing: HashSet<_> = names.iter().cloned().collect();
         while !missing.is_empty() {
             let packet = client.packet().await;

@@ -82,12 +82,20 @@ async fn channels_that_were_left_during_an_outage_are_not_subscribed_after_it() 
 async fn ok_for_several_channels_is_true_after_a_loss_between_their_confirmations() {
     let redis = Redis::start().await;
     let link = FaultyLink::to(redis.address()).await;
+    let server = Launch::new(&link)
+        .flag("--max-channels-per-client", "5000")
+        .start()
+        .await;
+    let mut many = Client::connect(server.address()).await;
+    many.ignore_pings();
+    // So many that some are confirmed later than others.
+    let names: Vec<_> = (0..4000).map(|number| format!("m{number}")).collect();
+    let answer = many.call("subscribe", &json!({ "channels": names })).await;
+    assert_eq!(answer["ok"], true);
     link.set_latency(Duration::from_millis(20));
-    let server = Launch::new(&link).start().await;
     let mut client = Client::connect(server.address()).await;
-    for round in 0..15 {
+    for round in 0..8 {
         let channels: Vec<_> = (0..10).map(|number| format!("c{round}:{number}")).collect();
-        // The first channels are confirmed earlier than the request for all of them.
         client
             .emit("subscribe", &json!({ "channels": channels[..5] }))
             .await;
@@ -108,32 +116,65 @@ async fn ok_for_several_channels_is_true_after_a_loss_between_their_confirmation
 
 #[tokio::test]
 async fn every_client_is_told_of_a_gap_before_what_follows_it() {
-    const CLIENTS: usize = 1200;
+    /// More than are told at one go, and some that come after them.
+    const OTHERS: usize = 1200;
+    const CLIENTS: usize = 20;
     let redis = Redis::start().await;
     let launch = Launch::new(&redis).arg("--gap-notices");
     let server = launch.flag("--shards", "1").start().await;
-    let mut clients = Vec::new();
+    let (mut others, mut clients) = (Vec::new(), Vec::new());
+    for _ in 0..OTHERS {
+        let mut other = Lines::connect(server.address()).await;
+        other.subscribe("other").await;
+        others.push(other);
+    }
     for _ in 0..CLIENTS {
         let mut client = Lines::connect(server.address()).await;
         client.subscribe("a").await;
         clients.push(client);
     }
-    for round in 0..5 {
-        let before = redis.publish("a", &round.to_string()).await;
-        assert_eq!(before, 1);
-        for client in &mut clients {
-            assert_eq!(client.message("a").await, round.to_string());
+    let published = async {
+        let mut number = 0;
+        loop {
+            // As quickly as they are taken, so that some come right after the channel is back.
+            let numbers = (number..number + 20).map(|number: u64| number.to_string());
+            redis.publish_all("a", numbers).await;
+            number += 20;
         }
-        redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
-        eventually("the channel to be subscribed again", async || {
-            redis.publish("a", "\"after\"").await == 1
-        })
-        .await;
-        for client in &mut clients {
+    };
+    let losses = async {
+        for round in 1..=5 {
+            redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+            let name = "womack_redis_gaps_total";
+            metrics::reaches(server.address(), name, "", f64::from(round)).await;
+            server.ready().await;
+        }
+    };
+    tokio::select! {
+        () = published => {}
+        () = losses => {}
+    }
+    redis.publish("a", "\"last\"").await;
+    for client in &mut clients {
+        let (mut last, mut gaps, mut is_told) = (None, 0, false);
+        loop {
             let line = client.json().await;
-            assert!(line.get("gap").is_some(), "{line}");
-            assert_eq!(client.message("a").await, "\"after\"");
+            if line.get("gap").is_some() {
+                gaps += 1;
+                is_told = true;
+                continue;
+            }
+            let Some(number) = line["message"].as_u64() else {
+                break;
+            };
+            let follows = last.is_none_or(|last| number == last + 1);
+            assert!(
+                follows || is_told && Some(number) > last,
+                "{number} after {last:?}"
+            );
+            (last, is_told) = (Some(number), false);
         }
+        assert_eq!(gaps, 5);
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::json;
 use tokio::net::TcpListener;
-use womack_test_support::{Broker, Client, Cluster, Launch, eventually};
+use womack_test_support::{Broker, Client, Cluster, Launch, eventually, metrics};
 
 #[tokio::test]
 async fn a_dead_master_at_the_start_costs_its_own_channels_only() {
@@ -52,7 +52,7 @@ async fn a_named_node_that_answers_nothing_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_client_that_came_during_a_gap_is_told_of_the_next() {
+async fn a_client_that_came_during_a_gap_is_told_of_the_next_while_another_is_open() {
     let mut cluster = Cluster::start().await;
     let (alive, dead) = (
         cluster.channel_at(0, "a").await,
@@ -61,22 +61,39 @@ async fn a_client_that_came_during_a_gap_is_told_of_the_next() {
     let server = Launch::new(&cluster).arg("--gap-notices").start().await;
     let mut early = Client::connect(server.address()).await;
     early.subscribe(&dead).await;
+    let mut witness = Client::connect(server.address()).await;
+    witness.subscribe(&alive).await;
     cluster.nodes[2].stop().await;
     server.logged("redis is gone, clients stay connected").await;
-    // The first gap is open, and stays so.
+    // The first gap is open, and stays so. A client comes during the second.
+    cluster.nodes[0].stop().await;
+    metrics::reaches(server.address(), "womack_redis_gaps_total", "", 2.0).await;
     let mut late = Client::connect(server.address()).await;
-    late.subscribe(&alive).await;
+    let ack = late.ask("subscribe", &json!(alive)).await;
+    cluster.nodes[0].resume().await;
+    assert_eq!(late.answer(ack).await["ok"], true);
+    let packet = witness.packet().await;
+    assert!(packet.contains("womack:gap"), "{packet}");
+    // The third is the first that it is told of.
     cluster.nodes[0]
         .command(&["CLIENT", "KILL", "TYPE", "pubsub"])
         .await;
-    let packet = late.find(|packet| packet.contains("womack:gap")).await;
-    assert!(packet.contains(&alive), "{packet}");
+    for client in [&mut late, &mut witness] {
+        let packet = client.packet().await;
+        assert!(
+            packet.contains("womack:gap") && packet.contains(&alive),
+            "{packet}"
+        );
+    }
     eventually("messages to come again", async || {
         cluster.spublish(0, &alive, "1").await == 1
     })
     .await;
     assert_eq!(late.message(&alive).await, "1");
     cluster.nodes[2].resume().await;
-    let packet = early.find(|packet| packet.contains("womack:gap")).await;
-    assert!(packet.contains(&dead), "{packet}");
+    let packet = early.packet().await;
+    assert!(
+        packet.contains("womack:gap") && packet.contains(&dead),
+        "{packet}"
+    );
 }
