@@ -1,7 +1,7 @@
 //! Messages between nodes, for clients that have reached a node other than their session's.
 //!
 //! The node that a client has reached is the *ingress* of its request, the node of its session the
-//! *owner*. Every message travels in one [`envelope`], which names the sending node and the epoch of
+//! *owner*. Every message travels in one `envelope`, which names the sending node and the epoch of
 //! its link to Redis. An epoch begins when a node has connected to Redis, and rises with each
 //! connection; the receiver of a new epoch ends everything that the sender began before it.
 //!

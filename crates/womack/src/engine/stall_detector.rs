@@ -12,7 +12,7 @@ const REST: Duration = Duration::from_secs(10);
 /// Notices that the process did not run for a while: it was stopped and continued, or its machine
 /// was.
 ///
-/// What peers sent meanwhile waits in sockets. Until it has been read, their silence proves nothing,
+/// Bytes that peers sent meanwhile wait in sockets. Until they have been read, silence proves nothing,
 /// and no deadline that passed meanwhile counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StallDetector {

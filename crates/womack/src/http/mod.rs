@@ -178,7 +178,7 @@ async fn serve_connection(
             }
             () = closing.cancelled() => {
                 let ending = async {
-                    // Whoever has only just connected is answered, which ends the connection too: a
+                    // A client that has only just connected is answered, which ends the connection too: a
                     // request may be on its way, and would be met by a reset.
                     if !has_asked.get() {
                         return connection.await;

@@ -212,7 +212,7 @@ impl Drop for AbortGuard<'_> {
         if self.is_answered {
             return;
         }
-        // Whoever answers from here on finds nobody. An answer that is there already is lost.
+        // An answer from here on finds nobody. An answer that is there already is lost.
         self.answered.close();
         match self.answered.try_recv() {
             Ok(PollAnswer::Packets(_)) => self.http.report_loss(self.sid, AnswerLoss::Certain),

@@ -1,4 +1,4 @@
-//! What is held for whom, and how much of it there may be.
+//! Limits: how much may be held for whom.
 //!
 //! This folder becomes a crate below all others; it imports none of them.
 

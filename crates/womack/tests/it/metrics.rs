@@ -123,11 +123,13 @@ async fn every_limit_is_in_the_readme_and_some_test_waits_for_it() {
         rest.strip_suffix("\"} 0")
     });
     let readme = fs::read_to_string(repository().join("README.md")).expect("a README");
-    let paths = ["it", "it/promises", "alone"].into_iter().flat_map(|folder| {
-        let folder = repository().join("crates/womack/tests").join(folder);
-        let tests = fs::read_dir(folder).expect("tests");
-        tests.map(|entry| entry.expect("a test").path())
-    });
+    let paths = ["it", "it/promises", "alone"]
+        .into_iter()
+        .flat_map(|folder| {
+            let folder = repository().join("crates/womack/tests").join(folder);
+            let tests = fs::read_dir(folder).expect("tests");
+            tests.map(|entry| entry.expect("a test").path())
+        });
     let sources: Vec<_> = paths
         .filter(|path| path.extension().is_some_and(|found| found == "rs"))
         .map(|path| fs::read_to_string(path).expect("a source"))

@@ -84,7 +84,10 @@ async fn a_channel_that_redis_forbids_is_named() {
     let mut client = Client::connect(server.address()).await;
     client.emit("subscribe", &serde_json::json!("a")).await;
     let line = server.logged("redis refuses a channel").await;
-    assert!(line.contains("NOPERM") && line.contains("womack:ns:default:a"), "{line}");
+    assert!(
+        line.contains("NOPERM") && line.contains("womack:ns:default:a"),
+        "{line}"
+    );
 }
 
 #[tokio::test]

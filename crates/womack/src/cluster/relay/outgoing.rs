@@ -273,7 +273,7 @@ mod tests {
         }
     }
 
-    /// What is to be said to node 2, which has been heard in `form`.
+    /// The bytes for node 2, which has been heard in `form`.
     fn to(form: Form) -> Outgoing {
         let mut outgoing = Outgoing::new(1);
         hear(&mut outgoing, form);

@@ -5,6 +5,11 @@
 //! and a reply belongs to its front. Nothing here reads a socket or a clock: the driver hands in
 //! replies and writes the commands that come of them.
 
+mod ends;
+mod expected;
+mod refusal;
+mod replies;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -13,15 +18,17 @@ use std::{
 
 use ahash::RandomState;
 use womack_proto::{
-    redis::{self, Confirmation, Verb},
-    subscriber::{Epoch, Event, Generation, Loss, LossScope, StaticSubscriptions, Subscription},
+    redis::{self, Verb},
+    subscriber::{Epoch, Event, Generation, StaticSubscriptions, Subscription},
 };
 
+pub(super) use self::expected::Answer;
+use self::expected::{End, Expected, Then};
 use super::{
-    batch::{Batch, OutOfOrder, Outcome},
+    batch::{Batch, Outcome},
     pending::PendingSubscriptions,
 };
-use crate::{backend::slot, redis::ErrorClass};
+use crate::backend::slot;
 
 /// Channels in one command.
 const CHANNELS_PER_COMMAND: usize = 1024;
@@ -64,43 +71,6 @@ struct Node {
     moved_away: Vec<Arc<str>>,
     /// Subscriptions that another node has to take.
     elsewhere: Vec<Subscription>,
-}
-
-/// A reply that is due.
-enum Expected {
-    Pong(Instant),
-    Identity(Instant),
-    Batch(Batch),
-    Static(Verb, Arc<str>),
-    Unsubscribed { left: usize, end: End },
-    ShardUnsubscribed { left: usize, end: End },
-}
-
-/// Subscriptions that end by one command.
-struct End {
-    verb: Verb,
-    /// Of the command, if it is for one slot.
-    slot: Option<u16>,
-    names: Vec<Arc<str>>,
-    then: Then,
-}
-
-/// Consequences of the end of subscriptions.
-#[derive(Default)]
-struct Then {
-    /// Channels that are lost with it, and until when their messages were received.
-    lost: Option<(Vec<Arc<str>>, Instant)>,
-    /// Subscriptions that another node has to take after it.
-    elsewhere: Vec<Subscription>,
-}
-
-/// An answer to a question of the driver's.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum Answer {
-    /// To the ping that was sent then.
-    Pong(Instant),
-    /// To the question for the server's identity that was sent then: refused, for this reason.
-    IdentityRefused(Instant, String),
 }
 
 impl Requests {
@@ -244,128 +214,6 @@ impl Requests {
         let node = self.node.as_mut();
         node.map(|node| std::mem::take(&mut node.elsewhere))
             .unwrap_or_default()
-    }
-
-    /// Redis confirms that a subscription has begun or ended.
-    ///
-    /// # Errors
-    /// It is not the confirmation that is due.
-    pub(super) fn handle_confirmation(
-        &mut self,
-        confirmation: &Confirmation,
-    ) -> Result<(), OutOfOrder> {
-        let (verb, name) = (confirmation.verb, &confirmation.name[..]);
-        if verb == Verb::UnsubscribeShard {
-            self.shard_unsubscribed(name);
-            return Ok(());
-        }
-        match self.expected.front_mut() {
-            Some(Expected::Batch(batch)) => {
-                batch.confirmed(verb, name)?;
-                self.finish_batch();
-            }
-            Some(Expected::Static(asked, expected))
-                if *asked == verb && expected.as_bytes() == name =>
-            {
-                self.expected.pop_front();
-                self.static_done();
-            }
-            Some(Expected::Unsubscribed { left, .. }) if verb == Verb::Unsubscribe => {
-                *left = left.saturating_sub(1);
-                if *left == 0
-                    && let Some(Expected::Unsubscribed { end, .. }) = self.expected.pop_front()
-                {
-                    self.ended(end);
-                }
-            }
-            _ => return Err(OutOfOrder),
-        }
-        Ok(())
-    }
-
-    /// Redis refuses a command. An answer is for the driver.
-    ///
-    /// # Errors
-    /// The reason, if it concerns the whole connection.
-    pub(super) fn handle_refusal(&mut self, reason: String) -> Result<Option<Answer>, String> {
-        if let Some(moved) = moved_slot(&reason) {
-            self.slot_moved(moved);
-            return Ok(None);
-        }
-        let is_lost = ErrorClass::of_text(&reason) == ErrorClass::LinkLost;
-        match self.expected.front_mut() {
-            Some(Expected::Batch(batch)) => {
-                let by_slot = batch.next().is_some_and(|(_, slot)| slot.is_some());
-                let outcome = if is_busy(&reason) {
-                    self.is_busy = true;
-                    Outcome::Later
-                } else if by_slot && is_about_slots(&reason) {
-                    Outcome::Elsewhere
-                } else if is_lost || is_about_command(&reason) {
-                    return Err(reason);
-                } else {
-                    Outcome::Refused(reason.into())
-                };
-                batch.refused(&outcome);
-                self.finish_batch();
-                Ok(None)
-            }
-            None => Err(reason),
-            Some(_) => self.other_refused(reason, is_lost),
-        }
-    }
-
-    fn other_refused(&mut self, reason: String, is_lost: bool) -> Result<Option<Answer>, String> {
-        match self.expected.pop_front() {
-            Some(Expected::Identity(asked)) => Ok(Some(Answer::IdentityRefused(asked, reason))),
-            // Any answer but these is a sign of life.
-            Some(Expected::Pong(sent)) if !is_lost || is_busy(&reason) => {
-                Ok(Some(Answer::Pong(sent)))
-            }
-            Some(Expected::Static(verb, name)) if !is_lost || is_busy(&reason) => {
-                let refused = (verb, name.clone());
-                self.refused_statics.push(refused);
-                self.events.push(Event::StaticRefused { name, reason });
-                self.static_done();
-                Ok(None)
-            }
-            Some(Expected::Unsubscribed { end, .. } | Expected::ShardUnsubscribed { end, .. })
-                if is_busy(&reason) =>
-            {
-                self.is_busy = true;
-                self.ends.push_back(end);
-                Ok(None)
-            }
-            // An ACL that forbids to unsubscribe leaves messages that nobody wants.
-            Some(Expected::Unsubscribed { end, .. }) if !is_lost => {
-                self.ended(end);
-                Ok(None)
-            }
-            Some(Expected::ShardUnsubscribed { .. }) => Ok(None),
-            _ => Err(reason),
-        }
-    }
-
-    /// Redis answers a ping.
-    ///
-    /// # Errors
-    /// None is due.
-    pub(super) fn handle_pong(&mut self) -> Result<Answer, OutOfOrder> {
-        match self.expected.pop_front() {
-            Some(Expected::Pong(sent)) => Ok(Answer::Pong(sent)),
-            _ => Err(OutOfOrder),
-        }
-    }
-
-    /// Redis answers the question for its identity. Returns when it was asked.
-    ///
-    /// # Errors
-    /// It was not asked.
-    pub(super) fn handle_identity(&mut self) -> Result<Instant, OutOfOrder> {
-        match self.expected.pop_front() {
-            Some(Expected::Identity(asked)) => Ok(asked),
-            _ => Err(OutOfOrder),
-        }
     }
 
     /// Ends the subscriptions of channels whose slots have moved away. They are lost when that is
@@ -515,145 +363,11 @@ impl Requests {
             self.events.push(Event::StaticLive);
         }
     }
-
-    fn unsubscribe(&mut self, names: &[Arc<str>], then: Then) {
-        let mut commands = names.chunks(CHANNELS_PER_COMMAND).peekable();
-        let mut then = Some(then);
-        while let Some(names) = commands.next() {
-            let is_last = commands.peek().is_none();
-            let end = End {
-                verb: Verb::Unsubscribe,
-                slot: None,
-                names: names.to_vec(),
-                then: then.take_if(|_| is_last).unwrap_or_default(),
-            };
-            self.request_end(end);
-        }
-    }
-
-    fn unsubscribe_shards(&mut self, channels: Vec<Arc<str>>) {
-        let mut by_slot: BTreeMap<u16, Vec<Arc<str>>> = BTreeMap::new();
-        for channel in channels {
-            by_slot.entry(slot(&channel)).or_default().push(channel);
-        }
-        for (slot, names) in by_slot {
-            self.request_end(End {
-                verb: Verb::UnsubscribeShard,
-                slot: Some(slot),
-                names,
-                then: Then::default(),
-            });
-        }
-    }
-
-    fn request_end(&mut self, end: End) {
-        let names = end.names.iter().map(AsRef::as_ref);
-        redis::command(&mut self.commands, end.verb.command(), names);
-        let left = end.names.len();
-        self.expected.push_back(match end.slot {
-            None => Expected::Unsubscribed { left, end },
-            Some(_) => Expected::ShardUnsubscribed { left, end },
-        });
-    }
-
-    /// Subscriptions have ended.
-    fn ended(&mut self, end: End) {
-        let then = end.then;
-        if let Some((channels, since)) = then.lost {
-            self.events.push(Event::Lost(Loss {
-                scope: LossScope::Channels {
-                    epoch: self.epoch,
-                    channels,
-                },
-                since,
-                reason: "their slots have moved to another node".to_owned(),
-            }));
-        }
-        if let Some(node) = &mut self.node {
-            node.elsewhere.extend(then.elsewhere);
-        }
-    }
-
-    /// A channel of one slot is subscribed no more: it was given up, or its slot has moved away.
-    fn shard_unsubscribed(&mut self, name: &[u8]) {
-        let name = str::from_utf8(name).unwrap_or_default();
-        let live = self.node.as_mut();
-        let live = live.and_then(|node| Some((node.live.get_key_value(name)?.0.clone(), node)));
-        if let Some((channel, node)) = live {
-            // Nobody gave it up.
-            return node.moved_away.push(channel);
-        }
-        // Confirmed a moment ago, by a batch that is not done.
-        if let Some(Expected::Batch(batch)) = self.expected.front_mut()
-            && batch.moved_away(name)
-        {
-            return;
-        }
-        if let Some(Expected::ShardUnsubscribed { left, end }) = self.expected.front_mut()
-            && end.slot == Some(slot(name))
-        {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.expected.pop_front();
-            }
-        }
-    }
-
-    /// The command in front is for a slot that another node has. If it is for another slot, the
-    /// error belongs to a channel that was given up: when the slot moves, Redis ends its
-    /// subscription unasked, which looks like the answer that was due.
-    fn slot_moved(&mut self, slot: u16) {
-        match self.expected.front_mut() {
-            Some(Expected::Batch(batch)) if matches!(batch.next(), Some((_, Some(asked))) if asked == slot) =>
-            {
-                batch.refused(&Outcome::Elsewhere);
-                self.finish_batch();
-            }
-            Some(Expected::ShardUnsubscribed { end, .. }) if end.slot == Some(slot) => {
-                self.expected.pop_front();
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Then {
-    /// Nobody wants the channel any more. False if it was not among those for elsewhere.
-    fn give_up(&mut self, channel: &str) -> bool {
-        let before = self.elsewhere.len();
-        self.elsewhere.retain(|other| *other.channel != *channel);
-        before > self.elsewhere.len()
-    }
 }
 
 fn names(subscriptions: &[Subscription]) -> Vec<Arc<str>> {
     let names = subscriptions.iter().flat_map(Subscription::names);
     names.cloned().collect()
-}
-
-/// The slot of the errors `MOVED 3999 HOST:PORT` and `ASK 3999 HOST:PORT`.
-fn moved_slot(reason: &str) -> Option<u16> {
-    let (code, rest) = reason.split_once(' ')?;
-    matches!(code, "MOVED" | "ASK").then_some(())?;
-    rest.split(' ').next()?.parse().ok()
-}
-
-/// Whether the server runs a script for too long, and does what it is asked later.
-fn is_busy(reason: &str) -> bool {
-    reason.split(' ').next() == Some("BUSY")
-}
-
-/// Whether an error says that a slot cannot be served for now.
-fn is_about_slots(reason: &str) -> bool {
-    let code = reason.split(' ').next();
-    matches!(code, Some("CLUSTERDOWN" | "TRYAGAIN"))
-}
-
-/// Whether an error refuses the command itself, whatever it names: `NOPERM this user has no
-/// permissions to run the 'subscribe' command`.
-fn is_about_command(reason: &str) -> bool {
-    reason.starts_with("NOPERM") && reason.contains("to run the")
-        || ErrorClass::of_text(reason) == ErrorClass::NoSuchCommand
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 use bytes::Bytes;
+use womack_proto::{
+    redis::Confirmation,
+    subscriber::{Loss, LossScope},
+};
 
-use super::*;
+use super::{super::batch::OutOfOrder, *};
 
 const EPOCH: Epoch = Epoch::new(7);
 
