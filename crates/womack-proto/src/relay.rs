@@ -5,7 +5,7 @@
 //! its link to Redis. An epoch begins when a node has connected to Redis, and rises with each
 //! connection; the receiver of a new epoch ends everything that the sender began before it.
 //!
-//! Nodes of version 0.2.0 have another [form](first), without epochs. A node speaks it until it
+//! Nodes of version 0.2.0 have another form, without epochs. A node speaks it until it
 //! knows that the other node understands the envelope, which it asks with a greeting that either
 //! version can read: see [`Kind::Hello`].
 
