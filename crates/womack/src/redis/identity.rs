@@ -74,16 +74,6 @@ pub(crate) struct IdentityCheck {
 }
 
 impl IdentityCheck {
-    /// A connection was made: its first answer is remembered, whoever is behind it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the links of today ask anew for each connection")
-    )]
-    pub(crate) fn reset(&mut self) {
-        self.first = None;
-        self.last_good = None;
-    }
-
     /// Compares an answer of `server`, a name for people, that was asked for at `asked`. That the
     /// question was put then is what counts: all that was published before is on its way.
     pub(crate) fn handle_answer(
@@ -321,17 +311,5 @@ mod tests {
             Verdict::Same,
         ];
         assert_eq!(seen, expected);
-    }
-
-    #[test]
-    fn a_new_connection_may_lead_to_another_server() {
-        let mut check = IdentityCheck::default();
-        let (first, second) = (info("master", 'a', '0'), info("master", 'b', 'a'));
-        let answer = |check: &mut IdentityCheck, text: &str| {
-            check.handle_answer(&SERVER, InfoAnswer::Text(text.as_bytes()), start())
-        };
-        assert_eq!(answer(&mut check, &first), Verdict::First(Role::Master));
-        check.reset();
-        assert_eq!(answer(&mut check, &second), Verdict::First(Role::Master));
     }
 }
