@@ -22,9 +22,13 @@ impl Cpu {
         let (mut run, mut wakes) = (Duration::ZERO, 0);
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             let task = task?.path();
-            let schedstat = fs::read_to_string(task.join("schedstat"))?;
+            let read = |name| fs::read_to_string(task.join(name));
+            let (schedstat, status) = match (read("schedstat"), read("status")) {
+                // The thread has ended since it was listed.
+                (Err(error), _) | (_, Err(error)) if has_ended(&error) => continue,
+                (schedstat, status) => (schedstat?, status?),
+            };
             run += Duration::from_nanos(field(&schedstat, 0)?);
-            let status = fs::read_to_string(task.join("status"))?;
             wakes += named(&status, "voluntary_ctxt_switches:")?;
         }
         let times = after_name(pid)?;
@@ -101,6 +105,12 @@ pub fn busy(cpus: &[usize]) -> io::Result<Duration> {
 pub fn anonymous_bytes(pid: u32) -> io::Result<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     Ok(named(&rollup, "Anonymous:")? * 1024)
+}
+
+/// Whether an error says that a thread is not there any more: its files are gone, or cannot be read.
+fn has_ended(error: &io::Error) -> bool {
+    const NO_SUCH_PROCESS: i32 = 3;
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(NO_SUCH_PROCESS)
 }
 
 /// The fields of `/proc/PID/stat` after the program's name, which is the second, in brackets, and
