@@ -24,7 +24,7 @@ pub(crate) const SHARD_BYTES: usize = 8 << 20;
 pub(crate) const QUEUE_BYTES: usize = 8 << 20;
 /// What an idle client takes; `benches/README.md` has the figure.
 pub(crate) const CLIENT_BYTES: usize = 640;
-/// What a WebSocket takes that has ended and is still open, beside what waits for it.
+/// The cost of a WebSocket that has ended and is still open, beside the bytes that wait for it.
 pub(crate) const CLOSING_BYTES: usize = 256;
 /// What a place in a channel takes; a channel of its own takes more.
 pub(crate) const MEMBERSHIP_BYTES: usize = 128;

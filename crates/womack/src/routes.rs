@@ -72,7 +72,7 @@ pub(crate) enum RouteChange {
     Refused,
 }
 
-/// What a loss has made of channels.
+/// The channels of a loss, by whether anybody wants them.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Lost {
     /// Channels that somebody wants: they count as requested anew from here on.

@@ -8,7 +8,7 @@ use womack_proto::relay::Unreadable;
 
 use super::{add, by::By};
 
-/// What became of requests: the owner answered, was gone, took too long, or could not be reached,
+/// The outcomes of requests: the owner answered, was gone, took too long, or could not be reached,
 /// or there was no room for the request.
 const RESULTS: [&str; 5] = ["answered", "lost", "late", "unlinked", "refused"];
 

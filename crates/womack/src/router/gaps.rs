@@ -153,7 +153,7 @@ impl Running {
         if ended.is_empty() {
             return;
         }
-        // What was held back for other reasons is older.
+        // Messages that were held back for other reasons are older.
         self.release().await;
         for gap in ended {
             self.tell_gap(gap).await;

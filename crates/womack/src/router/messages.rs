@@ -115,7 +115,7 @@ impl Running {
         let Some((channel, route)) = self.routes.get(channel) else {
             return false;
         };
-        // What comes before Redis has confirmed the whole request lies in a gap that will be told, or
+        // A message from before Redis has confirmed the whole request lies in a gap to be told, or
         // was promised to nobody: handed on, it would overtake the notice.
         if route.topics.is_empty() || !route.is_live() {
             common.metrics.messages.unwanted.inc();
