@@ -22,8 +22,12 @@ impl Shard {
         self.metrics.batches.inc();
         self.metrics.commands.inc_by(commands.len() as u64);
         gather(commands);
-        let mut rest = std::mem::take(commands).into_iter();
-        for command in rest.by_ref() {
+        let gap = commands
+            .iter()
+            .position(|command| matches!(command, ToShard::Gap(_)));
+        let end = gap.map_or(commands.len(), |at| at + 1);
+        // In place, so that the buffer serves for the next batch.
+        for command in commands.drain(..end) {
             match command {
                 ToShard::Deliver(delivery) => self.deliver(&delivery),
                 ToShard::Order(order) => {
@@ -38,10 +42,7 @@ impl Shard {
                 } => self.live(&channel, &interests, epoch),
                 ToShard::Refused { channel, interests } => self.refused(&channel, &interests),
                 ToShard::Lost(loss, scope) => self.lost(loss, &scope),
-                ToShard::Gap(gap) => {
-                    self.gaps.ended(gap);
-                    break;
-                }
+                ToShard::Gap(gap) => self.gaps.ended(gap),
                 ToShard::Beat(beat) => beat.answer(),
                 ToShard::Count { count, from } => self.count(count, from),
                 ToShard::Presence { token, answer } => {
@@ -55,7 +56,6 @@ impl Shard {
                 self.flush();
             }
         }
-        commands.extend(rest);
         self.continue_fan_outs();
     }
 
