@@ -214,7 +214,7 @@ impl Shard {
     /// Sees to the deadlines that are over.
     pub(crate) fn turn(&mut self, now: Instant) {
         if let Some(until) = self.stalls.catches_up(now) {
-            // What came while the process did not run is read first.
+            // Bytes that came while the process did not run are read first.
             self.next_turn = Some(until);
             return;
         }

@@ -1,4 +1,4 @@
-//! What is under way when a server stops: it arrives, or its client is told.
+//! Requests, messages and connections under way when a server stops arrive, or their client is told.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use womack_test_support::{
     Client, EventStream, Launch, Polling, Redis, Server, Signal, eventually, free_address, within,
 };
 
-/// Where a session is opened by polling.
+/// The path at which a session is opened by polling.
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 /// Requests for sessions of another shard than the one that was reached.
 const FORWARDED: &str = "womack_requests_forwarded_total";
@@ -61,7 +61,7 @@ async fn ready(admin: SocketAddr) {
 /// how many messages the server has for it.
 async fn fill(redis: &Redis, server: &Server, admin: SocketAddr, bytes: f64) -> usize {
     let filling = "x".repeat(MESSAGE_BYTES);
-    // What has reached this one has reached the other, too.
+    // A message that has reached this one has reached the other, too.
     let mut healthy = Client::connect(server.address()).await;
     healthy.subscribe("a").await;
     let mut published = 0;
@@ -165,7 +165,7 @@ async fn an_event_stream_gets_all_that_is_left_for_it() {
     assert!(status.success(), "{status}");
 }
 
-/// What became of a connection that asks `/healthz`.
+/// The outcome of a connection that asks `/healthz`.
 async fn ask(mut stream: TcpStream) -> std::io::Result<String> {
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -50,7 +50,7 @@ impl Rest {
             busy().map(|found| format!("{found:?}")).collect()
         })
         .await;
-        // What is lost by outages may be told until then.
+        // Losses by outages may be told until then.
         let calm = || async { !self.world.is_disturbed(millis(), millis()) };
         self.holds("links are whole", 2 * TIMING.restore, calm, Vec::new)
             .await;

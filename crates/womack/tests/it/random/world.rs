@@ -41,7 +41,7 @@ pub(super) const TIMING: Timing = Timing {
     silence: 4000,
 };
 
-/// What clients do now.
+/// The present activity of clients.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
     /// Anything.
