@@ -115,7 +115,9 @@ impl Traffic {
         mut timer: SilenceTimer,
         is_answering: impl Fn() -> bool,
     ) -> Limit {
-        let mut sleep = pin!(sleep_until(Instant::now().into()));
+        // A timer that rings before the first deadline would wake every new connection once more.
+        let first = timer.deadline().map(|(due, _)| due);
+        let mut sleep = pin!(sleep_until(first.unwrap_or_else(Instant::now).into()));
         poll_fn(|context| {
             loop {
                 let now = Instant::now();
