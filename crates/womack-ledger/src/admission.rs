@@ -11,13 +11,24 @@ use std::{
     time::Instant,
 };
 
-use crate::{config::Limits, ledger::Limit};
+use crate::Limit;
+
+/// How many sessions there may be. Zero is no limit of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AdmissionLimits {
+    /// Sessions of the process; zero for as many as there is room for.
+    pub max_connections: usize,
+    /// Sessions from one address, or from one network of 64 bits with IPv6.
+    pub max_connections_per_address: usize,
+    /// Sessions that may be opened in a second.
+    pub max_connects_per_second: u32,
+}
 
 /// A second, in the unit of the pace.
 const SECOND: u64 = 1_000_000_000;
 
 /// The sessions of a process, as far as they are counted to be limited.
-pub(crate) struct Admission {
+pub struct Admission {
     start: Instant,
     /// How many sessions there may be where no setting says so.
     room: usize,
@@ -30,7 +41,7 @@ pub(crate) struct Admission {
 
 /// Why a session is not opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Full {
+pub enum Full {
     /// There are as many as there may be.
     Connections,
     /// Its address has as many as it may have.
@@ -41,7 +52,7 @@ pub(crate) enum Full {
 
 impl Full {
     /// The limit as the metrics name it.
-    pub(crate) const fn limit(self) -> Limit {
+    pub const fn limit(self) -> Limit {
         match self {
             Self::Connections => Limit::MaxConnections,
             Self::Address => Limit::MaxConnectionsPerAddress,
@@ -50,7 +61,7 @@ impl Full {
     }
 
     /// In how many seconds a client should come back.
-    pub(crate) const fn retry_after(self) -> &'static str {
+    pub const fn retry_after(self) -> &'static str {
         match self {
             Self::Connections | Self::Address => "5",
             Self::Pace => "1",
@@ -59,7 +70,7 @@ impl Full {
 }
 
 /// A session that may be opened. It counts until this is dropped.
-pub(crate) struct Admitted {
+pub struct Admitted {
     admission: Arc<Admission>,
     /// Under which address it counts, if it does.
     address: Option<IpAddr>,
@@ -67,7 +78,7 @@ pub(crate) struct Admitted {
 
 impl Admitted {
     /// Counts until [`Admission::leave`] is called with what this returns.
-    pub(crate) fn stay(mut self) -> Option<IpAddr> {
+    pub fn stay(mut self) -> Option<IpAddr> {
         self.admission.sessions.fetch_add(1, Ordering::Relaxed);
         self.address.take()
     }
@@ -81,7 +92,7 @@ impl Drop for Admitted {
 
 impl Admission {
     /// There is `room` for so many sessions.
-    pub(crate) fn new(room: usize) -> Self {
+    pub fn new(room: usize) -> Self {
         Self {
             start: Instant::now(),
             room,
@@ -95,10 +106,10 @@ impl Admission {
     ///
     /// # Errors
     /// The limit that is reached.
-    pub(crate) fn admit(
+    pub fn admit(
         self: &Arc<Self>,
         client: IpAddr,
-        limits: &Limits,
+        limits: AdmissionLimits,
         now: Instant,
     ) -> Result<Admitted, Full> {
         let before = self.sessions.fetch_add(1, Ordering::Relaxed);
@@ -128,7 +139,7 @@ impl Admission {
     }
 
     /// A session is gone that counted under `address`, if any.
-    pub(crate) fn leave(&self, address: Option<IpAddr>) {
+    pub fn leave(&self, address: Option<IpAddr>) {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = address else { return };
         if let Entry::Occupied(mut count) = self.addresses().entry(address) {
@@ -185,12 +196,11 @@ mod tests {
 
     use super::*;
 
-    fn limits(connections: usize, per_address: usize, per_second: u32) -> Limits {
-        Limits {
+    fn limits(connections: usize, per_address: usize, per_second: u32) -> AdmissionLimits {
+        AdmissionLimits {
             max_connections: connections,
             max_connections_per_address: per_address,
             max_connects_per_second: per_second,
-            ..Limits::default()
         }
     }
 
@@ -201,7 +211,7 @@ mod tests {
     #[test]
     fn a_session_counts_until_it_has_left() {
         let (admission, now) = (Arc::new(Admission::new(usize::MAX)), Instant::now());
-        let ask = || admission.admit(address("10.0.0.1"), &limits(2, 0, 0), now);
+        let ask = || admission.admit(address("10.0.0.1"), limits(2, 0, 0), now);
         let first = ask().unwrap();
         let stayed = ask().unwrap().stay();
         assert_eq!(ask().err(), Some(Full::Connections));
@@ -214,7 +224,7 @@ mod tests {
     #[test]
     fn addresses_count_apart_and_networks_of_ipv6_together() {
         let (admission, now) = (Arc::new(Admission::new(usize::MAX)), Instant::now());
-        let ask = |from| admission.admit(address(from), &limits(9, 1, 0), now);
+        let ask = |from| admission.admit(address(from), limits(9, 1, 0), now);
         let kept = [ask("10.0.0.1").unwrap(), ask("2001:db8:1:1::1").unwrap()];
         for full in ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8:1:1:ff::2"] {
             assert_eq!(ask(full).err(), Some(Full::Address), "{full}");
@@ -230,7 +240,7 @@ mod tests {
         let start = admission.start;
         let ask = |millis| {
             let now = start + Duration::from_millis(millis);
-            admission.admit(address("10.0.0.1"), &limits(99, 0, 4), now)
+            admission.admit(address("10.0.0.1"), limits(99, 0, 4), now)
         };
         for millis in [0, 0, 0, 0, 250, 500] {
             assert!(ask(millis).is_ok(), "{millis}");

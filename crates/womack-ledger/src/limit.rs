@@ -5,7 +5,7 @@
 /// Most are settings, and have the name of their flag. A limit that is no value of this type
 /// cannot be counted, so a misspelt name cannot create a series of its own.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Limit {
+pub enum Limit {
     /// More bytes of messages wait until clients are told of a gap before them.
     GapHoldBytes,
     /// A request, a WebSocket handshake or the first CONNECT took longer than this.
@@ -68,7 +68,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// Every limit, in the order of their names.
-    pub(crate) const ALL: &'static [Self] = &[
+    pub const ALL: &'static [Self] = &[
         Self::GapHoldBytes,
         Self::HandshakeSeconds,
         Self::KeepAliveSeconds,
@@ -101,7 +101,7 @@ impl Limit {
     ];
 
     /// The name in metrics, in logs and, with hyphens, on the command line.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::GapHoldBytes => "gap_hold_bytes",
             Self::HandshakeSeconds => "handshake_seconds",

@@ -69,7 +69,7 @@ impl Cost {
             clients,
             shards: config.shards,
             backlog: config.redis.backlog_bytes,
-            budget: Memory::new(config.shards).budget(&limits),
+            budget: Memory::new(config.shards).budget(limits.memory_budget_bytes),
             available: memory::available(),
         }
     }

@@ -29,7 +29,6 @@
 //! A program of one's own registers a [`Namespace`] with a [`Server`], or publishes through a
 //! [`Publisher`].
 
-mod admission;
 mod backend;
 mod backoff;
 mod beat;
@@ -48,10 +47,8 @@ mod error;
 mod explanation;
 mod families;
 mod http;
-mod ledger;
 mod listen;
 mod live;
-mod memory;
 mod metrics;
 mod namespace;
 mod near;
@@ -77,6 +74,17 @@ mod survey;
 mod throttle;
 mod websocket;
 mod worker;
+
+// The names under which the modules below know the ledger's types.
+mod admission {
+    pub(crate) use womack_ledger::{Admission, Admitted};
+}
+mod ledger {
+    pub(crate) use womack_ledger::Limit;
+}
+mod memory {
+    pub(crate) use womack_ledger::*;
+}
 
 pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
 

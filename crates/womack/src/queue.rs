@@ -17,7 +17,7 @@ use atomic_waker::AtomicWaker;
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::Notify;
 
-use crate::memory::Ledger;
+use womack_ledger::Ledger;
 
 /// Creates a queue that holds at most `capacity` values.
 pub(crate) fn queue<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+pub(crate) use womack_ledger::ShardId;
 use womack_proto::NamespaceId;
 
 /// Bytes of an id before they are written as text.
@@ -19,10 +20,6 @@ const BYTES: usize = 18;
 const CHARACTERS: usize = 24;
 /// Characters that say nothing but the node.
 const NODE_CHARACTERS: usize = 5;
-
-/// The number of a shard, from 0.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct ShardId(pub(crate) u16);
 
 /// A session id, or a session's id in one namespace.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

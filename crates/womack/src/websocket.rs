@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::{
 };
 use womack_proto::CloseReason;
 
-use crate::memory::{Charge, DECODER_BYTES, Ledger};
+use womack_ledger::{Charge, DECODER_BYTES, Ledger};
 
 /// The answer to a WebSocket handshake; `None` if the request is none.
 pub(crate) fn accept<B>(request: &Request<B>) -> Option<HeaderMap> {

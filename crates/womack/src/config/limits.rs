@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use womack_ledger::AdmissionLimits;
 
 use super::check;
 use crate::{error::Error, settings::LimitSettings};
@@ -135,6 +136,15 @@ impl Limits {
         };
         limits.check()?;
         Ok(limits)
+    }
+
+    /// The part of the limits that says who may open a session.
+    pub(crate) const fn admission(&self) -> AdmissionLimits {
+        AdmissionLimits {
+            max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address,
+            max_connects_per_second: self.max_connects_per_second,
+        }
     }
 
     fn check(&self) -> Result<(), Error> {

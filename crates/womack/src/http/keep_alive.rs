@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::client_stream::ClientStream;
-use crate::ledger::Limit;
+use womack_ledger::Limit;
 
 /// How long a request may be on its way to a connection that is about to be closed: a balancer has
 /// chosen the connection and is kept from sending by other work.

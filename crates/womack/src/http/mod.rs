@@ -396,11 +396,11 @@ impl Http {
         let &ClientAddress(client) = client.expect("every request to an endpoint has one");
         let (common, now) = (&self.common, Instant::now());
         let limits = common.config.limits.load();
-        if common.memory.is_tight(&limits) {
+        if common.memory.is_tight(limits.memory_budget_bytes) {
             common.metrics.limit(Limit::MemoryBudget);
             return Err(Box::new(unavailable("no memory\n", "5")));
         }
-        let admitted = common.admission.admit(client, &limits, now);
+        let admitted = common.admission.admit(client, limits.admission(), now);
         admitted.map_err(|full| {
             common.metrics.limit(full.limit());
             Box::new(unavailable("no room\n", full.retry_after()))

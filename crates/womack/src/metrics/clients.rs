@@ -6,7 +6,7 @@ use prometheus_client::{
 };
 use womack_proto::CloseReason;
 
-use super::{add, by::By};
+use womack_ledger::metrics::{By, add};
 
 /// Why requests are refused, at zero from the start; others appear when they happen.
 const REFUSALS: [&str; 8] = [

@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{add, by::By, distribution::Distribution};
+use womack_ledger::metrics::{By, Distribution, add};
 
 /// The shortest time that delivery tells apart, and how often it is doubled: up to 6.6 s.
 const SHORTEST: Duration = Duration::from_micros(50);

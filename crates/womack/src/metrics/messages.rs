@@ -3,7 +3,7 @@
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use womack_proto::publishers::PublicationError;
 
-use super::{add, by::By};
+use womack_ledger::metrics::{By, add};
 use crate::near::Difference;
 
 /// The families of publishers, as labels.

@@ -4,10 +4,8 @@
 //! round, not once per client, so that they cost nothing there. Each is declared and described in
 //! the file of what it is about; `deploy/README.md` has a line for each, and a test compares.
 
-mod by;
 mod clients;
 mod delivery;
-mod distribution;
 mod messages;
 mod redis;
 mod relay;
@@ -22,11 +20,10 @@ use std::{
 use prometheus_client::{
     encoding::text,
     metrics::{counter::Counter, gauge::Gauge},
-    registry::{Metric, Registry},
+    registry::Registry,
 };
 
 use self::{
-    by::By,
     clients::Clients,
     delivery::Deliveries,
     messages::{Messages, TOO_LARGE},
@@ -35,8 +32,11 @@ use self::{
     reports::ServerEvents,
     shards::Shards,
 };
-pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
-use crate::ledger::Limit;
+pub(crate) use womack_ledger::metrics::Reading;
+use womack_ledger::{LimitCounters, metrics::add};
+
+pub(crate) use self::{clients::Transport, shards::ShardMetrics};
+use womack_ledger::Limit;
 
 /// Every counter of the process.
 pub(crate) struct Metrics {
@@ -48,7 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) relay: Relay,
     pub(crate) server_events: ServerEvents,
     pub(crate) shards: Shards,
-    limits: By<Counter>,
+    limits: LimitCounters,
     started: Instant,
 }
 
@@ -71,13 +71,7 @@ impl Metrics {
             relay: Relay::new(&mut registry),
             server_events: ServerEvents::new(&mut registry),
             shards: Shards::new(&mut registry, shards),
-            limits: By::new(
-                &mut registry,
-                "limit_reached",
-                "Times a configured limit was reached",
-                "limit",
-                Limit::ALL.iter().map(|limit| limit.as_str()),
-            ),
+            limits: LimitCounters::new(&mut registry),
             started: Instant::now(),
             registry,
         }
@@ -85,12 +79,12 @@ impl Metrics {
 
     /// Counts that `limit` was reached.
     pub(crate) fn limit(&self, limit: Limit) {
-        self.limits.of(limit.as_str()).inc();
+        self.limits.reached(limit);
     }
 
     /// The counter of `limit`, for who counts without the rest of the metrics.
     pub(crate) fn limit_counter(&self, limit: Limit) -> Counter {
-        self.limits.of(limit.as_str()).clone()
+        self.limits.counter(limit)
     }
 
     /// Counts a published message that is dropped.
@@ -115,13 +109,6 @@ impl Metrics {
         }
         out
     }
-}
-
-/// Registers a metric under its name, which gets the prefix `womack_`, with its description.
-fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    registry.register(name, help, metric.clone());
-    metric
 }
 
 #[cfg(test)]

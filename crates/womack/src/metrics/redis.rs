@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{add, by::By};
+use womack_ledger::metrics::{By, add};
 
 /// What is counted of the link to Redis.
 pub(crate) struct Redis {

@@ -6,7 +6,7 @@ use prometheus_client::{
 };
 use womack_proto::relay::Unreadable;
 
-use super::{add, by::By};
+use womack_ledger::metrics::{By, add};
 
 /// The outcomes of requests: the owner answered, was gone, took too long, or could not be reached,
 /// or there was no room for the request.

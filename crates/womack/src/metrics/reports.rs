@@ -2,7 +2,7 @@
 
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-use super::{add, by::By};
+use womack_ledger::metrics::{By, add};
 
 /// What is counted of server events.
 pub(crate) struct ServerEvents {

@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{add, distribution::Distribution};
+use womack_ledger::metrics::{Distribution, add};
 use crate::sid::ShardId;
 
 /// The shortest lag that is told apart, about what the timers can, and how often it is doubled:

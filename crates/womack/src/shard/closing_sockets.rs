@@ -194,7 +194,7 @@ impl Shard {
         let common = self.common.clone();
         let limits = common.config.limits.load();
         let mut weights = self.closing_sockets.weights();
-        while common.memory.is_tight(&limits)
+        while common.memory.is_tight(limits.memory_budget_bytes)
             && let Some((_, key)) = weights.pop()
         {
             common.metrics.limit(Limit::MemoryBudget);

@@ -124,7 +124,7 @@ impl Shard {
     pub(crate) fn relieve(&mut self) {
         let common = self.common.clone();
         let (memory, limits) = (&common.memory, common.config.limits.load());
-        if !memory.is_short(&limits) || !memory.weighs_on(self.id) {
+        if !memory.is_short(limits.memory_budget_bytes) || !memory.weighs_on(self.id) {
             return;
         }
         self.relieve_closing_sockets();
@@ -134,7 +134,7 @@ impl Shard {
         });
         let mut heaviest: Vec<_> = weights.filter(|(weight, _)| *weight > 0).collect();
         heaviest.sort_unstable();
-        while memory.is_tight(&limits)
+        while memory.is_tight(limits.memory_budget_bytes)
             && let Some((_, id)) = heaviest.pop()
         {
             common.metrics.limit(Limit::MemoryBudget);

@@ -12,7 +12,8 @@ use prometheus_client::{
 type Label = [(&'static str, &'static str); 1];
 
 /// A metric for each value of one label, such as a reason.
-pub(crate) struct By<M> {
+#[derive(Clone)]
+pub struct By<M> {
     label: &'static str,
     family: Family<Label, M>,
 }
@@ -23,7 +24,7 @@ where
 {
     /// Registers the metric. The `known` values are there from the start, at zero: a rate over a
     /// series that appears with its first event would miss that event.
-    pub(super) fn new(
+    pub fn new(
         registry: &mut Registry,
         name: &str,
         help: &str,
@@ -42,7 +43,7 @@ where
     }
 
     /// The metric of one value.
-    pub(crate) fn of(&self, value: &'static str) -> impl Deref<Target = M> {
+    pub fn of(&self, value: &'static str) -> impl Deref<Target = M> {
         self.family.get_or_create(&[(self.label, value)])
     }
 }

@@ -17,7 +17,7 @@ use prometheus_client::{
 /// How often times of each length were observed. Each bucket's bound is twice the one before, so
 /// that the bucket of a time is found by counting its bits.
 #[derive(Clone, Debug)]
-pub(crate) struct Distribution {
+pub struct Distribution {
     inner: Arc<Counts>,
 }
 
@@ -31,16 +31,16 @@ struct Counts {
 
 /// What a distribution held at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Reading {
+pub struct Reading {
     /// All observed times together, in seconds.
-    pub(crate) sum: f64,
+    pub sum: f64,
     /// The buckets' upper bounds in seconds, the last one infinite, and how many times each holds.
-    pub(crate) buckets: Vec<(f64, u64)>,
+    pub buckets: Vec<(f64, u64)>,
 }
 
 impl Distribution {
     /// Bounds from `shortest` on, each twice the one before, `bounds` of them.
-    pub(super) fn new(shortest: Duration, bounds: usize) -> Self {
+    pub fn new(shortest: Duration, bounds: usize) -> Self {
         let buckets = (0..=bounds).map(|_| AtomicU64::default()).collect();
         Self {
             inner: Arc::new(Counts {
@@ -51,7 +51,8 @@ impl Distribution {
         }
     }
 
-    pub(crate) fn observe(&self, time: Duration) {
+    /// Counts one time.
+    pub fn observe(&self, time: Duration) {
         let counts = &*self.inner;
         let nanos = nanos(time);
         let multiple = nanos.div_ceil(counts.shortest_nanos).max(1);
@@ -62,7 +63,8 @@ impl Distribution {
         counts.sum_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self) -> Reading {
+    /// The counts as they are now.
+    pub fn read(&self) -> Reading {
         let counts = &*self.inner;
         let last = counts.buckets.len() - 1;
         let bound = |bucket: usize| match bucket == last {

@@ -1,0 +1,33 @@
+//! What the server holds for whom, and every limit by its name.
+//!
+//! All other crates use this one, and it uses none of them. It counts and compares; it does no I/O
+//! but to ask the system once how much memory there is, it reads no clock and starts no thread.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `limit` | [`Limit`]: every limit, named once for flags, metrics and logs |
+//! | `ledger` | [`Ledger`] and [`Charge`]: bytes that a shard holds |
+//! | `memory` | [`Memory`]: the ledgers of all shards beside the budget; the cost of the parts |
+//! | `admission` | [`Admission`]: how many sessions there may be, from where, and how fast |
+//! | `metrics` | the kinds of metrics that all crates declare theirs with; [`LimitCounters`] |
+
+mod admission;
+mod ledger;
+mod limit;
+mod memory;
+pub mod metrics;
+
+pub use self::{
+    admission::{Admission, AdmissionLimits, Admitted, Full},
+    ledger::{Charge, Ledger},
+    limit::Limit,
+    memory::{
+        CLIENT_BYTES, CLOSING_BYTES, DECODER_BYTES, HTTP_BYTES, MEMBERSHIP_BYTES, Memory,
+        PROCESS_BYTES, QUEUE_BYTES, SHARD_BYTES, available,
+    },
+    metrics::LimitCounters,
+};
+
+/// The number of a shard, from 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ShardId(pub u16);
