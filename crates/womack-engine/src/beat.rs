@@ -7,16 +7,16 @@ use std::sync::{
 
 /// A question to every thread, which answers it when it comes to it.
 #[derive(Clone, Default)]
-pub(crate) struct Beat(Arc<AtomicUsize>);
+pub struct Beat(Arc<AtomicUsize>);
 
 impl Beat {
     /// A thread has come to the question.
-    pub(crate) fn answer(&self) {
+    pub fn answer(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many have.
-    pub(crate) fn answers(&self) -> usize {
+    pub fn answers(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }

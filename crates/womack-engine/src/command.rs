@@ -23,11 +23,11 @@ use womack_proto::{
     subscriber::Epoch,
 };
 
-use crate::{beat::Beat, engine::Ticket, report::Count, sid::Sid};
+use crate::{beat::Beat, report::Count, sid::Sid, timeout_queue::Ticket};
 
 /// Which bytes a published message has; clients of one encoding share their frames.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) enum Encoding {
+pub enum Encoding {
     /// Socket.IO 0.9.
     Legacy,
     /// Socket.IO 0.9 as Juggernaut's client expects it.
@@ -42,7 +42,7 @@ pub(crate) enum Encoding {
 
 /// How a client wants to be told what is published on a channel.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Dialect {
+pub enum Dialect {
     /// By an event that has the channel's name.
     #[default]
     Events,
@@ -53,7 +53,7 @@ pub(crate) enum Dialect {
 
 impl Encoding {
     /// What clients of `revision` expect that speak `dialect`.
-    pub(crate) const fn of(revision: Revision, dialect: Dialect) -> Self {
+    pub const fn of(revision: Revision, dialect: Dialect) -> Self {
         match (revision, dialect) {
             (Revision::Legacy, Dialect::Events) => Self::Legacy,
             (Revision::Legacy, Dialect::Juggernaut) => Self::Juggernaut,
@@ -62,7 +62,7 @@ impl Encoding {
     }
 
     /// What clients of `revision` may expect.
-    pub(crate) const fn all_of(revision: Revision) -> &'static [Self] {
+    pub const fn all_of(revision: Revision) -> &'static [Self] {
         match revision {
             Revision::Legacy => &[Self::Legacy, Self::Juggernaut],
             Revision::V3 | Revision::V4 => &[Self::Modern],
@@ -70,7 +70,7 @@ impl Encoding {
     }
 
     /// The encoding as operators are told of it.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Legacy => "socket.io-0.9",
             Self::Juggernaut => "juggernaut",
@@ -81,7 +81,7 @@ impl Encoding {
     }
 
     /// What stands before a message of `channel` in its packet.
-    pub(crate) fn prefix(self, namespace: &str, channel: &str) -> Vec<u8> {
+    pub fn prefix(self, namespace: &str, channel: &str) -> Vec<u8> {
         match self {
             Self::Legacy => legacy::event_prefix(namespace, channel),
             Self::Juggernaut => legacy::message_prefix(namespace),
@@ -92,7 +92,7 @@ impl Encoding {
     }
 
     /// A message as clients get it; `prefix` is that of its channel.
-    pub(crate) fn message(self, prefix: &[u8], published: &Published<'_>) -> Bytes {
+    pub fn message(self, prefix: &[u8], published: &Published<'_>) -> Bytes {
         let &Published { channel, json, id } = published;
         match self {
             Self::Legacy => legacy::event(prefix, json).into_bytes(),
@@ -107,32 +107,32 @@ impl Encoding {
 }
 
 /// A message that is to be written for clients.
-pub(crate) struct Published<'a> {
-    pub(crate) channel: &'a str,
-    pub(crate) json: &'a [u8],
-    pub(crate) id: EventId,
+pub struct Published<'a> {
+    pub channel: &'a str,
+    pub json: &'a [u8],
+    pub id: EventId,
 }
 
 /// What tells the topics of one Redis channel apart.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Topic {
-    pub(crate) namespace: NamespaceId,
-    pub(crate) encoding: Encoding,
+pub struct Topic {
+    pub namespace: NamespaceId,
+    pub encoding: Encoding,
 }
 
 /// A shard's interest in a topic: from its first local subscriber until the last has left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Interest {
-    pub(crate) topic: Topic,
+pub struct Interest {
+    pub topic: Topic,
     /// Tells it from earlier and later ones of the same topic; begins again at 2^32.
-    pub(crate) number: u32,
+    pub number: u32,
 }
 
 /// A shard's interests in the topics of one Redis channel; nearly always one.
-pub(crate) type Interests = SmallVec<[Interest; 2]>;
+pub type Interests = SmallVec<[Interest; 2]>;
 
 /// What a shard is told.
-pub(crate) enum ToShard {
+pub enum ToShard {
     /// Queue a message for the subscribers of a topic.
     Deliver(Delivery),
     /// Do what a publisher of another family wants.
@@ -171,7 +171,7 @@ pub(crate) enum ToShard {
 
 impl ToShard {
     /// The bytes of a message that it brings to clients.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Deliver(delivery) => delivery.bytes.len(),
             Self::Order(order) => match &order.deed {
@@ -185,11 +185,11 @@ impl ToShard {
 
 /// The number of a loss; later losses have greater ones.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct LossNumber(pub(crate) u32);
+pub struct LossNumber(pub u32);
 
 /// The channels that a loss concerns.
 #[derive(Debug)]
-pub(crate) enum LostScope {
+pub enum LostScope {
     /// Those that were confirmed over this connection.
     Connection(Epoch),
     /// These.
@@ -198,53 +198,53 @@ pub(crate) enum LostScope {
 
 /// A time for which some channels brought nothing.
 #[derive(Debug)]
-pub(crate) struct Gap {
+pub struct Gap {
     /// The loss that it comes of.
-    pub(crate) loss: LossNumber,
-    pub(crate) channels: HashSet<Arc<str>>,
+    pub loss: LossNumber,
+    pub channels: HashSet<Arc<str>>,
     /// What was published before has been received; in Unix milliseconds.
-    pub(crate) from: u64,
+    pub from: u64,
     /// What was published later arrives; in Unix milliseconds.
-    pub(crate) to: u64,
+    pub to: u64,
     /// Whether no other gap comes of the loss.
-    pub(crate) is_last: bool,
+    pub is_last: bool,
 }
 
 /// One message for the subscribers of one topic.
-pub(crate) struct Delivery {
-    pub(crate) channel: Arc<str>,
-    pub(crate) topic: Topic,
+pub struct Delivery {
+    pub channel: Arc<str>,
+    pub topic: Topic,
     /// The message as clients get it: a WebSocket frame, or an event of a stream.
-    pub(crate) bytes: Bytes,
+    pub bytes: Bytes,
     /// Sessions that must not get it; nearly always none.
-    pub(crate) except: Except,
+    pub except: Except,
     /// What it says of itself for clients that read too slowly.
-    pub(crate) note: Option<Arc<Note>>,
+    pub note: Option<Arc<Note>>,
     /// When the router took it from Redis.
-    pub(crate) received: Instant,
+    pub received: Instant,
 }
 
 /// What a message says of itself for clients that read too slowly.
 #[derive(Debug)]
-pub(crate) struct Note {
-    pub(crate) channel: Arc<str>,
-    pub(crate) topic: Topic,
+pub struct Note {
+    pub channel: Arc<str>,
+    pub topic: Topic,
     /// A later message of the topic with the same key takes its place.
-    pub(crate) key: Option<Box<str>>,
+    pub key: Option<Box<str>>,
     /// When it is of no use any more.
-    pub(crate) expires: Option<Instant>,
+    pub expires: Option<Instant>,
 }
 
 /// What a publisher of another family wants done for some clients.
-pub(crate) struct Order {
-    pub(crate) namespace: NamespaceId,
-    pub(crate) clients: Selection,
-    pub(crate) deed: Deed,
+pub struct Order {
+    pub namespace: NamespaceId,
+    pub clients: Selection,
+    pub deed: Deed,
     /// When the router took it from Redis.
-    pub(crate) received: Instant,
+    pub received: Instant,
 }
 
-pub(crate) enum Deed {
+pub enum Deed {
     /// Queue an event.
     Send(Frames),
     Join(Vec<Channel>),
@@ -256,18 +256,18 @@ pub(crate) enum Deed {
 }
 
 /// A number that no other request of this process has.
-pub(crate) fn number() -> u64 {
+pub fn number() -> u64 {
     static NUMBERS: AtomicU64 = AtomicU64::new(0);
     NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A request of a polling client, or its change to a WebSocket, for the session `sid`.
-pub(crate) struct SessionRequest {
-    pub(crate) sid: Sid,
-    pub(crate) kind: RequestKind,
+pub struct SessionRequest {
+    pub sid: Sid,
+    pub kind: RequestKind,
 }
 
-pub(crate) enum RequestKind {
+pub enum RequestKind {
     /// A GET that waits for packets.
     Poll {
         token: u64,
@@ -296,7 +296,7 @@ pub(crate) enum RequestKind {
 
 /// What a GET is answered.
 #[derive(Debug)]
-pub(crate) enum PollAnswer {
+pub enum PollAnswer {
     /// Packets.
     Packets(PollBody),
     /// There is no such session, or no more.
@@ -314,15 +314,15 @@ pub(crate) enum PollAnswer {
 
 /// The body of an answer that brings packets.
 #[derive(Debug)]
-pub(crate) struct PollBody {
-    pub(crate) bytes: Vec<u8>,
+pub struct PollBody {
+    pub bytes: Vec<u8>,
     /// What the bytes are.
-    pub(crate) content: Content,
+    pub content: Content,
 }
 
 /// What a POST is answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum PostAnswer {
+pub enum PostAnswer {
     /// The packets were taken.
     Ok,
     /// There is no such session, or no more.
@@ -336,10 +336,4 @@ pub(crate) enum PostAnswer {
     Ended,
     /// The request was not brought to its session, and may be repeated.
     Unavailable,
-}
-
-/// What the router is told.
-pub(crate) enum ToRouter {
-    /// Answer, to show that the router does its work.
-    Beat(Beat),
 }

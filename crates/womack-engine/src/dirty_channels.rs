@@ -11,7 +11,7 @@ use ahash::RandomState;
 use atomic_waker::AtomicWaker;
 use indexmap::IndexSet;
 
-use crate::sid::ShardId;
+use womack_ledger::ShardId;
 
 type Set = IndexSet<Arc<str>, RandomState>;
 
@@ -21,13 +21,13 @@ type Set = IndexSet<Arc<str>, RandomState>;
 /// that no change goes unseen, however the threads run. Marking twice is marking once, so a set has
 /// each channel that changed once, and never means "look at everything". The locks are
 /// held for moments, and nothing on the way of a message takes them.
-pub(crate) struct DirtyChannels {
+pub struct DirtyChannels {
     shards: Box<[Mutex<Set>]>,
     router: AtomicWaker,
 }
 
 impl DirtyChannels {
-    pub(crate) fn new(shards: usize) -> Self {
+    pub fn new(shards: usize) -> Self {
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
             router: AtomicWaker::new(),
@@ -35,14 +35,14 @@ impl DirtyChannels {
     }
 
     /// Marks a channel of `shard` and wakes the router.
-    pub(crate) fn mark(&self, shard: ShardId, channel: Arc<str>) {
+    pub fn mark(&self, shard: ShardId, channel: Arc<str>) {
         self.lock(shard).insert(channel);
         self.router.wake();
     }
 
     /// Waits for marked channels, then moves all of them to the end of `batch`, those of a shard in
     /// the order in which they were marked. Losing this future loses nothing.
-    pub(crate) async fn take(&self, batch: &mut VecDeque<(ShardId, Arc<str>)>) {
+    pub async fn take(&self, batch: &mut VecDeque<(ShardId, Arc<str>)>) {
         poll_fn(|context| {
             if self.try_take(batch) {
                 return Poll::Ready(());
@@ -57,7 +57,7 @@ impl DirtyChannels {
     }
 
     /// How many channels are marked.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         let shards = (0..).map(ShardId).take(self.shards.len());
         shards.map(|shard| self.lock(shard).len()).sum()
     }
@@ -111,7 +111,7 @@ mod tests {
                 marking.mark(ShardId(0), number.to_string().into());
             }
         });
-        let runtime = crate::worker::runtime().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut batch = VecDeque::new();
             while batch.len() < count as usize {

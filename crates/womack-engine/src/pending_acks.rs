@@ -18,8 +18,10 @@ use std::{
 use ahash::RandomState;
 use womack_proto::NamespaceId;
 
-use super::{Ticket, TimeoutQueue};
-use crate::command::Topic;
+use crate::{
+    command::Topic,
+    timeout_queue::{Ticket, TimeoutQueue},
+};
 
 /// A topic of a channel, in which a client may be.
 pub(crate) type Key = (Arc<str>, Topic);

@@ -20,23 +20,23 @@ use tokio::sync::Notify;
 use womack_ledger::Ledger;
 
 /// Creates a queue that holds at most `capacity` values.
-pub(crate) fn queue<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+pub fn queue<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     create(capacity, None)
 }
 
 /// Creates a queue that holds at most `capacity` values, and no more bytes than `scale` says.
-pub(crate) fn weighed_queue<T>(capacity: usize, scale: Scale<T>) -> (Sender<T>, Receiver<T>) {
+pub fn weighed_queue<T>(capacity: usize, scale: Scale<T>) -> (Sender<T>, Receiver<T>) {
     create(capacity, Some(scale))
 }
 
 /// How many bytes a queue has room for. A value that alone has more goes into an empty queue, and
 /// one that has none goes in whatever others have.
-pub(crate) struct Scale<T> {
+pub struct Scale<T> {
     /// How many bytes a value has.
-    pub(crate) weigh: fn(&T) -> usize,
-    pub(crate) most: usize,
+    pub weigh: fn(&T) -> usize,
+    pub most: usize,
     /// Charged what waits.
-    pub(crate) ledger: Ledger,
+    pub ledger: Ledger,
 }
 
 impl<T> Scale<T> {
@@ -80,7 +80,7 @@ impl<T> Shared<T> {
 }
 
 /// The end that values go into; any number of threads may hold one.
-pub(crate) struct Sender<T> {
+pub struct Sender<T> {
     shared: Arc<Shared<T>>,
 }
 
@@ -90,7 +90,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The value itself.
-    pub(crate) fn push(&self, value: T) -> Result<(), T> {
+    pub fn push(&self, value: T) -> Result<(), T> {
         if self.shared.closed.load(Ordering::Acquire) {
             return Err(value);
         }
@@ -108,7 +108,7 @@ impl<T> Sender<T> {
     }
 
     /// Wakes the receiver if it sleeps.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         self.shared.receiver.wake();
     }
 
@@ -116,7 +116,7 @@ impl<T> Sender<T> {
     ///
     /// # Errors
     /// The value itself when the queue is full or the receiver is gone.
-    pub(crate) fn send(&self, value: T) -> Result<(), T> {
+    pub fn send(&self, value: T) -> Result<(), T> {
         let pushed = self.push(value);
         self.wake();
         pushed
@@ -124,7 +124,7 @@ impl<T> Sender<T> {
 
     /// Hands `value` over and wakes the receiver; when the queue is full, the oldest value makes
     /// room and is returned. Bytes are not counted.
-    pub(crate) fn send_over(&self, value: T) -> Option<T> {
+    pub fn send_over(&self, value: T) -> Option<T> {
         let oldest = self.shared.values.force_push(value);
         self.wake();
         oldest
@@ -132,7 +132,7 @@ impl<T> Sender<T> {
 
     /// Hands `value` over, waiting for room if there is none. The receiver is woken only when
     /// there was no room. Gives up when the receiver is gone.
-    pub(crate) async fn push_waiting(&self, value: T) {
+    pub async fn push_waiting(&self, value: T) {
         let mut value = value;
         loop {
             match self.push(value) {
@@ -155,7 +155,7 @@ impl<T> Sender<T> {
     }
 
     /// How many values wait.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.shared.values.len()
     }
 }
@@ -169,7 +169,7 @@ impl<T> Clone for Sender<T> {
 }
 
 /// The end that values come out of; there is one.
-pub(crate) struct Receiver<T> {
+pub struct Receiver<T> {
     shared: Arc<Shared<T>>,
 }
 
@@ -180,7 +180,7 @@ impl<T> Receiver<T> {
         clippy::needless_pass_by_ref_mut,
         reason = "one task at a time may wait, since there is one waker"
     )]
-    pub(crate) async fn receive(&mut self, batch: &mut Vec<T>, most: usize) {
+    pub async fn receive(&mut self, batch: &mut Vec<T>, most: usize) {
         poll_fn(|context| {
             if self.take(batch, most) {
                 return Poll::Ready(());

@@ -9,18 +9,17 @@ use serde_json::value::RawValue;
 use womack_proto::NamespaceId;
 
 use crate::{
-    engine::Ticket,
-    ledger::Limit,
     metrics::Metrics,
     queue::{Receiver, Sender, queue},
-    sid::ShardId,
+    timeout_queue::Ticket,
 };
+use womack_ledger::{Limit, ShardId};
 
 /// What is remembered about a client: any JSON that it sent.
-pub(crate) type Meta = Arc<RawValue>;
+pub type Meta = Arc<RawValue>;
 
 /// What a shard says of its clients.
-pub(crate) enum Report {
+pub enum Report {
     /// A client is in a channel from now on.
     Subscribed(Place),
     /// A client is in a channel no more.
@@ -40,49 +39,49 @@ pub(crate) enum Report {
 }
 
 /// A client in a channel.
-pub(crate) struct Place {
+pub struct Place {
     /// What the client calls itself.
-    pub(crate) session: String,
-    pub(crate) namespace: NamespaceId,
+    pub session: String,
+    pub namespace: NamespaceId,
     /// As Redis knows it, with its prefix.
-    pub(crate) channel: Arc<str>,
-    pub(crate) meta: Option<Meta>,
+    pub channel: Arc<str>,
+    pub meta: Option<Meta>,
 }
 
 /// What a client sent to the back end.
-pub(crate) struct Custom {
+pub struct Custom {
     /// What the client calls itself.
-    pub(crate) session: String,
-    pub(crate) namespace: NamespaceId,
-    pub(crate) meta: Option<Meta>,
-    pub(crate) data: Box<RawValue>,
+    pub session: String,
+    pub namespace: NamespaceId,
+    pub meta: Option<Meta>,
+    pub data: Box<RawValue>,
 }
 
 /// Who is in this channel? `token` is the shard's own name for the question.
-pub(crate) struct Question {
-    pub(crate) shard: ShardId,
-    pub(crate) token: Ticket,
-    pub(crate) namespace: NamespaceId,
+pub struct Question {
+    pub shard: ShardId,
+    pub token: Ticket,
+    pub namespace: NamespaceId,
     /// As Redis knows it, with its prefix.
-    pub(crate) channel: Arc<str>,
+    pub channel: Arc<str>,
 }
 
 /// The number of a count, which goes through all clients of the node.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Count(pub(crate) u32);
+pub struct Count(pub u32);
 
 /// The end of the queue of reports that shards hold.
 ///
 /// A shard waits for nobody. When the queue is full, the oldest report makes room, and as that may
 /// have been any, all clients have to be counted again.
-pub(crate) struct Reports {
+pub struct Reports {
     queue: Sender<Report>,
     lost: AtomicBool,
 }
 
 impl Reports {
     /// A queue of at most `capacity` reports, whose other end is the reporter's.
-    pub(crate) fn new(capacity: usize) -> (Self, Receiver<Report>) {
+    pub fn new(capacity: usize) -> (Self, Receiver<Report>) {
         let (sender, receiver) = queue(capacity);
         let reports = Self {
             queue: sender,
@@ -92,29 +91,29 @@ impl Reports {
     }
 
     /// Hands `report` over.
-    pub(crate) fn send(&self, report: Report, metrics: &Metrics) {
+    pub fn send(&self, report: Report, metrics: &Metrics) {
         let Some(oldest) = self.queue.send_over(report) else {
             return;
         };
         self.lost.store(true, Ordering::Release);
         metrics.limit(Limit::MaxWaitingEvents);
         if let Report::Subscribed(_) | Report::Unsubscribed(_) | Report::Custom(_) = oldest {
-            metrics.server_events.dropped.inc();
+            metrics.events_dropped.inc();
         }
     }
 
     /// Notes that what others know of this node's clients may be wrong.
-    pub(crate) fn set_lost(&self) {
+    pub fn set_lost(&self) {
         self.lost.store(true, Ordering::Release);
     }
 
     /// Whether that was noted since the last call.
-    pub(crate) fn take_lost(&self) -> bool {
+    pub fn take_lost(&self) -> bool {
         self.lost.swap(false, Ordering::AcqRel)
     }
 
     /// How many reports wait.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.queue.len()
     }
 }
@@ -122,8 +121,6 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const METRIC: &str = "womack_server_events_dropped_total";
 
     fn place() -> Place {
         Place {
@@ -136,7 +133,7 @@ mod tests {
 
     #[test]
     fn oldest_report_makes_room_and_is_missed() {
-        let metrics = Metrics::new(1);
+        let metrics = Metrics::unread(1);
         let (reports, _receiver) = Reports::new(2);
         for report in [
             Report::Subscribed(place()),
@@ -148,10 +145,10 @@ mod tests {
         assert_eq!(reports.len(), 2);
         assert!(reports.take_lost());
         assert!(!reports.take_lost(), "it is asked once for each loss");
-        assert!(metrics.text().contains(&format!("{METRIC} 1\n")));
+        assert_eq!(metrics.events_dropped.get(), 1);
         // Of a client that was only counted, nobody outside was to hear.
         reports.send(Report::Subscribed(place()), &metrics);
-        assert!(metrics.text().contains(&format!("{METRIC} 1\n")));
+        assert_eq!(metrics.events_dropped.get(), 1);
         assert!(reports.take_lost());
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-pub(crate) use womack_ledger::ShardId;
+pub use womack_ledger::ShardId;
 use womack_proto::NamespaceId;
 
 /// Bytes of an id before they are written as text.
@@ -23,20 +23,20 @@ const NODE_CHARACTERS: usize = 5;
 
 /// A session id, or a session's id in one namespace.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Sid {
+pub struct Sid {
     /// The process that made it.
-    pub(crate) node: u32,
+    pub node: u32,
     /// The shard that owns the session.
-    pub(crate) shard: ShardId,
+    pub shard: ShardId,
     /// The session's slot in its shard.
-    pub(crate) slot: u32,
+    pub slot: u32,
     /// What cannot be guessed.
-    pub(crate) secret: u64,
+    pub secret: u64,
 }
 
 impl Sid {
     /// Reads an id; `None` for anything that no server like this one has written.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         if text.len() != CHARACTERS {
             return None;
         }
@@ -56,7 +56,7 @@ impl Sid {
 
     /// Reads an id as a client in the namespace at `path` has it: older ones put the path and a
     /// `#` before it.
-    pub(crate) fn parse_in(path: &str, text: &str) -> Option<Self> {
+    pub fn parse_in(path: &str, text: &str) -> Option<Self> {
         let bare = text.strip_prefix(path).and_then(|id| id.strip_prefix('#'));
         Self::parse(bare.unwrap_or(text))
     }
@@ -75,8 +75,8 @@ impl fmt::Display for Sid {
 
 /// What one process needs to make session ids.
 #[derive(Clone)]
-pub(crate) struct SidSource {
-    pub(crate) node: u32,
+pub struct SidSource {
+    pub node: u32,
     /// Keyed with random numbers of this process.
     hasher: RandomState,
 }
@@ -84,7 +84,7 @@ pub(crate) struct SidSource {
 impl SidSource {
     /// # Errors
     /// The system has no random numbers.
-    pub(crate) fn new() -> Result<Self, getrandom::Error> {
+    pub fn new() -> Result<Self, getrandom::Error> {
         Ok(Self {
             node: getrandom::u32()?,
             hasher: RandomState::new(),
@@ -95,12 +95,12 @@ impl SidSource {
     ///
     /// # Errors
     /// The system has no random numbers.
-    pub(crate) fn secret() -> Result<u64, getrandom::Error> {
+    pub fn secret() -> Result<u64, getrandom::Error> {
         getrandom::u64()
     }
 
     /// What every id of this process begins with.
-    pub(crate) fn beginning(&self) -> String {
+    pub fn beginning(&self) -> String {
         let sid = Sid {
             node: self.node,
             shard: ShardId(0),
@@ -114,7 +114,7 @@ impl SidSource {
 
     /// The secret part of a session's id in `namespace`, from which the session's own cannot be
     /// found.
-    pub(crate) fn namespace_secret(&self, secret: u64, namespace: NamespaceId) -> u64 {
+    pub fn namespace_secret(&self, secret: u64, namespace: NamespaceId) -> u64 {
         self.hasher.hash_one((secret, namespace.0))
     }
 }

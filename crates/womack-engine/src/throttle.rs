@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 /// Lets one event through in each interval and counts the others.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+pub struct Throttle {
     interval: Duration,
     last: Option<Instant>,
     held_back: u64,
 }
 
 impl Throttle {
-    pub(crate) const fn new(interval: Duration) -> Self {
+    pub const fn new(interval: Duration) -> Self {
         Self {
             interval,
             last: None,
@@ -20,7 +20,7 @@ impl Throttle {
     }
 
     /// Whether an event at `now` goes through; if so, how many were held back since the last.
-    pub(crate) fn pass(&mut self, now: Instant) -> Option<u64> {
+    pub fn pass(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now < last + self.interval) {
             self.held_back += 1;
             return None;

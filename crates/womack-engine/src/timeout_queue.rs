@@ -7,14 +7,14 @@ use std::{
 
 /// Names a value in a [`TimeoutQueue`]; no later value of the queue has the same.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Ticket(u64);
+pub struct Ticket(u64);
 
 /// Values of which each waits for something, and all wait equally long.
 ///
 /// They end in the order in which they came, so the deadlines need no sorting and a ticket is
 /// found by counting: every operation takes constant time.
 #[derive(Debug)]
-pub(crate) struct TimeoutQueue<T> {
+pub struct TimeoutQueue<T> {
     timeout: Duration,
     /// Oldest first; `None` for values that were removed. The first is never `None`.
     entries: VecDeque<(Instant, Option<T>)>,
@@ -25,7 +25,7 @@ pub(crate) struct TimeoutQueue<T> {
 
 impl<T> TimeoutQueue<T> {
     /// Creates an empty queue, whose values each wait for `timeout`.
-    pub(crate) const fn new(timeout: Duration) -> Self {
+    pub const fn new(timeout: Duration) -> Self {
         Self {
             timeout,
             entries: VecDeque::new(),
@@ -35,7 +35,7 @@ impl<T> TimeoutQueue<T> {
     }
 
     /// Adds a value that waits from `now` on.
-    pub(crate) fn push(&mut self, value: T, now: Instant) -> Ticket {
+    pub fn push(&mut self, value: T, now: Instant) -> Ticket {
         let ticket = Ticket(self.first + self.entries.len() as u64);
         self.entries.push_back((now + self.timeout, Some(value)));
         self.len += 1;
@@ -43,13 +43,13 @@ impl<T> TimeoutQueue<T> {
     }
 
     /// The value of `ticket`, if it still waits.
-    pub(crate) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
+    pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut T> {
         let at = self.position(ticket)?;
         self.entries.get_mut(at)?.1.as_mut()
     }
 
     /// Takes the value of `ticket` out, if it still waits.
-    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<T> {
+    pub fn remove(&mut self, ticket: Ticket) -> Option<T> {
         let at = self.position(ticket)?;
         let value = self.entries.get_mut(at)?.1.take()?;
         self.len -= 1;
@@ -58,14 +58,14 @@ impl<T> TimeoutQueue<T> {
     }
 
     /// Takes the value that came last out again, if it still waits.
-    pub(crate) fn pop_last(&mut self) -> Option<(Ticket, T)> {
+    pub fn pop_last(&mut self) -> Option<(Ticket, T)> {
         let last = self.entries.len().checked_sub(1)?;
         let ticket = Ticket(self.first + last as u64);
         self.remove(ticket).map(|value| (ticket, value))
     }
 
     /// Takes out the oldest value whose time is up, if there is one.
-    pub(crate) fn expire(&mut self, now: Instant) -> Option<(Ticket, T)> {
+    pub fn expire(&mut self, now: Instant) -> Option<(Ticket, T)> {
         if self.next_deadline()? > now {
             return None;
         }
@@ -74,12 +74,12 @@ impl<T> TimeoutQueue<T> {
     }
 
     /// When [`TimeoutQueue::expire`] next has a value.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         self.entries.front().map(|(deadline, _)| *deadline)
     }
 
     /// How many values wait.
-    pub(crate) const fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.len
     }
 

@@ -1,4 +1,4 @@
-//! The WebSocket protocol: the answer to a handshake, and what comes in afterwards.
+//! The WebSocket protocol after its handshake: decoding of the input.
 //!
 //! Frames are decoded by tungstenite, whose state for one connection is some kilobytes. Nearly
 //! all input is a few whole messages, after which that state is what it was before, so a shard
@@ -9,12 +9,10 @@
 use std::io::{self, Cursor};
 
 use bytes::Bytes;
-use hyper::{HeaderMap, Method, Request, Response, Version, http::Uri};
 use smallvec::SmallVec;
 use tokio_tungstenite::tungstenite::{
     Error, Message, Utf8Bytes,
     error::CapacityError,
-    handshake::server::create_response_with_body,
     protocol::{
         Role, WebSocketConfig, WebSocketContext,
         frame::{
@@ -26,17 +24,6 @@ use tokio_tungstenite::tungstenite::{
 use womack_proto::CloseReason;
 
 use womack_ledger::{Charge, DECODER_BYTES, Ledger};
-
-/// The answer to a WebSocket handshake; `None` if the request is none.
-pub(crate) fn accept<B>(request: &Request<B>) -> Option<HeaderMap> {
-    let mut handshake = Request::new(());
-    *handshake.method_mut() = Method::clone(request.method());
-    *handshake.uri_mut() = Uri::clone(request.uri());
-    *handshake.version_mut() = Version::clone(&request.version());
-    *handshake.headers_mut() = HeaderMap::clone(request.headers());
-    let response: Response<()> = create_response_with_body(&handshake, || ()).ok()?;
-    Some(response.into_parts().0.headers)
-}
 
 /// What came in.
 #[derive(Debug, PartialEq)]

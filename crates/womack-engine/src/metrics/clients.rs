@@ -8,21 +8,9 @@ use womack_proto::CloseReason;
 
 use womack_ledger::metrics::{By, add};
 
-/// Why requests are refused, at zero from the start; others appear when they happen.
-const REFUSALS: [&str; 8] = [
-    "bad_method",
-    "bad_request",
-    "forbidden",
-    "node_gone",
-    "proxy_protocol",
-    "unknown_sid",
-    "unknown_transport",
-    "unsupported_version",
-];
-
 /// How a client is reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Transport {
+pub enum Transport {
     /// HTTP long-polling.
     Polling,
     /// A WebSocket that carries Engine.IO.
@@ -34,10 +22,10 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 4] = [Self::Polling, Self::WebSocket, Self::Plain, Self::Events];
+    pub const ALL: [Self; 4] = [Self::Polling, Self::WebSocket, Self::Plain, Self::Events];
 
     /// The transport as metrics name it.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Polling => "polling",
             Self::WebSocket => "websocket",
@@ -48,18 +36,15 @@ impl Transport {
 }
 
 /// What is counted of clients.
-pub(crate) struct Clients {
+pub struct Clients {
     connections: By<Gauge>,
     opened: By<Counter>,
     closed: By<Counter>,
-    refused: By<Counter>,
     /// Events that clients sent.
-    pub(crate) events: Counter,
+    pub events: Counter,
     /// Memberships of clients in channels.
-    pub(crate) subscriptions: Gauge,
+    pub subscriptions: Gauge,
     upgrades: Counter,
-    /// Requests that had to be carried to the shard of their session.
-    pub(crate) forwarded: Counter,
 }
 
 impl Clients {
@@ -88,13 +73,6 @@ impl Clients {
                 "reason",
                 reasons,
             ),
-            refused: By::new(
-                registry,
-                "requests_refused",
-                "HTTP requests refused by reason",
-                "reason",
-                REFUSALS,
-            ),
             events: add(registry, "events", "Events received from clients"),
             subscriptions: add(
                 registry,
@@ -102,51 +80,41 @@ impl Clients {
                 "Memberships of clients in channels",
             ),
             upgrades: add(registry, "upgrades", "Sessions upgraded to WebSocket"),
-            forwarded: add(
-                registry,
-                "requests_forwarded",
-                "Requests carried to the shard of their session",
-            ),
         }
     }
 
     /// Counts a session that opens.
-    pub(crate) fn opened(&self, transport: Transport) {
+    pub fn opened(&self, transport: Transport) {
         self.opened.of(transport.as_str()).inc();
         self.connections.of(transport.as_str()).inc();
     }
 
     /// Counts a session that ends.
-    pub(crate) fn closed(&self, transport: Transport, reason: CloseReason) {
+    pub fn closed(&self, transport: Transport, reason: CloseReason) {
         self.connections.of(transport.as_str()).dec();
         self.closed.of(reason.as_str()).inc();
     }
 
     /// Counts a session that changes from polling to WebSocket.
-    pub(crate) fn upgraded(&self) {
+    pub fn upgraded(&self) {
         self.connections.of(Transport::Polling.as_str()).dec();
         self.connections.of(Transport::WebSocket.as_str()).inc();
         self.upgrades.inc();
     }
 
-    /// Counts an HTTP request that is refused.
-    pub(crate) fn refused(&self, reason: &'static str) {
-        self.refused.of(reason).inc();
-    }
-
     /// Open sessions of one transport.
-    pub(crate) fn open(&self, transport: Transport) -> i64 {
+    pub fn open(&self, transport: Transport) -> i64 {
         self.connections.of(transport.as_str()).get()
     }
 
     /// Sessions opened so far, of all transports.
-    pub(crate) fn opened_so_far(&self) -> u64 {
+    pub fn opened_so_far(&self) -> u64 {
         let opened = Transport::ALL.map(|transport| self.opened.of(transport.as_str()).get());
         opened.iter().sum()
     }
 
     /// Sessions closed so far for one reason.
-    pub(crate) fn closed_so_far(&self, reason: CloseReason) -> u64 {
+    pub fn closed_so_far(&self, reason: CloseReason) -> u64 {
         self.closed.of(reason.as_str()).get()
     }
 }

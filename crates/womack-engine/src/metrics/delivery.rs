@@ -14,20 +14,20 @@ const SHORTEST: Duration = Duration::from_micros(50);
 const TIMES: usize = 18;
 
 /// What is counted of deliveries, beside how many each shard made.
-pub(crate) struct Deliveries {
+pub struct Deliveries {
     /// Events with attachments for clients that know none.
-    pub(crate) undeliverable: Counter,
+    pub undeliverable: Counter,
     /// Bytes written to WebSockets and into polling answers.
-    pub(crate) sent_bytes: Counter,
+    pub sent_bytes: Counter,
     /// Writes to WebSockets; deliveries per write tell how well bursts merge.
-    pub(crate) writes: Counter,
+    pub writes: Counter,
     /// Bytes that wait for clients which cannot take them at once.
-    pub(crate) client_queue_bytes: Gauge,
+    pub client_queue_bytes: Gauge,
     /// Memory in use, as far as it is counted.
-    pub(crate) memory_bytes: Gauge,
+    pub memory_bytes: Gauge,
     spared: By<Counter>,
     /// From the arrival of a round's first message at the router to the end of the round.
-    pub(crate) seconds: Distribution,
+    pub seconds: Distribution,
 }
 
 impl Deliveries {
@@ -69,7 +69,7 @@ impl Deliveries {
     }
 
     /// Counts messages that slow clients do not get.
-    pub(crate) fn spared(&self, reason: &'static str, count: u64) {
+    pub fn spared(&self, reason: &'static str, count: u64) {
         if count > 0 {
             self.spared.of(reason).inc_by(count);
         }

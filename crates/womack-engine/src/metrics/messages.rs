@@ -4,7 +4,6 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use womack_proto::publishers::PublicationError;
 
 use womack_ledger::metrics::{By, add};
-use crate::near::Difference;
 
 /// The families of publishers, as labels.
 const FAMILIES: [&str; 4] = ["emitter", "python", "laravel", "juggernaut"];
@@ -14,15 +13,13 @@ const REASONS: [&str; 3] = [TOO_LARGE, "too_many_channels", "bad_channel"];
 pub(super) const TOO_LARGE: &str = "too_large";
 
 /// What is counted of published messages.
-pub(crate) struct Messages {
+pub struct Messages {
     /// Messages that Redis delivered.
-    pub(crate) received: Counter,
+    pub received: Counter,
     /// Messages for which no client was left when they came.
-    pub(crate) unwanted: Counter,
+    pub unwanted: Counter,
     rejected: By<Counter>,
     instructions: By<Counter>,
-    publish_requests: By<Counter>,
-    misaddressed: By<Counter>,
 }
 
 impl Messages {
@@ -53,20 +50,6 @@ impl Messages {
                 "family",
                 FAMILIES,
             ),
-            publish_requests: By::new(
-                registry,
-                "publish_requests",
-                "Requests to publish by HTTP by their result",
-                "result",
-                ["ok", "unauthorized"],
-            ),
-            misaddressed: By::new(
-                registry,
-                "messages_misaddressed",
-                "Messages that nobody got, on nearly a channel that clients are in",
-                "difference",
-                Difference::ALL.map(Difference::as_str),
-            ),
         }
     }
 
@@ -76,7 +59,7 @@ impl Messages {
     }
 
     /// Published messages dropped so far, for all reasons.
-    pub(crate) fn rejected_so_far(&self) -> u64 {
+    pub fn rejected_so_far(&self) -> u64 {
         let reasons = PublicationError::ALL.iter().map(|error| error.as_str());
         let counts = reasons
             .chain(REASONS)
@@ -85,17 +68,7 @@ impl Messages {
     }
 
     /// Counts a message of another family of publishers that is understood.
-    pub(crate) fn instructed(&self, family: &'static str) {
+    pub fn instructed(&self, family: &'static str) {
         self.instructions.of(family).inc();
-    }
-
-    /// Counts a message that nobody got because of its channel's name.
-    pub(crate) fn misaddressed(&self, difference: Difference) {
-        self.misaddressed.of(difference.as_str()).inc();
-    }
-
-    /// Counts a request to publish by HTTP.
-    pub(crate) fn publish_requested(&self, result: &'static str) {
-        self.publish_requests.of(result).inc();
     }
 }

@@ -1,4 +1,4 @@
-//! The link to Redis, and the queues around it.
+//! Subscriptions at Redis as the router sees them, and the queues to the shards.
 
 use std::sync::atomic::AtomicU64;
 
@@ -7,30 +7,27 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use womack_ledger::metrics::{By, add};
+use womack_ledger::metrics::add;
 
-/// What is counted of the link to Redis.
-pub(crate) struct Redis {
+/// What the router counts.
+pub struct RouterMetrics {
     /// 1 while the subscription link to Redis stands.
-    pub(crate) connected: Gauge,
+    pub connected: Gauge,
     /// Times that link, or a part of it, was lost. What was published meanwhile was not received.
-    pub(crate) gaps: Counter,
+    pub gaps: Counter,
     /// Channels that Redis refused to subscribe.
-    pub(crate) refused: Counter,
+    pub refused: Counter,
     /// Seconds without the link, all gaps together.
-    pub(crate) gap_seconds: Counter<f64, AtomicU64>,
-    /// Bytes of messages that the router has still to take.
-    pub(crate) backlog_bytes: Gauge,
+    pub gap_seconds: Counter<f64, AtomicU64>,
     /// Notices to clients that they may have missed something.
-    pub(crate) gap_notices: Counter,
+    pub gap_notices: Counter,
     /// Redis channels that are subscribed, or asked for.
-    pub(crate) channels: Gauge,
+    pub channels: Gauge,
     /// Times the router had to wait because a shard's queue was full.
-    pub(crate) shard_queue_waits: Counter,
-    queue_depth: By<Gauge>,
+    pub shard_queue_waits: Counter,
 }
 
-impl Redis {
+impl RouterMetrics {
     pub(super) fn new(registry: &mut Registry) -> Self {
         Self {
             connected: add(
@@ -53,11 +50,6 @@ impl Redis {
                 "redis_gap_seconds",
                 "Time without the subscription link",
             ),
-            backlog_bytes: add(
-                registry,
-                "redis_backlog_bytes",
-                "Bytes of messages that the router has still to take",
-            ),
             gap_notices: add(
                 registry,
                 "gap_notices",
@@ -69,19 +61,6 @@ impl Redis {
                 "shard_queue_waits",
                 "Times the router waited for room in a shard's queue",
             ),
-            queue_depth: By::new(
-                registry,
-                "queue_depth",
-                "Values waiting for the router, and for the reporter",
-                "queue",
-                ["router"],
-            ),
         }
-    }
-
-    /// Notes how many values wait in a queue, `router` or `reports`.
-    pub(crate) fn queue_depth(&self, queue: &'static str, depth: usize) {
-        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
-        self.queue_depth.of(queue).set(depth);
     }
 }

@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 
 use womack_ledger::metrics::{Distribution, add};
-use crate::sid::ShardId;
+use womack_ledger::ShardId;
 
 /// The shortest lag that is told apart, about what the timers can, and how often it is doubled:
 /// up to 4 s.
@@ -18,24 +18,24 @@ const LAGS: usize = 13;
 type Label = [(&'static str, String); 1];
 
 /// The metrics of all shards.
-pub(crate) struct Shards {
+pub struct Shards {
     shards: Vec<ShardMetrics>,
 }
 
 /// What is counted of one shard. Its own thread writes it, but for the depth of its queue.
 #[derive(Clone)]
-pub(crate) struct ShardMetrics {
-    pub(crate) connections: Gauge,
+pub struct ShardMetrics {
+    pub connections: Gauge,
     /// Messages times the clients that they were queued for.
-    pub(crate) deliveries: Counter,
+    pub deliveries: Counter,
     /// Commands of other threads that were done, and the batches in which they were taken.
-    pub(crate) commands: Counter,
-    pub(crate) batches: Counter,
-    pub(crate) queue_depth: Gauge,
+    pub commands: Counter,
+    pub batches: Counter,
+    pub queue_depth: Gauge,
     /// How late the shard's timers are.
-    pub(crate) lag: Distribution,
+    pub lag: Distribution,
     /// Time on a CPU, all together.
-    pub(crate) cpu_seconds: Counter<f64, AtomicU64>,
+    pub cpu_seconds: Counter<f64, AtomicU64>,
 }
 
 impl Shards {
@@ -93,12 +93,12 @@ impl Shards {
     }
 
     /// The metrics of one shard.
-    pub(crate) fn of(&self, shard: ShardId) -> &ShardMetrics {
+    pub fn of(&self, shard: ShardId) -> &ShardMetrics {
         &self.shards[usize::from(shard.0)]
     }
 
     /// Those of each shard, in their order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &ShardMetrics> {
+    pub fn iter(&self) -> impl Iterator<Item = &ShardMetrics> {
         self.shards.iter()
     }
 }

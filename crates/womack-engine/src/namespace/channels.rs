@@ -5,44 +5,43 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 use womack_proto::{Event, Revision, publishers::juggernaut::Request};
 
-use crate::{
-    command::Dialect,
-    config::{Config, Limits},
-    ledger::Limit,
-    live::Live,
-    namespace::{Client, Namespace},
+use super::{
+    Client, Namespace,
     requests::{ChannelLimits, Problem},
 };
+use crate::{command::Dialect, limits::Limits, live::Live};
+use womack_ledger::Limit;
 
 /// The stock behaviour of a namespace: the client events `subscribe`, `unsubscribe`, `meta`,
 /// `event` and `presence`; where the server is told so, Juggernaut's messages too.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Channels {
-    key: Option<String>,
-    limits: Live<Limits>,
+    settings: ChannelsSettings,
+}
+
+/// What clients of the stock namespace may do.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelsSettings {
+    /// The Redis channel prefix; `None` means the server's.
+    pub key: Option<String>,
+    /// What clients may use, at most.
+    pub limits: Live<Limits>,
     /// Whether `event` is understood.
-    client_events: bool,
-    /// Namespaces where clients may ask who is in a channel.
-    presence: Vec<String>,
+    pub client_events: bool,
+    /// Namespaces, by their path, where clients may ask who is in a channel.
+    pub presence: Vec<String>,
     /// Whether messages are understood as Juggernaut did.
-    juggernaut: bool,
+    pub juggernaut: bool,
 }
 
 impl Channels {
-    /// The stock behaviour within `config`'s limits; `key` is the Redis channel prefix, `None`
-    /// means the server's.
-    pub fn new(config: &Config, key: Option<String>) -> Self {
-        Self {
-            key,
-            limits: config.limits.clone(),
-            client_events: config.client_events,
-            presence: config.presence.clone(),
-            juggernaut: config.juggernaut,
-        }
+    /// The stock behaviour with these settings.
+    pub const fn new(settings: ChannelsSettings) -> Self {
+        Self { settings }
     }
 
     fn channel_limits(&self) -> ChannelLimits {
-        ChannelLimits::of(&self.limits.load())
+        ChannelLimits::of(&self.settings.limits.load())
     }
 
     /// Does what an event asks for.
@@ -53,7 +52,7 @@ impl Channels {
             "meta" => self.meta(client, event),
             "event" => self.event(client, event),
             "presence" => self.presence(client, event),
-            "message" if self.juggernaut && client.revision() == Revision::Legacy => {
+            "message" if self.settings.juggernaut && client.revision() == Revision::Legacy => {
                 client.speak(Dialect::Juggernaut);
                 self.request(client, &translate(event)?)
             }
@@ -93,7 +92,7 @@ impl Channels {
         let meta = argument(
             client,
             event,
-            (Limit::MaxMetaBytes, self.limits.load().max_meta_bytes),
+            (Limit::MaxMetaBytes, self.settings.limits.load().max_meta_bytes),
         )?;
         client.set_meta(meta);
         if let Some(ack) = event.ack {
@@ -103,10 +102,10 @@ impl Channels {
     }
 
     fn event(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
-        if !self.client_events {
+        if !self.settings.client_events {
             return Err(Problem::EventForbidden);
         }
-        let most = self.limits.load().max_event_bytes;
+        let most = self.settings.limits.load().max_event_bytes;
         let data = argument(client, event, (Limit::MaxEventBytes, most))?;
         client.report(data);
         if let Some(ack) = event.ack {
@@ -116,7 +115,7 @@ impl Channels {
     }
 
     fn presence(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
-        if !self.presence.iter().any(|path| path == client.namespace()) {
+        if !self.settings.presence.iter().any(|path| path == client.namespace()) {
             return Err(Problem::PresenceForbidden);
         }
         let names = Names::of(event)?;
@@ -134,7 +133,7 @@ impl Channels {
 
 impl Namespace for Channels {
     fn key(&self) -> Option<&str> {
-        self.key.as_deref()
+        self.settings.key.as_deref()
     }
 
     fn is_open(&self) -> bool {
@@ -257,10 +256,7 @@ mod tests {
     use womack_proto::Channel;
 
     use super::*;
-    use crate::{
-        config::Limits,
-        namespace::{Action, Memberships, View},
-    };
+    use crate::namespace::{Action, Memberships, View};
 
     struct Joined(Vec<&'static str>);
 
@@ -284,7 +280,7 @@ mod tests {
         args: &str,
         joined: &[&'static str],
     ) -> Vec<String> {
-        let config = Config {
+        let settings = ChannelsSettings {
             limits: Limits {
                 max_channels_per_client: 3,
                 max_channel_bytes: 5,
@@ -296,7 +292,7 @@ mod tests {
             client_events: true,
             presence: vec!["/".to_owned()],
             juggernaut: true,
-            ..Config::default()
+            ..ChannelsSettings::default()
         };
         let event = Event {
             name: name.to_owned(),
@@ -314,7 +310,7 @@ mod tests {
             meta: None,
             channels: &joined,
         };
-        Channels::new(&config, None).on_event(&mut Client::new(view, &mut actions), &event);
+        Channels::new(settings).on_event(&mut Client::new(view, &mut actions), &event);
         actions
             .into_iter()
             .map(|action| match action {

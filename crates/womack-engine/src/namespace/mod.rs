@@ -5,7 +5,8 @@
 //! and can be tested without one.
 //!
 //! ```
-//! use womack::{Client, Event, Namespace};
+//! use womack_engine::{Client, Namespace};
+//! use womack_proto::Event;
 //!
 //! struct Greeter;
 //!
@@ -18,13 +19,33 @@
 //! }
 //! ```
 
+mod channels;
+pub(crate) mod requests;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId, Revision};
 
-use crate::{command::Dialect, ledger::Limit, report::Meta, settings::SlowClient};
+use crate::{command::Dialect, report::Meta};
+use womack_ledger::Limit;
+
+pub use self::channels::{Channels, ChannelsSettings};
+
+/// What becomes of what waits for a client that reads too slowly.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub enum SlowClient {
+    /// The client is closed when its queue is full.
+    #[default]
+    Close,
+    /// The oldest messages make room for later ones.
+    DropOldest,
+    /// A message takes the place of an earlier one with the same key, and is dropped when it is
+    /// too old; the client is closed when its queue is full all the same.
+    Latest,
+}
 
 /// What a namespace does with its clients.
 ///
@@ -75,12 +96,12 @@ pub struct Client<'a> {
 /// What a handler may know of a client.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) revision: Revision,
-    pub(crate) namespace: &'a str,
-    pub(crate) auth: Option<&'a str>,
-    pub(crate) meta: Option<&'a RawValue>,
-    pub(crate) channels: &'a dyn Memberships,
+    pub id: &'a str,
+    pub revision: Revision,
+    pub namespace: &'a str,
+    pub auth: Option<&'a str>,
+    pub meta: Option<&'a RawValue>,
+    pub channels: &'a dyn Memberships,
 }
 
 /// Reading half of a client's channels.
@@ -90,7 +111,7 @@ pub(crate) trait Memberships {
 }
 
 impl<'a> Client<'a> {
-    pub(crate) const fn new(view: View<'a>, actions: &'a mut Vec<Action>) -> Self {
+    pub const fn new(view: View<'a>, actions: &'a mut Vec<Action>) -> Self {
         Self {
             view,
             actions,
@@ -128,7 +149,7 @@ impl<'a> Client<'a> {
         self.view.channels.contains(channel)
     }
 
-    pub(crate) const fn memberships(&self) -> &dyn Memberships {
+    pub const fn memberships(&self) -> &dyn Memberships {
         self.view.channels
     }
 
@@ -214,17 +235,17 @@ impl<'a> Client<'a> {
         });
     }
 
-    pub(crate) const fn revision(&self) -> Revision {
+    pub const fn revision(&self) -> Revision {
         self.view.revision
     }
 
     /// Says in which dialect the client hears of the channels that it joins from here on.
-    pub(crate) const fn speak(&mut self, dialect: Dialect) {
+    pub const fn speak(&mut self, dialect: Dialect) {
         self.dialect = dialect;
     }
 
     /// Counts that the client has come to a limit of the settings.
-    pub(crate) fn limit(&mut self, limit: Limit) {
+    pub fn limit(&mut self, limit: Limit) {
         self.actions.push(Action::Limit(limit));
     }
 
@@ -240,7 +261,7 @@ pub struct MessageClient<'a> {
 }
 
 impl<'a> MessageClient<'a> {
-    pub(crate) const fn new(replies: &'a mut Vec<Message>) -> Self {
+    pub const fn new(replies: &'a mut Vec<Message>) -> Self {
         Self { replies }
     }
 
@@ -296,61 +317,61 @@ pub(crate) enum Action {
 }
 
 pub(crate) struct JoinAcknowledged {
-    pub(crate) channels: Vec<Channel>,
-    pub(crate) dialect: Dialect,
-    pub(crate) ack: u64,
-    pub(crate) live: String,
-    pub(crate) unavailable: String,
+    pub channels: Vec<Channel>,
+    pub dialect: Dialect,
+    pub ack: u64,
+    pub live: String,
+    pub unavailable: String,
 }
 
 /// The server's namespaces by their number, which is also their number in
 /// [`womack_proto::Namespaces`].
-pub(crate) struct Registry {
+pub struct Registry {
     entries: Vec<Entry>,
     /// Whether any has messages that slow clients may be spared.
     thins: bool,
 }
 
 /// One namespace: where it is, where its messages come from, what it does.
-pub(crate) struct Entry {
-    pub(crate) path: String,
-    pub(crate) key: String,
+pub struct Entry {
+    pub path: String,
+    pub key: String,
     /// How long messages are gathered before they are written.
-    pub(crate) coalesce: Duration,
+    pub coalesce: Duration,
     /// What becomes of its messages for clients that read too slowly.
-    pub(crate) slow_client: SlowClient,
+    pub slow_client: SlowClient,
     /// Whether clients may ask who is in a channel.
-    pub(crate) presence: bool,
-    pub(crate) handler: Arc<dyn Namespace>,
+    pub presence: bool,
+    pub handler: Arc<dyn Namespace>,
 }
 
 impl Registry {
     /// `entries` begins with the one for `/`.
-    pub(crate) fn new(entries: Vec<Entry>) -> Self {
+    pub fn new(entries: Vec<Entry>) -> Self {
         let closes = |entry: &Entry| entry.slow_client == SlowClient::Close;
         let thins = !entries.iter().all(closes);
         Self { entries, thins }
     }
 
     /// Whether any namespace has messages that slow clients may be spared.
-    pub(crate) const fn thins(&self) -> bool {
+    pub const fn thins(&self) -> bool {
         self.thins
     }
 
-    pub(crate) const fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(crate) fn get(&self, id: NamespaceId) -> &Entry {
+    pub fn get(&self, id: NamespaceId) -> &Entry {
         &self.entries[usize::from(id.0)]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (NamespaceId, &Entry)> {
+    pub fn iter(&self) -> impl Iterator<Item = (NamespaceId, &Entry)> {
         (0..=u16::MAX).map(NamespaceId).zip(&self.entries)
     }
 
     /// The Redis channel behind `channel` of namespace `id`.
-    pub(crate) fn redis_channel(&self, id: NamespaceId, channel: &str) -> Arc<str> {
+    pub fn redis_channel(&self, id: NamespaceId, channel: &str) -> Arc<str> {
         let key = &self.get(id).key;
         let mut name = String::with_capacity(key.len() + 1 + channel.len());
         name.push_str(key);
@@ -360,7 +381,7 @@ impl Registry {
     }
 
     /// The channel of namespace `id` that stands behind a Redis channel of its key.
-    pub(crate) fn channel<'a>(&self, id: NamespaceId, redis_channel: &'a str) -> Option<&'a str> {
+    pub fn channel<'a>(&self, id: NamespaceId, redis_channel: &'a str) -> Option<&'a str> {
         redis_channel
             .strip_prefix(self.get(id).key.as_str())?
             .strip_prefix(':')

@@ -2,7 +2,9 @@
 
 use womack_proto::{Channel, ChannelError, lines};
 
-use crate::{config::Limits, ledger::Limit, namespace::Memberships};
+use super::Memberships;
+use crate::limits::Limits;
+use womack_ledger::Limit;
 
 /// How many channels a client may name, and with how long names.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,6 @@
 //! Losses of connections to Redis, and the gaps that come of them.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use tracing::{info, warn};
 use womack_proto::{
@@ -12,69 +8,78 @@ use womack_proto::{
     subscriber::{Loss, LossScope},
 };
 
-use super::Running;
-use crate::{
-    command::{LostScope, ToShard},
-    engine::{EndedGap, LostChannels},
-    ledger::Limit,
+use super::{
+    Now, Output, Router,
+    open_gaps::{EndedGap, LostChannels},
     routes::Lost,
 };
+use crate::command::{LostScope, ToShard};
+use womack_ledger::Limit;
 
-impl Running {
+impl Router {
     /// Every server that is needed is connected.
-    pub(super) fn connected(&mut self) {
+    pub(super) fn connected(&mut self, out: &mut Output) {
         self.trouble = None;
-        let metrics = &self.router.common.metrics;
+        let metrics = &self.context.metrics;
         metrics.redis.connected.set(1);
         if self.gaps.is_empty() {
             info!("redis is connected");
         }
-        self.update_readiness();
+        self.update_readiness(out);
     }
 
     /// Something was live and is not until it is confirmed again.
-    pub(super) async fn lost(&mut self, loss: Loss) {
+    pub(super) fn lost(&mut self, loss: Loss, now: Now, out: &mut Output) {
         // All that was received before is delivered before.
-        self.release().await;
-        self.tell_gaps(true).await;
-        match loss.scope {
+        self.release(out);
+        self.tell_gaps(true, now, out);
+        let scope = match loss.scope {
             LossScope::Connection { epoch, statics } => {
-                let lost = self.routes.lost_connection(epoch);
-                let scope = LostScope::Connection(epoch);
-                if !self.router.backend.is_cluster() {
+                if !self.context.config.is_cluster {
                     self.trouble = Some(format!("redis is gone: {}", loss.reason));
-                    self.router.common.metrics.redis.connected.set(0);
+                    self.context.metrics.redis.connected.set(0);
                 }
-                self.begin_gap(lost, scope, statics, loss.since, &loss.reason)
-                    .await;
+                BegunGap {
+                    lost: self.routes.lost_connection(epoch),
+                    scope: LostScope::Connection(epoch),
+                    statics,
+                }
             }
             LossScope::Channels { epoch, channels } => {
                 let lost = self.routes.lost_channels(epoch, channels);
                 let wanted = lost.wanted.iter().map(|(channel, _)| channel.clone());
-                let scope = LostScope::Channels(wanted.collect());
-                self.begin_gap(lost, scope, false, loss.since, &loss.reason)
-                    .await;
+                BegunGap {
+                    scope: LostScope::Channels(wanted.collect()),
+                    lost,
+                    statics: false,
+                }
             }
-        }
+        };
+        self.begin_gap(scope, loss.since, &loss.reason, now.instant, out);
         self.count_channels();
-        self.update_readiness();
+        self.update_readiness(out);
     }
 
-    async fn begin_gap(
+    fn begin_gap(
         &mut self,
-        lost: Lost,
-        scope: LostScope,
-        statics: bool,
+        begun: BegunGap,
         since: Instant,
         reason: &str,
+        now: Instant,
+        out: &mut Output,
     ) {
+        let BegunGap {
+            lost,
+            scope,
+            statics,
+        } = begun;
         let channels: HashSet<_> = lost
             .wanted
             .iter()
             .map(|(channel, _)| channel.clone())
             .collect();
         if !lost.unwanted.is_empty() {
-            self.give_up(lost.unwanted);
+            self.give_up(lost.unwanted, out);
         }
         self.wanted.extend(lost.wanted);
         let scope = Arc::new(scope);
@@ -84,12 +89,12 @@ impl Running {
                     reason,
                     "a connection to redis is gone, no channel was live over it"
                 );
-                self.tell_all(|| ToShard::Lost(None, scope.clone())).await;
+                self.tell_all(|| ToShard::Lost(None, scope.clone()), out);
             }
             return;
         }
-        self.router.common.metrics.redis.gaps.inc();
-        if let Some(held_back) = self.failures.pass(Instant::now()) {
+        self.context.metrics.redis.gaps.inc();
+        if let Some(held_back) = self.failures.pass(now) {
             let channels = channels.len();
             warn!(
                 reason,
@@ -103,76 +108,79 @@ impl Running {
             statics,
             since,
         });
-        self.tell_all(|| ToShard::Lost(Some(loss), scope.clone()))
-            .await;
+        self.tell_all(|| ToShard::Lost(Some(loss), scope.clone()), out);
     }
 
     /// Redis, or a part of it, cannot be reached.
-    pub(super) fn failed(&mut self, reason: String) {
-        self.router.common.metrics.redis.connected.set(0);
+    pub(super) fn failed(&mut self, reason: String, now: Instant, out: &mut Output) {
+        self.context.metrics.redis.connected.set(0);
         self.trouble = Some(format!("redis cannot be reached: {reason}"));
-        self.update_readiness();
-        if let Some(held_back) = self.failures.pass(Instant::now()) {
+        self.update_readiness(out);
+        if let Some(held_back) = self.failures.pass(now) {
             warn!(error = %reason, held_back, "redis cannot be reached, trying again");
         }
     }
 
     /// The static subscriptions are there again.
-    pub(super) async fn statics_back(&mut self) {
-        self.gaps.statics_back(Instant::now());
-        self.end_gaps().await;
+    pub(super) fn statics_back(&mut self, now: Now, out: &mut Output) {
+        self.gaps.statics_back(now.instant);
+        self.end_gaps(now, out);
     }
 
     /// Keeps a message for the end of a gap that has to be told before it, or gives it back.
-    pub(super) async fn hold(&mut self, message: Message) -> Option<Message> {
-        if self.gaps.is_empty() || !self.router.common.config.redis.gap_notices {
+    pub(super) fn hold(
+        &mut self,
+        message: Message,
+        now: Now,
+        out: &mut Output,
+    ) -> Option<Message> {
+        if self.gaps.is_empty() || !self.context.config.gap_notices {
             return Some(message);
         }
         let is_known = self.routes.get(message.channel()).is_some();
         let message = self.gaps.hold(message, is_known);
         if self.gaps.is_full() {
-            let metrics = &self.router.common.metrics;
+            let metrics = &self.context.metrics;
             metrics.limit(Limit::GapHoldBytes);
-            self.tell_gaps(false).await;
+            self.tell_gaps(false, now, out);
         }
         message
     }
 
     /// Tells the gaps that are over, or that cannot wait any longer.
-    pub(super) async fn end_gaps(&mut self) {
+    pub(super) fn end_gaps(&mut self, now: Now, out: &mut Output) {
         if !self.gaps.is_empty() {
-            self.tell_gaps(false).await;
-            self.update_readiness();
+            self.tell_gaps(false, now, out);
+            self.update_readiness(out);
         }
     }
 
     /// Tells gaps, and hands on the messages that waited for that. With `all`, whatever channel is
     /// back is told of.
-    async fn tell_gaps(&mut self, all: bool) {
-        let ended = self.gaps.end(Instant::now(), SystemTime::now(), all);
+    fn tell_gaps(&mut self, all: bool, now: Now, out: &mut Output) {
+        let ended = self.gaps.end(now.instant, now.wall, all);
         if ended.is_empty() {
             return;
         }
         // Messages that were held back for other reasons are older.
-        self.release().await;
+        self.release(out);
         for gap in ended {
-            self.tell_gap(gap).await;
+            self.tell_gap(gap, out);
         }
-        let received = Instant::now();
         for message in self.gaps.release() {
             // Another gap may have to be told before it.
             let is_known = self.routes.get(message.channel()).is_some();
             if let Some(message) = self.gaps.hold(message, is_known) {
-                self.route(&message, received).await;
+                self.route(&message, now.instant, out);
             }
         }
     }
 
-    async fn tell_gap(&mut self, ended: EndedGap) {
+    fn tell_gap(&self, ended: EndedGap, out: &mut Output) {
         let EndedGap { gap, length } = ended;
-        let common = &self.router.common;
+        let context = &self.context;
         if gap.is_last {
-            common
+            context
                 .metrics
                 .redis
                 .gap_seconds
@@ -183,14 +191,14 @@ impl Running {
             gap_seconds,
             channels, "redis is back; what was published meanwhile is lost"
         );
-        if common.config.redis.gap_notices {
+        if context.config.gap_notices {
             let gap = Arc::new(gap);
-            self.tell_all(|| ToShard::Gap(gap.clone())).await;
+            self.tell_all(|| ToShard::Gap(gap.clone()), out);
         }
     }
 
-    pub(super) fn update_readiness(&self) {
-        let connected = self.router.common.metrics.redis.connected.get() == 1;
+    fn update_readiness(&self, out: &mut Output) {
+        let connected = self.context.metrics.redis.connected.get() == 1;
         let ready = match &self.trouble {
             Some(trouble) => Err(trouble.clone()),
             None if !connected => Err("redis is not subscribed".to_owned()),
@@ -200,6 +208,14 @@ impl Running {
             }
             None => Ok(()),
         };
-        self.router.status.set_redis(ready);
+        out.readiness = Some(ready);
     }
+}
+
+/// A gap that begins.
+struct BegunGap {
+    lost: Lost,
+    scope: LostScope,
+    /// Whether the static subscriptions are lost too.
+    statics: bool,
 }

@@ -3,20 +3,19 @@
 use std::{sync::Arc, time::Instant};
 
 use tracing::warn;
+use womack_ledger::ShardId;
 use womack_proto::{
     Except,
     envelope::{self, Scratch},
     event_stream::EventId,
     freshness::Freshness,
     redis::Message,
-    subscriber::Event,
 };
 
-use super::Running;
+use super::{Output, Router, routes::TopicRoute};
 use crate::{
     command::{Delivery, Note, Published, ToShard, Topic},
-    settings::SlowClient,
-    sid::ShardId,
+    namespace::{Registry, SlowClient},
 };
 
 /// Bytes that are held back before they go out although their time has not come.
@@ -31,11 +30,17 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn push(&mut self, shard: ShardId, delivery: ToShard, bytes: usize, until: Instant) {
-        self.deliveries.push((shard, delivery));
+    /// Holds a delivery back that came at `now`, until then or until too much is held back.
+    pub(super) fn push(&mut self, delivery: HeldDelivery, until: Instant, now: Instant) {
+        let HeldDelivery {
+            shard,
+            command,
+            bytes,
+        } = delivery;
+        self.deliveries.push((shard, command));
         self.bytes += bytes;
         let until = if self.bytes > MOST_HELD_BYTES {
-            Instant::now()
+            now
         } else {
             until
         };
@@ -52,80 +57,64 @@ impl Held {
     }
 }
 
-impl Running {
-    /// Handles what the subscriber brings: mostly, messages for the shards that want them.
-    pub(super) async fn handle_events(&mut self, events: &mut Vec<Event>) {
-        let received = Instant::now();
-        let mut messages = 0;
-        for event in events.drain(..) {
-            match event {
-                Event::Message(message) => {
-                    messages += 1;
-                    if let Some(message) = self.hold(message).await {
-                        self.route(&message, received).await;
-                    }
-                }
-                Event::Live { epoch, channels } => self.confirmed(epoch, &channels).await,
-                Event::Refused {
-                    channel,
-                    generation,
-                    reason,
-                } => self.refused(&channel, generation, &reason).await,
-                Event::StaticRefused { name, reason } => self.static_refused(&name, &reason),
-                Event::StaticLive => self.statics_back().await,
-                Event::Connected => self.connected(),
-                Event::Lost(loss) => self.lost(loss).await,
-                Event::Failed(reason) => self.failed(reason),
-            }
-        }
-        self.router
-            .common
-            .metrics
-            .messages
-            .received
-            .inc_by(messages);
-    }
+/// A delivery that is held back.
+pub(super) struct HeldDelivery {
+    pub(super) shard: ShardId,
+    pub(super) command: ToShard,
+    pub(super) bytes: usize,
+}
 
-    pub(super) async fn route(&mut self, message: &Message, received: Instant) {
+/// A message that is valid, on its way to the shards.
+struct Accepted<'a> {
+    channel: &'a Arc<str>,
+    payload: &'a [u8],
+    except: Except,
+    id: EventId,
+    received: Instant,
+}
+
+impl Router {
+    pub(super) fn route(&mut self, message: &Message, received: Instant, out: &mut Output) {
         let (channel, payload) = (message.channel(), message.payload());
-        if self.pass_on(channel, payload, received).await {
+        if self.forward(channel, payload, received, out) {
             return;
         }
-        let common = self.router.common.clone();
-        match common.families.origin(channel, &common.registry) {
+        let context = self.context.clone();
+        match context.families.origin(channel, &context.registry) {
             Some(origin) => {
                 let by_pattern = message.is_by_pattern();
-                self.obey(origin, by_pattern, payload, received).await;
+                self.obey(origin, by_pattern, payload, received, out);
             }
             None => {
-                common.metrics.messages.unwanted.inc();
+                context.metrics.messages.unwanted.inc();
             }
         }
     }
 
     /// Hands a message of the server's own form to the shards that want it. False if `channel` is
     /// none that is known.
-    pub(super) async fn pass_on(
+    pub(super) fn forward(
         &mut self,
         channel: &str,
         payload: &[u8],
         received: Instant,
+        out: &mut Output,
     ) -> bool {
-        let common = &self.router.common;
+        let context = &self.context;
         let Some((channel, route)) = self.routes.get(channel) else {
             return false;
         };
         // A message from before Redis has confirmed the whole request lies in a gap to be told, or
         // was promised to nobody: handed on, it would overtake the notice.
         if route.topics.is_empty() || !route.is_live() {
-            common.metrics.messages.unwanted.inc();
+            context.metrics.messages.unwanted.inc();
             return true;
         }
-        let most = common.config.limits.load().max_message_bytes;
+        let most = self.limits.max_message_bytes;
         let except = match check(payload, most, &mut self.scratch) {
             Ok(except) => except,
             Err(reason) => {
-                common.metrics.rejected(reason);
+                context.metrics.rejected(reason);
                 if let Some(held_back) = self.rejections.pass(received) {
                     let bytes = payload.len();
                     warn!(%channel, reason, bytes, held_back, "a published message is dropped");
@@ -135,56 +124,83 @@ impl Running {
         };
         self.number += 1;
         let id = EventId {
-            node: common.sids.node,
+            node: context.sids.node,
             number: self.number,
+        };
+        let accepted = Accepted {
+            channel,
+            payload,
+            except,
+            id,
+            received,
         };
         let mut freshness = None;
         for known in &route.topics {
-            let Topic {
-                namespace,
-                encoding,
-            } = known.topic;
-            let name = common.registry.channel(namespace, channel);
-            let published = Published {
-                channel: name.unwrap_or(channel),
-                json: payload,
-                id,
-            };
-            let bytes = encoding.message(&known.prefix, &published);
-            let hold = common.registry.get(namespace).coalesce;
-            let note = match common.registry.get(namespace).slow_client {
-                SlowClient::Close | SlowClient::DropOldest => None,
-                SlowClient::Latest => {
-                    let fresh = freshness.get_or_insert_with(|| Freshness::of(payload));
-                    note(channel, known.topic, fresh, received)
-                }
-            };
-            for shard in known.shards.iter() {
-                let delivery = ToShard::Deliver(Delivery {
-                    channel: channel.clone(),
-                    topic: known.topic,
-                    bytes: bytes.clone(),
-                    except: except.clone(),
-                    note: note.clone(),
-                    received,
-                });
-                if hold.is_zero() {
-                    self.router.send(shard, delivery).await;
-                    self.touched.set(shard, true);
-                } else {
-                    self.held
-                        .push(shard, delivery, bytes.len(), received + hold);
-                }
-            }
+            let held = &mut self.held;
+            deliver(&accepted, known, &context.registry, &mut freshness, held, out);
         }
         true
     }
 
     /// Hands on what was held back so that it goes out together.
-    pub(super) async fn release(&mut self) {
-        for (shard, delivery) in self.held.take() {
-            self.router.send(shard, delivery).await;
-            self.touched.set(shard, true);
+    pub(super) fn release(&mut self, out: &mut Output) {
+        out.commands.append(&mut self.held.take());
+    }
+}
+
+/// Frames a message for a topic, and hands it to the shards that want it.
+fn deliver(
+    accepted: &Accepted<'_>,
+    known: &TopicRoute,
+    registry: &Registry,
+    freshness: &mut Option<Freshness>,
+    held: &mut Held,
+    out: &mut Output,
+) {
+    let &Accepted {
+        channel,
+        payload,
+        ref except,
+        id,
+        received,
+    } = accepted;
+    let Topic {
+        namespace,
+        encoding,
+    } = known.topic;
+    let name = registry.channel(namespace, channel);
+    let published = Published {
+        channel: name.unwrap_or(channel),
+        json: payload,
+        id,
+    };
+    let bytes = encoding.message(&known.prefix, &published);
+    let entry = registry.get(namespace);
+    let note = match entry.slow_client {
+        SlowClient::Close | SlowClient::DropOldest => None,
+        SlowClient::Latest => {
+            let fresh = freshness.get_or_insert_with(|| Freshness::of(payload));
+            note(channel, known.topic, fresh, received)
+        }
+    };
+    for shard in known.shards.iter() {
+        let command = ToShard::Deliver(Delivery {
+            channel: channel.clone(),
+            topic: known.topic,
+            bytes: bytes.clone(),
+            except: except.clone(),
+            note: note.clone(),
+            received,
+        });
+        if entry.coalesce.is_zero() {
+            out.send(shard, command);
+        } else {
+            let delivery = HeldDelivery {
+                shard,
+                command,
+                bytes: bytes.len(),
+            };
+            held.push(delivery, received + entry.coalesce, received);
         }
     }
 }

@@ -1,197 +1,238 @@
-//! The router: messages from Redis to the shards, what the shards want to Redis.
+//! The router: messages from Redis to the shards, subscriptions of the shards to Redis.
 //!
 //! Each message is looked up, checked and framed once, and handed to the shards that have
-//! subscribers; a shard is woken once for all that was taken from the link at one go. What is
-//! wanted is in the shards' maps, so nothing else is remembered when a part of the link breaks.
+//! subscribers. The shards' maps say which channels are wanted, so the router remembers nothing
+//! else when a part of the connection to Redis breaks.
+//!
+//! A [`Router`] does no I/O and reads no clock: every method takes the time, and writes the
+//! commands and requests that follow into an [`Output`], which its driver empties.
 
 mod gaps;
-mod instructions;
 mod messages;
+mod open_gaps;
+pub(crate) mod publishers;
 mod reconcile;
+mod refusals;
+mod routes;
 
 use std::{
     collections::VecDeque,
-    future::{pending, ready},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use tokio::{select, time::sleep_until};
 use tracing::warn;
+use womack_ledger::ShardId;
 use womack_proto::{
     envelope::Scratch,
-    subscriber::{Event, Generation, StaticSubscriptions},
+    subscriber::{Event, Generation, StaticSubscriptions, Subscription},
 };
 
-use self::messages::Held;
-use crate::{
-    backend::Backend,
-    command::{ToRouter, ToShard},
-    engine::{DirtyChannels, OpenGaps},
-    queue::{Receiver, Sender},
-    redis::RedisSubscriber,
+use self::{
+    messages::Held,
+    open_gaps::OpenGaps,
     routes::{Routes, ShardSet},
-    shard::{ChannelsReader, Common},
-    sid::ShardId,
-    status::Status,
-    throttle::Throttle,
 };
+use crate::{command::ToShard, context::Context, limits::Limits, shard::ChannelsReader, throttle::Throttle};
 
-/// Events taken from the link at one go: a burst's worth, so that shards are woken once, and few
-/// enough that looks are not kept waiting.
-const EVENTS_PER_BATCH: usize = 1024;
-/// Channels that are looked at before messages have their turn again.
+/// Channels that are reconciled at one go, before messages have their turn again.
 const CHANNELS_PER_LOOK: usize = 1024;
 /// Channels that are given up at one go.
 const CHANNELS_PER_COMMAND: usize = 1024;
 
-/// What the router is made of.
-pub(crate) struct Router {
-    pub(crate) backend: Backend,
-    pub(crate) queue: Receiver<ToRouter>,
-    /// Channels that shards have marked to be looked at.
-    pub(crate) dirty: Arc<DirtyChannels>,
-    pub(crate) shards: Vec<Sender<ToShard>>,
-    pub(crate) channels: Vec<ChannelsReader>,
-    pub(crate) common: Arc<Common>,
-    pub(crate) status: Arc<Status>,
+/// The present, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// By the clock that never goes back, for deadlines and lengths.
+    pub instant: Instant,
+    /// By the clock that clients know, for what they are told.
+    pub wall: SystemTime,
 }
 
-impl Router {
-    /// Runs until it is dropped.
-    pub(crate) async fn run(self) {
-        let Common {
-            config,
-            families,
-            metrics,
-            ..
-        } = &*self.common;
-        let statics = StaticSubscriptions {
-            channels: families.fixed(),
-            patterns: families.patterns().into_iter().map(Arc::from).collect(),
-        };
-        let most = config.redis.backlog_bytes;
-        let backend = self.backend.clone();
-        let running = Running {
-            routes: Routes::new(config.unsubscribe_grace),
-            subscriber: RedisSubscriber::open(backend, statics, most, metrics),
-            gaps: OpenGaps::new(config.redis.gap_hold_bytes, config.subscribe_timeout),
-            trouble: None,
-            commands: Vec::new(),
-            marked: VecDeque::new(),
-            wanted: Vec::new(),
-            touched: ShardSet::default(),
-            scratch: Scratch::default(),
-            rejections: Throttle::new(Duration::from_secs(1)),
-            failures: Throttle::new(Duration::from_secs(10)),
-            refusals: Throttle::new(Duration::from_secs(60)),
-            held: Held::default(),
-            number: 0,
-            router: self,
-        };
-        running.serve().await;
-    }
-
-    /// Puts `command` into the queue of `shard`, which is woken later, and waits for room if
-    /// there is none: a shard waits for nobody, so it will make room.
-    async fn send(&self, shard: ShardId, command: ToShard) {
-        let sender = &self.shards[usize::from(shard.0)];
-        if let Err(command) = sender.push(command) {
-            self.common.metrics.redis.shard_queue_waits.inc();
-            sender.push_waiting(command).await;
+impl Now {
+    /// Reads both clocks. Only drivers do.
+    pub fn read() -> Self {
+        Self {
+            instant: Instant::now(),
+            wall: SystemTime::now(),
         }
     }
 }
 
-struct Running {
-    router: Router,
-    subscriber: RedisSubscriber,
+/// A request to the subscriber.
+#[derive(Debug)]
+pub enum SubscriberRequest {
+    /// Request these channels.
+    Subscribe(Vec<Subscription>),
+    /// Give these channels up.
+    GiveUp(Vec<Subscription>),
+}
+
+/// The results of a call of a [`Router`], in their order.
+#[derive(Default)]
+pub struct Output {
+    /// Commands for shards.
+    pub commands: Vec<(ShardId, ToShard)>,
+    /// Requests to the subscriber.
+    pub requests: Vec<SubscriberRequest>,
+    /// Whether Redis brings every channel that is wanted, or why not, if that may have changed.
+    pub readiness: Option<Result<(), String>>,
+}
+
+impl Output {
+    fn send(&mut self, shard: ShardId, command: ToShard) {
+        self.commands.push((shard, command));
+    }
+}
+
+/// Passes messages to the shards, and asks Redis for the channels that they want.
+pub struct Router {
+    context: Arc<Context>,
+    /// The reading halves of the shards' maps.
+    channels: Vec<ChannelsReader>,
     routes: Routes,
     gaps: OpenGaps,
     /// The reason why Redis, or a part of it, is not there.
     trouble: Option<String>,
-    commands: Vec<ToRouter>,
-    /// Channels that are to be looked at.
-    marked: VecDeque<(ShardId, Arc<str>)>,
     /// Channels that are to be requested of Redis.
     wanted: Vec<(Arc<str>, Generation)>,
-    /// Shards that have something to wake for.
-    touched: ShardSet,
+    held: Held,
+    /// How many messages were passed on.
+    number: u64,
+    /// The limits, as they were when the batch began.
+    limits: Limits,
     scratch: Scratch,
     rejections: Throttle,
     failures: Throttle,
     refusals: Throttle,
-    held: Held,
-    /// How many messages were passed on.
-    number: u64,
 }
 
-impl Running {
-    async fn serve(mut self) {
-        let mut events: Vec<Event> = Vec::new();
-        loop {
-            self.request_wanted();
-            let (expiry, gaps) = (self.routes.next_expiry(), self.gaps.deadline());
-            select! {
-                () = self.subscriber.receive(&mut events, EVENTS_PER_BATCH) => {
-                    self.handle_events(&mut events).await;
-                }
-                () = self.router.dirty.take(&mut self.marked), if self.marked.is_empty() => {}
-                () = ready(()), if !self.marked.is_empty() => self.reconcile().await,
-                () = self.router.queue.receive(&mut self.commands, EVENTS_PER_BATCH) => {
-                    for command in self.commands.drain(..) {
-                        let ToRouter::Beat(beat) = command;
-                        beat.answer();
-                    }
-                }
-                () = until(self.held.until()) => self.release().await,
-                () = until(gaps) => self.end_gaps().await,
-                () = until(expiry) => {
-                    let expired = self.routes.expire(Instant::now(), CHANNELS_PER_COMMAND);
-                    self.give_up(expired);
-                    self.end_gaps().await;
-                    self.count_channels();
-                }
-            }
-            self.wake();
+impl Router {
+    /// A router for the shards whose maps `channels` read.
+    pub fn new(context: Arc<Context>, channels: Vec<ChannelsReader>) -> Self {
+        let config = &context.config;
+        Self {
+            routes: Routes::new(config.unsubscribe_grace),
+            gaps: OpenGaps::new(config.gap_hold_bytes, config.subscribe_timeout),
+            trouble: None,
+            wanted: Vec::new(),
+            held: Held::default(),
+            number: 0,
+            limits: **config.limits.load(),
+            scratch: Scratch::default(),
+            rejections: Throttle::new(Duration::from_secs(1)),
+            failures: Throttle::new(Duration::from_secs(10)),
+            refusals: Throttle::new(Duration::from_secs(60)),
+            channels,
+            context,
         }
     }
 
-    /// Redis refuses a static subscription.
-    fn static_refused(&self, name: &str, reason: &str) {
-        warn!(
-            name,
-            reason,
-            "redis refuses a channel that other publishers use: their messages do not arrive, all \
-             others do; it is asked for again after 60 s; allow it for the server's user (ACL \
-             SETUSER ... &PATTERN)"
-        );
+    /// The channels and patterns that are subscribed whoever is there.
+    pub fn statics(&self) -> StaticSubscriptions {
+        let families = &self.context.families;
+        StaticSubscriptions {
+            channels: families.fixed(),
+            patterns: families.patterns().into_iter().map(Arc::from).collect(),
+        }
+    }
+
+    /// A batch of events begins: reads the limits that may have changed.
+    pub fn begin_batch(&mut self) {
+        self.limits = **self.context.config.limits.load();
+    }
+
+    /// Handles an event of the subscriber.
+    pub fn handle_event(&mut self, event: Event, now: Now, out: &mut Output) {
+        match event {
+            Event::Message(message) => {
+                self.context.metrics.messages.received.inc();
+                if let Some(message) = self.hold(message, now, out) {
+                    self.route(&message, now.instant, out);
+                }
+            }
+            Event::Live { epoch, channels } => self.confirmed(epoch, &channels, now, out),
+            Event::Refused {
+                channel,
+                generation,
+                reason,
+            } => self.refused(&channel, generation, &reason, now, out),
+            Event::StaticRefused { name, reason } => static_refused(&name, &reason),
+            Event::StaticLive => self.statics_back(now, out),
+            Event::Connected => self.connected(out),
+            Event::Lost(loss) => self.lost(loss, now, out),
+            Event::Failed(reason) => self.failed(reason, now.instant, out),
+        }
+        self.request_wanted(out);
+    }
+
+    /// Reconciles some of the channels that shards have marked, and takes them from `marked`.
+    pub fn reconcile(
+        &mut self,
+        marked: &mut VecDeque<(ShardId, Arc<str>)>,
+        now: Instant,
+        out: &mut Output,
+    ) {
+        let count = marked.len().min(CHANNELS_PER_LOOK);
+        for (shard, channel) in marked.drain(..count) {
+            self.reconcile_channel(shard, &channel, now, out);
+        }
+        self.count_channels();
+        self.request_wanted(out);
+    }
+
+    /// When [`Router::handle_timeout`] is to be called.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.held.until(),
+            self.gaps.deadline(),
+            self.routes.next_expiry(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Handles the deadlines that are over.
+    pub fn handle_timeout(&mut self, now: Now, out: &mut Output) {
+        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now.instant);
+        if is_over(self.held.until()) {
+            self.release(out);
+        }
+        if is_over(self.routes.next_expiry()) {
+            let expired = self.routes.expire(now.instant, CHANNELS_PER_COMMAND);
+            self.give_up(expired, out);
+            self.end_gaps(now, out);
+            self.count_channels();
+        } else if is_over(self.gaps.deadline()) {
+            self.end_gaps(now, out);
+        }
+        self.request_wanted(out);
     }
 
     /// Hands the same to every shard.
-    async fn tell_all(&mut self, command: impl Fn() -> ToShard) {
-        for shard in (0..).map(ShardId).take(self.router.shards.len()) {
-            self.router.send(shard, command()).await;
-            self.touched.set(shard, true);
+    fn tell_all(&self, command: impl Fn() -> ToShard, out: &mut Output) {
+        for shard in self.shards() {
+            out.send(shard, command());
         }
-        self.wake();
     }
 
-    fn wake(&mut self) {
-        for shard in std::mem::take(&mut self.touched).iter() {
-            self.router.shards[usize::from(shard.0)].wake();
-        }
+    /// The numbers of all shards.
+    fn shards(&self) -> impl Iterator<Item = ShardId> {
+        (0..).map(ShardId).take(self.channels.len())
     }
 
     fn count_channels(&self) {
         let count = i64::try_from(self.routes.len()).unwrap_or(i64::MAX);
-        self.router.common.metrics.redis.channels.set(count);
+        self.context.metrics.redis.channels.set(count);
     }
 }
 
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time.into()).await,
-        None => pending().await,
-    }
+/// Redis refuses a static subscription.
+fn static_refused(name: &str, reason: &str) {
+    warn!(
+        name,
+        reason,
+        "redis refuses a channel that other publishers use: their messages do not arrive, all \
+         others do; it is asked for again after 60 s; allow it for the server's user (ACL \
+         SETUSER ... &PATTERN)"
+    );
 }

@@ -8,7 +8,7 @@ use std::{
 
 use ahash::RandomState;
 
-use super::TimeoutQueue;
+use crate::timeout_queue::TimeoutQueue;
 
 /// Time until a refused channel is asked for again.
 const RETRY: Duration = Duration::from_secs(60);

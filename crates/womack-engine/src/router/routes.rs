@@ -10,13 +10,11 @@ use std::{
 };
 
 use smallvec::SmallVec;
+use womack_ledger::ShardId;
 use womack_proto::subscriber::{Epoch, Generation};
 
-use crate::{
-    command::{Interest, Interests, Topic},
-    engine::Refusals,
-    sid::ShardId,
-};
+use super::refusals::Refusals;
+use crate::command::{Interest, Interests, Topic};
 
 type Map<K, V> = std::collections::HashMap<K, V, ahash::RandomState>;
 

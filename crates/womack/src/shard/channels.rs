@@ -27,7 +27,7 @@ type Map = DashMap<Arc<str>, SmallVec<[Entry; 1]>, RandomState>;
 const PARTS: usize = 8;
 
 /// The writing half of a shard's map.
-pub(crate) struct Channels {
+pub struct Channels {
     map: Arc<Map>,
     connections: Arc<LiveConnections>,
     /// The number of the last interest that began.
@@ -36,7 +36,7 @@ pub(crate) struct Channels {
 
 /// The reading half of a shard's map.
 #[derive(Clone)]
-pub(crate) struct ChannelsReader {
+pub struct ChannelsReader {
     map: Arc<Map>,
     connections: Arc<LiveConnections>,
 }
@@ -78,19 +78,19 @@ struct Entry {
 
 /// What a channel, or one topic of it, has to do.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Load {
-    pub(crate) subscribers: u64,
+pub struct Load {
+    pub subscribers: u64,
     /// Messages since the first subscriber came; begins again at 2^32.
-    pub(crate) messages: u32,
+    pub messages: u32,
 }
 
 /// What one topic of a channel has to do in one shard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct TopicLoad {
-    pub(crate) topic: Topic,
+pub struct TopicLoad {
+    pub topic: Topic,
     /// Whether Redis has confirmed the channel for it.
-    pub(crate) live: bool,
-    pub(crate) load: Load,
+    pub live: bool,
+    pub load: Load,
 }
 
 impl Entry {
@@ -127,28 +127,28 @@ impl Sum for Load {
 }
 
 /// What joining a topic brought.
-pub(crate) struct Joined {
+pub struct Joined {
     /// The map's own copy of the channel's name, shared by all its subscribers.
-    pub(crate) channel: Arc<str>,
+    pub channel: Arc<str>,
     /// The place in the topic's list.
-    pub(crate) place: u32,
+    pub place: u32,
     /// The topic had no subscriber in this shard.
-    pub(crate) first: bool,
+    pub first: bool,
     /// Redis has confirmed the topic.
-    pub(crate) live: bool,
+    pub live: bool,
 }
 
 /// What leaving a topic brought.
 #[derive(Default)]
-pub(crate) struct Left {
+pub struct Left {
     /// The subscriber that now has the place of the one that left.
-    pub(crate) moved: Option<Subscriber>,
+    pub moved: Option<Subscriber>,
     /// The topic has no subscriber in this shard any more.
-    pub(crate) last: bool,
+    pub last: bool,
 }
 
 impl Channels {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let map = DashMap::with_hasher_and_shard_amount(RandomState::new(), PARTS);
         Self {
             map: Arc::new(map),
@@ -157,7 +157,7 @@ impl Channels {
         }
     }
 
-    pub(crate) fn reader(&self) -> ChannelsReader {
+    pub fn reader(&self) -> ChannelsReader {
         ChannelsReader {
             map: self.map.clone(),
             connections: self.connections.clone(),
@@ -165,7 +165,7 @@ impl Channels {
     }
 
     /// Adds `subscriber` to a topic of `channel`.
-    pub(crate) fn join(&self, channel: Arc<str>, topic: Topic, subscriber: Subscriber) -> Joined {
+    pub fn join(&self, channel: Arc<str>, topic: Topic, subscriber: Subscriber) -> Joined {
         let mut entry = self.map.entry(channel).or_default();
         let channel = entry.key().clone();
         let entries = entry.value_mut();
@@ -187,7 +187,7 @@ impl Channels {
     }
 
     /// Takes the subscriber at `place` out of a topic of `channel`.
-    pub(crate) fn leave(&self, channel: &str, topic: Topic, place: u32) -> Left {
+    pub fn leave(&self, channel: &str, topic: Topic, place: u32) -> Left {
         let Some(mut entry) = self.map.get_mut(channel) else {
             return Left::default();
         };
@@ -209,7 +209,7 @@ impl Channels {
     }
 
     /// Notes, for the subscriber at `place` of a topic, where its membership now stands.
-    pub(crate) fn set_membership(&self, channel: &str, topic: Topic, place: u32, membership: u32) {
+    pub fn set_membership(&self, channel: &str, topic: Topic, place: u32, membership: u32) {
         self.change(channel, topic, |entry| {
             entry.subscribers.set_membership(place, membership);
         });
@@ -217,7 +217,7 @@ impl Channels {
 
     /// Notes that Redis has confirmed `channel` over a connection, for an interest. True if it is
     /// there and was not live.
-    pub(crate) fn set_live(&self, channel: &str, interest: Interest, epoch: Epoch) -> bool {
+    pub fn set_live(&self, channel: &str, interest: Interest, epoch: Epoch) -> bool {
         let confirmed = self.change(channel, interest.topic, |entry| {
             let is_its = entry.interest == interest;
             is_its.then(|| std::mem::replace(&mut entry.confirmed, epoch))
@@ -231,12 +231,12 @@ impl Channels {
     }
 
     /// Notes that a connection is gone, and that all that was confirmed over it is not live.
-    pub(crate) fn lost_connection(&self, epoch: Epoch) {
+    pub fn lost_connection(&self, epoch: Epoch) {
         self.connections.remove(epoch);
     }
 
     /// Notes that `channel` brings nothing until Redis confirms its topics again.
-    pub(crate) fn set_lost(&self, channel: &str) {
+    pub fn set_lost(&self, channel: &str) {
         let Some(mut entry) = self.map.get_mut(channel) else {
             return;
         };
@@ -246,13 +246,13 @@ impl Channels {
     }
 
     /// Whether an interest in `channel` is still there.
-    pub(crate) fn has_interest(&self, channel: &str, interest: Interest) -> bool {
+    pub fn has_interest(&self, channel: &str, interest: Interest) -> bool {
         let entry = self.map.get(channel);
         entry.is_some_and(|entry| entry.iter().any(|entry| entry.interest == interest))
     }
 
     /// Whether Redis has confirmed a topic of `channel`.
-    pub(crate) fn is_live(&self, channel: &str, topic: Topic) -> bool {
+    pub fn is_live(&self, channel: &str, topic: Topic) -> bool {
         let Some(entry) = self.map.get(channel) else {
             return false;
         };
@@ -262,7 +262,7 @@ impl Channels {
 
     /// Calls `read` with the subscribers of a topic of `channel`, which has got a message, and with
     /// whether their places are held.
-    pub(crate) fn read<R>(
+    pub fn read<R>(
         &self,
         channel: &str,
         topic: Topic,
@@ -279,7 +279,7 @@ impl Channels {
     }
 
     /// Calls `each` for the subscribers at some places of a topic of `channel`.
-    pub(crate) fn for_places(
+    pub fn for_places(
         &self,
         channel: &str,
         topic: Topic,
@@ -296,24 +296,24 @@ impl Channels {
 
     /// Keeps the subscribers of a topic of `channel` where they are. Returns how many places there
     /// are.
-    pub(crate) fn hold(&self, channel: &str, topic: Topic) -> Option<usize> {
+    pub fn hold(&self, channel: &str, topic: Topic) -> Option<usize> {
         self.change(channel, topic, |entry| entry.subscribers.hold())
     }
 
     /// Lets subscribers of a topic of `channel` that come last take the places of those that leave.
     /// There must be no gaps.
-    pub(crate) fn release(&self, channel: &str, topic: Topic) {
+    pub fn release(&self, channel: &str, topic: Topic) {
         self.change(channel, topic, |entry| entry.subscribers.release());
     }
 
     /// Moves subscribers of a topic of `channel` into the gaps. Returns who moved, and where to.
-    pub(crate) fn close_gaps(&self, channel: &str, topic: Topic) -> Vec<(u32, Subscriber)> {
+    pub fn close_gaps(&self, channel: &str, topic: Topic) -> Vec<(u32, Subscriber)> {
         let moved = self.change(channel, topic, |entry| entry.subscribers.close_gaps());
         moved.unwrap_or_default()
     }
 
     /// The subscribers of all topics of `channel` in `namespace`.
-    pub(crate) fn members(&self, channel: &str, namespace: NamespaceId) -> Vec<u32> {
+    pub fn members(&self, channel: &str, namespace: NamespaceId) -> Vec<u32> {
         let Some(entry) = self.map.get(channel) else {
             return Vec::new();
         };
@@ -325,7 +325,7 @@ impl Channels {
     }
 
     /// The subscribers of a topic of `channel`.
-    pub(crate) fn members_of(&self, channel: &str, topic: Topic) -> Vec<u32> {
+    pub fn members_of(&self, channel: &str, topic: Topic) -> Vec<u32> {
         let Some(entry) = self.map.get(channel) else {
             return Vec::new();
         };
@@ -348,7 +348,7 @@ impl Channels {
 
 impl ChannelsReader {
     /// The topics of `channel` that have subscribers in this shard.
-    pub(crate) fn interests(&self, channel: &str) -> Interests {
+    pub fn interests(&self, channel: &str) -> Interests {
         let Some(entry) = self.map.get(channel) else {
             return smallvec![];
         };
@@ -356,7 +356,7 @@ impl ChannelsReader {
     }
 
     /// What each topic of `channel` has to do in this shard.
-    pub(crate) fn loads(&self, channel: &str) -> Vec<TopicLoad> {
+    pub fn loads(&self, channel: &str) -> Vec<TopicLoad> {
         let Some(entry) = self.map.get(channel) else {
             return Vec::new();
         };
@@ -370,7 +370,7 @@ impl ChannelsReader {
 
     /// Calls `each` with every Redis channel that has subscribers in this shard, and with what it
     /// has to do here. It must not look at this map or another one meanwhile.
-    pub(crate) fn for_each_channel(&self, mut each: impl FnMut(&Arc<str>, Load)) {
+    pub fn for_each_channel(&self, mut each: impl FnMut(&Arc<str>, Load)) {
         for entry in self.map.iter() {
             each(entry.key(), entry.iter().map(Entry::load).sum());
         }

@@ -136,7 +136,7 @@ impl Shard {
     }
 
     /// Ends up to `count` sessions because the server stops.
-    pub(crate) fn retire_some(&mut self, count: usize) {
+    pub fn retire_some(&mut self, count: usize) {
         let connections = self.connections.iter();
         let staying = connections.filter(|(_, connection)| !connection.is_ending());
         let ids: Vec<_> = staying.map(|(id, _)| id as u32).take(count).collect();
@@ -147,14 +147,14 @@ impl Shard {
     }
 
     /// How many sessions are not about to end.
-    pub(crate) fn staying(&self) -> usize {
+    pub fn staying(&self) -> usize {
         let connections = self.connections.iter();
         let staying = connections.filter(|(_, connection)| !connection.is_ending());
         staying.count()
     }
 
     /// Closes all sessions because the server ends.
-    pub(crate) fn close_all(&mut self) {
+    pub fn close_all(&mut self) {
         let ids: Vec<_> = self.connections.iter().map(|(id, _)| id as u32).collect();
         for id in ids {
             self.close(id, CloseReason::Shutdown);

@@ -22,12 +22,12 @@ use crate::{
 };
 
 /// How long a connection that the server has ended stays open for its client to read the end.
-pub(crate) const CLOSING_TIME: Duration = Duration::from_secs(2);
+pub const CLOSING_TIME: Duration = Duration::from_secs(2);
 /// Reads from one socket before others have their turn.
 const READS_AT_ONCE: usize = 16;
 
 /// The WebSockets of a shard that have ended.
-pub(crate) struct ClosingSockets {
+pub struct ClosingSockets {
     sockets: TimeoutQueue<ClosingSocket>,
     /// Gives each a small number, by which the system knows it.
     tickets: Slab<Ticket>,
@@ -55,7 +55,7 @@ enum Progress {
 
 impl ClosingSockets {
     /// None yet; what they take is charged to `ledger`.
-    pub(crate) const fn new(ledger: Ledger) -> Self {
+    pub const fn new(ledger: Ledger) -> Self {
         Self {
             sockets: TimeoutQueue::new(CLOSING_TIME),
             tickets: Slab::new(),
@@ -64,7 +64,7 @@ impl ClosingSockets {
     }
 
     /// Takes a WebSocket that ends when what is left in its outbox is written.
-    pub(crate) fn add(&mut self, wire: Wire, outbox: Outbox, now: Instant, registry: &Registry) {
+    pub fn add(&mut self, wire: Wire, outbox: Outbox, now: Instant, registry: &Registry) {
         let entry = self.tickets.vacant_entry();
         let key = entry.key();
         let mut socket = ClosingSocket {
@@ -83,7 +83,7 @@ impl ClosingSockets {
     }
 
     /// Takes a WebSocket that ends with what its socket takes of the outbox now.
-    pub(crate) fn cut(
+    pub fn cut(
         &mut self,
         mut wire: Wire,
         outbox: Outbox,
@@ -99,7 +99,7 @@ impl ClosingSockets {
 
     /// The socket with this token is ready. False if it is none of these. What is read into
     /// `buffer` is of no use to anybody.
-    pub(crate) fn ready(&mut self, token: Token, buffer: &mut [u8], registry: &Registry) -> bool {
+    pub fn ready(&mut self, token: Token, buffer: &mut [u8], registry: &Registry) -> bool {
         let Some(key) = key(token) else {
             return false;
         };
@@ -117,19 +117,19 @@ impl ClosingSockets {
     }
 
     /// Closes those whose time is up.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    pub fn expire(&mut self, now: Instant) {
         while let Some((_, socket)) = self.sockets.expire(now) {
             self.tickets.try_remove(socket.key);
         }
     }
 
     /// When [`ClosingSockets::expire`] next has something to do.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    pub fn next_deadline(&self) -> Option<Instant> {
         self.sockets.next_deadline()
     }
 
     /// How many there are.
-    pub(crate) const fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.sockets.len()
     }
 
@@ -184,7 +184,7 @@ impl ClosingSocket {
 
 impl Shard {
     /// Whether WebSockets that have ended are still open.
-    pub(crate) const fn has_closing_sockets(&self) -> bool {
+    pub const fn has_closing_sockets(&self) -> bool {
         self.closing_sockets.len() > 0
     }
 

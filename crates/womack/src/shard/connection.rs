@@ -30,21 +30,21 @@ use crate::{
 
 /// A shard's record of one session. What an idle client costs is mostly this; a test asserts its
 /// size.
-pub(crate) struct Connection {
-    pub(crate) protocol: Protocol,
+pub struct Connection {
+    pub protocol: Protocol,
     /// What cannot be guessed of the session's id.
-    pub(crate) secret: u64,
-    pub(crate) transport: Transport,
-    pub(crate) outbox: Outbox,
-    pub(crate) memberships: memberships::Memberships,
+    pub secret: u64,
+    pub transport: Transport,
+    pub outbox: Outbox,
+    pub memberships: memberships::Memberships,
     /// Which of the server's endpoints the session was opened at.
-    pub(crate) endpoint: u8,
+    pub endpoint: u8,
     /// What it may still send.
-    pub(crate) pace: Pace,
+    pub pace: Pace,
 }
 
 /// What a client speaks, and how far it has come.
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// Engine.IO, mostly with Socket.IO in it.
     Session(Session),
     /// Neither of them.
@@ -52,39 +52,39 @@ pub(crate) enum Protocol {
 }
 
 /// How packets reach the client.
-pub(crate) enum Transport {
+pub enum Transport {
     WebSocket(Wire),
     Polling(Box<Polling>),
     Events(Box<EventStream>),
 }
 
 /// A client that polls.
-pub(crate) struct Polling {
+pub struct Polling {
     /// How its bodies are written.
-    pub(crate) format: Format,
+    pub format: Format,
     /// The GET that waits for packets, and its number.
-    pub(crate) waiting: Option<(u64, oneshot::Sender<PollAnswer>)>,
+    pub waiting: Option<(u64, oneshot::Sender<PollAnswer>)>,
     /// A WebSocket that asks to take over.
-    pub(crate) probe: Option<Probe>,
+    pub probe: Option<Probe>,
     /// Why the session ends with the first poll that finds nothing more, if it does.
-    pub(crate) ending: Option<CloseReason>,
+    pub ending: Option<CloseReason>,
     /// Which GETs are repetitions of others.
-    pub(crate) repetitions: Repetitions,
+    pub repetitions: Repetitions,
 }
 
 /// A WebSocket that asks to become a polling session's transport.
-pub(crate) struct Probe {
-    pub(crate) wire: Wire,
+pub struct Probe {
+    pub wire: Wire,
     /// Whether its probe was answered; from then on polls are ended soon.
-    pub(crate) answered: bool,
+    pub answered: bool,
     /// When its time is up.
-    pub(crate) deadline: Instant,
+    pub deadline: Instant,
     /// When a waiting poll is to be ended.
-    pub(crate) noop_at: Option<Instant>,
+    pub noop_at: Option<Instant>,
 }
 
 impl Polling {
-    pub(crate) const fn new(format: Format) -> Self {
+    pub const fn new(format: Format) -> Self {
         Self {
             format,
             waiting: None,
@@ -97,7 +97,7 @@ impl Polling {
 
 impl Connection {
     /// When this connection wants to be looked at.
-    pub(crate) fn deadline(&self) -> Instant {
+    pub fn deadline(&self) -> Instant {
         let deadline = self.protocol_deadline();
         let Some(probe) = self.probe() else {
             return deadline;
@@ -109,7 +109,7 @@ impl Connection {
     }
 
     /// When what the client speaks wants something to be done.
-    pub(crate) fn protocol_deadline(&self) -> Instant {
+    pub fn protocol_deadline(&self) -> Instant {
         match &self.protocol {
             Protocol::Session(session) => session.deadline(),
             Protocol::Plain(plain) => plain.deadline(),
@@ -117,7 +117,7 @@ impl Connection {
     }
 
     /// The session, unless the client speaks something else.
-    pub(crate) const fn session(&self) -> Option<&Session> {
+    pub const fn session(&self) -> Option<&Session> {
         match &self.protocol {
             Protocol::Session(session) => Some(session),
             Protocol::Plain(_) => None,
@@ -125,12 +125,12 @@ impl Connection {
     }
 
     /// What revision of Engine.IO the client speaks, if it does.
-    pub(crate) fn revision(&self) -> Option<Revision> {
+    pub fn revision(&self) -> Option<Revision> {
         self.session().map(Session::revision)
     }
 
     /// Whether the client is in `namespace`.
-    pub(crate) fn is_joined(&self, namespace: NamespaceId) -> bool {
+    pub fn is_joined(&self, namespace: NamespaceId) -> bool {
         match &self.protocol {
             Protocol::Session(session) => session.is_joined(namespace),
             Protocol::Plain(plain) => plain.namespace() == Some(namespace),
@@ -138,7 +138,7 @@ impl Connection {
     }
 
     /// How messages of a channel are written for the client, if it joins speaking `dialect`.
-    pub(crate) const fn encoding(&self, dialect: Dialect) -> Encoding {
+    pub const fn encoding(&self, dialect: Dialect) -> Encoding {
         match &self.protocol {
             Protocol::Session(session) => Encoding::of(session.revision(), dialect),
             Protocol::Plain(plain) => match plain.form() {
@@ -149,7 +149,7 @@ impl Connection {
     }
 
     /// How messages may be written for the client.
-    pub(crate) const fn encodings(&self) -> &'static [Encoding] {
+    pub const fn encodings(&self) -> &'static [Encoding] {
         match &self.protocol {
             Protocol::Session(session) => Encoding::all_of(session.revision()),
             Protocol::Plain(plain) => match plain.form() {
@@ -160,21 +160,21 @@ impl Connection {
     }
 
     /// Whether the session ends with one of the client's next polls.
-    pub(crate) fn is_ending(&self) -> bool {
+    pub fn is_ending(&self) -> bool {
         match &self.transport {
             Transport::Polling(polling) => polling.ending.is_some(),
             Transport::WebSocket(_) | Transport::Events(_) => false,
         }
     }
 
-    pub(crate) fn probe(&self) -> Option<&Probe> {
+    pub fn probe(&self) -> Option<&Probe> {
         match &self.transport {
             Transport::Polling(polling) => polling.probe.as_ref(),
             Transport::WebSocket(_) | Transport::Events(_) => None,
         }
     }
 
-    pub(crate) fn wire_mut(&mut self, probe: bool) -> Option<&mut Wire> {
+    pub fn wire_mut(&mut self, probe: bool) -> Option<&mut Wire> {
         match &mut self.transport {
             Transport::WebSocket(wire) if !probe => Some(wire),
             Transport::Polling(polling) if probe => {
@@ -185,7 +185,7 @@ impl Connection {
     }
 
     /// Keeps bytes that the client has still to take. Whether they replace others.
-    pub(crate) fn keep(&mut self, bytes: Bytes, fate: Fate, now: Instant, ledger: &Ledger) -> bool {
+    pub fn keep(&mut self, bytes: Bytes, fate: Fate, now: Instant, ledger: &Ledger) -> bool {
         if let Transport::Events(stream) = &self.transport {
             return stream.queue.keep(bytes, fate, now);
         }
@@ -195,7 +195,7 @@ impl Connection {
     }
 
     /// How many bytes the client has still to take.
-    pub(crate) fn pending_bytes(&self) -> usize {
+    pub fn pending_bytes(&self) -> usize {
         match &self.transport {
             Transport::Events(stream) => stream.queue.len(),
             _ => self.outbox.pending_bytes(),
@@ -203,7 +203,7 @@ impl Connection {
     }
 
     /// As [`Pending::thin`].
-    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
+    pub fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
         match (&self.transport, &mut self.outbox.pending) {
             (Transport::Events(stream), _) => stream.queue.thin(room, now),
             (_, Some(pending)) => pending.thin(room, now),
@@ -212,7 +212,7 @@ impl Connection {
     }
 
     /// What a message takes that has not come to its end.
-    pub(crate) fn partial_bytes(&self) -> usize {
+    pub fn partial_bytes(&self) -> usize {
         let Transport::WebSocket(wire) = &self.transport else {
             return 0;
         };
@@ -220,7 +220,7 @@ impl Connection {
     }
 
     /// Since when the oldest message waits that the client has still to take.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
+    pub fn oldest(&self) -> Option<Instant> {
         match &self.transport {
             Transport::Events(stream) => stream.queue.oldest(),
             _ => self.outbox.pending.as_ref()?.oldest(),
@@ -228,7 +228,7 @@ impl Connection {
     }
 
     /// The socket of a client whose transport is a WebSocket.
-    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         match &self.transport {
             Transport::WebSocket(wire) => Some(wire.as_fd()),
             Transport::Polling(_) | Transport::Events(_) => None,
@@ -236,7 +236,7 @@ impl Connection {
     }
 
     /// How the client is counted.
-    pub(crate) const fn transport_label(&self) -> metrics::Transport {
+    pub const fn transport_label(&self) -> metrics::Transport {
         match (&self.protocol, &self.transport) {
             (_, Transport::Events(_)) => metrics::Transport::Events,
             (Protocol::Plain(_), _) => metrics::Transport::Plain,
@@ -247,12 +247,12 @@ impl Connection {
 }
 
 /// The channels of a client in one namespace, as a handler may see them.
-pub(crate) struct ChannelsOf<'a> {
-    pub(crate) memberships: Option<&'a memberships::Memberships>,
-    pub(crate) namespace: NamespaceId,
+pub struct ChannelsOf<'a> {
+    pub memberships: Option<&'a memberships::Memberships>,
+    pub namespace: NamespaceId,
     /// Those that the client's topics may have.
-    pub(crate) encodings: &'static [Encoding],
-    pub(crate) registry: &'a Registry,
+    pub encodings: &'static [Encoding],
+    pub registry: &'a Registry,
 }
 
 impl namespace::Memberships for ChannelsOf<'_> {

@@ -17,7 +17,7 @@ pub(super) const ROUND_BYTES: usize = 4 << 20;
 impl Shard {
     /// Does what other threads want, and writes what came of it. Commands that come after a gap are
     /// left in `commands` until clients have been told of it.
-    pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>) {
+    pub fn apply_commands(&mut self, commands: &mut Vec<ToShard>) {
         self.batch += 1;
         self.metrics.batches.inc();
         self.metrics.commands.inc_by(commands.len() as u64);
@@ -60,7 +60,7 @@ impl Shard {
     }
 
     /// Does all that other threads want, without regard to others.
-    pub(crate) fn apply_all(&mut self, commands: &mut Vec<ToShard>) {
+    pub fn apply_all(&mut self, commands: &mut Vec<ToShard>) {
         loop {
             self.apply_commands(commands);
             self.finish_fan_outs();
@@ -74,7 +74,7 @@ impl Shard {
     }
 
     /// Does what a client asks of the session that it names, without writing yet.
-    pub(crate) fn request(&mut self, SessionRequest { sid, kind }: SessionRequest) {
+    pub fn request(&mut self, SessionRequest { sid, kind }: SessionRequest) {
         match kind {
             RequestKind::Poll {
                 token,

@@ -16,7 +16,7 @@ use super::pending::{Fate, Pending, Room, Thinned};
 use crate::{ledger::Limit, memory::Ledger};
 
 /// What waits for the client of an event stream.
-pub(crate) struct EventQueue {
+pub struct EventQueue {
     pending: RefCell<Pending>,
     ended: Cell<bool>,
     /// The body, when it waits for more.
@@ -27,7 +27,7 @@ pub(crate) struct EventQueue {
 
 impl EventQueue {
     /// `cut` breaks the HTTP connection off.
-    pub(crate) fn new(cut: Rc<Notify>, ledger: &Ledger) -> Self {
+    pub fn new(cut: Rc<Notify>, ledger: &Ledger) -> Self {
         Self {
             pending: RefCell::new(Pending::new(ledger)),
             ended: Cell::new(false),
@@ -37,46 +37,46 @@ impl EventQueue {
     }
 
     /// Adds bytes; whether they replace others.
-    pub(crate) fn keep(&self, bytes: Bytes, fate: Fate, now: Instant) -> bool {
+    pub fn keep(&self, bytes: Bytes, fate: Fate, now: Instant) -> bool {
         let replaced = self.pending.borrow_mut().push(bytes, fate, now);
         self.wake();
         replaced
     }
 
     /// As [`Pending::thin`].
-    pub(crate) fn thin(&self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
+    pub fn thin(&self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
         self.pending.borrow_mut().thin(room, now)
     }
 
     /// As [`Pending::expire`].
-    pub(crate) fn expire(&self, now: Instant) -> u64 {
+    pub fn expire(&self, now: Instant) -> u64 {
         self.pending.borrow_mut().expire(now)
     }
 
     /// As [`Pending::oldest`].
-    pub(crate) fn oldest(&self) -> Option<Instant> {
+    pub fn oldest(&self) -> Option<Instant> {
         self.pending.borrow().oldest()
     }
 
     /// Nothing follows what waits.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         self.ended.set(true);
         self.wake();
     }
 
     /// Nothing follows, and what waits is not for the client any more.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.end();
         self.cut.notify_one();
     }
 
     /// How many bytes wait.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.pending.borrow().len()
     }
 
     /// Takes up to `most` bytes from the beginning; `None` at the end.
-    pub(crate) fn poll_take(&self, context: &Context<'_>, most: usize) -> Poll<Option<Bytes>> {
+    pub fn poll_take(&self, context: &Context<'_>, most: usize) -> Poll<Option<Bytes>> {
         if let Some(bytes) = self.pending.borrow_mut().take(most) {
             return Poll::Ready(Some(bytes));
         }

@@ -7,19 +7,19 @@ use tokio::sync::oneshot;
 use super::event_queue::EventQueue;
 
 /// What a shard knows of a client that takes an event stream.
-pub(crate) struct EventStream {
-    pub(crate) queue: Rc<EventQueue>,
+pub struct EventStream {
+    pub queue: Rc<EventQueue>,
     /// Told whether the channels are live, once that is known.
-    pub(crate) opening: Option<oneshot::Sender<bool>>,
+    pub opening: Option<oneshot::Sender<bool>>,
     /// The last batch of commands that had something for the client.
-    pub(crate) batch: u64,
+    pub batch: u64,
 }
 
 impl EventStream {
     /// Whether this is the first that there is for the client in this batch of commands. It is
     /// written to by a task of its own, whose turn comes between two batches: only what is left
     /// then says whether it reads too slowly.
-    pub(crate) const fn begins(&mut self, batch: u64) -> bool {
+    pub const fn begins(&mut self, batch: u64) -> bool {
         std::mem::replace(&mut self.batch, batch) != batch
     }
 }

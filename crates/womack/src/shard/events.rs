@@ -26,19 +26,19 @@ use crate::{
 };
 
 /// The body's side of an event stream.
-pub(crate) struct Opened {
-    pub(crate) sid: Sid,
-    pub(crate) queue: Rc<EventQueue>,
+pub struct Opened {
+    pub sid: Sid,
+    pub queue: Rc<EventQueue>,
     /// Says whether the channels are live, which is when the answer begins.
-    pub(crate) live: oneshot::Receiver<bool>,
+    pub live: oneshot::Receiver<bool>,
 }
 
 /// What a client asks of an event stream.
-pub(crate) struct Wish<'a> {
-    pub(crate) namespace: NamespaceId,
-    pub(crate) channels: &'a [String],
+pub struct Wish<'a> {
+    pub namespace: NamespaceId,
+    pub channels: &'a [String],
     /// The event that the client had last.
-    pub(crate) last: Option<&'a str>,
+    pub last: Option<&'a str>,
 }
 
 impl Shard {
@@ -46,7 +46,7 @@ impl Shard {
     ///
     /// # Errors
     /// The client asks for no channel, for one that cannot be, or for too many.
-    pub(crate) fn open_events(
+    pub fn open_events(
         &mut self,
         endpoint: u8,
         wish: &Wish<'_>,
@@ -111,7 +111,7 @@ impl Shard {
     }
 
     /// The client of an event stream is gone.
-    pub(crate) fn close_events(&mut self, sid: Sid) {
+    pub fn close_events(&mut self, sid: Sid) {
         if let Some(id) = self.find(sid) {
             self.close(id, CloseReason::TransportClose);
             self.flush();

@@ -25,17 +25,17 @@ impl Shard {
     }
 
     /// Whether messages wait for their turn, or for their next slice.
-    pub(crate) fn has_fan_outs(&self) -> bool {
+    pub fn has_fan_outs(&self) -> bool {
         !self.fanouts.is_empty()
     }
 
     /// Whether so many wait that no more should be taken.
-    pub(crate) fn is_fanning_out_enough(&self) -> bool {
+    pub fn is_fanning_out_enough(&self) -> bool {
         self.fanouts.is_full()
     }
 
     /// Writes a slice of each topic that has one.
-    pub(crate) fn continue_fan_outs(&mut self) {
+    pub fn continue_fan_outs(&mut self) {
         self.fan_out_some();
         self.flush();
     }
@@ -58,7 +58,7 @@ impl Shard {
     }
 
     /// Writes all that waits, without regard to others.
-    pub(crate) fn finish_fan_outs(&mut self) {
+    pub fn finish_fan_outs(&mut self) {
         while self.has_fan_outs() {
             self.continue_fan_outs();
         }

@@ -16,7 +16,7 @@ const SENDS_FOR_THE_RING: usize = 8;
 
 impl Shard {
     /// Writes to every client what the round has for it.
-    pub(crate) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         // A client that is closed here may leave something for others: acknowledgements, say.
         while !self.round.is_clean() {
             self.flush_once();

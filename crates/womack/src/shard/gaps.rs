@@ -121,12 +121,12 @@ impl Gaps {
 
 impl Shard {
     /// Whether clients are to be told of a gap.
-    pub(crate) fn has_gaps_to_tell(&self) -> bool {
+    pub fn has_gaps_to_tell(&self) -> bool {
         !self.gaps.telling.is_empty()
     }
 
     /// Tells some clients of a gap.
-    pub(crate) fn tell_gaps(&mut self) {
+    pub fn tell_gaps(&mut self) {
         let slots = self.connections.capacity();
         let Some((gap, part)) = self.gaps.next(slots) else {
             return;

@@ -18,7 +18,7 @@ const MOST: usize = 1024;
 
 /// Who has ended a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Farewell {
+pub enum Farewell {
     /// Its client, whose answers are written like this.
     Client(Format),
     /// The server, whose client is to come again.
@@ -27,13 +27,13 @@ pub(crate) enum Farewell {
 
 /// The sessions that have just ended, each named by its secret.
 #[derive(Default)]
-pub(crate) struct Goodbyes {
+pub struct Goodbyes {
     recent: VecDeque<(Instant, u64, Farewell)>,
 }
 
 impl Goodbyes {
     /// Remembers that a session has ended.
-    pub(crate) fn remember(&mut self, secret: u64, farewell: Farewell, now: Instant) {
+    pub fn remember(&mut self, secret: u64, farewell: Farewell, now: Instant) {
         while self
             .recent
             .front()
@@ -46,7 +46,7 @@ impl Goodbyes {
 
     /// Who has just ended a session, for whoever GETs from it. A client may do that once after its
     /// goodbye: the next one is too late.
-    pub(crate) fn take(&mut self, secret: u64, now: Instant) -> Option<Farewell> {
+    pub fn take(&mut self, secret: u64, now: Instant) -> Option<Farewell> {
         let at = self.position(secret, now)?;
         match self.recent[at].2 {
             Farewell::Server => Some(Farewell::Server),
@@ -55,7 +55,7 @@ impl Goodbyes {
     }
 
     /// Whether the server has just ended a session.
-    pub(crate) fn is_by_server(&self, secret: u64, now: Instant) -> bool {
+    pub fn is_by_server(&self, secret: u64, now: Instant) -> bool {
         let at = self.position(secret, now);
         at.is_some_and(|at| self.recent[at].2 == Farewell::Server)
     }

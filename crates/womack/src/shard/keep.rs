@@ -121,7 +121,7 @@ impl Shard {
     }
 
     /// Closes the clients for whom most waits, until the memory has room.
-    pub(crate) fn relieve(&mut self) {
+    pub fn relieve(&mut self) {
         let common = self.common.clone();
         let (memory, limits) = (&common.memory, common.config.limits.load());
         if !memory.is_short(limits.memory_budget_bytes) || !memory.weighs_on(self.id) {

@@ -22,7 +22,7 @@ use super::{
 use crate::{admission::Admitted, sid::Sid};
 
 /// What came of a handshake.
-pub(crate) enum Handshaken {
+pub enum Handshaken {
     /// A session, of which this line tells its client.
     Opened(String),
     /// The handler of `/` keeps the client out, and without `/` there is no session.
@@ -33,7 +33,7 @@ pub(crate) enum Handshaken {
 
 impl Shard {
     /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.
-    pub(crate) fn shake_hands(
+    pub fn shake_hands(
         &mut self,
         endpoint: u8,
         scripts: bool,
@@ -77,7 +77,7 @@ impl Shard {
     }
 
     /// Tells a WebSocket of no session that its client is to shake hands again.
-    pub(crate) fn turn_away_unknown(&mut self, stream: TcpStream) {
+    pub fn turn_away_unknown(&mut self, stream: TcpStream) {
         let mut outbox = Outbox::new();
         let told = Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes();
         outbox.keep(told, &self.ledger);

@@ -14,16 +14,16 @@ const INDEXED_FROM: usize = 32;
 
 /// A client's place in one topic.
 #[derive(Clone, Debug)]
-pub(crate) struct Membership {
-    pub(crate) channel: Arc<str>,
-    pub(crate) topic: Topic,
+pub struct Membership {
+    pub channel: Arc<str>,
+    pub topic: Topic,
     /// The client's place in the topic's list of subscribers.
-    pub(crate) place: u32,
+    pub place: u32,
 }
 
 /// The channels that one client is in.
 #[derive(Debug, Default)]
-pub(crate) struct Memberships {
+pub struct Memberships {
     list: SmallVec<[Membership; 1]>,
     index: Option<Box<Index>>,
 }
@@ -32,11 +32,11 @@ type Index = HashMap<(Arc<str>, Topic), u32, RandomState>;
 
 impl Memberships {
     /// The number that the next membership will have.
-    pub(crate) fn next(&self) -> u32 {
+    pub fn next(&self) -> u32 {
         u32::try_from(self.list.len()).expect("memberships are limited far below 2^32")
     }
 
-    pub(crate) fn push(&mut self, membership: Membership) {
+    pub fn push(&mut self, membership: Membership) {
         let number = self.next();
         if let Some(index) = &mut self.index {
             index.insert((membership.channel.clone(), membership.topic), number);
@@ -51,7 +51,7 @@ impl Memberships {
 
     /// The membership in `channel` of a namespace, whichever of `encodings` its topic has: its
     /// number and the topic.
-    pub(crate) fn find_any(
+    pub fn find_any(
         &self,
         channel: &Arc<str>,
         namespace: NamespaceId,
@@ -79,7 +79,7 @@ impl Memberships {
 
     /// Takes a membership out. Its number goes to the one that was last, which is returned too
     /// if there was another.
-    pub(crate) fn remove(&mut self, number: u32) -> (Membership, Option<&Membership>) {
+    pub fn remove(&mut self, number: u32) -> (Membership, Option<&Membership>) {
         let removed = self.list.swap_remove(number as usize);
         let moved = self.list.get(number as usize);
         if let Some(index) = &mut self.index {
@@ -94,11 +94,11 @@ impl Memberships {
         (removed, moved)
     }
 
-    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut Membership> {
+    pub fn get_mut(&mut self, number: u32) -> Option<&mut Membership> {
         self.list.get_mut(number as usize)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Membership> {
+    pub fn iter(&self) -> impl Iterator<Item = &Membership> {
         self.list.iter()
     }
 }

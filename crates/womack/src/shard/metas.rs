@@ -10,13 +10,13 @@ use crate::report::Meta;
 /// What clients told about themselves, each in its namespace. A client is named by its session's
 /// secret, so that no later one can be taken for it.
 #[derive(Default)]
-pub(crate) struct Metas {
+pub struct Metas {
     by_client: HashMap<(u64, NamespaceId), Meta, RandomState>,
 }
 
 impl Metas {
     /// Remembers `meta`, or forgets if it is JSON's `null`. Whether that changes anything.
-    pub(crate) fn set(&mut self, secret: u64, namespace: NamespaceId, meta: Meta) -> bool {
+    pub fn set(&mut self, secret: u64, namespace: NamespaceId, meta: Meta) -> bool {
         if meta.get() == "null" {
             return self.forget(secret, namespace);
         }
@@ -26,11 +26,11 @@ impl Metas {
     }
 
     /// Forgets what is remembered. Whether there was anything.
-    pub(crate) fn forget(&mut self, secret: u64, namespace: NamespaceId) -> bool {
+    pub fn forget(&mut self, secret: u64, namespace: NamespaceId) -> bool {
         self.by_client.remove(&(secret, namespace)).is_some()
     }
 
-    pub(crate) fn get(&self, secret: u64, namespace: NamespaceId) -> Option<&Meta> {
+    pub fn get(&self, secret: u64, namespace: NamespaceId) -> Option<&Meta> {
         self.by_client.get(&(secret, namespace))
     }
 }

@@ -85,7 +85,7 @@ use self::{
     wheel::Wheel,
     wire::Wire,
 };
-pub(crate) use self::{
+pub use self::{
     channels::{ChannelsReader, Load, TopicLoad},
     closing_sockets::CLOSING_TIME,
     event_queue::EventQueue,
@@ -95,16 +95,14 @@ pub(crate) use self::{
     readiness::Readiness,
     ring::Ring,
 };
+use crate::context::Context as Common;
+pub use crate::context::Speaks;
 use crate::{
-    admission::{Admission, Admitted},
+    admission::Admitted,
     command::PollBody,
-    config::Config,
     engine::{DirtyChannels, PendingAcks, StallDetector},
-    families::Families,
-    memory::{self, Ledger, Memory},
-    metrics::{Metrics, ShardMetrics},
-    namespace::{Messages, Registry},
-    report::Reports,
+    memory::{self, Ledger},
+    metrics::ShardMetrics,
     sid::{ShardId, Sid, SidSource},
     websocket::{Decoder, Inbound},
 };
@@ -112,73 +110,8 @@ use crate::{
 /// Bytes that are read from a socket at one go.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How long a poll of a Socket.IO 0.9 client waits at most, as in the original server. Where
-/// something on the way makes more frequent pings necessary, it must not wait longer either.
-const POLL_DURATION: Duration = Duration::from_secs(20);
-
-/// What all shards of a server have in common and none changes.
-pub(crate) struct Common {
-    pub(crate) config: Config,
-    pub(crate) rules: Rules,
-    pub(crate) registry: Registry,
-    pub(crate) families: Families,
-    pub(crate) endpoints: Vec<Endpoint>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) sids: SidSource,
-    pub(crate) admission: Arc<Admission>,
-    pub(crate) memory: Memory,
-    /// Where shards say what the back end shall hear; `None` if it shall hear nothing.
-    pub(crate) reports: Option<Reports>,
-}
-
-/// A path where sessions are opened, and what is spoken there.
-pub(crate) struct Endpoint {
-    pub(crate) path: String,
-    pub(crate) speaks: Speaks,
-}
-
-/// What is spoken at an endpoint.
-pub(crate) enum Speaks {
-    /// Socket.IO in Engine.IO.
-    SocketIo,
-    /// Engine.IO alone; its messages go here.
-    EngineIo(Arc<dyn Messages>),
-    /// WebSocket; its messages go here as they are.
-    WebSocket(Arc<dyn Messages>),
-    /// JSON lines over WebSocket.
-    Lines,
-    /// Server-sent events.
-    Events,
-}
-
-impl Common {
-    /// Whether the messages of a round are told apart: some may go for others, or are counted.
-    pub(crate) fn marks_messages(&self) -> bool {
-        let limits = self.config.limits.load();
-        limits.max_client_queue_messages > 0 || self.registry.thins()
-    }
-
-    pub(crate) fn rules(config: &Config, registry: &[String]) -> Rules {
-        Rules {
-            timing: Timing {
-                ping_interval: config.ping_interval,
-                ping_timeout: config.ping_timeout,
-                connect_timeout: config.handshake_timeout,
-                poll_duration: POLL_DURATION.min(config.ping_interval),
-                ..Timing::default()
-            },
-            limits: Limits {
-                max_attachments: 64,
-                max_attachment_bytes: config.limits.load().max_payload_bytes,
-                max_namespaces: registry.len(),
-            },
-            namespaces: Namespaces::new(registry.iter().map(String::as_str)),
-        }
-    }
-}
-
 /// A shard's state. One task at a time borrows it, never across an await.
-pub(crate) struct Shard {
+pub struct Shard {
     id: ShardId,
     common: Arc<Common>,
     started: Instant,
@@ -224,7 +157,7 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(
+    pub fn new(
         id: ShardId,
         common: Arc<Common>,
         poll: mio::Registry,
@@ -243,7 +176,7 @@ impl Shard {
             round: Round::default(),
             fanouts: Fanouts::default(),
             wheel: Wheel::new(Instant::now()),
-            ages: Ages::new(config.nodes.max_connection_age, Instant::now()),
+            ages: Ages::new(config.max_connection_age, Instant::now()),
             goodbyes: Goodbyes::default(),
             acks: PendingAcks::new(config.subscribe_timeout),
             presence_queries: PresenceQueries::new(config.subscribe_timeout),
@@ -255,7 +188,7 @@ impl Shard {
             poll,
             ring,
             dirty,
-            gaps: Gaps::new(config.redis.gap_notices),
+            gaps: Gaps::new(config.gap_notices),
             closing_sockets: ClosingSockets::new(common.memory.ledger(id).clone()),
             timer: Rc::new(Notify::new()),
             next_turn: None,
@@ -274,12 +207,12 @@ impl Shard {
     }
 
     /// The reading half of this shard's map.
-    pub(crate) fn channels_reader(&self) -> ChannelsReader {
+    pub fn channels_reader(&self) -> ChannelsReader {
         self.channels.reader()
     }
 
     /// Opens a session whose transport is a WebSocket. `early` was read from it already.
-    pub(crate) fn open_websocket(
+    pub fn open_websocket(
         &mut self,
         stream: TcpStream,
         early: &[u8],
@@ -304,7 +237,7 @@ impl Shard {
 
     /// Opens a session whose transport is polling. Returns its open packet, and what else the
     /// server has to say at once.
-    pub(crate) fn open_polling(
+    pub fn open_polling(
         &mut self,
         endpoint: u8,
         handshake: &Handshake,
@@ -457,7 +390,7 @@ impl Shard {
     }
 
     /// How many sessions this shard has.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.connections.len()
     }
 }

@@ -29,20 +29,20 @@ const NONE: u32 = u32::MAX;
 
 /// Some bytes of the round's buffer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
+pub struct Span {
+    pub start: u32,
+    pub end: u32,
 }
 
 impl Span {
-    pub(crate) const fn len(self) -> usize {
+    pub const fn len(self) -> usize {
         (self.end - self.start) as usize
     }
 }
 
 /// What a shard sends in one round, and to whom.
 #[derive(Default)]
-pub(crate) struct Round {
+pub struct Round {
     buffer: Vec<u8>,
     spans: Vec<LinkedSpan>,
     dirty: Vec<u32>,
@@ -62,16 +62,16 @@ struct LinkedSpan {
 }
 
 /// The spans of a client, in their order.
-pub(crate) type Spans = SmallVec<[Span; 4]>;
+pub type Spans = SmallVec<[Span; 4]>;
 
 impl Round {
     /// Puts `frame` at the end of the buffer.
-    pub(crate) fn append(&mut self, frame: &[u8]) -> Span {
+    pub fn append(&mut self, frame: &[u8]) -> Span {
         self.append_with(|buffer| buffer.extend_from_slice(frame))
     }
 
     /// Puts what `write` writes at the end of the buffer.
-    pub(crate) fn append_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
+    pub fn append_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
         let start = self.offset();
         write(&mut self.buffer);
         Span {
@@ -81,13 +81,13 @@ impl Round {
     }
 
     /// Notes that a span of the buffer is a message, and what may become of it.
-    pub(crate) fn mark(&mut self, span: Span, fate: Fate) {
+    pub fn mark(&mut self, span: Span, fate: Fate) {
         self.marks.push(Mark { span, fate });
     }
 
     /// The messages of `span`, and what is between them, each with what may become of it. A message
     /// whose beginning is missing has been written so far.
-    pub(crate) fn pieces(&self, span: Span) -> impl Iterator<Item = (Span, Fate)> {
+    pub fn pieces(&self, span: Span) -> impl Iterator<Item = (Span, Fate)> {
         let first = self
             .marks
             .partition_point(|mark| mark.span.end <= span.start);
@@ -113,7 +113,7 @@ impl Round {
     }
 
     /// Gives the client with number `id` a span of the buffer.
-    pub(crate) fn add(&mut self, id: u32, outbox: &mut Outbox, span: Span) {
+    pub fn add(&mut self, id: u32, outbox: &mut Outbox, span: Span) {
         let next = self.spans.len() as u32;
         if let Some(last) = self.spans.get_mut(outbox.last as usize) {
             if last.span.end == span.start {
@@ -130,7 +130,7 @@ impl Round {
     }
 
     /// The spans of a client, which then has none.
-    pub(crate) fn take(&self, outbox: &mut Outbox, spans: &mut Spans) {
+    pub fn take(&self, outbox: &mut Outbox, spans: &mut Spans) {
         spans.clear();
         let mut at = mem::replace(&mut outbox.first, NONE);
         outbox.last = NONE;
@@ -141,7 +141,7 @@ impl Round {
     }
 
     /// Makes one span of several that have few bytes, by a copy at the end of the buffer.
-    pub(crate) fn join(&mut self, spans: &mut Spans) {
+    pub fn join(&mut self, spans: &mut Spans) {
         let length: usize = spans.iter().map(|span| span.len()).sum();
         if spans.len() < 2 || length > JOINED_BYTES {
             return;
@@ -155,26 +155,26 @@ impl Round {
         spans.push(Span { start, end });
     }
 
-    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+    pub fn bytes(&self, span: Span) -> &[u8] {
         &self.buffer[span.start as usize..span.end as usize]
     }
 
     /// The clients that have spans, each at least once.
-    pub(crate) fn take_dirty(&mut self) -> Vec<u32> {
+    pub fn take_dirty(&mut self) -> Vec<u32> {
         mem::take(&mut self.dirty)
     }
 
-    pub(crate) const fn is_clean(&self) -> bool {
+    pub const fn is_clean(&self) -> bool {
         self.dirty.is_empty()
     }
 
     /// How many bytes all frames of the round have.
-    pub(crate) const fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.buffer.len()
     }
 
     /// Ends the round. `dirty` comes back so that its memory is used again.
-    pub(crate) fn finish(&mut self, mut dirty: Vec<u32>) {
+    pub fn finish(&mut self, mut dirty: Vec<u32>) {
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BYTES);
         self.spans.clear();
@@ -184,7 +184,7 @@ impl Round {
     }
 
     /// Gives the buffer away, for those who still need parts of it.
-    pub(crate) fn freeze(&mut self, ledger: &Ledger) -> Bytes {
+    pub fn freeze(&mut self, ledger: &Ledger) -> Bytes {
         ledger.share(mem::take(&mut self.buffer))
     }
 
@@ -203,14 +203,14 @@ const fn begun(fate: &Fate) -> Fate {
 
 /// What waits for one client: spans of the current round, and what earlier rounds left over.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     first: u32,
     last: u32,
-    pub(crate) pending: Option<Box<Pending>>,
+    pub pending: Option<Box<Pending>>,
 }
 
 impl Outbox {
-    pub(crate) const fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
             first: NONE,
             last: NONE,
@@ -219,12 +219,12 @@ impl Outbox {
     }
 
     /// Bytes that earlier rounds left over.
-    pub(crate) fn pending_bytes(&self) -> usize {
+    pub fn pending_bytes(&self) -> usize {
         self.pending.as_ref().map_or(0, |pending| pending.len())
     }
 
     /// Keeps the last bytes of a client, which are written or not.
-    pub(crate) fn keep(&mut self, bytes: Bytes, ledger: &Ledger) {
+    pub fn keep(&mut self, bytes: Bytes, ledger: &Ledger) {
         if !bytes.is_empty() {
             let pending = &mut self.pending;
             let pending = pending.get_or_insert_with(|| Box::new(Pending::new(ledger)));
@@ -237,7 +237,7 @@ impl Outbox {
 ///
 /// # Errors
 /// The socket's own, but not that it takes no more.
-pub(crate) fn write_spans(
+pub fn write_spans(
     round: &Round,
     spans: &[Span],
     out: &mut impl io::Write,

@@ -13,7 +13,7 @@ const PARTS: u32 = 1000;
 
 /// What a client has left of the packets that it may send. It is full at first.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pace {
+pub struct Pace {
     /// Parts of packets that are missing.
     missing: u32,
     /// When that was so, in milliseconds of the shard's life.

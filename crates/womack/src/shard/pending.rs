@@ -30,7 +30,7 @@ const CHUNK_BYTES: usize = 128;
 
 /// What may become of a chunk when its client reads too slowly.
 #[derive(Clone, Debug)]
-pub(crate) enum Fate {
+pub enum Fate {
     /// It is written, or the connection ends.
     Kept,
     /// It is written, and does not count as waiting: what the session says, or what has begun.
@@ -43,14 +43,14 @@ pub(crate) enum Fate {
 
 /// What may wait for one client.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    pub(crate) bytes: usize,
-    pub(crate) messages: usize,
-    pub(crate) time: Option<Duration>,
+pub struct Room {
+    pub bytes: usize,
+    pub messages: usize,
+    pub time: Option<Duration>,
 }
 
 impl Room {
-    pub(crate) fn of(limits: &Limits) -> Self {
+    pub fn of(limits: &Limits) -> Self {
         let most = |limit| if limit == 0 { usize::MAX } else { limit };
         Self {
             bytes: limits.max_client_queue_bytes,
@@ -62,15 +62,15 @@ impl Room {
 
 /// Messages that a client does not get.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Thinned {
-    pub(crate) oldest: u64,
-    pub(crate) replaced: u64,
-    pub(crate) expired: u64,
+pub struct Thinned {
+    pub oldest: u64,
+    pub replaced: u64,
+    pub expired: u64,
 }
 
 impl Thinned {
     /// Notes it all in the metrics.
-    pub(crate) fn count(self, metrics: &Metrics) {
+    pub fn count(self, metrics: &Metrics) {
         metrics.deliveries.spared("oldest", self.oldest);
         metrics.deliveries.spared("replaced", self.replaced);
         metrics.deliveries.spared("expired", self.expired);
@@ -113,7 +113,7 @@ impl Hash for Keyed {
 
 /// What a client's socket, or its next poll, has still to take.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub struct Pending {
     /// In their order, by numbers that are never given again.
     chunks: BTreeMap<u64, Chunk>,
     next: u64,
@@ -131,7 +131,7 @@ impl Default for Pending {
 }
 
 impl Pending {
-    pub(crate) fn new(ledger: &Ledger) -> Self {
+    pub fn new(ledger: &Ledger) -> Self {
         Self {
             chunks: BTreeMap::new(),
             next: 0,
@@ -143,7 +143,7 @@ impl Pending {
     }
 
     /// Adds bytes, at the end unless they take the place of others. Whether they do.
-    pub(crate) fn push(&mut self, bytes: Bytes, fate: Fate, now: Instant) -> bool {
+    pub fn push(&mut self, bytes: Bytes, fate: Fate, now: Instant) -> bool {
         self.bytes += bytes.len();
         if let Fate::Latest(note) = &fate {
             if let Some(expires) = note.expires {
@@ -166,23 +166,23 @@ impl Pending {
     }
 
     /// How many bytes wait.
-    pub(crate) const fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.bytes
     }
 
     /// The bytes, in their order.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         self.chunks.values().map(|chunk| &*chunk.bytes)
     }
 
     /// Since when the oldest message waits.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
+    pub fn oldest(&self) -> Option<Instant> {
         let waits = |chunk: &&Chunk| !matches!(chunk.fate, Fate::Begun);
         self.chunks.values().find(waits).map(|chunk| chunk.since)
     }
 
     /// Takes the first `count` bytes away.
-    pub(crate) fn advance(&mut self, mut count: usize) {
+    pub fn advance(&mut self, mut count: usize) {
         self.bytes -= count;
         while let Some(mut first) = self.chunks.first_entry() {
             let chunk = first.get_mut();
@@ -199,7 +199,7 @@ impl Pending {
     }
 
     /// Takes up to `most` bytes from the beginning.
-    pub(crate) fn take(&mut self, most: usize) -> Option<Bytes> {
+    pub fn take(&mut self, most: usize) -> Option<Bytes> {
         let mut first = self.chunks.first_entry()?;
         let chunk = first.get_mut();
         let taken = chunk.bytes.split_to(chunk.bytes.len().min(most));
@@ -214,7 +214,7 @@ impl Pending {
     }
 
     /// Takes away what is of no use any more. Returns how many messages that were.
-    pub(crate) fn expire(&mut self, now: Instant) -> u64 {
+    pub fn expire(&mut self, now: Instant) -> u64 {
         if self.next_expiry.is_none_or(|next| now < next) {
             return 0;
         }
@@ -234,7 +234,7 @@ impl Pending {
 
     /// Takes away what may go until the rest has `room`. Returns how much went, and the limit that
     /// is passed all the same.
-    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
+    pub fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
         let mut thinned = Thinned {
             expired: self.expire(now),
             ..Thinned::default()
@@ -275,7 +275,7 @@ impl Pending {
     ///
     /// # Errors
     /// The socket's own, but not that it takes no more.
-    pub(crate) fn write_to(&mut self, out: &mut impl io::Write) -> io::Result<bool> {
+    pub fn write_to(&mut self, out: &mut impl io::Write) -> io::Result<bool> {
         while !self.chunks.is_empty() {
             let chunks = self.chunks().take(SLICES_PER_WRITE);
             let slices: SmallVec<[IoSlice<'_>; SLICES_PER_WRITE]> =

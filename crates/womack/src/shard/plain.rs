@@ -18,7 +18,7 @@ use crate::{
 
 impl Shard {
     /// Opens a WebSocket that carries no Engine.IO. `early` was read from it already.
-    pub(crate) fn open_plain(
+    pub fn open_plain(
         &mut self,
         stream: TcpStream,
         early: &[u8],

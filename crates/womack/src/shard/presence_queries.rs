@@ -5,15 +5,15 @@ use womack_proto::NamespaceId;
 use crate::engine::TimeoutQueue;
 
 /// A client's presence query, and the acknowledgement that answers it.
-pub(crate) struct PendingQuery {
-    pub(crate) connection: u32,
+pub struct PendingQuery {
+    pub connection: u32,
     /// Tells the connection from a later one in the same slot.
-    pub(crate) secret: u64,
-    pub(crate) namespace: NamespaceId,
-    pub(crate) ack: u64,
+    pub secret: u64,
+    pub namespace: NamespaceId,
+    pub ack: u64,
     /// The answer if the members are not known, or not in time.
-    pub(crate) unavailable: String,
+    pub unavailable: String,
 }
 
 /// All presence queries of a shard that wait.
-pub(crate) type PresenceQueries = TimeoutQueue<PendingQuery>;
+pub type PresenceQueries = TimeoutQueue<PendingQuery>;

@@ -17,7 +17,7 @@ const EVENTS: usize = 1024;
 const READS_AT_ONCE: usize = 16;
 
 /// The poll of a shard's WebSockets.
-pub(crate) struct Readiness {
+pub struct Readiness {
     poll: NestedPoll,
     events: Events,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Readiness {
 impl Readiness {
     /// # Errors
     /// The system's.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             poll: NestedPoll::new()?,
             events: Events::with_capacity(EVENTS),
@@ -36,7 +36,7 @@ impl Readiness {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn registry(&self) -> io::Result<mio::Registry> {
+    pub fn registry(&self) -> io::Result<mio::Registry> {
         self.poll.registry().try_clone()
     }
 
@@ -44,7 +44,7 @@ impl Readiness {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) async fn wait(&mut self) -> io::Result<()> {
+    pub async fn wait(&mut self) -> io::Result<()> {
         self.poll.wait(&mut self.events).await
     }
 
@@ -52,18 +52,18 @@ impl Readiness {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn look(&mut self) -> io::Result<()> {
+    pub fn look(&mut self) -> io::Result<()> {
         self.poll.look(&mut self.events)
     }
 
-    pub(crate) const fn events(&self) -> &Events {
+    pub const fn events(&self) -> &Events {
         &self.events
     }
 }
 
 impl Shard {
     /// Sockets are ready.
-    pub(crate) fn ready(&mut self, events: &Events) {
+    pub fn ready(&mut self, events: &Events) {
         for event in events {
             let token = event.token().0;
             let buffer = &mut self.read_buffer;
@@ -88,12 +88,12 @@ impl Shard {
     }
 
     /// Whether sockets have more than was read at one go. They say nothing by themselves.
-    pub(crate) const fn has_unread(&self) -> bool {
+    pub const fn has_unread(&self) -> bool {
         !self.unread.is_empty()
     }
 
     /// Goes on reading where more was there.
-    pub(crate) fn read_unread(&mut self) {
+    pub fn read_unread(&mut self) {
         for (id, is_probe) in std::mem::take(&mut self.unread) {
             self.read(id, is_probe, true);
         }
@@ -212,7 +212,7 @@ impl Shard {
     }
 
     /// Sees to the deadlines that are over.
-    pub(crate) fn turn(&mut self, now: Instant) {
+    pub fn turn(&mut self, now: Instant) {
         if let Some(until) = self.stalls.catches_up(now) {
             // Bytes that came while the process did not run are read first.
             self.next_turn = Some(until);
@@ -249,17 +249,17 @@ impl Shard {
     }
 
     /// The thread runs. To be called several times a second.
-    pub(crate) fn tick(&mut self, now: Instant) {
+    pub fn tick(&mut self, now: Instant) {
         self.stalls.tick(now);
     }
 
     /// When [`Shard::turn`] wants to be called.
-    pub(crate) const fn next_turn(&self) -> Option<Instant> {
+    pub const fn next_turn(&self) -> Option<Instant> {
         self.next_turn
     }
 
     /// Told when [`Shard::next_turn`] has come nearer.
-    pub(crate) fn timer(&self) -> std::rc::Rc<tokio::sync::Notify> {
+    pub fn timer(&self) -> std::rc::Rc<tokio::sync::Notify> {
         self.timer.clone()
     }
 

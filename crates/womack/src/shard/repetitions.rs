@@ -6,7 +6,7 @@
 
 /// The stamps of a session's latest polls.
 #[derive(Debug)]
-pub(crate) struct Repetitions {
+pub struct Repetitions {
     /// The stamp of the latest poll.
     latest: Option<u64>,
     /// The stamp that two polls in a row had last.
@@ -17,7 +17,7 @@ pub(crate) struct Repetitions {
 
 /// Whether an answer is known not to have reached its client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Nothing says so.
     Open,
     /// Its poll was repeated.
@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
 }
 
 impl Repetitions {
-    pub(crate) const fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
             latest: None,
             repeated: None,
@@ -34,7 +34,7 @@ impl Repetitions {
     }
 
     /// A poll came.
-    pub(crate) fn poll(&mut self, stamp: Option<u64>) -> Verdict {
+    pub fn poll(&mut self, stamp: Option<u64>) -> Verdict {
         let unread = self.unread.take();
         if stamp.is_some() && stamp == self.latest {
             self.repeated = stamp;
@@ -48,7 +48,7 @@ impl Repetitions {
 
     /// The answer to the poll with this stamp may not have been read. Its repetition may have come
     /// before this report, or is still to come.
-    pub(crate) fn unread(&mut self, stamp: u64) -> Verdict {
+    pub fn unread(&mut self, stamp: u64) -> Verdict {
         if self.repeated == Some(stamp) {
             return Verdict::Lost;
         }

@@ -6,9 +6,9 @@ use std::slice::SliceIndex;
 /// A connection in a topic. The two numbers find each other: the connection's membership holds
 /// the place in this list, and this holds the place in the connection's list of memberships.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Subscriber {
-    pub(crate) connection: u32,
-    pub(crate) membership: u32,
+pub struct Subscriber {
+    pub connection: u32,
+    pub membership: u32,
 }
 
 /// Stands where somebody has left.

@@ -13,7 +13,7 @@ const TICKS: usize = 8192;
 const NONE: u32 = u32::MAX;
 
 /// A wheel of deadlines.
-pub(crate) struct Wheel {
+pub struct Wheel {
     start: Instant,
     /// The tick up to which everything was handed out.
     now: u64,
@@ -38,7 +38,7 @@ const UNSET: Link = Link {
 };
 
 impl Wheel {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub fn new(now: Instant) -> Self {
         Self {
             start: now,
             now: 0,
@@ -49,7 +49,7 @@ impl Wheel {
     }
 
     /// Sets the deadline of `id`, in place of the one it had.
-    pub(crate) fn set(&mut self, id: u32, deadline: Instant) {
+    pub fn set(&mut self, id: u32, deadline: Instant) {
         self.cancel(id);
         let since = deadline.saturating_duration_since(self.start).as_nanos();
         let tick = u64::try_from(since.div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
@@ -72,7 +72,7 @@ impl Wheel {
     }
 
     /// Takes the deadline of `id` away.
-    pub(crate) fn cancel(&mut self, id: u32) {
+    pub fn cancel(&mut self, id: u32) {
         let Some(link) = self.links.get_mut(id as usize) else {
             return;
         };
@@ -98,7 +98,7 @@ impl Wheel {
     }
 
     /// Moves those whose tick has passed to the end of `due`. They have no deadline then.
-    pub(crate) fn turn(&mut self, now: Instant, due: &mut Vec<u32>) {
+    pub fn turn(&mut self, now: Instant, due: &mut Vec<u32>) {
         let elapsed = now.saturating_duration_since(self.start).as_nanos() / TICK.as_nanos();
         let target = u64::try_from(elapsed).unwrap_or(u64::MAX);
         // More than one turn behind, every tick has passed, once.
@@ -119,7 +119,7 @@ impl Wheel {
     }
 
     /// When [`Wheel::turn`] next has something to hand out.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         let from = (self.now + 1) % TICKS as u64;
         let ahead = (0..=TICKS / 64).find_map(|step| {
             let word = (from as usize / 64 + step) % (TICKS / 64);

@@ -11,10 +11,10 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 use crate::websocket::Partial;
 
 /// A WebSocket's stream, registered with its shard's poll for as long as it lives.
-pub(crate) struct Wire {
+pub struct Wire {
     stream: TcpStream,
     /// The decoder's state while a message is incomplete.
-    pub(crate) partial: Option<Box<Partial>>,
+    pub partial: Option<Box<Partial>>,
 }
 
 impl Wire {
@@ -22,7 +22,7 @@ impl Wire {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn open(
+    pub fn open(
         stream: net::TcpStream,
         token: Token,
         registry: &Registry,
@@ -40,7 +40,7 @@ impl Wire {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn rename(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
+    pub fn rename(&mut self, token: Token, registry: &Registry) -> io::Result<()> {
         registry.reregister(
             &mut self.stream,
             token,
@@ -52,7 +52,7 @@ impl Wire {
     ///
     /// # Errors
     /// The socket's.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         loop {
             match self.stream.read(buffer) {
                 Ok(count) => return Ok(Some(count)),
@@ -64,7 +64,7 @@ impl Wire {
     }
 
     /// Says that nothing more will be written.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         // A stream that is broken already has nothing to finish.
         self.stream.shutdown(Shutdown::Write).ok();
     }

@@ -10,14 +10,13 @@ use womack_proto::{
     },
 };
 
-use super::Running;
+use super::Origin;
 use crate::{
     command::{Deed, Order, ToShard},
-    families::Origin,
-    ledger::Limit,
-    routes::ShardSet,
-    sid::{ShardId, Sid},
+    router::{Output, Router, messages::HeldDelivery, routes::ShardSet},
+    sid::Sid,
 };
+use womack_ledger::{Limit, ShardId};
 
 /// Why an instruction is not followed.
 #[derive(Debug, thiserror::Error)]
@@ -44,14 +43,15 @@ impl Refusal {
     }
 }
 
-impl Running {
+impl Router {
     /// Does what a message of another family's form says.
-    pub(super) async fn obey(
+    pub(in crate::router) fn obey(
         &mut self,
         origin: Origin<'_>,
         by_pattern: bool,
         payload: &[u8],
         received: Instant,
+        out: &mut Output,
     ) {
         if let Origin::Broadcast { path, room } = origin {
             // What is for a session comes by the pattern of its node, and once more where somebody
@@ -61,11 +61,11 @@ impl Running {
             }
         }
         let done = match origin {
-            Origin::Juggernaut => self.spread(payload, received).await,
-            _ => self.order(origin, payload, received).await,
+            Origin::Juggernaut => self.spread(payload, received, out),
+            _ => self.order(origin, payload, received, out),
         };
         let family = origin.family();
-        let metrics = &self.router.common.metrics;
+        let metrics = &self.context.metrics;
         let refusal = match done {
             Ok(()) => return metrics.messages.instructed(family),
             Err(refusal) => refusal,
@@ -81,50 +81,51 @@ impl Running {
     }
 
     /// Passes an envelope on that names its channels.
-    async fn spread(&mut self, payload: &[u8], received: Instant) -> Result<(), Refusal> {
-        let common = self.router.common.clone();
-        if payload.len() > common.config.limits.load().max_message_bytes {
+    fn spread(&mut self, payload: &[u8], received: Instant, out: &mut Output) -> Result<(), Refusal> {
+        let context = self.context.clone();
+        if payload.len() > self.limits.max_message_bytes {
             return Err(Refusal::TooLarge);
         }
         let addressed = addressed::decode(payload)?;
-        if addressed.channels.len() > common.config.limits.load().max_channels_per_publish {
-            common.metrics.limit(Limit::MaxChannelsPerPublish);
+        if addressed.channels.len() > self.limits.max_channels_per_publish {
+            context.metrics.limit(Limit::MaxChannelsPerPublish);
             return Err(Refusal::TooManyChannels);
         }
         for channel in addressed.channels {
-            let channel = common.registry.redis_channel(NamespaceId(0), &channel);
+            let channel = context.registry.redis_channel(NamespaceId(0), &channel);
             let envelope = addressed.envelope.as_bytes();
-            if !self.pass_on(&channel, envelope, received).await {
-                common.metrics.messages.unwanted.inc();
+            if !self.forward(&channel, envelope, received, out) {
+                context.metrics.messages.unwanted.inc();
             }
         }
         Ok(())
     }
 
     /// Hands an instruction to the shards that have clients whom it may mean.
-    async fn order(
+    fn order(
         &mut self,
         origin: Origin<'_>,
         payload: &[u8],
         received: Instant,
+        out: &mut Output,
     ) -> Result<(), Refusal> {
-        let common = self.router.common.clone();
-        let most = common.config.limits.load().max_message_bytes;
+        let context = self.context.clone();
+        let most = self.limits.max_message_bytes;
         if payload.len() > most {
             return Err(Refusal::TooLarge);
         }
         let Instruction { clients, action } = decode(origin, payload)?;
-        let Some(namespace) = common.rules.namespaces.id(&clients.namespace) else {
-            common.metrics.messages.unwanted.inc();
+        let Some(namespace) = context.rules.namespaces.id(&clients.namespace) else {
+            context.metrics.messages.unwanted.inc();
             return Ok(());
         };
         let shards = self.shards_of(namespace, &clients);
         if shards.is_empty() {
-            common.metrics.messages.unwanted.inc();
+            context.metrics.messages.unwanted.inc();
             return Ok(());
         }
+        let most = self.limits.max_channel_bytes;
         let channels = |names: Vec<String>| {
-            let most = common.config.limits.load().max_channel_bytes;
             let channels = names.iter().map(|name| Channel::parse(name, most));
             channels
                 .collect::<Result<_, _>>()
@@ -141,7 +142,7 @@ impl Running {
             _ => 0,
         };
         // Text can be longer as JSON than it was, and must fit into a client's queue.
-        if bytes > common.config.limits.load().max_client_queue_bytes {
+        if bytes > self.limits.max_client_queue_bytes {
             return Err(Refusal::TooLarge);
         }
         let order = Arc::new(Order {
@@ -150,14 +151,18 @@ impl Running {
             deed,
             received,
         });
-        let hold = common.registry.get(namespace).coalesce;
+        let hold = context.registry.get(namespace).coalesce;
         for shard in shards.iter() {
             let order = ToShard::Order(order.clone());
             if hold.is_zero() {
-                self.router.send(shard, order).await;
-                self.touched.set(shard, true);
+                out.send(shard, order);
             } else {
-                self.held.push(shard, order, bytes, received + hold);
+                let delivery = HeldDelivery {
+                    shard,
+                    command: order,
+                    bytes,
+                };
+                self.held.push(delivery, received + hold, received);
             }
         }
         Ok(())
@@ -167,9 +172,7 @@ impl Running {
     fn shards_of(&self, namespace: NamespaceId, clients: &Selection) -> ShardSet {
         let mut shards = ShardSet::default();
         let Some(rooms) = &clients.rooms else {
-            for shard in (0..).map(ShardId).take(self.router.shards.len()) {
-                shards.set(shard, true);
-            }
+            self.shards().for_each(|shard| shards.set(shard, true));
             return shards;
         };
         for room in rooms {
@@ -180,7 +183,7 @@ impl Running {
                 }
                 continue;
             }
-            let channel = self.router.common.registry.redis_channel(namespace, room);
+            let channel = self.context.registry.redis_channel(namespace, room);
             let topics = self.routes.get(&channel).map(|(_, route)| &route.topics);
             for known in topics.into_iter().flatten() {
                 if known.topic.namespace == namespace {
@@ -196,8 +199,8 @@ impl Running {
 
     /// Whether an id is one of this node's.
     fn is_here(&self, sid: Sid) -> bool {
-        let is_ours = sid.node == self.router.common.sids.node;
-        is_ours && usize::from(sid.shard.0) < self.router.shards.len()
+        let is_ours = sid.node == self.context.sids.node;
+        is_ours && usize::from(sid.shard.0) < self.channels.len()
     }
 }
 

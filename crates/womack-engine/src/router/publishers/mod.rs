@@ -5,6 +5,8 @@
 //! that a node gets only what its clients want. What is for one session by its id comes by a
 //! pattern: the ids that a node gives out begin with the same characters.
 
+mod instructions;
+
 use std::sync::Arc;
 
 use womack_proto::{
@@ -13,8 +15,7 @@ use womack_proto::{
 };
 
 use crate::{
-    config::Config,
-    error::Error,
+    config::Publishers,
     namespace::{Entry, Registry},
     sid::SidSource,
 };
@@ -24,7 +25,7 @@ const ROOT: NamespaceId = NamespaceId(0);
 
 /// The families that are listened to, and where.
 #[derive(Default)]
-pub(crate) struct Families {
+pub struct Families {
     emitters: Vec<Emitter>,
     python: Option<Arc<str>>,
     juggernaut: bool,
@@ -63,7 +64,7 @@ impl Emitter {
 
 /// Who publishes on a Redis channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Origin<'a> {
+pub enum Origin<'a> {
     /// redis-emitter, an event for clients in `room`; without a room, for any.
     Broadcast { path: &'a str, room: &'a str },
     /// redis-emitter, something else.
@@ -78,7 +79,7 @@ pub(crate) enum Origin<'a> {
 
 impl Origin<'_> {
     /// The family as a metric label.
-    pub(crate) const fn family(&self) -> &'static str {
+    pub const fn family(&self) -> &'static str {
         match self {
             Self::Broadcast { .. } | Self::Request { .. } => "emitter",
             Self::Python => "python",
@@ -88,17 +89,42 @@ impl Origin<'_> {
     }
 }
 
+/// Why publishers of other families cannot be listened to.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishersError {
+    /// A channel would be a publisher's and one of the server's own.
+    #[error("the publishers' channel {channel:?} and the key before {own:?} overlap")]
+    Overlap {
+        /// The publisher's channel.
+        channel: String,
+        /// The key of a namespace, and the colon after it.
+        own: String,
+    },
+    /// A channel would be that of two families.
+    #[error("two families of publishers have the channel {channel:?}")]
+    Shared {
+        /// The channel.
+        channel: String,
+    },
+    /// A namespace's path has a `#`, which ends a path in the channels of redis-emitter.
+    #[error("emitter-key cannot tell the namespace {path} from a room")]
+    Ambiguous {
+        /// The path.
+        path: String,
+    },
+}
+
 impl Families {
     /// The families that `config` names.
     ///
     /// # Errors
-    /// [`Error::Config`] when two of them, or one and the server's own channels, would be the
-    /// same.
-    pub(crate) fn new(
-        config: &Config,
+    /// Two of them, or one and the server's own channels, would be the same.
+    pub fn new(
+        config: &Publishers,
         registry: &Registry,
         sids: &SidSource,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, PublishersError> {
         let emitter = |key: &String| {
             let all = registry.iter();
             let emitters = all.map(|(namespace, entry)| Emitter::new(key, namespace, entry, sids));
@@ -116,7 +142,7 @@ impl Families {
     }
 
     /// Channels that are subscribed whoever is there.
-    pub(crate) fn fixed(&self) -> Vec<Arc<str>> {
+    pub fn fixed(&self) -> Vec<Arc<str>> {
         let broadcasts = self.emitters.iter().map(|emitter| &*emitter.broadcasts);
         let requests = self.emitters.iter().map(|emitter| &*emitter.requests);
         let juggernaut = self.juggernaut.then_some(juggernaut::CHANNEL);
@@ -125,13 +151,13 @@ impl Families {
     }
 
     /// Patterns that are subscribed whoever is there.
-    pub(crate) fn patterns(&self) -> Vec<String> {
+    pub fn patterns(&self) -> Vec<String> {
         let patterns = self.emitters.iter().flat_map(|emitter| &emitter.patterns);
         patterns.cloned().collect()
     }
 
     /// What else is published on for those who want `channel`.
-    pub(crate) fn aliases(
+    pub fn aliases(
         &self,
         channel: &str,
         registry: &Registry,
@@ -149,7 +175,7 @@ impl Families {
     }
 
     /// Who publishes on a Redis channel that is none of the server's own.
-    pub(crate) fn origin<'a>(
+    pub fn origin<'a>(
         &'a self,
         channel: &'a str,
         registry: &Registry,
@@ -181,7 +207,7 @@ impl Families {
     }
 
     /// Checks that no channel means two things.
-    fn check(&self, registry: &Registry) -> Result<(), Error> {
+    fn check(&self, registry: &Registry) -> Result<(), PublishersError> {
         let fixed = self.fixed();
         for (at, channel) in fixed.iter().enumerate() {
             let mut others = registry.iter().map(|(_, entry)| format!("{}:", entry.key));
@@ -193,17 +219,18 @@ impl Families {
                         .any(|emitter| own.starts_with(&emitter.broadcasts))
             });
             if let Some(own) = own {
-                return Err(Error::Config(format!(
-                    "the publishers' channel {channel:?} and the key before {own:?} overlap"
-                )));
+                return Err(PublishersError::Overlap {
+                    channel: channel.to_string(),
+                    own,
+                });
             }
             let is_broadcast = |emitter: &Emitter| {
                 at >= self.emitters.len() && channel.starts_with(&emitter.broadcasts)
             };
             if fixed[..at].contains(channel) || self.emitters.iter().any(is_broadcast) {
-                return Err(Error::Config(format!(
-                    "two families of publishers have the channel {channel:?}"
-                )));
+                return Err(PublishersError::Shared {
+                    channel: channel.to_string(),
+                });
             }
         }
         let ambiguous = self
@@ -211,10 +238,9 @@ impl Families {
             .iter()
             .find(|emitter| emitter.path.contains('#'));
         match ambiguous {
-            Some(emitter) => Err(Error::Config(format!(
-                "emitter-key cannot tell the namespace {} from a room",
-                emitter.path
-            ))),
+            Some(emitter) => Err(PublishersError::Ambiguous {
+                path: emitter.path.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -237,7 +263,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::{channels::Channels, config::DEFAULT_KEY};
+    use crate::namespace::Channels;
 
     fn registry(namespaces: &[(&str, &str)]) -> Registry {
         let entries = namespaces.iter().map(|&(path, key)| Entry {
@@ -246,26 +272,25 @@ mod tests {
             coalesce: Duration::ZERO,
             slow_client: Default::default(),
             presence: false,
-            handler: Arc::new(Channels::new(&Config::default(), None)),
+            handler: Arc::new(Channels::default()),
         });
         Registry::new(entries.collect())
     }
 
-    fn all() -> Config {
-        Config {
+    fn all() -> Publishers {
+        Publishers {
             emitter_key: Some("socket.io".into()),
             python_channel: Some("socketio".into()),
             laravel_prefix: Some("laravel:".into()),
             juggernaut: true,
-            ..Config::default()
         }
     }
 
-    fn families(config: &Config, registry: &Registry) -> Result<Families, Error> {
+    fn families(config: &Publishers, registry: &Registry) -> Result<Families, PublishersError> {
         Families::new(config, registry, &SidSource::new().unwrap())
     }
 
-    const NAMESPACES: [(&str, &str); 2] = [("/", DEFAULT_KEY), ("/a", "other")];
+    const NAMESPACES: [(&str, &str); 2] = [("/", "womack:ns:default"), ("/a", "other")];
 
     #[test]
     fn origins_are_told_by_the_channel() {
@@ -318,7 +343,7 @@ mod tests {
     #[test]
     fn no_channel_of_a_client_is_an_alias_of_what_others_rely_on() {
         let registry = registry(&NAMESPACES);
-        let config = Config {
+        let config = Publishers {
             laravel_prefix: Some(String::new()),
             ..all()
         };
@@ -340,7 +365,7 @@ mod tests {
 
     #[test]
     fn patterns_match_the_rooms_of_single_sessions() {
-        let registry = registry(&[("/", DEFAULT_KEY), ("/*", "other")]);
+        let registry = registry(&[("/", "womack:ns:default"), ("/*", "other")]);
         let sids = SidSource::new().unwrap();
         let families = Families::new(&all(), &registry, &sids).unwrap();
         let beginning = sids.beginning();
@@ -357,31 +382,31 @@ mod tests {
     fn two_meanings_of_one_channel_are_refused() {
         for (config, namespaces) in [
             (
-                Config {
+                Publishers {
                     python_channel: Some("juggernaut".into()),
                     ..all()
                 },
                 &NAMESPACES[..],
             ),
             (
-                Config {
+                Publishers {
                     python_channel: Some("other:x".into()),
                     ..all()
                 },
                 &NAMESPACES,
             ),
             (
-                Config {
+                Publishers {
                     python_channel: Some("socket.io#/#x#".into()),
                     ..all()
                 },
                 &NAMESPACES,
             ),
             (all(), &[("/", "socket.io#/#x")]),
-            (all(), &[("/", DEFAULT_KEY), ("/#", DEFAULT_KEY)]),
+            (all(), &[("/", "womack:ns:default"), ("/#", "womack:ns:default")]),
         ] {
             let refused = families(&config, &registry(namespaces));
-            assert!(matches!(refused, Err(Error::Config(_))), "{namespaces:?}");
+            assert!(refused.is_err(), "{namespaces:?}");
         }
     }
 }

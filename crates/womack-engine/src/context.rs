@@ -1,0 +1,120 @@
+//! What router and shards have in common.
+
+use std::sync::Arc;
+
+use womack_ledger::{Admission, Memory};
+use womack_proto::Rules;
+
+use crate::{
+    config::Config,
+    metrics::Metrics,
+    namespace::{Messages, Registry},
+    report::Reports,
+    router::publishers::{Families, PublishersError},
+    sid::SidSource,
+};
+
+/// What router and shards have in common and none changes.
+pub struct Context {
+    /// The settings of the engine.
+    pub config: Config,
+    /// The rules that sessions keep to.
+    pub rules: Rules,
+    /// The namespaces.
+    pub registry: Registry,
+    /// The channels of publishers of other families.
+    pub families: Families,
+    /// The paths where sessions are opened.
+    pub endpoints: Vec<Endpoint>,
+    /// The counters of the engine.
+    pub metrics: Arc<Metrics>,
+    /// Where session ids come from.
+    pub sids: SidSource,
+    /// Who may open a session.
+    pub admission: Arc<Admission>,
+    /// What is held for clients.
+    pub memory: Memory,
+    /// Where shards say what the back end shall hear; `None` if it shall hear nothing.
+    pub reports: Option<Reports>,
+}
+
+/// Everything that a [`Context`] is made of.
+pub struct ContextParts {
+    /// The settings of the engine.
+    pub config: Config,
+    /// The namespaces; the first is the one for `/`.
+    pub registry: Registry,
+    /// The paths where sessions are opened.
+    pub endpoints: Vec<Endpoint>,
+    /// The counters of the engine.
+    pub metrics: Arc<Metrics>,
+    /// Where session ids come from.
+    pub sids: SidSource,
+    /// How many sessions there is room for.
+    pub room: usize,
+    /// How many shards there are.
+    pub shards: usize,
+    /// Where shards say what the back end shall hear.
+    pub reports: Option<Reports>,
+}
+
+/// A path where sessions are opened, and what is spoken there.
+pub struct Endpoint {
+    /// The path, with its slashes.
+    pub path: String,
+    /// The protocol that is spoken there.
+    pub speaks: Speaks,
+}
+
+/// What is spoken at an endpoint.
+pub enum Speaks {
+    /// Socket.IO in Engine.IO.
+    SocketIo,
+    /// Engine.IO alone; its messages go here.
+    EngineIo(Arc<dyn Messages>),
+    /// WebSocket; its messages go here as they are.
+    WebSocket(Arc<dyn Messages>),
+    /// JSON lines over WebSocket.
+    Lines,
+    /// Server-sent events.
+    Events,
+}
+
+impl Context {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// Two families of publishers, or one and the server's own channels, would be the same.
+    pub fn new(parts: ContextParts) -> Result<Self, PublishersError> {
+        let ContextParts {
+            config,
+            registry,
+            endpoints,
+            metrics,
+            sids,
+            room,
+            shards,
+            reports,
+        } = parts;
+        let rules = config.rules(&registry);
+        let families = Families::new(&config.publishers, &registry, &sids)?;
+        Ok(Self {
+            config,
+            rules,
+            registry,
+            families,
+            endpoints,
+            metrics,
+            sids,
+            admission: Arc::new(Admission::new(room)),
+            memory: Memory::new(shards),
+            reports,
+        })
+    }
+
+    /// Whether the messages of a round are told apart: some may go for others, or are counted.
+    pub(crate) fn marks_messages(&self) -> bool {
+        let limits = self.config.limits.load();
+        limits.max_client_queue_messages > 0 || self.registry.thins()
+    }
+}

@@ -1,0 +1,105 @@
+//! The fan-out engine of the womack server: one router and a shard for each core.
+//!
+//! ```text
+//!        events of a subscriber                  requests to it
+//!                 │                                    ▲
+//!              ┌──▼────────────────────────────────────┴──┐
+//!              │ Router    checks a message and frames it │◀──── channels that shards marked
+//!              │           once, for the shards           │
+//!              └──┬────────────────────────────────────┬──┘
+//!         queue   │                                    │   queue
+//!              ┌──▼───────────┐               ┌────────▼─────┐
+//!              │ Shard 0      │       …       │ Shard N      │
+//!              │ connections, │               │ connections, │
+//!              │ topics, time │               │ topics, time │
+//!              └──────────────┘               └──────────────┘
+//! ```
+//!
+//! A [`Shard`] owns its clients and shares nothing but its queue and the reading half of its map of
+//! channels. A [`Router`] owns the table of what Redis was asked for. Both are values that a driver
+//! calls: they start no threads.
+//!
+//! The engine knows neither HTTP nor Redis: requests are brought to a shard as [`SessionRequest`]s
+//! and as sockets, and messages to the router as events of `womack_proto::subscriber`.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `router` | messages to the shards, subscriptions to Redis, publishers of other families |
+//! | `shard` | clients, topics, delivery |
+//! | `namespace` | the extension point, and the stock behaviour behind it |
+//! | `command`, `queue`, `dirty_channels`, `report` | what threads say to one another, and how |
+//! | `config`, `limits`, `context`, `metrics` | settings, what all parts have in common, counters |
+//! | `sid` | session ids that name their node, shard and slot |
+
+mod beat;
+mod command;
+mod config;
+mod context;
+mod dirty_channels;
+mod limits;
+mod live;
+mod metrics;
+mod namespace;
+mod pending_acks;
+mod queue;
+mod report;
+mod router;
+#[path = "../../womack/src/shard/mod.rs"]
+mod shard;
+mod sid;
+mod stall_detector;
+mod throttle;
+mod timeout_queue;
+mod websocket;
+
+pub use womack_ledger::ShardId;
+
+pub use self::{
+    beat::Beat,
+    command::*,
+    config::{Config, Publishers},
+    context::{Context, ContextParts, Endpoint, Speaks},
+    dirty_channels::DirtyChannels,
+    limits::{FRAMING_BYTES, Limits},
+    live::Live,
+    metrics::{Metrics, ShardMetrics, Transport},
+    namespace::{
+        Channels, ChannelsSettings, Client, Entry, MessageClient, Messages, Namespace, Refusal,
+        Registry, SlowClient,
+    },
+    queue::{Receiver, Scale, Sender, queue, weighed_queue},
+    report::{Count, Custom, Meta, Place, Question, Report, Reports},
+    router::{
+        Now, Output, Router, SubscriberRequest,
+        publishers::{Families, PublishersError},
+    },
+    shard::Shard,
+    sid::{Sid, SidSource},
+    throttle::Throttle,
+    timeout_queue::{Ticket, TimeoutQueue},
+};
+
+// The names under which the shard knows its neighbours, until it moves here.
+mod engine {
+    pub(crate) use crate::{
+        dirty_channels::DirtyChannels,
+        pending_acks::{Answered, Key, PendingAck, PendingAcks},
+        stall_detector::StallDetector,
+        timeout_queue::{Ticket, TimeoutQueue},
+    };
+}
+mod ledger {
+    pub(crate) use womack_ledger::Limit;
+}
+mod memory {
+    pub(crate) use womack_ledger::{CLIENT_BYTES, CLOSING_BYTES, Charge, Ledger, MEMBERSHIP_BYTES};
+}
+mod admission {
+    pub(crate) use womack_ledger::Admitted;
+}
+mod settings {
+    pub(crate) use crate::namespace::SlowClient;
+}
+mod requests {
+    pub(crate) use crate::namespace::requests::*;
+}

@@ -1,0 +1,145 @@
+//! Which limits an operator has set.
+
+use womack_engine::{FRAMING_BYTES, Limits};
+
+use super::check;
+use crate::{error::Error, settings::LimitSettings};
+
+/// The most that is counted in a second.
+const MAX_RATE: u32 = 1_000_000;
+/// What hyper reads at one go.
+const MIN_HEAD_BYTES: usize = 8 << 10;
+/// Who has not said what it wants may not have more memory than that.
+const MAX_HEAD_BYTES: usize = 1 << 20;
+/// What Redis itself takes in one string.
+const MAX_MESSAGE_BYTES: usize = 512 << 20;
+/// Room for server events is taken when the server starts.
+const MAX_WAITING_EVENTS: usize = 10_000_000;
+
+/// Fills what `settings` leave open with the defaults.
+///
+/// # Errors
+/// [`Error::Config`] for a limit that nobody can mean.
+pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, Error> {
+    let or = |setting: Option<usize>, default| setting.unwrap_or(default);
+    let defaults = Limits::default();
+    let max_message_bytes = or(settings.max_message_bytes, defaults.max_message_bytes);
+    let limits = Limits {
+        max_connections: or(settings.max_connections, defaults.max_connections),
+        max_connections_per_address: or(
+            settings.max_connections_per_address,
+            defaults.max_connections_per_address,
+        ),
+        max_connects_per_second: settings
+            .max_connects_per_second
+            .unwrap_or(defaults.max_connects_per_second),
+        max_packets_per_second: settings
+            .max_packets_per_second
+            .unwrap_or(defaults.max_packets_per_second),
+        max_head_bytes: or(settings.max_head_bytes, defaults.max_head_bytes),
+        max_payload_bytes: or(settings.max_payload, defaults.max_payload_bytes),
+        max_message_bytes,
+        max_channel_bytes: or(settings.max_channel_bytes, defaults.max_channel_bytes),
+        max_channels_per_client: or(
+            settings.max_channels_per_client,
+            defaults.max_channels_per_client,
+        ),
+        max_channels_per_publish: or(
+            settings.max_channels_per_publish,
+            defaults.max_channels_per_publish,
+        ),
+        max_client_queue_bytes: or(
+            settings.max_client_queue_bytes,
+            defaults.max_client_queue_bytes,
+        )
+        .max(max_message_bytes.saturating_add(FRAMING_BYTES)),
+        fanout_slice: or(settings.fanout_slice, defaults.fanout_slice),
+        max_client_queue_messages: or(
+            settings.max_client_queue_messages,
+            defaults.max_client_queue_messages,
+        ),
+        max_client_queue_time: settings
+            .max_client_queue_seconds
+            .map(|seconds| seconds.0)
+            .filter(|time| !time.is_zero()),
+        memory_budget_bytes: or(
+            settings.memory_budget.map(|size| size.0),
+            defaults.memory_budget_bytes,
+        ),
+        max_packets_per_payload: or(
+            settings.max_packets_per_payload,
+            defaults.max_packets_per_payload,
+        ),
+        max_waiting_acks: or(settings.max_waiting_acks, defaults.max_waiting_acks),
+        max_waiting_events: or(settings.max_waiting_events, defaults.max_waiting_events),
+        max_meta_bytes: or(settings.max_meta_bytes, defaults.max_meta_bytes),
+        max_event_bytes: or(settings.max_event_bytes, defaults.max_event_bytes),
+        max_presence_members: or(settings.max_presence_members, defaults.max_presence_members),
+    };
+    check_all(&limits)?;
+    Ok(limits)
+}
+
+fn check_all(limits: &Limits) -> Result<(), Error> {
+    check(&[
+        (
+            limits.max_connects_per_second <= MAX_RATE,
+            "max-connects-per-second is above 1000000",
+        ),
+        (
+            limits.max_packets_per_second <= MAX_RATE,
+            "max-packets-per-second is above 1000000",
+        ),
+        (
+            (MIN_HEAD_BYTES..=MAX_HEAD_BYTES).contains(&limits.max_head_bytes),
+            "max-head-bytes is not between 8192 and 1 MiB",
+        ),
+        (
+            limits.max_payload_bytes >= 64,
+            "max-payload is below 64 bytes",
+        ),
+        (
+            (1..=MAX_MESSAGE_BYTES).contains(&limits.max_message_bytes),
+            "max-message-bytes is not between 1 and 512 MiB",
+        ),
+        (
+            limits.max_payload_bytes <= MAX_MESSAGE_BYTES,
+            "max-payload is above 512 MiB",
+        ),
+        (
+            (1..=1 << 16).contains(&limits.max_channel_bytes),
+            "max-channel-bytes is not between 1 and 65536",
+        ),
+        (
+            limits.max_channels_per_client >= 1,
+            "max-channels-per-client is 0",
+        ),
+        (
+            limits.max_packets_per_payload >= 1,
+            "max-packets-per-payload is 0",
+        ),
+        (
+            (1..=MAX_WAITING_EVENTS).contains(&limits.max_waiting_events),
+            "max-waiting-events is not between 1 and 10000000",
+        ),
+        (
+            limits.max_channels_per_publish >= 1,
+            "max-channels-per-publish is 0",
+        ),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_always_has_room_for_one_message() {
+        let settings = LimitSettings {
+            max_message_bytes: Some(5_000_000),
+            max_client_queue_bytes: Some(10),
+            ..LimitSettings::default()
+        };
+        assert!(resolve(&settings).unwrap().max_client_queue_bytes > 5_000_000);
+    }
+}
