@@ -1,9 +1,7 @@
 //! What the benchmarks measure of the delivery path; no part of the interface.
 
-use crate::{
-    queue,
-    shard::{Outbox, Round},
-};
+use womack_engine::{Outbox, Round};
+use crate::{queue};
 
 /// A round and its clients, without sockets.
 pub struct FanOut {

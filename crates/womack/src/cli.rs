@@ -17,10 +17,7 @@ use self::{
     admin::{Admin, Admins},
     top::Shown,
 };
-use crate::{
-    check, config::Config, error::Error, metrics::Metrics, publisher::Publisher,
-    redis::RedisSubscriber, server::Server, settings::Settings, source::local_backend, worker,
-};
+use crate::{check, config::Config, error::Error, metrics::Metrics, publisher::Publisher, redis::RedisSubscriber, server::Server, settings::Settings, source::local_backend, worker};
 
 /// Events that `tail` takes at one go.
 const EVENTS_PER_BATCH: usize = 1024;

@@ -18,13 +18,10 @@ pub use self::{
     nodes::Nodes,
     redis::{Redis, RedisSource},
 };
-use crate::{
-    error::Error,
-    live::Live,
-    settings::{
+use womack_engine::{Live};
+use crate::{error::Error, settings::{
         CoalesceSetting, Egress, NamespaceSetting, Settings, SlowClient, SlowClientSetting,
-    },
-};
+    }};
 
 /// The Redis channel prefix of a namespace that names none of its own.
 pub const DEFAULT_KEY: &str = "womack:ns:default";

@@ -17,32 +17,9 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use self::start::Start;
-use crate::{
-    admission::Admission,
-    channels::Channels,
-    cluster::relay::Relaying,
-    command::ToShard,
-    config::Config,
-    engine::DirtyChannels,
-    error::Error,
-    families::Families,
-    listen::listen,
-    memory::{Ledger, Memory, QUEUE_BYTES},
-    metrics::Metrics,
-    namespace::{Entry, Messages, Namespace, Registry},
-    queue::{Receiver, Scale, Sender, queue, weighed_queue},
-    report::{Report, Reports},
-    reporter::Reporting,
-    runtime::{Deadlines, DrainSteps},
-    settings::Egress,
-    shard::{Common, Endpoint, Ring, Speaks},
-    sid::SidSource,
-    signals::{Signals, stop_at_once},
-    source::Source,
-    status::Status,
-    supervisor::{self, Ports},
-    worker,
-};
+use womack_engine::{Channels, DirtyChannels, Endpoint, Entry, Families, Messages, Namespace, Receiver, Registry, Report, Reports, Ring, Scale, Sender, SidSource, Speaks, ToShard, queue, weighed_queue};
+use womack_ledger::{Admission, Ledger, Memory, QUEUE_BYTES};
+use crate::{cluster::relay::Relaying, config::Config, error::Error, listen::listen, metrics::Metrics, reporter::Reporting, runtime::{Deadlines, DrainSteps}, settings::Egress, signals::{Signals, stop_at_once}, source::Source, status::Status, supervisor::{self, Ports}, worker};
 
 /// Commands that may wait for one shard. A full queue means that the machine is full.
 const SHARD_QUEUE: usize = 4096;
@@ -207,7 +184,7 @@ struct Running {
     relaying: Option<Relaying>,
     /// How long balancers have to find out that the server stops.
     drain_delay: Duration,
-    common: Arc<Common>,
+    server: Arc<ServerContext>,
     reload: Option<Reload>,
 }
 
@@ -266,7 +243,7 @@ impl Running {
         let shard_count = listeners.len();
         let (router_sender, router_queue) = queue(ROUTER_QUEUE);
         let (shards, queues): (Vec<_>, Vec<_>) =
-            common.memory.queues().iter().map(shard_queue).unzip();
+            server.engine.memory.queues().iter().map(shard_queue).unzip();
         let (relay, relay_queue) = relays.then(|| queue(RELAY_QUEUE)).unzip();
         let start = Start {
             common,
@@ -300,7 +277,7 @@ impl Running {
             reporting,
             relaying,
             drain_delay,
-            common: start.common,
+            common: start.server,
             reload,
         })
     }
@@ -312,7 +289,7 @@ impl Running {
         };
         supervisor::reloading();
         match reload() {
-            Ok(new) => match self.common.config.take_over(&new)[..] {
+            Ok(new) => match self.server.config.take_over(&new)[..] {
                 [] => info!("the settings have been read again"),
                 ref kept => {
                     let kept = kept.join(", ");
@@ -367,7 +344,7 @@ impl Running {
             };
             return Err(Error::Thread(reason));
         }
-        let deadlines = Deadlines::new(Instant::now(), self.common.config.drain);
+        let deadlines = Deadlines::new(Instant::now(), self.server.config.drain);
         select! {
             () = self.drain(deadlines) => Ok(()),
             signal = signals.end() => stop_at_once(signal),
@@ -441,7 +418,7 @@ fn uses_ring(setting: Egress) -> Result<bool, Error> {
     }
 }
 
-fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>), Error> {
+fn common(server: Server, room: u64) -> Result<(Context, Option<Receiver<Report>>), Error> {
     let Server {
         config,
         namespaces,
@@ -450,7 +427,7 @@ fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>
     } = server;
     let shards = config.shards;
     let paths: Vec<String> = namespaces.iter().map(|(path, _)| path.clone()).collect();
-    let rules = Common::rules(&config, &paths);
+    let rules = Context::rules(&config, &paths);
     let entries = namespaces.into_iter().map(|(path, handler)| {
         let key = handler.key().unwrap_or(&config.key).to_owned();
         let coalesce = config.coalesce_of(&path);
@@ -474,7 +451,7 @@ fn common(server: Server, room: u64) -> Result<(Common, Option<Receiver<Report>>
         .is_some()
         .then(|| Reports::new(config.limits.load().max_waiting_events))
         .unzip();
-    let common = Common {
+    let common = Context {
         config,
         rules,
         registry,

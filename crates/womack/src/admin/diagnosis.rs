@@ -18,16 +18,8 @@ use redis::RedisResult;
 use tracing::{info, warn};
 use womack_proto::subscriber::{Event, StaticSubscriptions};
 
-use crate::{
-    backend::{Backend, Dispatch},
-    metrics::Metrics,
-    near::Difference,
-    redis::RedisSubscriber,
-    shard::Common,
-    survey::Surveyor,
-    throttle::Throttle,
-    worker,
-};
+use womack_engine::{Throttle};
+use crate::{backend::{Backend, Dispatch}, metrics::Metrics, near::Difference, redis::RedisSubscriber, survey::Surveyor, worker};
 
 /// Messages that are looked at in one go.
 const MESSAGES_PER_BATCH: usize = 1024;
@@ -46,7 +38,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// What listens to everything that is published.
 pub(crate) struct Diagnosis {
     pub(crate) backend: Backend,
-    pub(crate) common: Arc<Common>,
+    pub(crate) server: Arc<ServerContext>,
     pub(crate) surveyor: Surveyor,
 }
 
@@ -112,8 +104,8 @@ impl Examiner {
         let Diagnosis {
             common, surveyor, ..
         } = &self.diagnosis;
-        let registry = &common.registry;
-        let is_families = common.families.origin(redis_channel, registry).is_some();
+        let registry = &server.engine.registry;
+        let is_families = server.engine.families.origin(redis_channel, registry).is_some();
         if is_families || surveyor.load(redis_channel).subscribers > 0 {
             return;
         }
@@ -141,7 +133,7 @@ impl Examiner {
 
     /// Whether nobody wants `redis_channel`, and somebody wants one of nearly that name.
     async fn look(&mut self, redis_channel: &str, now: Instant) -> RedisResult<Option<Difference>> {
-        let registry = &self.diagnosis.common.registry;
+        let registry = &self.diagnosis.server.engine.registry;
         let keys: Vec<&str> = registry
             .iter()
             .map(|(_, entry)| entry.key.as_str())

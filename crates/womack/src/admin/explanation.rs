@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use womack_proto::{Channel, NamespaceId};
 
-use crate::{shard::Common, survey::Surveyor};
+use crate::{survey::Surveyor};
 
 /// What one node knows of a channel.
 #[derive(Debug, Deserialize, Serialize)]
@@ -59,10 +59,10 @@ impl Explanation {
         channel: &str,
         node: String,
         unready: Option<&str>,
-        common: &Common,
+        server: &ServerContext,
         surveyor: &Surveyor,
     ) -> Self {
-        let registry = &common.registry;
+        let registry = &server.engine.registry;
         let namespaces: Vec<_> = registry
             .iter()
             .map(|(id, _)| namespace(id, channel, common, surveyor))
@@ -105,11 +105,11 @@ impl Explanation {
 fn namespace(
     id: NamespaceId,
     channel: &str,
-    common: &Common,
+    server: &ServerContext,
     surveyor: &Surveyor,
 ) -> NamespaceExplanation {
-    let redis_channel = common.registry.redis_channel(id, channel);
-    let entry = common.registry.get(id);
+    let redis_channel = server.engine.registry.redis_channel(id, channel);
+    let entry = server.engine.registry.get(id);
     let mut shards = Vec::new();
     for (shard, topics) in surveyor.topics(&redis_channel).into_iter().enumerate() {
         for found in topics {

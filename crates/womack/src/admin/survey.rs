@@ -10,10 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    near::{Difference, difference},
-    shard::{ChannelsReader, Load, TopicLoad},
-};
+use womack_engine::{ChannelsReader, Load, TopicLoad};
+use crate::{near::{Difference, difference}};
 
 /// Channels that a survey names, by subscribers and by messages together at most twice as many.
 const NAMED: usize = 50;

@@ -2,12 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::{
-    config::{Config, Limits, RedisSource},
-    error::Error,
-    memory::{self, Memory},
-    server,
-};
+use womack_ledger::{Memory};
+use crate::{config::{Config, Limits, RedisSource}, error::Error, server};
 
 /// Says what the server would run with and how much memory that may take at most.
 ///

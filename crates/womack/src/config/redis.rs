@@ -2,11 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{
-    backend::{Backend, TlsFiles},
-    error::Error,
-    settings::Settings,
-};
+use crate::{backend::{Backend, TlsFiles}, error::Error, settings::Settings};
 
 /// The least that is worth waiting for: what one read brings.
 const LEAST_BACKLOG_BYTES: usize = 64 << 10;

@@ -15,7 +15,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Http, Surface, serve_connection};
-use crate::{ledger::Limit, listen::BACKLOG, throttle::Throttle};
+use womack_engine::{Throttle};
+use womack_ledger::{Limit};
+use crate::{listen::BACKLOG};
 
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -86,7 +88,7 @@ pub(crate) async fn serve(http: Rc<Http>, listener: Listener, connections: Conne
             // The peer has gone before its turn came.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                http.common.metrics.limit(Limit::OpenFiles);
+                http.server.metrics.limit(Limit::OpenFiles);
                 if let Some(held_back) = lines.pass(Instant::now()) {
                     tracing::warn!(%error, held_back, "a connection could not be accepted");
                 }
@@ -118,7 +120,7 @@ fn accept_queued(http: &Rc<Http>, listener: TcpListener, surface: Surface, to: &
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) => {
-                http.common.metrics.limit(Limit::OpenFiles);
+                http.server.metrics.limit(Limit::OpenFiles);
                 return tracing::warn!(
                     %error,
                     "connections that wait while the server stops are reset, and their clients \

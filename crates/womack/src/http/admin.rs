@@ -27,16 +27,16 @@ impl Http {
                 ),
             },
             "/metrics" => {
-                let metrics = &self.common.metrics;
+                let metrics = &self.server.metrics;
                 metrics.redis.queue_depth("router", self.dirty.len());
-                if let Some(reports) = &self.common.reports {
+                if let Some(reports) = &self.server.engine.reports {
                     metrics.redis.queue_depth("reports", reports.len());
                 }
-                for (shard, queue) in metrics.shards.iter().zip(&self.shards) {
+                for (shard, queue) in metrics.engine.shards.iter().zip(&self.shards) {
                     let depth = i64::try_from(queue.len()).unwrap_or(i64::MAX);
                     shard.queue_depth.set(depth);
                 }
-                let used = i64::try_from(self.common.memory.used());
+                let used = i64::try_from(self.server.engine.memory.used());
                 metrics
                     .deliveries
                     .memory_bytes

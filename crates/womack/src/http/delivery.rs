@@ -42,10 +42,7 @@ use super::{
     Http,
     client_stream::{ClientStream, StreamEnd},
 };
-use crate::{
-    command::{RequestKind, SessionRequest, ToShard},
-    sid::Sid,
-};
+use womack_engine::{RequestKind, SessionRequest, Sid, ToShard};
 
 /// An answer that has lain at the system for longer was read when its connection is reset: whoever
 /// gives up just as the answer comes is quicker.

@@ -21,13 +21,9 @@ use tokio::sync::Notify;
 use womack_proto::event_stream::MEDIA_TYPE;
 
 use super::{Body, Http, plain, plain::target, respond};
-use crate::{
-    admission::Admitted,
-    metrics::Metrics,
-    requests::Problem,
-    shard::{EventQueue, Shard, Wish},
-    sid::Sid,
-};
+use womack_engine::{EventQueue, Problem, Shard, Sid, Wish};
+use womack_ledger::{Admitted};
+use crate::{metrics::Metrics};
 
 /// In which a client says what event it had last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -94,7 +90,7 @@ impl Http {
             shard: self.shard.clone(),
             sid: opened.sid,
             queue: opened.queue,
-            metrics: self.common.metrics.clone(),
+            metrics: self.server.metrics.clone(),
             _cut: cut,
         };
         match opened.live.await {
@@ -126,8 +122,8 @@ impl hyper::body::Body for EventBody {
         let expired = self.queue.expire(Instant::now());
         let taken = self.queue.poll_take(context, PIECE_BYTES);
         let gone = (before - self.queue.len()) as i64;
-        self.metrics.deliveries.client_queue_bytes.dec_by(gone);
-        self.metrics.deliveries.spared("expired", expired);
+        self.metrics.engine.deliveries.client_queue_bytes.dec_by(gone);
+        self.metrics.engine.deliveries.spared("expired", expired);
         if let Poll::Ready(Some(bytes)) = &taken {
             self.metrics
                 .deliveries
@@ -145,6 +141,6 @@ impl Drop for EventBody {
             shard.close_events(self.sid);
         }
         let left = self.queue.len() as i64;
-        self.metrics.deliveries.client_queue_bytes.dec_by(left);
+        self.metrics.engine.deliveries.client_queue_bytes.dec_by(left);
     }
 }

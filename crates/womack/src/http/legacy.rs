@@ -18,11 +18,7 @@ use super::{
     Body, Http, cors, delivery::ClientConnection, polling::overloaded, respond, unavailable,
     websocket::Purpose,
 };
-use crate::{
-    command::{PollAnswer, PostAnswer, RequestKind, SessionRequest},
-    shard::Handshaken,
-    sid::Sid,
-};
+use womack_engine::{Handshaken, PollAnswer, PostAnswer, RequestKind, SessionRequest, Sid};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
 const SCRIPT: &str = "text/javascript; charset=UTF-8";
@@ -44,7 +40,7 @@ impl Http {
         use legacy_handshake::Request::{Disconnect, Handshake, Transport as Carry};
 
         let path = request.uri().path().to_owned();
-        let root = &self.common.endpoints[usize::from(endpoint)].path;
+        let root = &self.server.engine.endpoints[usize::from(endpoint)].path;
         let root = root.strip_suffix('/').unwrap_or(root);
         let below = path.strip_prefix(root).and_then(below).unwrap_or_default();
         let query = request.uri().query().unwrap_or_default();
@@ -81,7 +77,7 @@ impl Http {
     }
 
     fn offers_scripts(&self) -> bool {
-        cors::allows_scripts(&self.common.config.cors_origins)
+        cors::allows_scripts(&self.server.config.cors_origins)
     }
 
     fn known(&self, sid: &str) -> Option<Sid> {
@@ -192,7 +188,7 @@ impl Http {
     }
 
     fn not_handshaken(&self, jsonp: Option<JsonpIndex>) -> Response<Body> {
-        self.common.metrics.clients.refused("unknown_sid");
+        self.server.metrics.http.refused("unknown_sid");
         answer(jsonp, NOT_HANDSHAKEN.into())
     }
 }

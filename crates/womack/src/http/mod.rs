@@ -56,20 +56,9 @@ use self::{
     keep_alive::{Counted, SilenceTimer, Traffic},
     websocket::Purpose,
 };
-use crate::{
-    admission::Admitted,
-    command::{SessionRequest, ToShard},
-    config::Config,
-    engine::DirtyChannels,
-    ledger::Limit,
-    memory::HTTP_BYTES,
-    publisher::Publisher,
-    queue::Sender,
-    shard::{Common, Shard, Speaks},
-    sid::{ShardId, Sid},
-    status::Status,
-    survey::Surveyor,
-};
+use womack_engine::{DirtyChannels, Sender, SessionRequest, Shard, ShardId, Sid, Speaks, ToShard};
+use womack_ledger::{Admitted, HTTP_BYTES, Limit};
+use crate::{config::Config, publisher::Publisher, status::Status, survey::Surveyor};
 
 type Body = Either<Full<Bytes>, EventBody>;
 
@@ -79,7 +68,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub(crate) struct Http {
     pub(crate) shard: Rc<RefCell<Shard>>,
     pub(crate) id: ShardId,
-    pub(crate) common: Arc<Common>,
+    pub(crate) server: Arc<ServerContext>,
     /// The queues of all shards, this one's too.
     pub(crate) shards: Vec<Sender<ToShard>>,
     pub(crate) dirty: Arc<DirtyChannels>,
@@ -125,7 +114,7 @@ async fn serve_connection(
     surface: Surface,
     closing: CancellationToken,
 ) {
-    let config = &http.common.config;
+    let config = &http.server.config;
     let peer = match surface {
         Surface::Admin => Ok(from),
         Surface::All | Surface::Clients => proxies::peer(&mut stream, from, config).await,
@@ -133,15 +122,15 @@ async fn serve_connection(
     let peer = match peer {
         Ok(peer) => peer,
         Err(error) => {
-            http.common.metrics.clients.refused("proxy_protocol");
+            http.server.metrics.http.refused("proxy_protocol");
             if error.kind() == ErrorKind::TimedOut {
-                http.common.metrics.limit(Limit::HandshakeSeconds);
+                http.server.metrics.limit(Limit::HandshakeSeconds);
             }
             return tracing::debug!(%from, %error, "a proxy does not begin as it should");
         }
     };
     let (client, stream) = ClientConnection::new(stream);
-    let _charge = http.common.memory.ledger(http.id).hold(HTTP_BYTES);
+    let _charge = http.server.engine.memory.ledger(http.id).hold(HTTP_BYTES);
     let has_asked = Cell::new(false);
     let service = service_fn(|request| {
         has_asked.set(true);
@@ -173,7 +162,7 @@ async fn serve_connection(
             limit = traffic.silence(timer, || client.is_answering()) => {
                 let name = limit.as_str();
                 tracing::debug!(limit = name, "an HTTP connection was silent for too long");
-                http.common.metrics.limit(limit);
+                http.server.metrics.limit(limit);
                 Ok(())
             }
             () = closing.cancelled() => {
@@ -195,13 +184,13 @@ async fn serve_connection(
     };
     if let Err(error) = ended {
         if error.is_parse_too_large() {
-            http.common.metrics.limit(Limit::MaxHeadBytes);
+            http.server.metrics.limit(Limit::MaxHeadBytes);
         } else if error.is_parse() {
-            http.common.metrics.clients.refused("bad_request");
+            http.server.metrics.http.refused("bad_request");
         }
         tracing::debug!(%error, "an HTTP connection ended");
     }
-    let patience = http.common.config.handshake_timeout;
+    let patience = http.server.config.handshake_timeout;
     client.settle(patience, &closing).await;
 }
 
@@ -232,11 +221,11 @@ impl Http {
         let endpoint = self.endpoint(&request);
         if let Some((endpoint, legacy)) = endpoint.filter(|_| surface != Surface::Admin) {
             let requested = request.headers().get(cors::REQUEST_HEADERS).cloned();
-            let origins = &self.common.config.cors_origins;
+            let origins = &self.server.config.cors_origins;
             if !cors::allows(origins, origin.as_ref()) {
                 return self.refuse(HandshakeError::Forbidden);
             }
-            let trusted = &self.common.config.nodes.trusted_proxies;
+            let trusted = &self.server.config.nodes.trusted_proxies;
             let client = ClientAddress::of(peer, request.headers(), trusted);
             tracing::debug!(client = %client.0, uri = %request.uri(), "request");
             request.extensions_mut().insert(client);
@@ -287,7 +276,7 @@ impl Http {
     /// The endpoint that a request is for, and whether its path is one of Socket.IO 0.9.
     fn endpoint(&self, request: &Request<Incoming>) -> Option<(u8, bool)> {
         let path = request.uri().path();
-        let endpoints = (0..).zip(&self.common.endpoints);
+        let endpoints = (0..).zip(&self.server.engine.endpoints);
         if request.headers().contains_key(UPGRADE)
             && let Some((any, _)) = endpoints.clone().find(|(_, found)| found.path == "*")
         {
@@ -296,7 +285,7 @@ impl Http {
         let mut found = endpoints.filter_map(|(index, endpoint)| {
             let root = endpoint.path.strip_suffix('/').unwrap_or(&endpoint.path);
             let below = path.strip_prefix(root)?;
-            let is_legacy = !self.common.config.no_legacy
+            let is_legacy = !self.server.config.no_legacy
                 && matches!(endpoint.speaks, Speaks::SocketIo)
                 && legacy::below(below).is_some();
             (is_legacy || matches!(below, "" | "/")).then_some((index, is_legacy))
@@ -310,7 +299,7 @@ impl Http {
         endpoint: u8,
         connection: &ClientConnection,
     ) -> Response<Body> {
-        match self.common.endpoints[usize::from(endpoint)].speaks {
+        match self.server.engine.endpoints[usize::from(endpoint)].speaks {
             Speaks::SocketIo | Speaks::EngineIo(_) => {
                 self.session_request(request, endpoint, connection).await
             }
@@ -374,11 +363,11 @@ impl Http {
     /// Reads the query of a request, as far as the server is to speak what it asks for.
     fn handshake(&self, query: &str) -> Result<Handshake, HandshakeError> {
         let handshake = Handshake::parse(query)?;
-        let refused = self.common.config.no_eio3 && handshake.revision == Revision::V3;
+        let refused = self.server.config.no_eio3 && handshake.revision == Revision::V3;
         if refused && handshake.sid.is_none() {
             return Err(HandshakeError::UnsupportedVersion);
         }
-        if handshake.jsonp.is_some() && !cors::allows_scripts(&self.common.config.cors_origins) {
+        if handshake.jsonp.is_some() && !cors::allows_scripts(&self.server.config.cors_origins) {
             return Err(HandshakeError::Forbidden);
         }
         Ok(handshake)
@@ -394,13 +383,13 @@ impl Http {
         }
         let client = request.extensions().get();
         let &ClientAddress(client) = client.expect("every request to an endpoint has one");
-        let (common, now) = (&self.common, Instant::now());
+        let (common, now) = (&self.server, Instant::now());
         let limits = common.config.limits.load();
-        if common.memory.is_tight(limits.memory_budget_bytes) {
+        if server.engine.memory.is_tight(limits.memory_budget_bytes) {
             common.metrics.limit(Limit::MemoryBudget);
             return Err(Box::new(unavailable("no memory\n", "5")));
         }
-        let admitted = common.admission.admit(client, limits.admission(), now);
+        let admitted = server.engine.admission.admit(client, limits.admission(), now);
         admitted.map_err(|full| {
             common.metrics.limit(full.limit());
             Box::new(unavailable("no room\n", full.retry_after()))
@@ -422,7 +411,7 @@ impl Http {
     }
 
     fn is_own(&self, sid: Sid) -> bool {
-        sid.node == self.common.sids.node
+        sid.node == self.server.engine.sids.node
     }
 
     fn refuse(&self, error: HandshakeError) -> Response<Body> {
@@ -436,7 +425,7 @@ impl Http {
             _ => "bad_request",
         };
         tracing::debug!(reason, "request refused");
-        self.common.metrics.clients.refused(reason);
+        self.server.metrics.http.refused(reason);
         let status = match error {
             HandshakeError::Forbidden => StatusCode::FORBIDDEN,
             _ => StatusCode::BAD_REQUEST,

@@ -10,7 +10,7 @@ use hyper::{
 use womack_proto::{NamespaceId, Target};
 
 use super::{Body, Http, respond, websocket::Purpose};
-use crate::{requests::Problem, shard::Speaks};
+use womack_engine::{Problem, Speaks};
 
 impl Http {
     /// A WebSocket without Engine.IO.
@@ -23,7 +23,7 @@ impl Http {
             Ok(admitted) => admitted,
             Err(refusal) => return *refusal,
         };
-        let namespace = match self.common.endpoints[usize::from(endpoint)].speaks {
+        let namespace = match self.server.engine.endpoints[usize::from(endpoint)].speaks {
             Speaks::Lines => self.open_namespace(&target(&request)),
             _ => Ok(NamespaceId::default()),
         };
@@ -45,17 +45,17 @@ impl Http {
     /// # Errors
     /// There is none, or it is for clients of Socket.IO alone.
     pub(super) fn open_namespace(&self, target: &Target) -> Result<NamespaceId, Problem> {
-        let namespace = self.common.rules.namespaces.id(&target.namespace);
+        let namespace = self.server.engine.rules.namespaces.id(&target.namespace);
         let namespace = namespace.ok_or(Problem::UnknownNamespace)?;
-        let entry = self.common.registry.get(namespace);
+        let entry = self.server.engine.registry.get(namespace);
         let is_open = entry.handler.is_open();
         is_open.then_some(namespace).ok_or(Problem::SocketIoOnly)
     }
 
     pub(super) fn refuse_plain(&self, problem: &Problem) -> Response<Body> {
-        self.common.metrics.clients.refused(problem.code());
+        self.server.metrics.http.refused(problem.code());
         if let Some(limit) = problem.limit() {
-            self.common.metrics.limit(limit);
+            self.server.metrics.limit(limit);
         }
         let status = match problem {
             Problem::SocketIoOnly => StatusCode::FORBIDDEN,

@@ -12,12 +12,8 @@ use tokio::{sync::oneshot, time::timeout};
 use womack_proto::{Handshake, HandshakeError, payload::Content, relay::AnswerLoss};
 
 use super::{Body, Http, delivery::ClientConnection, plain, respond, unavailable};
-use crate::{
-    admission::Admitted,
-    command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, ToShard, number},
-    ledger::Limit,
-    sid::Sid,
-};
+use womack_engine::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, Sid, ToShard, number};
+use womack_ledger::{Admitted, Limit};
 
 impl Http {
     /// A request that opens a session.
@@ -141,19 +137,19 @@ impl Http {
         &self,
         request: Request<Incoming>,
     ) -> Result<Bytes, Box<Response<Body>>> {
-        let most = self.common.config.limits.load().max_payload_bytes;
+        let most = self.server.config.limits.load().max_payload_bytes;
         let bytes = request.body().size_hint().upper();
         let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
-        let ledger = self.common.memory.ledger(self.id);
+        let ledger = self.server.engine.memory.ledger(self.id);
         let _charge = ledger.hold(bytes.map_or(most, |bytes| bytes.min(most)));
         let body = Limited::new(request.into_body(), most).collect();
-        let refusal = match timeout(self.common.config.handshake_timeout, body).await {
+        let refusal = match timeout(self.server.config.handshake_timeout, body).await {
             Err(_) => {
-                self.common.metrics.limit(Limit::HandshakeSeconds);
+                self.server.metrics.limit(Limit::HandshakeSeconds);
                 plain(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                self.common.metrics.limit(Limit::MaxPayload);
+                self.server.metrics.limit(Limit::MaxPayload);
                 plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
             }
             Ok(Err(_)) => self.refuse(HandshakeError::BadRequest),
@@ -190,7 +186,7 @@ impl Http {
             let relay = self.relay.as_ref().ok_or(())?;
             return relay.send(request).map_err(drop);
         }
-        self.common.metrics.clients.forwarded.inc();
+        self.server.metrics.http.forwarded.inc();
         let shard = &self.shards[usize::from(request.sid.shard.0)];
         shard
             .send(ToShard::Request(Box::new(request)))

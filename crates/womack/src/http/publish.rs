@@ -18,7 +18,8 @@ use womack_proto::{
 };
 
 use super::{Body, Http, respond};
-use crate::{error::Error, ledger::Limit, publisher::Publisher};
+use womack_ledger::{Limit};
+use crate::{error::Error, publisher::Publisher};
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.
@@ -29,7 +30,7 @@ impl Http {
     ) -> Response<Body> {
         let done = self.try_publish(request, publisher).await;
         let result = done.as_ref().map_or_else(Problem::code, |_| "ok");
-        self.common.metrics.messages.publish_requested(result);
+        self.server.metrics.http.publish_requested(result);
         match done {
             Ok(channels) => {
                 let answer = format!(r#"{{"ok":true,"channels":{channels}}}"#);
@@ -45,7 +46,7 @@ impl Http {
         request: Request<Incoming>,
         publisher: &Publisher,
     ) -> Result<usize, Problem> {
-        let config = &self.common.config;
+        let config = &self.server.config;
         let key = config.publish_key.load();
         if !key
             .as_deref()
@@ -60,11 +61,11 @@ impl Http {
             Limited::new(request.into_body(), config.limits.load().max_message_bytes).collect();
         let body: Bytes = match timeout(config.handshake_timeout, body).await {
             Err(_) => {
-                self.common.metrics.limit(Limit::HandshakeSeconds);
+                self.server.metrics.limit(Limit::HandshakeSeconds);
                 return Err(Problem::Late);
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                self.common.metrics.limit(Limit::MaxMessageBytes);
+                self.server.metrics.limit(Limit::MaxMessageBytes);
                 return Err(Problem::TooLarge(config.limits.load().max_message_bytes));
             }
             Ok(Err(_)) => return Err(Problem::BadRequest(PublicationError::Form)),
@@ -72,7 +73,7 @@ impl Http {
         };
         let addressed = addressed::decode(&body)?;
         if addressed.channels.len() > config.limits.load().max_channels_per_publish {
-            self.common.metrics.limit(Limit::MaxChannelsPerPublish);
+            self.server.metrics.limit(Limit::MaxChannelsPerPublish);
             return Err(Problem::TooManyChannels(
                 config.limits.load().max_channels_per_publish,
             ));

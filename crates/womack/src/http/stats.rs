@@ -9,11 +9,7 @@ use tokio::task::spawn_blocking;
 use womack_proto::CloseReason;
 
 use super::{Body, Http, plain, respond};
-use crate::{
-    explanation::Explanation,
-    metrics::{Metrics, Reading, Transport},
-    survey::{ChannelLoad, Survey},
-};
+use crate::{explanation::Explanation, metrics::{Metrics, Reading, Transport}, survey::{ChannelLoad, Survey}};
 
 /// Figures of this process. Those that only grow are for the reader to compare with what they were
 /// a moment ago: rates and percentiles are of the reader's own interval.
@@ -120,7 +116,7 @@ impl Http {
             redis,
             shards,
             ..
-        } = &*self.common.metrics;
+        } = &*self.server.metrics;
         let transports =
             Transport::ALL.map(|transport| (transport.as_str(), clients.open(transport)));
         let closed = CloseReason::ALL
@@ -141,7 +137,7 @@ impl Http {
         Stats {
             node: self.node(),
             version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: self.common.metrics.uptime().as_secs_f64(),
+            uptime_seconds: self.server.metrics.uptime().as_secs_f64(),
             unready: self.status.ready().err(),
             connections: transports.into(),
             opened: clients.opened_so_far(),
@@ -177,7 +173,7 @@ impl Http {
             load,
         }: &'a ChannelLoad,
     ) -> ChannelLine<'a> {
-        let registry = &self.common.registry;
+        let registry = &self.server.engine.registry;
         let mut names = registry
             .iter()
             .filter_map(|(id, _)| registry.channel(id, redis_channel));
@@ -201,7 +197,7 @@ impl Http {
         let Some((_, channel)) = pairs.find(|(name, _)| name == "channel") else {
             return plain(StatusCode::BAD_REQUEST, "channel=NAME is missing\n");
         };
-        let (common, surveyor) = (self.common.clone(), self.surveyor.clone());
+        let (common, surveyor) = (self.server.clone(), self.surveyor.clone());
         let (node, unready) = (self.node(), self.status.ready().err());
         let channel = channel.into_owned();
         let explained = spawn_blocking(move || {
@@ -218,7 +214,7 @@ impl Http {
 
     /// The name of this process, as server events have it.
     fn node(&self) -> String {
-        format!("{:08x}", self.common.sids.node)
+        format!("{:08x}", self.server.engine.sids.node)
     }
 }
 

@@ -14,12 +14,9 @@ use tokio::{task::spawn_local, time::timeout};
 use womack_proto::{HandshakeError, NamespaceId, Revision};
 
 use super::{Body, Http, keep_alive::Counted};
-use crate::{
-    admission::Admitted,
-    command::{RequestKind, SessionRequest},
-    sid::Sid,
-    websocket,
-};
+use womack_engine::{RequestKind, SessionRequest, Sid};
+use womack_ledger::{Admitted};
+use crate::{websocket};
 
 /// What a WebSocket is opened for.
 pub(super) enum Purpose {
@@ -61,7 +58,7 @@ impl Http {
     }
 
     async fn hand_over(self: Rc<Self>, upgraded: OnUpgrade, purpose: Purpose) {
-        let Ok(Ok(upgraded)) = timeout(self.common.config.handshake_timeout, upgraded).await else {
+        let Ok(Ok(upgraded)) = timeout(self.server.config.handshake_timeout, upgraded).await else {
             return tracing::debug!("a client went away during its WebSocket handshake");
         };
         let Ok(parts) = upgraded.downcast::<TokioIo<Counted>>() else {

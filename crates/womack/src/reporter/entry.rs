@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::report::Count;
+use womack_engine::{Count};
 
 /// A client in a channel.
 #[derive(Debug)]

@@ -13,11 +13,8 @@ use std::time::Duration;
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
 
 use super::entry::Entry;
-use crate::{
-    backend::{Backend, Connected},
-    redis::{ErrorClass, Guard, guard},
-    report::Count,
-};
+use womack_engine::{Count};
+use crate::{backend::{Backend, Connected}, redis::{ErrorClass, Guard, guard}};
 
 /// How long a lock holds after its owner has last done something.
 const LOCK: Duration = Duration::from_secs(10);

@@ -37,16 +37,8 @@ use self::{
     ledger::{Keys, Ledger, has_no_keys, is_refusal},
     sweep::Sweep,
 };
-use crate::{
-    backend::Backend,
-    backoff::Backoff,
-    command::ToShard,
-    queue::{Receiver, Sender},
-    report::{Count, Report, Reports},
-    shard::Common,
-    sid::ShardId,
-    throttle::Throttle,
-};
+use womack_engine::{Context, Count, Receiver, Report, Reports, Sender, ShardId, Throttle, ToShard};
+use crate::{backend::Backend, backoff::Backoff};
 
 /// Reports that are taken at one go and travel together.
 const REPORTS_PER_BATCH: usize = 512;
@@ -58,7 +50,7 @@ pub(crate) struct Reporter {
     pub(crate) backend: Backend,
     pub(crate) queue: Receiver<Report>,
     pub(crate) shards: Vec<Sender<ToShard>>,
-    pub(crate) common: Arc<Common>,
+    pub(crate) common: Arc<Context>,
     /// Cancelled when the shards have said all.
     pub(crate) finish: CancellationToken,
 }

@@ -7,11 +7,8 @@ use super::{
     ledger::{Ledger, is_refusal},
     write::channel,
 };
-use crate::{
-    command::ToShard,
-    ledger::Limit,
-    report::{Question, Report},
-};
+use womack_engine::{Question, Report, ToShard};
+use womack_ledger::{Limit};
 
 impl Running {
     /// Answers questions in their order. When the link is lost those that are left stay, to be

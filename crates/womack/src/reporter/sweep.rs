@@ -9,7 +9,7 @@ use super::{
     entry::Entry,
     ledger::{Commands, Ledger},
 };
-use crate::report::Count;
+use womack_engine::{Count};
 
 /// A record that is gone through, a page at a time.
 pub(super) struct Sweep {

@@ -8,10 +8,7 @@ use super::{
     entry::{Entry, ServerEvent, event},
     ledger::{Commands, Ledger},
 };
-use crate::{
-    namespace::Registry,
-    report::{Custom, Place, Report},
-};
+use womack_engine::{Custom, Place, Registry, Report};
 
 impl Running {
     /// Writes all reports of the batch, in their order. When the link is lost before Redis has

@@ -22,12 +22,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::Barrier;
-use crate::{
-    command::ToShard,
-    http::Connections,
-    queue::Receiver,
-    shard::{CLOSING_TIME, Shard},
-};
+use womack_engine::{CLOSING_TIME, Receiver, Shard, ToShard};
+use crate::{http::Connections};
 
 /// Between two looks at how far a drain has come.
 const DRAIN_STEP: Duration = Duration::from_millis(20);

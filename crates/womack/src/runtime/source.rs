@@ -7,11 +7,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    backend::{Backend, TlsFiles},
-    config::{Redis, RedisSource},
-    error::Error,
-};
+use crate::{backend::{Backend, TlsFiles}, config::{Redis, RedisSource}, error::Error};
 
 const DEFAULT_PORT: u16 = 6379;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);

@@ -10,12 +10,8 @@ use sd_notify::NotifyState;
 use tokio::time::sleep;
 use tracing::warn;
 
-use crate::{
-    beat::Beat,
-    command::{ToRouter, ToShard},
-    error::Error,
-    queue::Sender,
-};
+use womack_engine::{Beat, Sender, ToRouter, ToShard};
+use crate::{error::Error};
 
 /// The name of the socket that is for operators.
 const ADMIN: &str = "admin";

@@ -6,29 +6,12 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{
-    backend::Backend,
-    cluster::relay::Relay,
-    command::{SessionRequest, ToRouter, ToShard},
-    diagnosis::Diagnosis,
-    engine::DirtyChannels,
-    error::Error,
-    http,
-    queue::{Receiver, Sender},
-    report::Report,
-    reporter::Reporter,
-    router::Router,
-    runtime::DrainSteps,
-    shard::{ChannelsReader, Common},
-    sid::ShardId,
-    status::Status,
-    survey::Surveyor,
-    worker::{self, Worker},
-};
+use womack_engine::{ChannelsReader, DirtyChannels, Receiver, Report, Router, Sender, SessionRequest, ShardId, ToRouter, ToShard};
+use crate::{backend::Backend, cluster::relay::Relay, diagnosis::Diagnosis, error::Error, http, reporter::Reporter, runtime::DrainSteps, status::Status, survey::Surveyor, worker::{self, Worker}};
 
 /// What all threads are started with.
 pub(super) struct Start {
-    pub(super) common: Arc<Common>,
+    pub(super) server: Arc<ServerContext>,
     pub(super) status: Arc<Status>,
     pub(super) dirty: Arc<DirtyChannels>,
     pub(super) router_sender: Sender<ToRouter>,
@@ -65,7 +48,7 @@ impl Start {
         }
         let has_admin = admin.is_some();
         let publish_at = |admin: &Option<TcpListener>| {
-            let may_publish = admin.is_some() && self.common.config.publish_key.load().is_some();
+            let may_publish = admin.is_some() && self.server.config.publish_key.load().is_some();
             may_publish.then(|| backend.clone())
         };
         let (mut ended, mut readers) = (Vec::new(), Vec::new());
@@ -74,7 +57,7 @@ impl Start {
             let (ended_sender, thread_ended) = oneshot::channel();
             let worker = Worker {
                 id: ShardId(u16::try_from(number).expect("at most 128 shards")),
-                common: self.common.clone(),
+                server: self.server.clone(),
                 listener,
                 is_inherited: self.is_inherited,
                 publish_at: publish_at(&admin),
@@ -111,10 +94,10 @@ impl Start {
             channels.push(reader.map_err(|_| Error::Thread(format!("womack-shard-{number}")))?);
         }
         surveyor.begin(channels.clone());
-        if self.common.config.diagnose_publishes {
+        if self.server.config.diagnose_publishes {
             let diagnosis = Diagnosis {
                 backend: backend.clone(),
-                common: self.common.clone(),
+                server: self.server.clone(),
                 surveyor,
             };
             diagnosis.start()?;
@@ -139,7 +122,7 @@ impl Start {
             backend,
             queue,
             shards: self.shards.clone(),
-            common: self.common.clone(),
+            server: self.server.clone(),
             finish: CancellationToken::new(),
         }
     }
@@ -150,7 +133,7 @@ impl Start {
             backend,
             queue,
             shards: self.shards.clone(),
-            common: self.common.clone(),
+            server: self.server.clone(),
             status: self.status.clone(),
             finish: CancellationToken::new(),
         }
@@ -168,7 +151,7 @@ impl Start {
             dirty: self.dirty.clone(),
             shards: self.shards.clone(),
             channels,
-            common: self.common.clone(),
+            server: self.server.clone(),
             status: self.status.clone(),
         }
     }

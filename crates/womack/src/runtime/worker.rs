@@ -19,21 +19,8 @@ use tokio::{
     time::{sleep, sleep_until, timeout},
 };
 
-use crate::{
-    backend::Backend,
-    command::{SessionRequest, ToShard},
-    engine::DirtyChannels,
-    http::{self, Connections, Http, Listener, Surface},
-    publisher::Publisher,
-    pulse,
-    queue::{Receiver, Sender},
-    router::Router,
-    runtime::{DrainSteps, close_sessions, handle_commands, write_last_bytes},
-    shard::{ChannelsReader, Common, Readiness, Ring, Shard},
-    sid::ShardId,
-    status::Status,
-    survey::Surveyor,
-};
+use womack_engine::{ChannelsReader, DirtyChannels, Readiness, Receiver, Ring, Router, Sender, SessionRequest, Shard, ShardId, ToShard};
+use crate::{backend::Backend, http::{self, Connections, Http, Listener, Surface}, publisher::Publisher, pulse, runtime::{DrainSteps, close_sessions, handle_commands, write_last_bytes}, status::Status, survey::Surveyor};
 
 /// Commands taken at one go; all of them are written with one write to each client.
 const COMMANDS_PER_BATCH: usize = 4096;
@@ -49,7 +36,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// What a shard's thread is made of.
 pub(crate) struct Worker {
     pub(crate) id: ShardId,
-    pub(crate) common: Arc<Common>,
+    pub(crate) server: Arc<ServerContext>,
     pub(crate) listener: net::TcpListener,
     /// Whether another process holds the listener too, and serves what waits there when this one
     /// has ended.
@@ -96,7 +83,7 @@ impl Worker {
         });
         let shard = Shard::new(
             self.id,
-            self.common.clone(),
+            self.server.clone(),
             registry,
             ring,
             self.dirty.clone(),
@@ -104,12 +91,12 @@ impl Worker {
         // Nobody waits for the reader when the start has failed elsewhere.
         self.reader.send(shard.channels_reader()).ok();
         let shard = Rc::new(RefCell::new(shard));
-        let key = &self.common.config.key;
+        let key = &self.server.config.key;
         let publisher = self.publish_at.map(|backend| Publisher::lazy(backend, key));
         let http = Rc::new(Http {
             shard: shard.clone(),
             id: self.id,
-            common: self.common.clone(),
+            server: self.server.clone(),
             shards: self.shards,
             relay: self.relay,
             dirty: self.dirty,
@@ -117,7 +104,7 @@ impl Worker {
             assets: self.assets,
             surveyor: self.surveyor,
             publisher,
-            keep_alive: http::keep_alive_header(&self.common.config),
+            keep_alive: http::keep_alive_header(&self.server.config),
         });
         if let Some(guest) = self.guest {
             spawn_local(async move {
@@ -128,7 +115,7 @@ impl Worker {
         }
         spawn_local(readiness_loop(shard.clone(), readiness));
         spawn_local(timer_loop(shard.clone()));
-        spawn_local(pulse::beat(self.common.metrics.shards.of(self.id).clone()));
+        spawn_local(pulse::beat(self.server.metrics.engine.shards.of(self.id).clone()));
         spawn_local(relief_loop(shard.clone()));
         let (clients, operators) = (Connections::default(), Connections::default());
         if let Some(admin) = self.admin {
@@ -144,7 +131,7 @@ impl Worker {
         let serving = spawn_local(http::serve(http.clone(), listener, clients.clone()));
         let (mut queue, steps) = (self.queue, self.steps);
         command_loop(&shard, &mut queue).await;
-        close_sessions(&shard, &mut queue, self.common.config.drain).await;
+        close_sessions(&shard, &mut queue, self.server.config.drain).await;
         spawn_local(handle_commands(shard.clone(), queue));
         steps.sessions_closed.arrive();
         steps.sessions_closed.opened().await;

@@ -27,15 +27,12 @@ use super::{
     place::{End, Place},
     tunnel,
 };
-use crate::{
-    command::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
-    ledger::Limit,
-    shard::Common,
-};
+use womack_engine::{Context, PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number};
+use womack_ledger::{Limit};
 
 /// Requests that wait for another node.
 pub(super) struct Ingress {
-    common: Arc<Common>,
+    common: Arc<Context>,
     events: UnboundedSender<Event>,
     waiting: HashMap<u64, Waiting>,
     tunnels: HashMap<u64, Tunnel>,
@@ -63,7 +60,7 @@ struct Tunnel {
 }
 
 impl Ingress {
-    pub(super) fn new(common: Arc<Common>, events: UnboundedSender<Event>) -> Self {
+    pub(super) fn new(common: Arc<Context>, events: UnboundedSender<Event>) -> Self {
         Self {
             common,
             events,

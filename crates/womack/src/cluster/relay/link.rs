@@ -12,10 +12,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::{
-    backend::{Backend, Connected, REPLY_TIMEOUT},
-    redis::{ErrorClass, Guard, guard},
-};
+use crate::{backend::{Backend, Connected, REPLY_TIMEOUT}, redis::{ErrorClass, Guard, guard}};
 
 /// How often it is made sure that the connection that listens still stands.
 const PING_INTERVAL: Duration = Duration::from_secs(10);

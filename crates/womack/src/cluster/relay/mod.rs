@@ -52,16 +52,9 @@ use self::{
     peers::Peers,
     place::{End, Place},
 };
-use crate::{
-    backend::Backend,
-    backoff::Backoff,
-    command::{PollAnswer, PostAnswer, SessionRequest, ToShard},
-    ledger::Limit,
-    queue::{Receiver, Sender},
-    shard::Common,
-    status::Status,
-    throttle::Throttle,
-};
+use womack_engine::{Context, PollAnswer, PostAnswer, Receiver, Sender, SessionRequest, Throttle, ToShard};
+use womack_ledger::{Limit};
+use crate::{backend::Backend, backoff::Backoff, status::Status};
 
 /// Requests that are taken at one go.
 const REQUESTS_PER_BATCH: usize = 512;
@@ -76,7 +69,7 @@ pub(crate) struct Relay {
     /// Requests for sessions of other nodes.
     pub(crate) queue: Receiver<SessionRequest>,
     pub(crate) shards: Vec<Sender<ToShard>>,
-    pub(crate) common: Arc<Common>,
+    pub(crate) common: Arc<Context>,
     pub(crate) status: Arc<Status>,
     /// Cancelled when the shards have ended.
     pub(crate) finish: CancellationToken,

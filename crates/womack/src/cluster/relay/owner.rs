@@ -25,17 +25,12 @@ use super::{
     recent_polls::RecentPolls,
     tunnel,
 };
-use crate::{
-    command::{PollAnswer, PostAnswer, RequestKind, SessionRequest, ToShard, number},
-    ledger::Limit,
-    queue::Sender,
-    shard::Common,
-    sid::Sid,
-};
+use womack_engine::{Context, PollAnswer, PostAnswer, RequestKind, Sender, SessionRequest, Sid, ToShard, number};
+use womack_ledger::{Limit};
 
 /// What sessions of this node owe other nodes.
 pub(super) struct Owner {
-    common: Arc<Common>,
+    common: Arc<Context>,
     shards: Vec<Sender<ToShard>>,
     events: UnboundedSender<Event>,
     /// Requests that are not answered; of polls, by what their session knows them.
@@ -48,7 +43,7 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn new(
-        common: Arc<Common>,
+        common: Arc<Context>,
         shards: Vec<Sender<ToShard>>,
         events: UnboundedSender<Event>,
     ) -> Self {

@@ -6,10 +6,7 @@ use std::{
 };
 
 use super::place::Place;
-use crate::{
-    engine::{Ticket, TimeoutQueue},
-    sid::Sid,
-};
+use womack_engine::{Sid, Ticket, TimeoutQueue};
 
 /// How long it may take until an ingress says that nobody waits for an answer any more. Longer than
 /// a link lasts that brings nothing.
