@@ -17,11 +17,10 @@
 
 mod cursor;
 
-use std::ops::Range;
-
 use bytes::{Buf, Bytes, BytesMut};
 
 use self::cursor::{Cursor, Found, Stop};
+use crate::subscriber::Message;
 
 /// One thing that Redis says.
 #[derive(Debug, Eq, PartialEq)]
@@ -38,41 +37,6 @@ pub enum Reply {
     Done,
     /// A command was refused, for this reason.
     Refused(String),
-}
-
-/// A published message, as it came.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Message {
-    bytes: Bytes,
-    channel: Range<u32>,
-    payload: Range<u32>,
-    by_pattern: bool,
-}
-
-impl Message {
-    /// The Redis channel; empty if it is no text, which no channel that was asked for is.
-    pub fn channel(&self) -> &str {
-        str::from_utf8(self.part(&self.channel)).unwrap_or_default()
-    }
-
-    /// What was published.
-    pub fn payload(&self) -> &[u8] {
-        self.part(&self.payload)
-    }
-
-    /// Whether it came because a pattern matched the channel.
-    pub const fn is_by_pattern(&self) -> bool {
-        self.by_pattern
-    }
-
-    /// How many bytes it took on the wire.
-    pub const fn wire_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn part(&self, range: &Range<u32>) -> &[u8] {
-        &self.bytes[range.start as usize..range.end as usize]
-    }
 }
 
 /// A subscription that has begun or ended.
@@ -165,12 +129,7 @@ fn reply(found: Found, bytes: Bytes) -> Reply {
             channel,
             payload,
             by_pattern,
-        } => Reply::Message(Message {
-            channel: narrow(channel),
-            payload: narrow(payload),
-            by_pattern,
-            bytes,
-        }),
+        } => Reply::Message(Message::new(bytes, channel, payload, by_pattern)),
         Found::Confirmed { verb, name } => Reply::Confirmed(Confirmation {
             verb,
             name: bytes.slice(name),
@@ -182,12 +141,6 @@ fn reply(found: Found, bytes: Bytes) -> Reply {
             Reply::Refused(String::from_utf8_lossy(&bytes[reason]).into_owned())
         }
     }
-}
-
-/// A message has three strings of at most 512 MiB, and their heads.
-fn narrow(range: Range<usize>) -> Range<u32> {
-    let narrow = |at| u32::try_from(at).expect("a frame is far shorter than 4 GiB");
-    narrow(range.start)..narrow(range.end)
 }
 
 #[cfg(test)]

@@ -7,10 +7,7 @@ use std::{
 };
 
 use tracing::{info, warn};
-use womack_proto::{
-    redis::Message,
-    subscriber::{Loss, LossScope},
-};
+use womack_proto::subscriber::{Loss, LossScope, Message};
 
 use super::Running;
 use crate::{

@@ -8,8 +8,7 @@ use womack_proto::{
     envelope::{self, Scratch},
     event_stream::EventId,
     freshness::Freshness,
-    redis::Message,
-    subscriber::Event,
+    subscriber::{Event, Message},
 };
 
 use super::Running;
