@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::RedisResult;
 use tracing::{info, warn};
 use womack_proto::subscriber::{Event, StaticSubscriptions};
 
@@ -22,7 +21,7 @@ use crate::{
     backend::{Backend, Dispatch},
     metrics::Metrics,
     near::Difference,
-    redis::RedisSubscriber,
+    redis::{Error as RedisError, RedisSubscriber},
     shard::Common,
     survey::Surveyor,
     throttle::Throttle,
@@ -140,7 +139,11 @@ impl Examiner {
     }
 
     /// Whether nobody wants `redis_channel`, and somebody wants one of nearly that name.
-    async fn look(&mut self, redis_channel: &str, now: Instant) -> RedisResult<Option<Difference>> {
+    async fn look(
+        &mut self,
+        redis_channel: &str,
+        now: Instant,
+    ) -> Result<Option<Difference>, RedisError> {
         let registry = &self.diagnosis.common.registry;
         let keys: Vec<&str> = registry
             .iter()

@@ -81,13 +81,14 @@ mod worker;
 pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
 
 pub use self::{
-    backend::TlsFiles,
+    backend::{TlsFiles, UrlError},
     channels::Channels,
     config::{Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, Redis, RedisSource},
     error::Error,
     live::Live,
     namespace::{Client, MessageClient, Messages, Namespace, Refusal},
     publisher::Publisher,
+    redis::{CommandError, Error as RedisError},
     server::Server,
     settings::{
         ByteSize, CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network, NodeSettings,

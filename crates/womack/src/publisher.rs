@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     backend::{Backend, Dispatch, TlsFiles},
-    error::Error,
+    redis::Error,
 };
 
 /// Publishes messages to the browsers that subscribed to a channel.
@@ -31,7 +31,7 @@ impl Publisher {
     /// channel prefix.
     ///
     /// # Errors
-    /// [`Error::Config`] when the URL is none, [`Error::Redis`] when Redis cannot be reached.
+    /// [`Error::Url`] when the URL is none, [`Error::Command`] when Redis cannot be reached.
     pub async fn connect(url: &str, key: impl Into<String>) -> Result<Self, Error> {
         Self::connect_with(url, &TlsFiles::default(), key).await
     }
@@ -45,7 +45,7 @@ impl Publisher {
         files: &TlsFiles,
         key: impl Into<String>,
     ) -> Result<Self, Error> {
-        let backend = Backend::parse(url, files).map_err(Error::Config)?;
+        let backend = Backend::parse(url, files)?;
         let publisher = Self::lazy(backend, key);
         publisher.dispatch.connect().await?;
         Ok(publisher)
@@ -63,7 +63,7 @@ impl Publisher {
     /// subscribers Redis passed it to: servers, not browsers.
     ///
     /// # Errors
-    /// [`Error::Json`] when `data` cannot be JSON, [`Error::Redis`] when Redis refuses.
+    /// [`Error::Json`] when `data` cannot be JSON, [`Error::Command`] when Redis refuses.
     pub async fn publish(&self, channels: &[&str], data: &impl Serialize) -> Result<u64, Error> {
         #[derive(Serialize)]
         struct Envelope<'a, T> {
@@ -76,7 +76,7 @@ impl Publisher {
     /// Publishes `envelope` as it is on each of `channels`, in one round trip.
     ///
     /// # Errors
-    /// [`Error::Redis`] when Redis refuses.
+    /// [`Error::Command`] when Redis refuses.
     pub async fn publish_envelope(
         &self,
         channels: &[&str],
@@ -86,6 +86,6 @@ impl Publisher {
             .iter()
             .map(|channel| format!("{}:{channel}", self.key))
             .collect();
-        Ok(self.dispatch.publish(&channels, envelope.get()).await?)
+        self.dispatch.publish(&channels, envelope.get()).await
     }
 }

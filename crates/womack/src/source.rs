@@ -69,7 +69,7 @@ impl Source {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let url = format!("redis://{}", listener.local_addr().map_err(failed)?);
         Ok(Self {
-            backend: Backend::parse(&url, &TlsFiles::default()).map_err(Error::Config)?,
+            backend: Backend::parse(&url, &TlsFiles::default())?,
             broker: Some(listener),
         })
     }
@@ -85,5 +85,5 @@ pub(crate) fn local_backend(wanted: &Redis) -> Result<Backend, Error> {
         RedisSource::Embedded(port) => format!("redis://127.0.0.1:{port}"),
         RedisSource::LocalOrEmbedded => format!("redis://localhost:{DEFAULT_PORT}"),
     };
-    Backend::parse(&url, &wanted.tls).map_err(Error::Config)
+    Ok(Backend::parse(&url, &wanted.tls)?)
 }

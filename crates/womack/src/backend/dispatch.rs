@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::{Address, Backend, Connected, Kind, Slots, slot};
 use crate::redis::{
-    ErrorClass, IDENTITY_INTERVAL, IdentityCheck, Role, Verdict, ask_identity, changed,
+    Error, ErrorClass, IDENTITY_INTERVAL, IdentityCheck, Role, Verdict, ask_identity, changed,
 };
 
 /// How often a message of a cluster is sent after another node than the one that was thought.
@@ -49,11 +49,12 @@ impl Dispatch {
     ///
     /// # Errors
     /// Nobody answers, or not as a Redis should.
-    pub(crate) async fn connect(&self) -> RedisResult<()> {
+    pub(crate) async fn connect(&self) -> Result<(), Error> {
         match self.backend.kind {
-            Kind::Cluster(_) => self.slots(true).await.map(drop),
-            _ => self.connection(None).await.map(drop),
+            Kind::Cluster(_) => self.slots(true).await.map(drop)?,
+            _ => self.connection(None).await.map(drop)?,
         }
+        Ok(())
     }
 
     /// Publishes `payload` on each of `channels`; to a single server in one round trip. Returns
@@ -63,7 +64,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// Redis cannot be reached, or refuses. Then nobody knows which messages were published.
-    pub(crate) async fn publish(&self, channels: &[String], payload: &str) -> RedisResult<u64> {
+    pub(crate) async fn publish(&self, channels: &[String], payload: &str) -> Result<u64, Error> {
         if !self.backend.is_cluster() {
             let mut pipeline = Pipeline::new();
             for channel in channels {
@@ -87,7 +88,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// Redis cannot be reached, or refuses.
-    pub(crate) async fn subscribers(&self, channel: &str) -> RedisResult<u64> {
+    pub(crate) async fn subscribers(&self, channel: &str) -> Result<u64, Error> {
         let mut ask = redis::cmd("PUBSUB");
         ask.arg("NUMSUB").arg(channel);
         let mut connection = self.connection(None).await?;

@@ -22,11 +22,14 @@ use tokio::{
 
 use crate::redis::UnverifiedLinks;
 
-pub use self::tls::TlsFiles;
 pub(crate) use self::{
     dispatch::Dispatch,
     sentinel::Master,
     slots::{Slots, slot},
+};
+pub use self::{
+    tls::{TlsError, TlsFiles},
+    url::UrlError,
 };
 
 /// How long the network may take to connect.
@@ -121,8 +124,8 @@ pub(crate) enum Unreachable {
     /// A wrong password, for one.
     #[error("{0} refuses: {1}")]
     Refused(Address, String),
-    #[error("{0}")]
-    Tls(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("no sentinel knows a master of {service:?}: {last}")]
     NoMaster { service: String, last: String },
     #[error("no node tells how the cluster is laid out: {0}")]
@@ -173,8 +176,8 @@ impl Backend {
         let Some(files) = &self.tls else {
             return Ok(Box::new(stream));
         };
-        let connector = files.connector().map_err(Unreachable::Tls)?;
-        let name = tls::server_name(host).map_err(Unreachable::Tls)?;
+        let connector = files.connector()?;
+        let name = tls::server_name(host)?;
         let handshake = timeout(REPLY_TIMEOUT, connector.connect(name, stream));
         Ok(Box::new(handshake.await.map_err(late)?.map_err(failed)?))
     }

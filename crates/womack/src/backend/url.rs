@@ -17,58 +17,117 @@ use crate::redis::UnverifiedLinks;
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;
 
+/// Why a URL names no Redis. No variant holds a password.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It does not begin with a scheme that is known.
+    #[error(
+        "the scheme {0:?} is none of redis, rediss, unix, redis+sentinel, rediss+sentinel, \
+         redis+cluster and rediss+cluster"
+    )]
+    Scheme(String),
+    /// There are files for TLS, which this scheme does not speak.
+    #[error("{0}:// does without TLS, and so without its files")]
+    WithoutTls(String),
+    /// A socket of this machine has no path.
+    #[error("unix:// needs the path of a socket")]
+    NoPath,
+    /// Sentinels are to be asked for no service.
+    #[error("sentinels need the name of a service, after a slash")]
+    NoService,
+    /// There are several hosts, and the scheme does not say how they belong together.
+    #[error("several hosts need redis+sentinel:// or redis+cluster://")]
+    SeveralHosts,
+    /// A host, or its port, cannot be one.
+    #[error("{0:?} is no HOST or HOST:PORT")]
+    Host(String),
+    /// The number of the database is none.
+    #[error("{0:?} is no number of a database")]
+    Database(String),
+    /// A cluster is asked for another database than its only one.
+    #[error("a cluster has no other database than 0")]
+    ClusterDatabase,
+    /// The percent signs of a part stand for bytes that are no text.
+    #[error("a part is no UTF-8 after decoding")]
+    NotUtf8,
+    /// A parameter is unknown, or has no meaning with this scheme.
+    #[error("the parameter {0:?} is unknown here")]
+    Parameter(String),
+}
+
+/// The beginning of a URL.
+enum Scheme {
+    Unix,
+    Tcp { servers: Servers, is_tls: bool },
+}
+
+/// How the hosts of a URL belong together.
+enum Servers {
+    One,
+    Sentinels,
+    Cluster,
+}
+
+impl Scheme {
+    fn parse(text: &str) -> Result<Self, UrlError> {
+        let tcp = |servers, is_tls| Ok(Self::Tcp { servers, is_tls });
+        match text {
+            "redis" => tcp(Servers::One, false),
+            "rediss" => tcp(Servers::One, true),
+            "unix" | "redis+unix" => Ok(Self::Unix),
+            "redis+sentinel" => tcp(Servers::Sentinels, false),
+            "rediss+sentinel" => tcp(Servers::Sentinels, true),
+            "redis+cluster" => tcp(Servers::Cluster, false),
+            "rediss+cluster" => tcp(Servers::Cluster, true),
+            _ => Err(UrlError::Scheme(text.to_owned())),
+        }
+    }
+}
+
 impl Backend {
     /// Reads a URL; `files` are for TLS.
     ///
     /// # Errors
-    /// One line that says what is wrong, without the password.
-    pub(crate) fn parse(url: &str, files: &TlsFiles) -> Result<Self, String> {
-        let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-        let (kind, is_tls) = match scheme {
-            "redis" => ("one", false),
-            "rediss" => ("one", true),
-            "unix" | "redis+unix" => ("unix", false),
-            "redis+sentinel" => ("sentinel", false),
-            "rediss+sentinel" => ("sentinel", true),
-            "redis+cluster" => ("cluster", false),
-            "rediss+cluster" => ("cluster", true),
-            _ => {
-                return Err(format!(
-                    "the scheme {scheme:?} is none of redis, rediss, unix, redis+sentinel, \
-                     rediss+sentinel, redis+cluster and rediss+cluster"
-                ));
-            }
-        };
+    /// The URL names no Redis.
+    pub(crate) fn parse(url: &str, files: &TlsFiles) -> Result<Self, UrlError> {
+        let (name, rest) = url.split_once("://").unwrap_or(("", url));
+        let scheme = Scheme::parse(name)?;
+        let is_tls = matches!(scheme, Scheme::Tcp { is_tls: true, .. });
         if files.is_set() && !is_tls {
-            return Err(format!(
-                "{scheme}:// does without TLS, and so without its files"
-            ));
+            return Err(UrlError::WithoutTls(name.to_owned()));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut query = Query::parse(query)?;
-        if kind == "unix" {
-            let backend = Self::unix(rest, &mut query)?;
-            query.end()?;
-            return Ok(backend);
-        }
+        let backend = match scheme {
+            Scheme::Unix => Self::unix(rest, &mut query)?,
+            Scheme::Tcp { servers, .. } => Self::tcp(&servers, rest, &mut query)?,
+        };
+        query.end()?;
+        Ok(Self {
+            tls: is_tls.then(|| Arc::new(files.clone())),
+            ..backend
+        })
+    }
+
+    fn tcp(servers: &Servers, rest: &str, query: &mut Query) -> Result<Self, UrlError> {
         let (login, rest) = match rest.rsplit_once('@') {
             Some((login, rest)) => (self::login(login)?, rest),
             None => (Login::default(), rest),
         };
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let default_port = if kind == "sentinel" {
-            SENTINEL_PORT
-        } else {
-            REDIS_PORT
+        let default_port = match servers {
+            Servers::Sentinels => SENTINEL_PORT,
+            Servers::One | Servers::Cluster => REDIS_PORT,
         };
         let addresses = hosts.split(',').map(|host| address(host, default_port));
         let mut addresses: Vec<_> = addresses.collect::<Result<_, _>>()?;
         let mut sentinel_login = Login::default();
-        let (kind, db) = match kind {
-            "sentinel" => {
+        let (kind, db) = match servers {
+            Servers::Sentinels => {
                 let (service, db) = path.split_once('/').unwrap_or((path, ""));
                 if service.is_empty() {
-                    return Err("sentinels need the name of a service, after a slash".to_owned());
+                    return Err(UrlError::NoService);
                 }
                 sentinel_login.user = query.take("sentinel-user");
                 sentinel_login.password = query.take("sentinel-password");
@@ -76,32 +135,31 @@ impl Backend {
                 let sentinels = addresses;
                 (Kind::Sentinel { sentinels, service }, db)
             }
-            "cluster" => (Kind::Cluster(addresses), path),
-            _ => match (addresses.pop(), addresses.is_empty()) {
+            Servers::Cluster => (Kind::Cluster(addresses), path),
+            Servers::One => match (addresses.pop(), addresses.is_empty()) {
                 (Some(address), true) => (Kind::One(address), path),
-                _ => return Err("several hosts need redis+sentinel:// or redis+cluster://".into()),
+                _ => return Err(UrlError::SeveralHosts),
             },
         };
         // Written for the redis package, which chose between versions of the protocol.
         query.take("protocol");
-        query.end()?;
         let db = self::db(db)?;
         if matches!(kind, Kind::Cluster(_)) && db != 0 {
-            return Err("a cluster has no other database than 0".to_owned());
+            return Err(UrlError::ClusterDatabase);
         }
         Ok(Self {
             kind,
             login,
             sentinel_login,
             db,
-            tls: is_tls.then(|| Arc::new(files.clone())),
+            tls: None,
             unverified: UnverifiedLinks::default(),
         })
     }
 
-    fn unix(path: &str, query: &mut Query) -> Result<Self, String> {
+    fn unix(path: &str, query: &mut Query) -> Result<Self, UrlError> {
         if path.is_empty() {
-            return Err("unix:// needs the path of a socket".to_owned());
+            return Err(UrlError::NoPath);
         }
         Ok(Self {
             kind: Kind::One(Address::Unix(PathBuf::from(decoded(path)?))),
@@ -117,7 +175,7 @@ impl Backend {
     }
 }
 
-fn login(text: &str) -> Result<Login, String> {
+fn login(text: &str) -> Result<Login, UrlError> {
     let (user, password) = text.split_once(':').unwrap_or((text, ""));
     let part = |text: &str| match text {
         "" => Ok(None),
@@ -129,8 +187,8 @@ fn login(text: &str) -> Result<Login, String> {
     })
 }
 
-fn address(text: &str, default_port: u16) -> Result<Address, String> {
-    let malformed = || format!("{text:?} is no HOST or HOST:PORT");
+fn address(text: &str, default_port: u16) -> Result<Address, UrlError> {
+    let malformed = || UrlError::Host(text.to_owned());
     // An IPv6 address has colons of its own, and brackets around it.
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -152,33 +210,32 @@ fn address(text: &str, default_port: u16) -> Result<Address, String> {
     }
 }
 
-fn db(text: &str) -> Result<i64, String> {
+fn db(text: &str) -> Result<i64, UrlError> {
     match text {
         "" => Ok(0),
         text => match text.parse() {
             Ok(db) if db >= 0 => Ok(db),
-            _ => Err(format!("{text:?} is no number of a database")),
+            _ => Err(UrlError::Database(text.to_owned())),
         },
     }
 }
 
-fn decoded(text: &str) -> Result<String, String> {
+fn decoded(text: &str) -> Result<String, UrlError> {
     let decoded = percent_decode_str(text).decode_utf8();
-    let decoded = decoded.map_err(|_| "a part is no UTF-8 after decoding".to_owned());
-    decoded.map(Cow::into_owned)
+    decoded.map(Cow::into_owned).map_err(|_| UrlError::NotUtf8)
 }
 
 /// What stands after the question mark and was not taken yet.
 struct Query(Vec<(String, String)>);
 
 impl Query {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, UrlError> {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decoded(name)?, decoded(value)?))
         });
-        pairs.collect::<Result<_, String>>().map(Self)
+        pairs.collect::<Result<_, UrlError>>().map(Self)
     }
 
     fn take(&mut self, name: &str) -> Option<String> {
@@ -186,9 +243,9 @@ impl Query {
         Some(self.0.swap_remove(at).1)
     }
 
-    fn end(self) -> Result<(), String> {
+    fn end(self) -> Result<(), UrlError> {
         match self.0.first() {
-            Some((name, _)) => Err(format!("the parameter {name:?} is unknown here")),
+            Some((name, _)) => Err(UrlError::Parameter(name.clone())),
             None => Ok(()),
         }
     }
@@ -198,7 +255,7 @@ impl Query {
 mod tests {
     use super::*;
 
-    fn parse(url: &str) -> Result<Backend, String> {
+    fn parse(url: &str) -> Result<Backend, UrlError> {
         Backend::parse(url, &TlsFiles::default())
     }
 
@@ -282,7 +339,7 @@ mod tests {
             ("redis+sentinel://a", "service"),
             ("redis+cluster://a/1", "database"),
         ] {
-            let error = parse(url).unwrap_err();
+            let error = parse(url).unwrap_err().to_string();
             assert!(error.contains(part), "{url}: {error}");
         }
         let files = TlsFiles {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    backend::{Backend, TlsFiles},
+    backend::{Backend, TlsError, TlsFiles},
     error::Error,
     settings::Settings,
 };
@@ -85,10 +85,11 @@ impl Redis {
                 return Err(Error::Config(message.to_owned()));
             }
         };
-        let mistake = |reason| Error::Config(format!("redis-url: {reason}"));
+        let mistake = |error| Error::Config(format!("redis-url: {error}"));
         let backend = Backend::parse(url, &redis.tls).map_err(mistake)?;
         if redis.tls != TlsFiles::default() {
-            redis.tls.connector().map_err(Error::Config)?;
+            let unusable = |error: TlsError| Error::Config(error.to_string());
+            redis.tls.check().map_err(unusable)?;
         }
         let untagged = settings.events_key.as_deref().filter(|key| !has_tag(key));
         match untagged {

@@ -18,7 +18,7 @@ use womack_proto::{
 };
 
 use super::{Body, Http, respond};
-use crate::{error::Error, ledger::Limit, publisher::Publisher};
+use crate::{ledger::Limit, publisher::Publisher, redis::Error};
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.

@@ -350,7 +350,7 @@ impl Connection {
             Reply::Done => {}
             Reply::Refused(reason) => {
                 let answer = self.requests.handle_refusal(reason);
-                let answer = answer.map_err(|reason| self.dead(reason))?;
+                let answer = answer.map_err(|fatal| self.dead(fatal.0))?;
                 if self.requests.has_refused_statics() {
                     let retry = Instant::now() + STATIC_RETRY;
                     self.retry_statics.get_or_insert(retry);

@@ -43,6 +43,10 @@ pub(in crate::redis::subscriber) enum Answer {
     IdentityRefused(Instant, String),
 }
 
+/// A refusal that ends the connection, for this reason.
+#[derive(Debug, Eq, PartialEq)]
+pub(in crate::redis::subscriber) struct Fatal(pub(in crate::redis::subscriber) String);
+
 impl Then {
     /// Nobody wants the channel any more. False if it was not among those for elsewhere.
     pub(super) fn give_up(&mut self, channel: &str) -> bool {

@@ -10,7 +10,7 @@ use womack_proto::{
 use super::{
     super::batch::{OutOfOrder, Outcome},
     Requests,
-    expected::{Answer, Expected},
+    expected::{Answer, Expected, Fatal},
     refusal::{is_about_command, is_about_slots, is_busy, moved_slot},
 };
 use crate::{backend::slot, redis::ErrorClass};
@@ -56,11 +56,11 @@ impl Requests {
     /// Redis refuses a command. An answer is for the driver.
     ///
     /// # Errors
-    /// The reason, if it concerns the whole connection.
+    /// It concerns the whole connection.
     pub(in crate::redis::subscriber) fn handle_refusal(
         &mut self,
         reason: String,
-    ) -> Result<Option<Answer>, String> {
+    ) -> Result<Option<Answer>, Fatal> {
         if let Some(moved) = moved_slot(&reason) {
             self.slot_moved(moved);
             return Ok(None);
@@ -75,7 +75,7 @@ impl Requests {
                 } else if by_slot && is_about_slots(&reason) {
                     Outcome::Elsewhere
                 } else if is_lost || is_about_command(&reason) {
-                    return Err(reason);
+                    return Err(Fatal(reason));
                 } else {
                     Outcome::Refused(reason.into())
                 };
@@ -83,12 +83,12 @@ impl Requests {
                 self.finish_batch();
                 Ok(None)
             }
-            None => Err(reason),
+            None => Err(Fatal(reason)),
             Some(_) => self.other_refused(reason, is_lost),
         }
     }
 
-    fn other_refused(&mut self, reason: String, is_lost: bool) -> Result<Option<Answer>, String> {
+    fn other_refused(&mut self, reason: String, is_lost: bool) -> Result<Option<Answer>, Fatal> {
         match self.expected.pop_front() {
             Some(Expected::Identity(asked)) => Ok(Some(Answer::IdentityRefused(asked, reason))),
             // Any answer but these is a sign of life.
@@ -115,7 +115,7 @@ impl Requests {
                 Ok(None)
             }
             Some(Expected::ShardUnsubscribed { .. }) => Ok(None),
-            _ => Err(reason),
+            _ => Err(Fatal(reason)),
         }
     }
 

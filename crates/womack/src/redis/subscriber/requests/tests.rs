@@ -4,7 +4,7 @@ use womack_proto::{
     subscriber::{Loss, LossScope},
 };
 
-use super::{super::batch::OutOfOrder, *};
+use super::{super::batch::OutOfOrder, expected::Fatal, *};
 
 const EPOCH: Epoch = Epoch::new(7);
 
@@ -164,7 +164,7 @@ fn a_forbidden_command_concerns_the_whole_connection() {
         scene.wants(&["a"]);
         scene.commands();
         let handled = scene.requests.handle_refusal(reason.to_owned());
-        assert_eq!(handled, Err(reason.to_owned()));
+        assert_eq!(handled, Err(Fatal(reason.to_owned())));
     }
 }
 
