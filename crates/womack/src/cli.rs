@@ -18,8 +18,15 @@ use self::{
     top::Shown,
 };
 use crate::{
-    check, config::Config, error::Error, metrics::Metrics, publisher::Publisher,
-    redis::RedisSubscriber, server::Server, settings::Settings, source::local_backend, worker,
+    check,
+    config::Config,
+    error::Error,
+    publisher::Publisher,
+    redis::{RedisSubscriber, SubscriberConfig, SubscriberMetrics},
+    server::Server,
+    settings::Settings,
+    source::local_backend,
+    worker,
 };
 
 /// Events that `tail` takes at one go.
@@ -181,9 +188,11 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
     });
     let subscriptions: Vec<_> = subscriptions.collect();
     worker::runtime()?.block_on(async {
-        let most = config.redis.backlog_bytes;
-        let statics = StaticSubscriptions::default();
-        let subscriber = RedisSubscriber::open(backend, statics, most, &Metrics::new(0));
+        let link = SubscriberConfig {
+            statics: StaticSubscriptions::default(),
+            max_backlog_bytes: config.redis.backlog_bytes,
+        };
+        let subscriber = RedisSubscriber::open(backend, link, SubscriberMetrics::default());
         subscriber.subscribe(subscriptions);
         let mut events = Vec::new();
         let mut out = std::io::stdout();

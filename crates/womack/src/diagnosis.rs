@@ -19,9 +19,8 @@ use womack_proto::subscriber::{Event, StaticSubscriptions};
 
 use crate::{
     backend::{Backend, Dispatch},
-    metrics::Metrics,
     near::Difference,
-    redis::{Error as RedisError, RedisSubscriber},
+    redis::{Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics},
     shard::Common,
     survey::Surveyor,
     throttle::Throttle,
@@ -63,14 +62,16 @@ impl Diagnosis {
     }
 
     async fn run(self) {
-        let everything = StaticSubscriptions {
-            patterns: vec!["*".into()],
-            ..StaticSubscriptions::default()
+        let everything = SubscriberConfig {
+            statics: StaticSubscriptions {
+                patterns: vec!["*".into()],
+                ..StaticSubscriptions::default()
+            },
+            max_backlog_bytes: BACKLOG_BYTES,
         };
         // What waits here is not what waits for the router, which the server's metrics tell.
-        let apart = Metrics::new(0);
-        let backend = self.backend.clone();
-        let subscriber = RedisSubscriber::open(backend, everything, BACKLOG_BYTES, &apart);
+        let apart = SubscriberMetrics::default();
+        let subscriber = RedisSubscriber::open(self.backend.clone(), everything, apart);
         let mut examiner = Examiner {
             dispatch: Dispatch::new(self.backend.clone()),
             verdicts: Verdicts::new(Instant::now()),

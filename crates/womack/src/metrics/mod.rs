@@ -36,7 +36,7 @@ use self::{
     shards::Shards,
 };
 pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
-use crate::ledger::Limit;
+use crate::{ledger::Limit, redis::SubscriberMetrics};
 
 /// Every counter of the process.
 pub(crate) struct Metrics {
@@ -88,9 +88,12 @@ impl Metrics {
         self.limits.of(limit.as_str()).inc();
     }
 
-    /// The counter of `limit`, for who counts without the rest of the metrics.
-    pub(crate) fn limit_counter(&self, limit: Limit) -> Counter {
-        self.limits.of(limit.as_str()).clone()
+    /// The metrics of the subscriber that brings the router its messages.
+    pub(crate) fn subscriber(&self) -> SubscriberMetrics {
+        SubscriberMetrics {
+            backlog_bytes: self.redis.backlog_bytes.clone(),
+            backlog_filled: self.limits.of(Limit::RedisBacklogBytes.as_str()).clone(),
+        }
     }
 
     /// Counts a published message that is dropped.

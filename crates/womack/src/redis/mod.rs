@@ -14,5 +14,5 @@ pub(crate) use self::{
     error_class::ErrorClass,
     guard::{Guard, IDENTITY_INTERVAL, UnverifiedLinks, ask_identity, changed, guard},
     identity::{IdentityCheck, InfoAnswer, Role, Verdict, warn_unverified},
-    subscriber::RedisSubscriber,
+    subscriber::{RedisSubscriber, SubscriberConfig, SubscriberMetrics},
 };

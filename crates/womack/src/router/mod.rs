@@ -29,7 +29,7 @@ use crate::{
     command::{ToRouter, ToShard},
     engine::{DirtyChannels, OpenGaps},
     queue::{Receiver, Sender},
-    redis::RedisSubscriber,
+    redis::{RedisSubscriber, SubscriberConfig},
     routes::{Routes, ShardSet},
     shard::{ChannelsReader, Common},
     sid::ShardId,
@@ -66,15 +66,17 @@ impl Router {
             metrics,
             ..
         } = &*self.common;
-        let statics = StaticSubscriptions {
-            channels: families.fixed(),
-            patterns: families.patterns().into_iter().map(Arc::from).collect(),
+        let link = SubscriberConfig {
+            statics: StaticSubscriptions {
+                channels: families.fixed(),
+                patterns: families.patterns().into_iter().map(Arc::from).collect(),
+            },
+            max_backlog_bytes: config.redis.backlog_bytes,
         };
-        let most = config.redis.backlog_bytes;
         let backend = self.backend.clone();
         let running = Running {
             routes: Routes::new(config.unsubscribe_grace),
-            subscriber: RedisSubscriber::open(backend, statics, most, metrics),
+            subscriber: RedisSubscriber::open(backend, link, metrics.subscriber()),
             gaps: OpenGaps::new(config.redis.gap_hold_bytes, config.subscribe_timeout),
             trouble: None,
             commands: Vec::new(),

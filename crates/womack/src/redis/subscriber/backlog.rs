@@ -12,12 +12,10 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::sync::Notify;
-
 use womack_proto::subscriber::Event;
 
-use crate::{ledger::Limit, metrics::Metrics};
+use super::SubscriberMetrics;
 
 /// What came from Redis and was not taken yet.
 pub(super) struct Backlog {
@@ -27,21 +25,18 @@ pub(super) struct Backlog {
     bytes: AtomicUsize,
     most: usize,
     room: Notify,
-    gauge: Gauge,
-    /// Times it was full.
-    filled: Counter,
+    metrics: SubscriberMetrics,
 }
 
 impl Backlog {
-    pub(super) fn new(most: usize, metrics: &Metrics) -> Self {
+    pub(super) fn new(most: usize, metrics: SubscriberMetrics) -> Self {
         Self {
             events: Mutex::default(),
             taker: AtomicWaker::new(),
             bytes: AtomicUsize::new(0),
             most,
             room: Notify::new(),
-            gauge: metrics.redis.backlog_bytes.clone(),
-            filled: metrics.limit_counter(Limit::RedisBacklogBytes),
+            metrics,
         }
     }
 
@@ -55,7 +50,7 @@ impl Backlog {
         let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
         self.note(before + bytes);
         if before < self.most && before + bytes >= self.most {
-            self.filled.inc();
+            self.metrics.backlog_filled.inc();
         }
         self.lock().extend(events.drain(..));
         self.taker.wake();
@@ -125,7 +120,8 @@ impl Backlog {
     }
 
     fn note(&self, bytes: usize) {
-        self.gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.metrics.backlog_bytes.set(bytes);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Event>> {
@@ -159,19 +155,19 @@ mod tests {
 
     #[test]
     fn a_full_backlog_has_room_again_when_something_was_taken() {
-        let metrics = Metrics::new(0);
-        let backlog = Backlog::new(2 * cost(&message()), &metrics);
+        let metrics = SubscriberMetrics::default();
+        let backlog = Backlog::new(2 * cost(&message()), metrics.clone());
         backlog.add(&mut vec![message(), Event::Connected]);
         assert!(backlog.room().now_or_never().is_some());
         backlog.add_one(message());
         assert!(backlog.room().now_or_never().is_none());
-        assert_eq!(backlog.filled.get(), 1);
-        let filled = metrics.redis.backlog_bytes.get();
+        assert_eq!(metrics.backlog_filled.get(), 1);
+        let filled = metrics.backlog_bytes.get();
         let mut batch = Vec::new();
         assert!(backlog.take(&mut batch, 2).now_or_never().is_some());
         assert!(matches!(batch[..], [Event::Message(_), Event::Connected]));
         assert!(backlog.room().now_or_never().is_some());
-        assert_eq!(metrics.redis.backlog_bytes.get() * 2, filled);
+        assert_eq!(metrics.backlog_bytes.get() * 2, filled);
         assert!(backlog.take(&mut batch, 9).now_or_never().is_some());
         assert!(backlog.take(&mut batch, 9).now_or_never().is_none());
         assert!(backlog.is_empty());

@@ -21,6 +21,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinHandle,
@@ -28,10 +29,25 @@ use tokio::{
 use womack_proto::subscriber::{Epoch, Event, StaticSubscriptions, Subscription};
 
 use self::{backlog::Backlog, pending::PendingSubscriptions};
-use crate::{
-    backend::{Backend, Kind},
-    metrics::Metrics,
-};
+use crate::backend::{Backend, Kind};
+
+/// Settings of a subscriber.
+#[derive(Clone, Debug)]
+pub(crate) struct SubscriberConfig {
+    /// Names that stay subscribed whichever clients are there.
+    pub(crate) statics: StaticSubscriptions,
+    /// Bytes of messages that are kept until they are taken; beyond, messages wait at Redis.
+    pub(crate) max_backlog_bytes: usize,
+}
+
+/// Metrics of a subscriber. Clones count the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SubscriberMetrics {
+    /// Bytes of messages that are still to be taken.
+    pub(crate) backlog_bytes: Gauge,
+    /// Times that the limit of these bytes was reached.
+    pub(crate) backlog_filled: Counter,
+}
 
 /// An instruction to the subscriber, or to one of its connections.
 enum Command {
@@ -63,18 +79,20 @@ pub(crate) struct RedisSubscriber {
 }
 
 impl RedisSubscriber {
-    /// Begins to connect. Up to `max_bytes` of messages are kept that nobody has taken; beyond,
-    /// they wait at Redis.
+    /// Begins to connect.
     pub(crate) fn open(
         backend: Backend,
-        statics: StaticSubscriptions,
-        max_bytes: usize,
-        metrics: &Metrics,
+        config: SubscriberConfig,
+        metrics: SubscriberMetrics,
     ) -> Self {
+        let SubscriberConfig {
+            statics,
+            max_backlog_bytes,
+        } = config;
         let is_cluster = matches!(backend.kind, Kind::Cluster(_));
         let context = Arc::new(Context {
             backend,
-            backlog: Backlog::new(max_bytes, metrics),
+            backlog: Backlog::new(max_backlog_bytes, metrics),
             connections: AtomicU32::new(0),
         });
         let (commands, receiver) = unbounded_channel();
