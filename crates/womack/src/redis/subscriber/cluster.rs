@@ -19,9 +19,7 @@ use tokio::{
 use womack_proto::subscriber::{Event, Generation, StaticSubscriptions, Subscription};
 
 use super::{
-    Command, Context,
-    connection::{Connection, Greeted},
-    pending::PendingSubscriptions,
+    Command, Context, connection::Connection, greeting::Greeted, pending::PendingSubscriptions,
 };
 use crate::{
     backend::{Address, Slots, Unreachable, slot},

@@ -1,15 +1,20 @@
 //! The subscriber: everything that is subscribed at Redis, whichever of its kinds it is.
 //!
 //! A subscriber never ends: where a connection breaks, it is made again, and the loss comes as an
-//! [`Event`]. Its connections are tasks of their own, which empty their sockets into a backlog
-//! whatever the shards do; the one to a single server is part of the subscriber's own task. The consequences of a loss, and the requests for channels that were lost,
-//! are the router's affair. A request that was not confirmed when its connection broke is kept here
-//! and made again, unless it was given up.
+//! [`Event`]. Its connections are tasks of their own, which empty their sockets into one backlog
+//! whatever the shards do; the one to a single server is part of the subscriber's own task. The
+//! consequences of a loss, and the requests for channels that were lost, are the router's affair. A
+//! request that was not confirmed when its connection broke is kept here and made again, unless it
+//! was given up.
+//!
+//! Clocks are read by the tasks alone: `requests`, `batch`, `pending` and `liveness` are handed the
+//! time with what has happened.
 
 mod backlog;
 mod batch;
 mod cluster;
 mod connection;
+mod greeting;
 mod liveness;
 mod pending;
 mod requests;

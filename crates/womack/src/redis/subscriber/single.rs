@@ -6,9 +6,7 @@ use tokio::{select, sync::mpsc::UnboundedReceiver, time::sleep};
 use womack_proto::subscriber::{Event, StaticSubscriptions};
 
 use super::{
-    Command, Context,
-    connection::{Connection, Greeted},
-    pending::PendingSubscriptions,
+    Command, Context, connection::Connection, greeting::Greeted, pending::PendingSubscriptions,
 };
 use crate::{
     backend::{Kind, Master, Unreachable},

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use womack_proto::{
     redis::Confirmation,
-    subscriber::{Loss, LossScope},
+    subscriber::{Generation, Loss, LossScope},
 };
 
 use super::{super::batch::OutOfOrder, expected::Fatal, *};
