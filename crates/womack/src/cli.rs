@@ -12,20 +12,14 @@ use serde_json::value::RawValue;
 use tokio::task::LocalSet;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 use womack_proto::subscriber::{Event, Generation, Loss, StaticSubscriptions, Subscription};
+use womack_redis::{Publisher, RedisSubscriber, SubscriberConfig, SubscriberMetrics};
 
 use self::{
     admin::{Admin, Admins},
     top::Shown,
 };
 use crate::{
-    check,
-    config::Config,
-    error::Error,
-    publisher::Publisher,
-    redis::{RedisSubscriber, SubscriberConfig, SubscriberMetrics},
-    server::Server,
-    settings::Settings,
-    source::local_backend,
+    check, config::Config, error::Error, server::Server, settings::Settings, source::local_backend,
     worker,
 };
 

@@ -16,16 +16,11 @@ use std::{
 
 use tracing::{info, warn};
 use womack_proto::subscriber::{Event, StaticSubscriptions};
-
-use crate::{
-    backend::{Backend, Dispatch},
-    near::Difference,
-    redis::{Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics},
-    shard::Common,
-    survey::Surveyor,
-    throttle::Throttle,
-    worker,
+use womack_redis::{
+    Backend, Dispatch, Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics,
 };
+
+use crate::{near::Difference, shard::Common, survey::Surveyor, throttle::Throttle, worker};
 
 /// Messages that are looked at in one go.
 const MESSAGES_PER_BATCH: usize = 1024;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{backend::UrlError, redis::Error as RedisError};
+use womack_redis::{Error as RedisError, UrlError};
 
 /// Why the server cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]

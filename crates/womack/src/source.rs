@@ -6,9 +6,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
+use womack_redis::{Backend, TlsFiles};
 
 use crate::{
-    backend::{Backend, TlsFiles},
     config::{Redis, RedisSource},
     error::Error,
 };

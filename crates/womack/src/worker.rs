@@ -18,13 +18,12 @@ use tokio::{
     task::{LocalSet, spawn_local, yield_now},
     time::{sleep, sleep_until, timeout},
 };
+use womack_redis::{Backend, Publisher};
 
 use crate::{
-    backend::Backend,
     command::{SessionRequest, ToShard},
     engine::DirtyChannels,
     http::{self, Connections, Http, Listener, Surface},
-    publisher::Publisher,
     pulse,
     queue::{Receiver, Sender},
     router::Router,

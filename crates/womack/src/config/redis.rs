@@ -1,12 +1,9 @@
 //! Which Redis the server listens to, and how.
 
 use serde::Serialize;
+use womack_redis::{Backend, TlsError, TlsFiles};
 
-use crate::{
-    backend::{Backend, TlsError, TlsFiles},
-    error::Error,
-    settings::Settings,
-};
+use crate::{error::Error, settings::Settings};
 
 /// The least that is worth waiting for: what one read brings.
 const LEAST_BACKLOG_BYTES: usize = 64 << 10;

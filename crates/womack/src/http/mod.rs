@@ -43,6 +43,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, select};
 use tokio_util::sync::CancellationToken;
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
+use womack_redis::Publisher;
 
 pub(crate) use self::{
     accept::{Connections, Listener, serve},
@@ -63,7 +64,6 @@ use crate::{
     engine::DirtyChannels,
     ledger::Limit,
     memory::HTTP_BYTES,
-    publisher::Publisher,
     queue::Sender,
     shard::{Common, Shard, Speaks},
     sid::{ShardId, Sid},

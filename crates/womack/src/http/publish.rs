@@ -16,9 +16,10 @@ use womack_proto::{
     Channel, ChannelError,
     publishers::{PublicationError, addressed},
 };
+use womack_redis::{Error, Publisher};
 
 use super::{Body, Http, respond};
-use crate::{ledger::Limit, publisher::Publisher, redis::Error};
+use crate::ledger::Limit;
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.

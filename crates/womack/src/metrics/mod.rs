@@ -24,6 +24,7 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::{Metric, Registry},
 };
+use womack_redis::SubscriberMetrics;
 
 use self::{
     by::By,
@@ -36,7 +37,7 @@ use self::{
     shards::Shards,
 };
 pub(crate) use self::{clients::Transport, distribution::Reading, shards::ShardMetrics};
-use crate::{ledger::Limit, redis::SubscriberMetrics};
+use crate::ledger::Limit;
 
 /// Every counter of the process.
 pub(crate) struct Metrics {

@@ -31,6 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use womack_redis::{Backend, Backoff};
 
 pub(crate) use self::thread::Reporting;
 use self::{
@@ -38,8 +39,6 @@ use self::{
     sweep::Sweep,
 };
 use crate::{
-    backend::Backend,
-    backoff::Backoff,
     command::ToShard,
     queue::{Receiver, Sender},
     report::{Count, Report, Reports},

@@ -22,14 +22,13 @@ use womack_proto::{
     envelope::Scratch,
     subscriber::{Event, Generation, StaticSubscriptions},
 };
+use womack_redis::{Backend, RedisSubscriber, SubscriberConfig};
 
 use self::messages::Held;
 use crate::{
-    backend::Backend,
     command::{ToRouter, ToShard},
     engine::{DirtyChannels, OpenGaps},
     queue::{Receiver, Sender},
-    redis::{RedisSubscriber, SubscriberConfig},
     routes::{Routes, ShardSet},
     shard::{ChannelsReader, Common},
     sid::ShardId,

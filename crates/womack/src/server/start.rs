@@ -5,9 +5,9 @@ use std::{net::TcpListener, sync::Arc, thread};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use womack_redis::Backend;
 
 use crate::{
-    backend::Backend,
     cluster::relay::Relay,
     command::{SessionRequest, ToRouter, ToShard},
     diagnosis::Diagnosis,

@@ -41,6 +41,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use womack_proto::relay::{Flow, Kind, Message};
+use womack_redis::{Backend, Backoff};
 
 pub(crate) use self::thread::Relaying;
 use self::{
@@ -53,8 +54,6 @@ use self::{
     place::{End, Place},
 };
 use crate::{
-    backend::Backend,
-    backoff::Backoff,
     command::{PollAnswer, PostAnswer, SessionRequest, ToShard},
     ledger::Limit,
     queue::{Receiver, Sender},
