@@ -19,7 +19,9 @@ use tokio::{
 use womack_proto::subscriber::{Event, Generation, StaticSubscriptions, Subscription};
 
 use super::{
-    Command, Context, connection::Connection, greeting::Greeted, pending::PendingSubscriptions,
+    Command, Context,
+    node::{self, NodeNumber, Notice},
+    pending::PendingSubscriptions,
 };
 use crate::{
     backoff::Backoff,
@@ -48,7 +50,7 @@ pub(super) async fn run(
         is_whole: false,
         backoff: Backoff::default(),
         next_slots: Instant::now(),
-        last_node: 0,
+        last_node: NodeNumber::default(),
         notices: notices_sender,
     };
     loop {
@@ -67,7 +69,7 @@ struct Cluster {
     context: Arc<Context>,
     statics: StaticSubscriptions,
     /// The node that brings the static subscriptions.
-    statics_at: Option<u64>,
+    statics_at: Option<NodeNumber>,
     slots: Slots,
     /// Whether a task is asking how the slots lie.
     asks_slots: bool,
@@ -75,49 +77,21 @@ struct Cluster {
     /// Subscriptions that no node can be asked for now.
     pending: PendingSubscriptions,
     /// The node that each channel was requested of, and the request. Its slot may have moved since.
-    requested_at: HashMap<Arc<str>, (u64, Generation), RandomState>,
+    requested_at: HashMap<Arc<str>, (NodeNumber, Generation), RandomState>,
     /// Whether every slot has a node that is connected.
     is_whole: bool,
     backoff: Backoff,
     next_slots: Instant,
-    /// The number of the node that was connected to last.
-    last_node: u64,
+    /// The node that was connected to last.
+    last_node: NodeNumber,
     notices: UnboundedSender<Notice>,
 }
 
 /// A master that is connected, or about to be.
 struct Node {
-    /// Tells it from an earlier one at the same address.
-    number: u64,
+    number: NodeNumber,
     commands: UnboundedSender<Command>,
     is_up: bool,
-}
-
-/// Something that a task of the cluster has to tell.
-enum Notice {
-    /// The answer to how the slots lie.
-    Slots(Result<Slots, Unreachable>),
-    /// A node is connected.
-    Up(Address, u64),
-    /// A node's task has ended, for this reason, and did not do what it was requested.
-    Down(Address, u64, String, PendingSubscriptions),
-    /// Subscriptions that the node of this number cannot have, so that another has to.
-    Elsewhere(u64, Vec<Subscription>),
-}
-
-/// The way back for subscriptions that a node cannot have.
-pub(super) struct Redirect {
-    /// The node's number.
-    number: u64,
-    notices: UnboundedSender<Notice>,
-}
-
-impl Redirect {
-    pub(super) fn send(&self, subscriptions: Vec<Subscription>) {
-        let notice = Notice::Elsewhere(self.number, subscriptions);
-        // The cluster outlives its connections.
-        self.notices.send(notice).ok();
-    }
 }
 
 impl Cluster {
@@ -167,8 +141,8 @@ impl Cluster {
 
     fn connect(&mut self, address: Address) {
         let (sender, commands) = unbounded_channel();
-        self.last_node += 1;
-        let number = self.last_node;
+        let number = self.last_node.next();
+        self.last_node = number;
         let node = Node {
             number,
             commands: sender,
@@ -176,7 +150,7 @@ impl Cluster {
         };
         self.nodes.insert(address.clone(), node);
         let (context, notices) = (self.context.clone(), self.notices.clone());
-        tokio::spawn(serve_node(context, address, number, commands, notices));
+        tokio::spawn(node::serve(context, address, number, commands, notices));
     }
 
     fn handle_command(&mut self, command: Command) {
@@ -227,7 +201,7 @@ impl Cluster {
 
     /// Gives subscriptions up where they were requested, wherever their slots are now.
     fn give_up(&mut self, subscriptions: Vec<Subscription>) {
-        let mut by_node: HashMap<u64, Vec<Subscription>> = HashMap::new();
+        let mut by_node: HashMap<NodeNumber, Vec<Subscription>> = HashMap::new();
         for subscription in subscriptions {
             self.pending.give_up(&subscription.channel);
             if let Some((number, _)) = self.requested_at.remove(&subscription.channel) {
@@ -245,7 +219,7 @@ impl Cluster {
     fn handle_notice(&mut self, notice: Notice) {
         match notice {
             Notice::Slots(slots) => return self.handle_slots(slots),
-            Notice::Up(address, number) => {
+            Notice::Up { address, number } => {
                 let node = self.nodes.get_mut(&address);
                 if let Some(node) = node.filter(|node| node.number == number) {
                     node.is_up = true;
@@ -253,7 +227,12 @@ impl Cluster {
                     self.subscribe(pending);
                 }
             }
-            Notice::Down(address, number, reason, mut unfinished) => {
+            Notice::Down {
+                address,
+                number,
+                reason,
+                mut unfinished,
+            } => {
                 let node = self.nodes.get(&address);
                 // The end of a node without slots is nobody's trouble.
                 if node.is_some_and(|node| node.number == number) {
@@ -272,7 +251,7 @@ impl Cluster {
 
     /// Keeps subscriptions that the node of this number did not take for another, but for those that
     /// were given up or requested elsewhere since.
-    fn retry(&mut self, number: u64, mut subscriptions: Vec<Subscription>) {
+    fn retry(&mut self, number: NodeNumber, mut subscriptions: Vec<Subscription>) {
         let requested_at = &mut self.requested_at;
         subscriptions.retain(|subscription| {
             let request = (number, subscription.generation);
@@ -324,43 +303,4 @@ impl Cluster {
             self.statics_at = Some(node.number);
         }
     }
-}
-
-/// Serves one node until it is lost, or has no slots any more.
-async fn serve_node(
-    context: Arc<Context>,
-    address: Address,
-    number: u64,
-    mut commands: UnboundedReceiver<Command>,
-    notices: UnboundedSender<Notice>,
-) {
-    let opened = select! {
-        opened = Greeted::open(&context, &address) => opened,
-        // Nothing is said to a node before it is up, so this is the end of its place in the cluster.
-        _ = commands.recv() => return,
-    };
-    let (reason, mut unfinished) = match opened {
-        Ok(greeted) => {
-            let redirect = Redirect {
-                number,
-                notices: notices.clone(),
-            };
-            let pending = PendingSubscriptions::default();
-            let mut connection =
-                Connection::begin(greeted, context.clone(), pending, Some(redirect));
-            // The notices are read as long as the cluster is there.
-            notices.send(Notice::Up(address.clone(), number)).ok();
-            let dead = connection.serve(&mut commands).await;
-            let (loss, unfinished) = connection.end(dead);
-            let reason = loss.reason.clone();
-            context.backlog.add_one(Event::Lost(loss));
-            (reason, unfinished)
-        }
-        Err(error) => (error.to_string(), PendingSubscriptions::default()),
-    };
-    while let Ok(command) = commands.try_recv() {
-        unfinished.handle_command(command);
-    }
-    let notice = Notice::Down(address, number, reason, unfinished);
-    notices.send(notice).ok();
 }

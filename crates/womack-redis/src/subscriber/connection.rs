@@ -16,9 +16,9 @@ use womack_proto::subscriber::{Epoch, Event, Loss, LossScope, StaticSubscription
 
 use super::{
     Command, Context,
-    cluster::Redirect,
     greeting::Greeted,
     liveness::{Dead, Liveness, PING_INTERVAL},
+    node::Redirect,
     pending::PendingSubscriptions,
     requests::{Answer, Requests},
     socket::Socket,

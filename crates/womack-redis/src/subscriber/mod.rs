@@ -16,6 +16,7 @@ mod cluster;
 mod connection;
 mod greeting;
 mod liveness;
+mod node;
 mod pending;
 mod requests;
 mod single;
