@@ -46,6 +46,7 @@ lint: deps ## check format, lints, documentation and licences
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	! cargo tree -p womack-proto -e normal | grep -E ' (tokio|mio|async-std|smol) v'
+	! cargo tree -p womack-redis -e normal | grep -E ' (hyper|clap|dashmap|womack) v'
 	cargo deny --all-features check bans licenses sources
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy
 	for script in loadtest/*.js loadtest/lib/*.js; do node --check --input-type=module < $$script; done
@@ -91,7 +92,7 @@ loadtest: deps ## run the k6 scripts against a running server: make loadtest URL
 
 fuzz: ## fuzz each decoder with the installed toolchain: make fuzz FUZZ_SECONDS=600
 	command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
-	for crate in womack-proto womack-broker; do (cd crates/$$crate && for target in $$(cargo fuzz list); \
+	for crate in womack-proto womack-broker womack-redis; do (cd crates/$$crate && for target in $$(cargo fuzz list); \
 	do found=fuzz/target/corpus/$$target; mkdir -p $$found; RUSTC_BOOTSTRAP=1 cargo fuzz run $$target $$found \
 	fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
 

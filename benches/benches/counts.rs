@@ -23,8 +23,8 @@ use womack_benches::{
 use womack_proto::{
     Handshake, Layer, Limits, Namespaces, Output, Revision, Rules, Scratch, Session, Timing,
     envelope, frame, open_packet,
-    redis::{self, Reply},
 };
+use womack_redis::resp::{self, Reply};
 
 // As in the program.
 #[global_allocator]
@@ -160,7 +160,7 @@ fn collected(name: &str, repetitions: u64) -> Result<f64, Box<dyn Error>> {
 fn decode(times: u64) {
     let mut input = BytesMut::from(&*push().repeat(times as usize));
     for _ in 0..times {
-        let decoded = redis::decode(black_box(&mut input));
+        let decoded = resp::decode(black_box(&mut input));
         let Ok(Some(Reply::Message(message))) = decoded else {
             panic!("{decoded:?}");
         };

@@ -51,7 +51,7 @@
 //! | [`envelope`], [`freshness`], [`channel`] | what publishers send, for how long it is of use, and where to |
 //! | [`gap`] | what a client is told that may have missed something |
 //! | [`publishers`] | what publishers of other families send |
-//! | [`redis`], [`subscriber`] | the protocol between a subscriber and Redis; the events that come of it |
+//! | [`subscriber`] | what a subscriber of Redis and its user tell each other |
 //! | [`unsubscribed`] | the end of a membership that the client did not ask for |
 //! | [`relay`] | what nodes say to one another |
 //!
@@ -76,7 +76,6 @@ pub mod output;
 pub mod payload;
 pub mod plain;
 pub mod publishers;
-pub mod redis;
 pub mod relay;
 pub mod rules;
 pub mod session;

@@ -4,9 +4,9 @@
 //! answer to an older request is told from that to the newest. Every connection to a server has an
 //! [`Epoch`]: all that was confirmed over a connection is lost with it at once.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
-use crate::redis::Message;
+use bytes::Bytes;
 
 /// The number of a request for a channel; later requests have greater ones.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -107,6 +107,65 @@ pub enum Event {
     Failed(String),
 }
 
+/// A published message, as it came from Redis.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    bytes: Bytes,
+    channel: Range<u32>,
+    payload: Range<u32>,
+    by_pattern: bool,
+}
+
+impl Message {
+    /// A message whose channel and payload are these parts of `bytes`, which are shared and not
+    /// copied. A part that is not within them is empty.
+    pub fn new(
+        bytes: Bytes,
+        channel: Range<usize>,
+        payload: Range<usize>,
+        by_pattern: bool,
+    ) -> Self {
+        Self {
+            channel: narrow(channel),
+            payload: narrow(payload),
+            by_pattern,
+            bytes,
+        }
+    }
+
+    /// The Redis channel; empty if it is no text, which no channel that was asked for is.
+    pub fn channel(&self) -> &str {
+        str::from_utf8(self.part(&self.channel)).unwrap_or_default()
+    }
+
+    /// What was published.
+    pub fn payload(&self) -> &[u8] {
+        self.part(&self.payload)
+    }
+
+    /// Whether it came because a pattern matched the channel.
+    pub const fn is_by_pattern(&self) -> bool {
+        self.by_pattern
+    }
+
+    /// How many bytes it took on the wire.
+    pub const fn wire_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn part(&self, range: &Range<u32>) -> &[u8] {
+        let part = self.bytes.get(range.start as usize..range.end as usize);
+        part.unwrap_or_default()
+    }
+}
+
+/// A range of half the size: a message is far shorter than 4 GiB, since strings at Redis have
+/// 512 MiB at most.
+fn narrow(range: Range<usize>) -> Range<u32> {
+    let narrow = |at| u32::try_from(at).unwrap_or(u32::MAX);
+    narrow(range.start)..narrow(range.end)
+}
+
 /// The end of subscriptions that were live.
 #[derive(Debug)]
 pub struct Loss {
@@ -135,4 +194,20 @@ pub enum LossScope {
         /// The channels.
         channels: Vec<Arc<str>>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_message_lie_within_its_bytes() {
+        let bytes = Bytes::from_static(b"ab{}");
+        let message = Message::new(bytes.clone(), 0..2, 2..4, true);
+        assert_eq!((message.channel(), message.payload()), ("ab", &b"{}"[..]));
+        assert!(message.is_by_pattern());
+        assert_eq!(message.wire_bytes(), 4);
+        let outside = Message::new(bytes, 0..5, usize::MAX..usize::MAX, false);
+        assert_eq!((outside.channel(), outside.payload()), ("", &b""[..]));
+    }
 }

@@ -3,12 +3,10 @@
 use std::{hint::black_box, time::Instant};
 
 use allocation_counter::measure;
-use bytes::BytesMut;
 use womack_proto::{
     Layer, NamespaceId, Revision, Rules, Scratch, Session, envelope, frame,
     payload::{self, Format},
     publishers::{addressed, emitter, python},
-    redis,
 };
 
 const MESSAGE: &[u8] = br#"{"data":{"text":"h\u00e9llo \ud83d\ude00","n":[1,2.5,true,null]}}"#;
@@ -99,35 +97,6 @@ fn no_packet_allocates_more_than_its_share() {
         let info = measure(|| session.handle_text(now, &text, &rules, &mut out));
         let share = 4 * text.len() as u64 + 1_024;
         assert!(info.bytes_total <= share, "{info:?} for {:.20}", text);
-    }
-}
-
-#[test]
-fn messages_from_redis_share_the_buffer_they_came_in() {
-    for mark in ["*", ">"] {
-        let message = format!("{mark}3\r\n$7\r\nmessage\r\n$1\r\na\r\n$3\r\n[1]\r\n");
-        let mut input = BytesMut::from(message.repeat(1_000).as_bytes());
-        let info = measure(|| {
-            for _ in 0..1_000 {
-                assert!(matches!(redis::decode(&mut input), Ok(Some(_))));
-            }
-        });
-        assert_eq!(info.count_total, 1, "the buffer's count of users");
-    }
-}
-
-#[test]
-fn what_redis_only_announces_allocates_nothing() {
-    for announced in [
-        "$1048576\r\n",
-        "=1048576\r\n",
-        "%2048\r\n",
-        "*4096\r\n",
-        ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$536870912\r\n",
-    ] {
-        let mut input = BytesMut::from(announced);
-        let info = measure(|| assert_eq!(redis::decode(&mut input), Ok(None)));
-        assert_eq!(info.count_total, 0, "{announced:?}");
     }
 }
 

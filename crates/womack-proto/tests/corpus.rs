@@ -74,11 +74,6 @@ fn plain_targets() {
     replay("plain_targets", checks::plain::targets);
 }
 
-#[test]
-fn redis_replies() {
-    replay("redis_replies", checks::redis::replies);
-}
-
 /// Runs `check` on each file of the corpus of `target`, and on each beginning of it.
 fn replay(target: &str, check: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))

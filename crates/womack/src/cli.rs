@@ -12,12 +12,13 @@ use serde_json::value::RawValue;
 use tokio::task::LocalSet;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 use womack_proto::subscriber::{Event, Generation, Loss, StaticSubscriptions, Subscription};
+use womack_redis::{Publisher, RedisSubscriber, SubscriberConfig, SubscriberMetrics};
 
 use self::{
     admin::{Admin, Admins},
     top::Shown,
 };
-use crate::{check, config::Config, error::Error, metrics::Metrics, publisher::Publisher, redis::RedisSubscriber, server::Server, settings::Settings, source::local_backend, worker};
+use crate::{check, config::Config, error::Error, server::Server, settings::Settings, source::local_backend, worker};
 
 /// Events that `tail` takes at one go.
 const EVENTS_PER_BATCH: usize = 1024;
@@ -178,9 +179,11 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
     });
     let subscriptions: Vec<_> = subscriptions.collect();
     worker::runtime()?.block_on(async {
-        let most = config.redis.backlog_bytes;
-        let statics = StaticSubscriptions::default();
-        let subscriber = RedisSubscriber::open(backend, statics, most, &Metrics::new(0));
+        let link = SubscriberConfig {
+            statics: StaticSubscriptions::default(),
+            max_backlog_bytes: config.redis.backlog_bytes,
+        };
+        let subscriber = RedisSubscriber::open(backend, link, SubscriberMetrics::default());
         subscriber.subscribe(subscriptions);
         let mut events = Vec::new();
         let mut out = std::io::stdout();

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use womack_redis::{Error as RedisError, UrlError};
+
 /// Why the server cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,8 +20,8 @@ pub enum Error {
         source: io::Error,
     },
     /// Redis refused a command, or cannot be reached.
-    #[error("redis: {0}")]
-    Redis(#[from] redis::RedisError),
+    #[error(transparent)]
+    Redis(RedisError),
     /// Data for a client cannot be written as JSON.
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -32,6 +34,22 @@ pub enum Error {
     /// A shard or the router ended although nobody asked it to.
     #[error("thread {0} ended unexpectedly")]
     Thread(String),
+}
+
+impl From<RedisError> for Error {
+    fn from(error: RedisError) -> Self {
+        match error {
+            RedisError::Url(error) => error.into(),
+            RedisError::Json(error) => error.into(),
+            error => Self::Redis(error),
+        }
+    }
+}
+
+impl From<UrlError> for Error {
+    fn from(error: UrlError) -> Self {
+        Self::Config(error.to_string())
+    }
 }
 
 impl Error {

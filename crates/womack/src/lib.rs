@@ -24,13 +24,12 @@
 //! comes and goes, it tells Redis.
 //!
 //! What bytes mean is the business of [`womack_proto`], which does no I/O; this crate moves bytes
-//! and knows no syntax.
+//! and knows no syntax. How Redis is reached, subscribed at and published to is in [`womack_redis`].
 //!
 //! A program of one's own registers a [`Namespace`] with a [`Server`], or publishes through a
 //! [`Publisher`].
 
-mod backend;
-mod backoff;
+mod admission;
 mod beat;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
@@ -52,10 +51,8 @@ mod live;
 mod metrics;
 mod namespace;
 mod near;
-mod publisher;
 mod pulse;
 mod queue;
-mod redis;
 mod report;
 mod reporter;
 mod requests;
@@ -87,15 +84,14 @@ mod memory {
 }
 
 pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
+pub use womack_redis::{CommandError, Error as RedisError, Publisher, TlsFiles, UrlError};
 
 pub use self::{
-    backend::TlsFiles,
     channels::Channels,
     config::{Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, Redis, RedisSource},
     error::Error,
     live::Live,
     namespace::{Client, MessageClient, Messages, Namespace, Refusal},
-    publisher::Publisher,
     server::Server,
     settings::{
         ByteSize, CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network, NodeSettings,

@@ -3,10 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use tracing::{info, warn};
-use womack_proto::{
-    redis::Message,
-    subscriber::{Loss, LossScope},
-};
+use womack_proto::subscriber::{Loss, LossScope, Message};
 
 use super::{
     Now, Output, Router,

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use womack_proto::redis::Message;
+use womack_proto::subscriber::Message;
 
 use crate::command::{Gap, LossNumber};
 
@@ -216,8 +216,7 @@ fn length_millis(length: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-    use womack_proto::redis::{Reply, decode};
+    use bytes::Bytes;
 
     use super::*;
 
@@ -237,12 +236,8 @@ mod tests {
     }
 
     fn message(channel: &str) -> Message {
-        let length = channel.len();
-        let text = format!("*3\r\n$7\r\nmessage\r\n${length}\r\n{channel}\r\n$1\r\n1\r\n");
-        match decode(&mut BytesMut::from(&*text)) {
-            Ok(Some(Reply::Message(message))) => message,
-            other => panic!("{other:?}"),
-        }
+        let (bytes, end) = (Bytes::from(format!("{channel}1")), channel.len());
+        Message::new(bytes, 0..end, end..end + 1, false)
     }
 
     /// The channels of each gap that is told, and whether it is the last of its loss.

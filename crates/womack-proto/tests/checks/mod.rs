@@ -4,7 +4,6 @@
 pub(crate) mod legacy;
 pub(crate) mod plain;
 pub(crate) mod publishers;
-pub(crate) mod redis;
 pub(crate) mod relay;
 
 use std::time::{Duration, Instant};

@@ -14,12 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::RedisResult;
 use tracing::{info, warn};
 use womack_proto::subscriber::{Event, StaticSubscriptions};
+use womack_redis::{
+    Backend, Dispatch, Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics,
+};
 
-use womack_engine::{Throttle};
-use crate::{backend::{Backend, Dispatch}, metrics::Metrics, near::Difference, redis::RedisSubscriber, survey::Surveyor, worker};
+use womack_engine::{Context, Throttle};
+use crate::{near::Difference, survey::Surveyor, worker};
 
 /// Messages that are looked at in one go.
 const MESSAGES_PER_BATCH: usize = 1024;
@@ -56,14 +58,16 @@ impl Diagnosis {
     }
 
     async fn run(self) {
-        let everything = StaticSubscriptions {
-            patterns: vec!["*".into()],
-            ..StaticSubscriptions::default()
+        let everything = SubscriberConfig {
+            statics: StaticSubscriptions {
+                patterns: vec!["*".into()],
+                ..StaticSubscriptions::default()
+            },
+            max_backlog_bytes: BACKLOG_BYTES,
         };
         // What waits here is not what waits for the router, which the server's metrics tell.
-        let apart = Metrics::new(0);
-        let backend = self.backend.clone();
-        let subscriber = RedisSubscriber::open(backend, everything, BACKLOG_BYTES, &apart);
+        let apart = SubscriberMetrics::default();
+        let subscriber = RedisSubscriber::open(self.backend.clone(), everything, apart);
         let mut examiner = Examiner {
             dispatch: Dispatch::new(self.backend.clone()),
             verdicts: Verdicts::new(Instant::now()),
@@ -132,7 +136,11 @@ impl Examiner {
     }
 
     /// Whether nobody wants `redis_channel`, and somebody wants one of nearly that name.
-    async fn look(&mut self, redis_channel: &str, now: Instant) -> RedisResult<Option<Difference>> {
+    async fn look(
+        &mut self,
+        redis_channel: &str,
+        now: Instant,
+    ) -> Result<Option<Difference>, RedisError> {
         let registry = &self.diagnosis.server.engine.registry;
         let keys: Vec<&str> = registry
             .iter()

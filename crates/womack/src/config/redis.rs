@@ -1,8 +1,9 @@
 //! Which Redis the server listens to, and how.
 
 use serde::Serialize;
+use womack_redis::{Backend, TlsError, TlsFiles};
 
-use crate::{backend::{Backend, TlsFiles}, error::Error, settings::Settings};
+use crate::{error::Error, settings::Settings};
 
 /// The least that is worth waiting for: what one read brings.
 const LEAST_BACKLOG_BYTES: usize = 64 << 10;
@@ -81,10 +82,11 @@ impl Redis {
                 return Err(Error::Config(message.to_owned()));
             }
         };
-        let mistake = |reason| Error::Config(format!("redis-url: {reason}"));
+        let mistake = |error| Error::Config(format!("redis-url: {error}"));
         let backend = Backend::parse(url, &redis.tls).map_err(mistake)?;
         if redis.tls != TlsFiles::default() {
-            redis.tls.connector().map_err(Error::Config)?;
+            let unusable = |error: TlsError| Error::Config(error.to_string());
+            redis.tls.check().map_err(unusable)?;
         }
         let untagged = settings.events_key.as_deref().filter(|key| !has_tag(key));
         match untagged {

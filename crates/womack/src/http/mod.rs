@@ -43,6 +43,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, select};
 use tokio_util::sync::CancellationToken;
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
+use womack_redis::Publisher;
 
 pub(crate) use self::{
     accept::{Connections, Listener, serve},
@@ -56,9 +57,9 @@ use self::{
     keep_alive::{Counted, SilenceTimer, Traffic},
     websocket::Purpose,
 };
-use womack_engine::{DirtyChannels, Sender, SessionRequest, Shard, ShardId, Sid, Speaks, ToShard};
+use womack_engine::{Context, DirtyChannels, Sender, SessionRequest, Shard, ShardId, Sid, Speaks, ToShard};
 use womack_ledger::{Admitted, HTTP_BYTES, Limit};
-use crate::{config::Config, publisher::Publisher, status::Status, survey::Surveyor};
+use crate::{config::Config, status::Status, survey::Surveyor};
 
 type Body = Either<Full<Bytes>, EventBody>;
 

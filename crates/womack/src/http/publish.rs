@@ -16,10 +16,10 @@ use womack_proto::{
     Channel, ChannelError,
     publishers::{PublicationError, addressed},
 };
+use womack_redis::{Error, Publisher};
 
 use super::{Body, Http, respond};
 use womack_ledger::{Limit};
-use crate::{error::Error, publisher::Publisher};
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.

@@ -22,6 +22,7 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
+use womack_redis::SubscriberMetrics;
 
 use self::{
     clients::Clients,
@@ -82,9 +83,12 @@ impl Metrics {
         self.limits.reached(limit);
     }
 
-    /// The counter of `limit`, for who counts without the rest of the metrics.
-    pub(crate) fn limit_counter(&self, limit: Limit) -> Counter {
-        self.limits.counter(limit)
+    /// The metrics of the subscriber that brings the router its messages.
+    pub(crate) fn subscriber(&self) -> SubscriberMetrics {
+        SubscriberMetrics {
+            backlog_bytes: self.redis.backlog_bytes.clone(),
+            backlog_filled: self.limits.of(Limit::RedisBacklogBytes.as_str()).clone(),
+        }
     }
 
     /// Counts a published message that is dropped.

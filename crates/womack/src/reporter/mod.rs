@@ -31,6 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use womack_redis::{Backend, Backoff};
 
 pub(crate) use self::thread::Reporting;
 use self::{
@@ -38,7 +39,6 @@ use self::{
     sweep::Sweep,
 };
 use womack_engine::{Context, Count, Receiver, Report, Reports, Sender, ShardId, Throttle, ToShard};
-use crate::{backend::Backend, backoff::Backoff};
 
 /// Reports that are taken at one go and travel together.
 const REPORTS_PER_BATCH: usize = 512;

@@ -6,8 +6,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
+use womack_redis::{Backend, TlsFiles};
 
-use crate::{backend::{Backend, TlsFiles}, config::{Redis, RedisSource}, error::Error};
+use crate::{config::{Redis, RedisSource}, error::Error};
 
 const DEFAULT_PORT: u16 = 6379;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,7 +66,7 @@ impl Source {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let url = format!("redis://{}", listener.local_addr().map_err(failed)?);
         Ok(Self {
-            backend: Backend::parse(&url, &TlsFiles::default()).map_err(Error::Config)?,
+            backend: Backend::parse(&url, &TlsFiles::default())?,
             broker: Some(listener),
         })
     }
@@ -81,5 +82,5 @@ pub(crate) fn local_backend(wanted: &Redis) -> Result<Backend, Error> {
         RedisSource::Embedded(port) => format!("redis://127.0.0.1:{port}"),
         RedisSource::LocalOrEmbedded => format!("redis://localhost:{DEFAULT_PORT}"),
     };
-    Backend::parse(&url, &wanted.tls).map_err(Error::Config)
+    Ok(Backend::parse(&url, &wanted.tls)?)
 }

@@ -5,9 +5,10 @@ use std::{net::TcpListener, sync::Arc, thread};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use womack_redis::Backend;
 
-use womack_engine::{ChannelsReader, DirtyChannels, Receiver, Report, Router, Sender, SessionRequest, ShardId, ToRouter, ToShard};
-use crate::{backend::Backend, cluster::relay::Relay, diagnosis::Diagnosis, error::Error, http, reporter::Reporter, runtime::DrainSteps, status::Status, survey::Surveyor, worker::{self, Worker}};
+use womack_engine::{ChannelsReader, Context, DirtyChannels, Receiver, Report, Router, Sender, SessionRequest, ShardId, ToRouter, ToShard};
+use crate::{cluster::relay::Relay, diagnosis::Diagnosis, error::Error, http, reporter::Reporter, runtime::DrainSteps, status::Status, survey::Surveyor, worker::{self, Worker}};
 
 /// What all threads are started with.
 pub(super) struct Start {

@@ -18,9 +18,10 @@ use tokio::{
     task::{LocalSet, spawn_local, yield_now},
     time::{sleep, sleep_until, timeout},
 };
+use womack_redis::{Backend, Publisher};
 
-use womack_engine::{ChannelsReader, DirtyChannels, Readiness, Receiver, Ring, Router, Sender, SessionRequest, Shard, ShardId, ToShard};
-use crate::{backend::Backend, http::{self, Connections, Http, Listener, Surface}, publisher::Publisher, pulse, runtime::{DrainSteps, close_sessions, handle_commands, write_last_bytes}, status::Status, survey::Surveyor};
+use womack_engine::{ChannelsReader, Context, DirtyChannels, Readiness, Receiver, Ring, Router, Sender, SessionRequest, Shard, ShardId, ToShard};
+use crate::{http::{self, Connections, Http, Listener, Surface}, pulse, runtime::{DrainSteps, close_sessions, handle_commands, write_last_bytes}, status::Status, survey::Surveyor};
 
 /// Commands taken at one go; all of them are written with one write to each client.
 const COMMANDS_PER_BATCH: usize = 4096;

@@ -11,8 +11,7 @@ use tokio::{
     select,
     time::{Instant, sleep_until, timeout},
 };
-
-use crate::{backend::{Backend, Connected, REPLY_TIMEOUT}, redis::{ErrorClass, Guard, guard}};
+use womack_redis::{Backend, Connected, ErrorClass, Guard, REPLY_TIMEOUT, guard};
 
 /// How often it is made sure that the connection that listens still stands.
 const PING_INTERVAL: Duration = Duration::from_secs(10);

@@ -41,6 +41,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use womack_proto::relay::{Flow, Kind, Message};
+use womack_redis::{Backend, Backoff};
 
 pub(crate) use self::thread::Relaying;
 use self::{
@@ -54,7 +55,7 @@ use self::{
 };
 use womack_engine::{Context, PollAnswer, PostAnswer, Receiver, Sender, SessionRequest, Throttle, ToShard};
 use womack_ledger::{Limit};
-use crate::{backend::Backend, backoff::Backoff, status::Status};
+use crate::{status::Status};
 
 /// Requests that are taken at one go.
 const REQUESTS_PER_BATCH: usize = 512;

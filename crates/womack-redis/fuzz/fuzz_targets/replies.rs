@@ -1,0 +1,10 @@
+//! Any bytes, at once and one by one: `cargo +nightly fuzz run replies`
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../check.rs"]
+mod check;
+
+fuzz_target!(|data: &[u8]| check::replies(data));

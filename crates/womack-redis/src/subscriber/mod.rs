@@ -1,0 +1,154 @@
+//! The subscriber: everything that is subscribed at Redis, whichever of its kinds it is.
+//!
+//! A subscriber never ends: where a connection breaks, it is made again, and the loss comes as an
+//! [`Event`]. Its connections are tasks of their own, which empty their sockets into one backlog
+//! whatever the shards do; the one to a single server is part of the subscriber's own task. The
+//! consequences of a loss, and the requests for channels that were lost, are the router's affair. A
+//! request that was not confirmed when its connection broke is kept here and made again, unless it
+//! was given up.
+//!
+//! Clocks are read by the tasks alone: `requests`, `batch`, `pending` and `liveness` are handed the
+//! time with what has happened.
+
+mod backlog;
+mod batch;
+mod cluster;
+mod connection;
+mod greeting;
+mod liveness;
+mod node;
+mod pending;
+mod requests;
+mod single;
+mod socket;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+};
+use womack_proto::subscriber::{Epoch, Event, StaticSubscriptions, Subscription};
+
+use self::{backlog::Backlog, pending::PendingSubscriptions};
+use crate::connect::{Backend, Kind};
+
+/// Settings of a subscriber.
+#[derive(Clone, Debug)]
+pub struct SubscriberConfig {
+    /// Names that stay subscribed whichever clients are there.
+    pub statics: StaticSubscriptions,
+    /// Bytes of messages that are kept until they are taken; beyond, messages wait at Redis.
+    pub max_backlog_bytes: usize,
+}
+
+/// Metrics of a subscriber. Clones count the same.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriberMetrics {
+    /// Bytes of messages that are still to be taken.
+    pub backlog_bytes: Gauge,
+    /// Times that the limit of these bytes was reached.
+    pub backlog_filled: Counter,
+}
+
+/// An instruction to the subscriber, or to one of its connections.
+enum Command {
+    Subscribe(Vec<Subscription>),
+    GiveUp(Vec<Subscription>),
+    /// Bring the static subscriptions; said to a node of a cluster only.
+    SubscribeStatic(StaticSubscriptions),
+}
+
+/// Everything that the connections of a subscriber share.
+struct Context {
+    backend: Backend,
+    backlog: Backlog,
+    /// Connections that were made.
+    connections: AtomicU32,
+}
+
+impl Context {
+    fn next_epoch(&self) -> Epoch {
+        Epoch::new(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// The subscriber.
+pub struct RedisSubscriber {
+    context: Arc<Context>,
+    commands: UnboundedSender<Command>,
+    task: JoinHandle<()>,
+}
+
+impl RedisSubscriber {
+    /// Begins to connect, by tasks of the Tokio runtime that this is called in.
+    pub fn open(backend: Backend, config: SubscriberConfig, metrics: SubscriberMetrics) -> Self {
+        let SubscriberConfig {
+            statics,
+            max_backlog_bytes,
+        } = config;
+        let is_cluster = matches!(backend.kind, Kind::Cluster(_));
+        let context = Arc::new(Context {
+            backend,
+            backlog: Backlog::new(max_backlog_bytes, metrics),
+            connections: AtomicU32::new(0),
+        });
+        let (commands, receiver) = unbounded_channel();
+        let task = match is_cluster {
+            true => tokio::spawn(cluster::run(context.clone(), statics, receiver)),
+            false => tokio::spawn(single::run(context.clone(), statics, receiver)),
+        };
+        Self {
+            context,
+            commands,
+            task,
+        }
+    }
+
+    /// Waits for events, then moves up to `most` of those that are there to the end of `batch`.
+    /// Losing this future loses nothing.
+    pub async fn receive(&self, batch: &mut Vec<Event>, most: usize) {
+        self.context.backlog.take(batch, most).await;
+    }
+
+    /// Requests channels; [`Event::Live`] or [`Event::Refused`] answers each.
+    pub fn subscribe(&self, subscriptions: Vec<Subscription>) {
+        self.send(Command::Subscribe(subscriptions));
+    }
+
+    /// Gives channels up.
+    pub fn give_up(&self, subscriptions: Vec<Subscription>) {
+        self.send(Command::GiveUp(subscriptions));
+    }
+
+    fn send(&self, command: Command) {
+        // The task ends with the subscriber only, or with its thread.
+        self.commands.send(command).ok();
+    }
+}
+
+impl Drop for RedisSubscriber {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl PendingSubscriptions {
+    /// Takes a command while there is no connection.
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Subscribe(subscriptions) => self.add(subscriptions),
+            Command::GiveUp(subscriptions) => {
+                for subscription in subscriptions {
+                    self.give_up(&subscription.channel);
+                }
+            }
+            // Another node is found for it.
+            Command::SubscribeStatic(_) => {}
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! HTTP requests, and what operators are told.
+
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use womack_ledger::metrics::{By, add};
+
+use crate::admin::Difference;
+
+/// Why requests are refused, at zero from the start; others appear when they happen.
+const REFUSALS: [&str; 8] = [
+    "bad_method",
+    "bad_request",
+    "forbidden",
+    "node_gone",
+    "proxy_protocol",
+    "unknown_sid",
+    "unknown_transport",
+    "unsupported_version",
+];
+
+/// What is counted of HTTP requests.
+pub(crate) struct Http {
+    refused: By<Counter>,
+    /// Requests that had to be carried to the shard of their session.
+    pub(crate) forwarded: Counter,
+    publish_requests: By<Counter>,
+    misaddressed: By<Counter>,
+}
+
+impl Http {
+    pub(super) fn new(registry: &mut Registry) -> Self {
+        Self {
+            refused: By::new(
+                registry,
+                "requests_refused",
+                "HTTP requests refused by reason",
+                "reason",
+                REFUSALS,
+            ),
+            forwarded: add(
+                registry,
+                "requests_forwarded",
+                "Requests carried to the shard of their session",
+            ),
+            publish_requests: By::new(
+                registry,
+                "publish_requests",
+                "Requests to publish by HTTP by their result",
+                "result",
+                ["ok", "unauthorized"],
+            ),
+            misaddressed: By::new(
+                registry,
+                "messages_misaddressed",
+                "Messages that nobody got, on nearly a channel that clients are in",
+                "difference",
+                Difference::ALL.map(Difference::as_str),
+            ),
+        }
+    }
+
+    /// Counts an HTTP request that is refused.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.of(reason).inc();
+    }
+
+    /// Counts a request to publish by HTTP.
+    pub(crate) fn publish_requested(&self, result: &'static str) {
+        self.publish_requests.of(result).inc();
+    }
+
+    /// Counts a message that nobody got because of its channel's name.
+    pub(crate) fn misaddressed(&self, difference: Difference) {
+        self.misaddressed.of(difference.as_str()).inc();
+    }
+}
