@@ -5,16 +5,15 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use womack_ledger::metrics::{By, add};
 
 /// What is counted of server events.
-pub(crate) struct ServerEvents {
+pub struct EventMetrics {
     published: By<Counter>,
-    /// Server events that gave way to later ones while Redis was not there.
-    pub(crate) dropped: Counter,
     /// Memberships whose end nobody reported: of nodes that died, or found by counting.
     pub(crate) ghosts: Counter,
 }
 
-impl ServerEvents {
-    pub(super) fn new(registry: &mut Registry) -> Self {
+impl EventMetrics {
+    /// Registers the counters, at zero.
+    pub fn new(registry: &mut Registry) -> Self {
         Self {
             published: By::new(
                 registry,
@@ -22,11 +21,6 @@ impl ServerEvents {
                 "Server events published by kind",
                 "event",
                 ["subscribe", "unsubscribe", "custom"],
-            ),
-            dropped: add(
-                registry,
-                "server_events_dropped",
-                "Server events that gave way to later ones",
             ),
             ghosts: add(
                 registry,

@@ -17,7 +17,7 @@ const RESULTS: [&str; 5] = ["answered", "lost", "late", "unlinked", "refused"];
 const SKIPPED: [&str; 4] = ["version", "kind", "malformed", "outdated"];
 
 /// What is counted of requests for sessions of other nodes.
-pub(crate) struct Relay {
+pub struct RelayMetrics {
     requests: By<Counter>,
     /// Requests that other nodes have brought.
     pub(crate) served: Counter,
@@ -33,8 +33,9 @@ pub(crate) struct Relay {
     pub(crate) connected: Gauge,
 }
 
-impl Relay {
-    pub(super) fn new(registry: &mut Registry) -> Self {
+impl RelayMetrics {
+    /// Registers the counters, at zero.
+    pub fn new(registry: &mut Registry) -> Self {
         Self {
             requests: By::new(
                 registry,

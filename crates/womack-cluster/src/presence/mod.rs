@@ -12,7 +12,7 @@
 
 mod entry;
 mod ledger;
-mod presence;
+mod queries;
 mod sweep;
 mod thread;
 mod write;
@@ -33,11 +33,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use womack_redis::{Backend, Backoff};
 
-pub(crate) use self::thread::Reporting;
+pub use self::thread::ReporterTask;
 use self::{
     ledger::{Keys, Ledger, has_no_keys, is_refusal},
     sweep::Sweep,
 };
+use crate::metrics::EventMetrics;
 use womack_engine::{Context, Count, Receiver, Report, Reports, Sender, ShardId, Throttle, ToShard};
 
 /// Reports that are taken at one go and travel together.
@@ -45,21 +46,37 @@ const REPORTS_PER_BATCH: usize = 512;
 /// Signs of life within the time after which a node is taken for dead.
 const BEATS: u32 = 3;
 
-/// What the reporter is made of.
-pub(crate) struct Reporter {
-    pub(crate) backend: Backend,
-    pub(crate) queue: Receiver<Report>,
-    pub(crate) shards: Vec<Sender<ToShard>>,
-    pub(crate) common: Arc<Context>,
+/// The settings of the reporter.
+#[derive(Clone, Debug)]
+pub struct ReporterConfig {
+    /// Prefix of the Redis channels of server events, and of the keys of records.
+    pub events_key: String,
+    /// After how long without a sign of life a node is taken for dead.
+    pub node_timeout: Duration,
+}
+
+/// Everything that the reporter is made of.
+pub struct Reporter {
+    /// The Redis that server events are published at.
+    pub backend: Backend,
+    /// The reports of the shards.
+    pub queue: Receiver<Report>,
+    /// The queues of the shards.
+    pub shards: Vec<Sender<ToShard>>,
+    /// What the shards have in common.
+    pub context: Arc<Context>,
+    /// The settings.
+    pub config: ReporterConfig,
+    /// The counters.
+    pub metrics: EventMetrics,
     /// Cancelled when the shards have said all.
-    pub(crate) finish: CancellationToken,
+    pub finish: CancellationToken,
 }
 
 impl Reporter {
     /// Runs until everything is written after the shards have said all.
     pub(crate) async fn run(self) {
-        let key = self.common.config.events_key.as_deref().unwrap_or_default();
-        let keys = Keys::new(key, self.common.sids.node);
+        let keys = Keys::new(&self.config.events_key, self.context.sids.node);
         let mut running = Running {
             keys,
             batch: Vec::new(),
@@ -130,7 +147,7 @@ impl Running {
 
     /// Serves until the shards have said all, or until the link is lost.
     async fn serve(&mut self, mut ledger: Ledger) -> RedisResult<()> {
-        let timeout = self.reporter.common.config.node_timeout;
+        let timeout = self.reporter.config.node_timeout;
         let mut beats = beats(timeout);
         let mut finishing = false;
         self.records = true;
@@ -177,7 +194,7 @@ impl Running {
 
     /// Gives a sign of life and looks for those who give none.
     async fn beat(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
-        let timeout = self.reporter.common.config.node_timeout;
+        let timeout = self.reporter.config.node_timeout;
         if !ledger.beat(timeout).await? {
             self.enlisted = false;
         }
@@ -252,7 +269,7 @@ impl Running {
     }
 
     fn reports(&self) -> &Reports {
-        let reports = self.reporter.common.reports.as_ref();
+        let reports = self.reporter.context.reports.as_ref();
         reports.expect("there is a reporter only if there are reports")
     }
 }

@@ -41,14 +41,14 @@ impl Running {
         if !self.records {
             return Ok(None);
         }
-        let common = &self.reporter.common;
-        let namespace = &common.registry.get(question.namespace).path;
-        let channel = channel(&common.registry, question.namespace, &question.channel);
+        let context = &self.reporter.context;
+        let namespace = &context.registry.get(question.namespace).path;
+        let channel = channel(&context.registry, question.namespace, &question.channel);
         let nodes = ledger.nodes().await?;
-        let most = common.config.limits.load().max_presence_members;
+        let most = context.config.limits.load().max_presence_members;
         let (count, members) = ledger.members(&nodes, (namespace, channel), most).await?;
         if count > most as u64 {
-            common.metrics.limit(Limit::MaxPresenceMembers);
+            context.metrics.limit(Limit::MaxPresenceMembers);
         }
         Ok(Some(answer(count, &members)))
     }

@@ -116,9 +116,9 @@ impl Running {
         let sent = ledger.send(&commands).await?;
         sweep.cursor = page.cursor;
         sweep.gone += gone;
-        let metrics = &self.reporter.common.metrics;
-        metrics.server_events.ghosts.inc_by(gone);
-        metrics.server_events.published("unsubscribe", gone);
+        let metrics = &self.reporter.metrics;
+        metrics.ghosts.inc_by(gone);
+        metrics.published("unsubscribe", gone);
         if let Some(error) = &sent.refusal {
             self.refused(error);
         }

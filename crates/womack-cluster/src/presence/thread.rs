@@ -1,44 +1,29 @@
 //! The reporter's thread: begins with the server, and ends after the shards.
 
-use std::{io, thread, time::Instant};
+use std::{io, time::Instant};
 
-use tokio::{sync::oneshot, time::timeout_at};
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Reporter;
-use crate::worker;
+use crate::thread::Thread;
 
 /// A reporter that runs.
-pub(crate) struct Reporting {
-    finish: CancellationToken,
-    ended: oneshot::Receiver<()>,
-}
+pub struct ReporterTask(Thread);
 
-impl Reporting {
+impl ReporterTask {
     /// Starts the thread.
     ///
     /// # Errors
     /// The system refuses a runtime or a thread.
-    pub(crate) fn start(reporter: Reporter) -> io::Result<Self> {
+    pub fn start(reporter: Reporter) -> io::Result<Self> {
         let finish = reporter.finish.clone();
-        let runtime = worker::runtime()?;
-        let (sender, ended) = oneshot::channel();
-        thread::Builder::new()
-            .name("womack-reporter".to_owned())
-            .spawn(move || {
-                runtime.block_on(reporter.run());
-                // Nobody waits for it when the process is about to end anyway.
-                sender.send(()).ok();
-            })?;
-        Ok(Self { finish, ended })
+        Thread::start("womack-reporter", finish, || reporter.run()).map(Self)
     }
 
     /// The shards have said all: waits until it is published, but not beyond `deadline`. If Redis
     /// does not take it, the other nodes will publish what this one owes.
-    pub(crate) async fn finish(self, deadline: Instant) {
-        self.finish.cancel();
-        if timeout_at(deadline.into(), self.ended).await.is_err() {
+    pub async fn finish(self, deadline: Instant) {
+        if !self.0.finish(deadline).await {
             warn!("redis does not take the last server events");
         }
     }

@@ -15,7 +15,7 @@ impl Running {
     /// answered they stay, and are written again over the next: an event may come twice then,
     /// rather than not at all.
     pub(super) async fn write(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
-        let registry = &self.reporter.common.registry;
+        let registry = &self.reporter.context.registry;
         let mut commands = Commands::new(&self.keys, self.records);
         let (mut come, mut gone, mut custom) = (0, 0, 0);
         for report in &self.batch {
@@ -42,12 +42,10 @@ impl Running {
             }
         }
         let sent = ledger.send(&commands).await?;
-        let metrics = &self.reporter.common.metrics;
-        metrics
-            .server_events
-            .published("subscribe", come + sent.come);
-        metrics.server_events.published("unsubscribe", gone);
-        metrics.server_events.published("custom", custom);
+        let metrics = &self.reporter.metrics;
+        metrics.published("subscribe", come + sent.come);
+        metrics.published("unsubscribe", gone);
+        metrics.published("custom", custom);
         if let Some(error) = &sent.refusal {
             self.reports().set_lost();
             self.refused(error);

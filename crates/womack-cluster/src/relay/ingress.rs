@@ -22,17 +22,17 @@ use womack_proto::{
 };
 
 use super::{
-    Event,
+    Event, RelayContext,
     outgoing::Outgoing,
     place::{End, Place},
     tunnel,
 };
-use womack_engine::{Context, PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number};
+use womack_engine::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number};
 use womack_ledger::{Limit};
 
 /// Requests that wait for another node.
 pub(super) struct Ingress {
-    common: Arc<Context>,
+    context: Arc<RelayContext>,
     events: UnboundedSender<Event>,
     waiting: HashMap<u64, Waiting>,
     tunnels: HashMap<u64, Tunnel>,
@@ -60,9 +60,9 @@ struct Tunnel {
 }
 
 impl Ingress {
-    pub(super) fn new(common: Arc<Context>, events: UnboundedSender<Event>) -> Self {
+    pub(super) fn new(context: Arc<RelayContext>, events: UnboundedSender<Event>) -> Self {
         Self {
-            common,
+            context,
             events,
             waiting: HashMap::new(),
             tunnels: HashMap::new(),
@@ -92,13 +92,13 @@ impl Ingress {
             _ => {}
         }
         if let Some(limit) = self.reached(outgoing) {
-            self.common.metrics.limit(limit);
+            self.context.limits.reached(limit);
             return self.refuse(kind);
         }
         let owner = sid.node;
-        let config = &self.common.config;
+        let config = &self.context.config;
         // A session that has not answered by then has timed out itself.
-        let poll_time = config.ping_interval + config.ping_timeout + config.nodes.relay_timeout;
+        let poll_time = config.poll_timeout + config.timeout;
         let (number, wish) = match kind {
             RequestKind::Poll {
                 token,
@@ -113,7 +113,7 @@ impl Ingress {
                 self.wait(
                     number,
                     owner,
-                    config.nodes.relay_timeout,
+                    config.timeout,
                     Reply::Post(answer),
                 );
                 (number, Wish::Post(body))
@@ -190,7 +190,7 @@ impl Ingress {
         let late = |_: &u64, waiting: &mut Waiting| waiting.until <= now;
         let late: Vec<_> = self.waiting.extract_if(late).collect();
         for (number, waiting) in late {
-            self.common.metrics.limit(Limit::RelayTimeoutSeconds);
+            self.context.limits.reached(Limit::RelayTimeoutSeconds);
             outgoing.say(waiting.owner, number, Kind::Gone);
             self.give_up(waiting.reply, "late");
         }
@@ -271,10 +271,10 @@ impl Ingress {
 
     /// The limit that is reached, if one is.
     fn reached(&self, outgoing: &Outgoing) -> Option<Limit> {
-        let nodes = &self.common.config.nodes;
-        if self.waiting.len() + self.tunnels.len() >= nodes.max_relayed_requests {
+        let config = &self.context.config;
+        if self.waiting.len() + self.tunnels.len() >= config.max_requests {
             Some(Limit::MaxRelayedRequests)
-        } else if outgoing.bytes() >= nodes.max_relay_bytes {
+        } else if outgoing.bytes() >= config.max_bytes {
             Some(Limit::MaxRelayBytes)
         } else {
             None
@@ -312,7 +312,7 @@ impl Ingress {
             RequestKind::Poll { answer, .. } => Reply::Poll(answer),
             RequestKind::Post { answer, .. } => Reply::Post(answer),
             // Its WebSocket ends here; a session that polls goes on polling.
-            _ => return self.common.metrics.relay.requested("refused"),
+            _ => return self.context.metrics.requested("refused"),
         };
         self.reply(reply, Answer::Unavailable, "refused");
     }
@@ -338,7 +338,7 @@ impl Ingress {
 
     /// Answers a client. False if it has gone.
     fn reply(&self, reply: Reply, answer: Answer, result: &'static str) -> bool {
-        self.common.metrics.relay.requested(result);
+        self.context.metrics.requested(result);
         match reply {
             Reply::Poll(reply) => reply.send(poll_answer(answer)).is_ok(),
             Reply::Post(reply) => reply.send(post_answer(answer)).is_ok(),
@@ -347,7 +347,7 @@ impl Ingress {
 
     /// Tells a client that its session's node is gone.
     fn give_up(&self, reply: Reply, result: &'static str) {
-        self.common.metrics.relay.requested(result);
+        self.context.metrics.requested(result);
         match reply {
             Reply::Poll(reply) => drop(reply.send(PollAnswer::NodeGone)),
             Reply::Post(reply) => drop(reply.send(PostAnswer::NodeGone)),
@@ -355,7 +355,7 @@ impl Ingress {
     }
 
     fn count(&self) {
-        let relay = &self.common.metrics.relay;
+        let relay = &self.context.metrics;
         relay.under_way.set(self.waiting.len() as i64);
         relay.tunnels.set(self.tunnels.len() as i64);
     }

@@ -37,7 +37,7 @@ impl Running {
         self.ingress.end_polls(&mut self.outgoing);
         let tunnels = self.ingress.tunnels();
         let (begin, count) = *self.leaving.get_or_insert((now, tunnels));
-        let drain = self.relay.common.config.drain.as_secs_f64();
+        let drain = self.relay.context.config.drain.as_secs_f64();
         let passed = (now - begin).as_secs_f64() / drain.max(f64::MIN_POSITIVE);
         let due = (count as f64 * passed.min(1.0)).ceil() as usize;
         let closed = count.saturating_sub(tunnels);
@@ -46,7 +46,7 @@ impl Running {
 
     /// Whether nothing that this node carries for others is left, or there is no time for it.
     pub(super) fn has_left(&self) -> bool {
-        let most = self.relay.common.config.drain + LAST_ANSWERS;
+        let most = self.relay.context.config.drain + LAST_ANSWERS;
         let late = |(begin, _): &(Instant, usize)| begin.elapsed() > most;
         self.ingress.is_empty() || self.leaving.as_ref().is_some_and(late)
     }

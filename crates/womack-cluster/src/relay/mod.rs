@@ -29,7 +29,10 @@ mod tunnel;
 
 use std::{
     collections::HashSet,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -43,7 +46,7 @@ use tracing::{info, warn};
 use womack_proto::relay::{Flow, Kind, Message};
 use womack_redis::{Backend, Backoff};
 
-pub(crate) use self::thread::Relaying;
+pub use self::thread::RelayTask;
 use self::{
     ingress::Ingress,
     link::{Failure, Link, Published},
@@ -53,9 +56,10 @@ use self::{
     peers::Peers,
     place::{End, Place},
 };
-use womack_engine::{Context, PollAnswer, PostAnswer, Receiver, Sender, SessionRequest, Throttle, ToShard};
-use womack_ledger::{Limit};
-use crate::{status::Status};
+use womack_engine::{PollAnswer, PostAnswer, Receiver, Sender, SessionRequest, Throttle, ToShard};
+use womack_ledger::{Limit, LimitCounters};
+
+use crate::metrics::RelayMetrics;
 
 /// Requests that are taken at one go.
 const REQUESTS_PER_BATCH: usize = 512;
@@ -64,16 +68,88 @@ const LOOKS: u32 = 4;
 /// For how long after a link came to stand others may still be on their way back: Redis was away
 /// for them as well.
 const RETURN: Duration = Duration::from_secs(2);
-/// What the relay is made of.
-pub(crate) struct Relay {
-    pub(crate) backend: Backend,
+/// The settings of the relay.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// Prefix of the Redis channels on which nodes speak to one another.
+    pub key: String,
+    /// How long another node may take to answer, or to show that it is there.
+    pub timeout: Duration,
+    /// How long a poll waits at its session at most.
+    pub poll_timeout: Duration,
+    /// Requests and WebSockets that may be under way to other nodes, and as many from them.
+    pub max_requests: usize,
+    /// Bytes that may wait to be published for other nodes.
+    pub max_bytes: usize,
+    /// Over how long clients are closed when the server stops.
+    pub drain: Duration,
+}
+
+/// What the parts of the relay have in common, and what others see of it.
+pub struct RelayContext {
+    /// The number of this node, which its session ids name.
+    pub node: u32,
+    /// The settings.
+    pub config: RelayConfig,
+    /// The counters.
+    pub metrics: RelayMetrics,
+    /// How often limits are reached.
+    pub limits: LimitCounters,
+    /// Whether other nodes can reach this one, or are not meant to.
+    is_reachable: AtomicBool,
+    /// Whether this node gives back what it carries for others.
+    is_draining: AtomicBool,
+}
+
+impl RelayContext {
+    /// The context of a relay that has not started.
+    pub const fn new(
+        node: u32,
+        config: RelayConfig,
+        metrics: RelayMetrics,
+        limits: LimitCounters,
+    ) -> Self {
+        Self {
+            node,
+            config,
+            metrics,
+            limits,
+            is_reachable: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether other nodes can bring requests for sessions of this one.
+    pub fn is_reachable(&self) -> bool {
+        self.is_reachable.load(Ordering::Acquire)
+    }
+
+    /// From now on the relay gives back what it carries for others.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+    }
+
+    fn set_reachable(&self, is_reachable: bool) {
+        self.is_reachable.store(is_reachable, Ordering::Release);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
+}
+
+/// Everything that the relay is made of.
+pub struct Relay {
+    /// The Redis over which nodes speak.
+    pub backend: Backend,
     /// Requests for sessions of other nodes.
-    pub(crate) queue: Receiver<SessionRequest>,
-    pub(crate) shards: Vec<Sender<ToShard>>,
-    pub(crate) common: Arc<Context>,
-    pub(crate) status: Arc<Status>,
+    pub queue: Receiver<SessionRequest>,
+    /// The queues of this node's shards.
+    pub shards: Vec<Sender<ToShard>>,
+    /// What the parts of the relay have in common.
+    pub context: Arc<RelayContext>,
     /// Cancelled when the shards have ended.
-    pub(crate) finish: CancellationToken,
+    pub finish: CancellationToken,
 }
 
 impl Relay {
@@ -82,11 +158,11 @@ impl Relay {
         // What comes in here is bounded where it comes from: requests have one answer, and a tunnel
         // has a window.
         let (events, incoming) = mpsc::unbounded_channel();
-        let timeout = self.common.config.nodes.relay_timeout;
+        let timeout = self.context.config.timeout;
         let mut running = Running {
-            ingress: Ingress::new(self.common.clone(), events.clone()),
-            owner: Owner::new(self.common.clone(), self.shards.clone(), events),
-            outgoing: Outgoing::new(self.common.sids.node),
+            ingress: Ingress::new(self.context.clone(), events.clone()),
+            owner: Owner::new(self.context.clone(), self.shards.clone(), events),
+            outgoing: Outgoing::new(self.context.node),
             peers: Peers::new(timeout),
             looks: looks(timeout),
             incoming,
@@ -170,7 +246,7 @@ impl Running {
     fn failed(&mut self, failure: &Failure) {
         self.backoff.failed();
         // A Redis that forbids it is no reason to keep clients away.
-        self.relay.status.set_relay(failure.is_refusal());
+        self.relay.context.set_reachable(failure.is_refusal());
         if let Some(held_back) = self.failures.pass(Instant::now()) {
             warn!(%failure, held_back, "requests cannot be carried to other nodes");
         }
@@ -180,8 +256,8 @@ impl Running {
     async fn serve(&mut self, mut link: Link) -> Option<Failure> {
         self.since = Instant::now();
         self.backoff.succeeded();
-        self.relay.status.set_relay(true);
-        self.relay.common.metrics.relay.connected.set(1);
+        self.relay.context.set_reachable(true);
+        self.relay.context.metrics.connected.set(1);
         info!("requests are carried to other nodes and from them");
         let mut messages = Vec::new();
         let mut finishing = false;
@@ -231,7 +307,7 @@ impl Running {
     /// The link is lost, and nobody knows what of it has arrived.
     fn unlinked(&mut self, failure: &Failure) {
         self.failed(failure);
-        self.relay.common.metrics.relay.connected.set(0);
+        self.relay.context.metrics.connected.set(0);
         let partners = self.partners();
         let unsaid = self.outgoing.unlinked(partners);
         self.ingress.unlinked(&mut self.outgoing);
@@ -239,7 +315,7 @@ impl Running {
     }
 
     fn take_requests(&mut self) {
-        let is_draining = self.relay.status.is_draining();
+        let is_draining = self.relay.context.is_draining();
         for request in self.requests.drain(..) {
             self.ingress.take(request, is_draining, &mut self.outgoing);
         }
@@ -250,13 +326,13 @@ impl Running {
         let now = Instant::now();
         let message = match Message::decode(&bytes.into()) {
             Ok(message) => message,
-            Err(why) => return self.relay.common.metrics.relay.skipped(why),
+            Err(why) => return self.relay.context.metrics.skipped(why),
         };
         match self.outgoing.nodes.heard(&message, now) {
             Heard::SameLink => {}
             Heard::NewLink => self.relinked(message.node),
             Heard::NewLinkOfUnknown => self.owner.end_all_of(message.node, now),
-            Heard::OldLink => return self.relay.common.metrics.relay.outdated(),
+            Heard::OldLink => return self.relay.context.metrics.outdated(),
         }
         let Message {
             node, number, kind, ..
@@ -266,7 +342,7 @@ impl Running {
         let place = (node, number);
         match kind {
             Kind::Ask { sid, wish } => {
-                let (wish, is_draining) = ((&*sid, wish), self.relay.status.is_draining());
+                let (wish, is_draining) = ((&*sid, wish), self.relay.context.is_draining());
                 self.owner.ask(place, wish, is_draining, &mut self.outgoing);
             }
             Kind::Gone => self.owner.gone(place, now),
@@ -282,7 +358,7 @@ impl Running {
 
     fn event(&mut self, event: Event) {
         let now = Instant::now();
-        let is_draining = self.relay.status.is_draining();
+        let is_draining = self.relay.context.is_draining();
         match event {
             Event::Polled(place, answer) => {
                 let answer = owner::poll_answer(answer, is_draining);
@@ -322,14 +398,14 @@ impl Running {
                 self.lost(node);
             }
         }
-        self.relay.common.metrics.relay.sent_bytes.inc_by(bytes);
+        self.relay.context.metrics.sent_bytes.inc_by(bytes);
     }
 
     /// Looks at the time of what waits, and whether nodes that owe something are alive.
     fn look(&mut self) {
         let now = Instant::now();
         self.outgoing.say_again();
-        if self.relay.status.is_draining() {
+        if self.relay.context.is_draining() {
             self.leave(now);
         }
         self.ingress.expire(now, &mut self.outgoing);
@@ -342,7 +418,7 @@ impl Running {
             self.outgoing.say(node, 0, Kind::Hello { is_new_link });
         }
         for node in looked.gone {
-            self.relay.common.metrics.limit(Limit::RelayTimeoutSeconds);
+            self.relay.context.limits.reached(Limit::RelayTimeoutSeconds);
             self.lost(node);
         }
     }
@@ -370,11 +446,11 @@ impl Running {
     }
 
     fn channel(&self, node: u32) -> String {
-        format!("{}:{node:08x}", self.relay.common.config.nodes.relay_key)
+        format!("{}:{node:08x}", self.relay.context.config.key)
     }
 
     fn node(&self) -> u32 {
-        self.relay.common.sids.node
+        self.relay.context.node
     }
 }
 

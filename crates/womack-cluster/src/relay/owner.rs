@@ -19,18 +19,18 @@ use tokio::{
 use womack_proto::relay::{Answer, AnswerLoss, Flow, Kind, Wish};
 
 use super::{
-    Event,
+    Event, RelayContext,
     outgoing::Outgoing,
     place::{End, Place},
     recent_polls::RecentPolls,
     tunnel,
 };
-use womack_engine::{Context, PollAnswer, PostAnswer, RequestKind, Sender, SessionRequest, Sid, ToShard, number};
+use womack_engine::{PollAnswer, PostAnswer, RequestKind, Sender, SessionRequest, Sid, ToShard, number};
 use womack_ledger::{Limit};
 
 /// What sessions of this node owe other nodes.
 pub(super) struct Owner {
-    common: Arc<Context>,
+    context: Arc<RelayContext>,
     shards: Vec<Sender<ToShard>>,
     events: UnboundedSender<Event>,
     /// Requests that are not answered; of polls, by what their session knows them.
@@ -43,12 +43,12 @@ pub(super) struct Owner {
 
 impl Owner {
     pub(super) fn new(
-        common: Arc<Context>,
+        context: Arc<RelayContext>,
         shards: Vec<Sender<ToShard>>,
         events: UnboundedSender<Event>,
     ) -> Self {
         Self {
-            common,
+            context,
             shards,
             events,
             requests: HashMap::new(),
@@ -67,7 +67,7 @@ impl Owner {
         outgoing: &mut Outgoing,
     ) {
         self.has_served = true;
-        self.common.metrics.relay.served.inc();
+        self.context.metrics.served.inc();
         if let Err(mut answer) = self.try_ask(place, sid, wish) {
             if is_draining {
                 // The shard has ended, and its sessions with it.
@@ -80,9 +80,9 @@ impl Owner {
 
     fn try_ask(&mut self, place: Place, sid: &str, wish: Wish) -> Result<(), Answer> {
         let sid = self.own(sid).ok_or(Answer::UnknownSid)?;
-        let most = self.common.config.nodes.max_relayed_requests;
+        let most = self.context.config.max_requests;
         if self.requests.len() + self.tunnels.len() >= most {
-            self.common.metrics.limit(Limit::MaxRelayedRequests);
+            self.context.limits.reached(Limit::MaxRelayedRequests);
             return Err(Answer::Unavailable);
         }
         match wish {
@@ -273,7 +273,7 @@ impl Owner {
     /// Reads the id of a session that this node may have.
     fn own(&self, sid: &str) -> Option<Sid> {
         Sid::parse(sid)
-            .filter(|sid| sid.node == self.common.sids.node)
+            .filter(|sid| sid.node == self.context.node)
             .filter(|sid| usize::from(sid.shard.0) < self.shards.len())
     }
 

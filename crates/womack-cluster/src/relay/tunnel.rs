@@ -208,7 +208,7 @@ mod tests {
     use tokio::{io::AsyncReadExt, sync::mpsc, task::LocalSet};
 
     use super::*;
-    use crate::cluster::relay::owner::pair;
+    use crate::relay::owner::pair;
 
     /// Two tunnels, each the other's other end, between two sockets.
     async fn between(test: impl AsyncFnOnce(TcpStream, TcpStream)) {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn run_test(test: impl AsyncFnOnce(TcpStream, TcpStream)) {
-        let runtime = crate::worker::runtime().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         LocalSet::new().block_on(&runtime, between(test));
     }
 

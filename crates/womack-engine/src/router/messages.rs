@@ -9,7 +9,7 @@ use womack_proto::{
     envelope::{self, Scratch},
     event_stream::EventId,
     freshness::Freshness,
-    redis::Message,
+    subscriber::Message,
 };
 
 use super::{Output, Router, routes::TopicRoute};

@@ -1,0 +1,6 @@
+//! What relay and reporter count.
+
+mod events;
+mod relay;
+
+pub use self::{events::EventMetrics, relay::RelayMetrics};
