@@ -1,7 +1,8 @@
 //! What the benchmarks measure of the delivery path; no part of the interface.
 
 use womack_engine::{Outbox, Round};
-use crate::{queue};
+
+use crate::queue;
 
 /// A round and its clients, without sockets.
 pub struct FanOut {

@@ -10,7 +10,6 @@ use std::{
 use ahash::RandomState;
 use atomic_waker::AtomicWaker;
 use indexmap::IndexSet;
-
 use womack_ledger::ShardId;
 
 type Set = IndexSet<Arc<str>, RandomState>;
@@ -111,7 +110,9 @@ mod tests {
                 marking.mark(ShardId(0), number.to_string().into());
             }
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let mut batch = VecDeque::new();
             while batch.len() < count as usize {

@@ -32,6 +32,9 @@
 //! | `sid` | session ids that name their node, shard and slot |
 
 mod beat;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod command;
 mod config;
 mod context;
@@ -66,14 +69,18 @@ pub use self::{
     namespace::{
         Channels, ChannelsSettings, Client, Entry, MessageClient, Messages, Namespace, Refusal,
         Registry, SlowClient,
+        requests::{ChannelLimits, Problem},
     },
     queue::{Receiver, Scale, Sender, queue, weighed_queue},
     report::{Count, Custom, Meta, Place, Question, Report, Reports},
     router::{
-        Now, Output, Router, SubscriberRequest,
+        Now, Output, Router, ShardSet, SubscriberRequest,
         publishers::{Families, PublishersError},
     },
-    shard::Shard,
+    shard::{
+        CLOSING_TIME, ChannelsReader, EventQueue, Handshaken, Load, Readiness, Ring, Shard,
+        TopicLoad, Wish,
+    },
     sid::{Sid, SidSource},
     throttle::Throttle,
     timeout_queue::{Ticket, TimeoutQueue},

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Serialize;
 use womack_ledger::AdmissionLimits;
 
-
 /// Room that one message needs in a client's queue beside its payload: the channel's name and
 /// the frame around it.
 pub const FRAMING_BYTES: usize = 16 * 1024;

@@ -1,8 +1,8 @@
 //! Settings that change while the server runs.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 
 /// A value that may be replaced while others read it. Clones are the same value; reading it takes
 /// no lock and waits for nobody.
@@ -11,12 +11,12 @@ pub struct Live<T>(Arc<ArcSwap<T>>);
 
 impl<T> Live<T> {
     /// The value as it is now.
-    pub fn load(&self) -> Guard<Arc<T>> {
+    pub fn load(&self) -> impl Deref<Target = Arc<T>> + use<T> {
         self.0.load()
     }
 
     /// Puts `value` in its place, for all clones.
-    pub(crate) fn store(&self, value: T) {
+    pub fn store(&self, value: T) {
         self.0.store(Arc::new(value));
     }
 }

@@ -16,7 +16,6 @@ use std::{
 use atomic_waker::AtomicWaker;
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::Notify;
-
 use womack_ledger::Ledger;
 
 /// Creates a queue that holds at most `capacity` values.

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use serde_json::value::RawValue;
+use womack_ledger::{Limit, ShardId};
 use womack_proto::NamespaceId;
 
 use crate::{
@@ -13,7 +14,6 @@ use crate::{
     queue::{Receiver, Sender, queue},
     timeout_queue::Ticket,
 };
-use womack_ledger::{Limit, ShardId};
 
 /// What is remembered about a client: any JSON that it sent.
 pub type Meta = Arc<RawValue>;

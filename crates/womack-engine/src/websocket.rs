@@ -21,9 +21,8 @@ use tokio_tungstenite::tungstenite::{
         },
     },
 };
-use womack_proto::CloseReason;
-
 use womack_ledger::{Charge, DECODER_BYTES, Ledger};
+use womack_proto::CloseReason;
 
 /// What came in.
 #[derive(Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! The command line: the server, and small tools beside it.
 
 mod admin;
+mod check;
 mod explain;
 mod top;
 
@@ -18,7 +19,13 @@ use self::{
     admin::{Admin, Admins},
     top::Shown,
 };
-use crate::{check, config::Config, error::Error, server::Server, settings::Settings, source::local_backend, worker};
+use crate::{
+    config::Config,
+    config::settings::Settings,
+    error::Error,
+    runtime::{local_backend, thread_runtime},
+    server::Server,
+};
 
 /// Events that `tail` takes at one go.
 const EVENTS_PER_BATCH: usize = 1024;
@@ -136,7 +143,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
 
 /// Runs what asks servers.
 fn ask(asking: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    LocalSet::new().block_on(&worker::runtime()?, asking)
+    LocalSet::new().block_on(&thread_runtime()?, asking)
 }
 
 fn serve(settings: Settings) -> Result<(), Error> {
@@ -155,7 +162,7 @@ fn publish(settings: Settings, channel: &str, json: String) -> Result<(), Error>
     let message = RawValue::from_string(json)
         .map_err(|error| Error::Config(format!("the message is not JSON: {error}")))?;
     let backend = local_backend(&config.redis)?;
-    worker::runtime()?.block_on(async {
+    thread_runtime()?.block_on(async {
         let publisher = Publisher::lazy(backend, config.key);
         publisher.publish_envelope(&[channel], &message).await
     })?;
@@ -178,7 +185,7 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
         generation: Generation::default(),
     });
     let subscriptions: Vec<_> = subscriptions.collect();
-    worker::runtime()?.block_on(async {
+    thread_runtime()?.block_on(async {
         let link = SubscriberConfig {
             statics: StaticSubscriptions::default(),
             max_backlog_bytes: config.redis.backlog_bytes,

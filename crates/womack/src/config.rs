@@ -7,21 +7,23 @@ mod limits;
 mod nodes;
 mod redis;
 mod reload;
+pub(crate) mod settings;
 
 use std::{num::NonZeroUsize, thread, time::Duration};
 
 use merge::Merge;
 use serde::Serialize;
 
+use womack_cluster::{RelayConfig, ReporterConfig};
+pub use womack_engine::Limits;
+use womack_engine::{Channels, ChannelsSettings, Live, Publishers, SlowClient};
+
+use self::settings::{CoalesceSetting, Egress, NamespaceSetting, Settings, SlowClientSetting};
 pub use self::{
-    limits::Limits,
     nodes::Nodes,
     redis::{Redis, RedisSource},
 };
-use womack_engine::{Live};
-use crate::{error::Error, settings::{
-        CoalesceSetting, Egress, NamespaceSetting, Settings, SlowClient, SlowClientSetting,
-    }};
+use crate::error::Error;
 
 /// The Redis channel prefix of a namespace that names none of its own.
 pub const DEFAULT_KEY: &str = "womack:ns:default";
@@ -191,10 +193,64 @@ impl Config {
                 .node_timeout_seconds
                 .map_or(defaults.node_timeout, |s| s.0),
             nodes: Nodes::resolve(settings.nodes)?,
-            limits: Limits::resolve(&settings.limits)?.into(),
+            limits: limits::resolve(&settings.limits)?.into(),
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// The stock behaviour of a namespace; `key` is its Redis channel prefix, `None` means the
+    /// server's.
+    pub fn channels(&self, key: Option<String>) -> Channels {
+        Channels::new(ChannelsSettings {
+            key,
+            limits: self.limits.clone(),
+            client_events: self.client_events,
+            presence: self.presence.clone(),
+            juggernaut: self.juggernaut,
+        })
+    }
+
+    /// The part that router and shards run with.
+    pub(crate) fn engine(&self, is_cluster: bool) -> womack_engine::Config {
+        womack_engine::Config {
+            ping_interval: self.ping_interval,
+            ping_timeout: self.ping_timeout,
+            handshake_timeout: self.handshake_timeout,
+            subscribe_timeout: self.subscribe_timeout,
+            unsubscribe_grace: self.unsubscribe_grace,
+            max_connection_age: self.nodes.max_connection_age,
+            gap_notices: self.redis.gap_notices,
+            gap_hold_bytes: self.redis.gap_hold_bytes,
+            is_cluster,
+            publishers: Publishers {
+                emitter_key: self.emitter_key.clone(),
+                python_channel: self.python_channel.clone(),
+                laravel_prefix: self.laravel_prefix.clone(),
+                juggernaut: self.juggernaut,
+            },
+            limits: self.limits.clone(),
+        }
+    }
+
+    /// The part that the relay runs with.
+    pub(crate) fn relay(&self) -> RelayConfig {
+        RelayConfig {
+            key: self.nodes.relay_key.clone(),
+            timeout: self.nodes.relay_timeout,
+            poll_timeout: self.ping_interval + self.ping_timeout,
+            max_requests: self.nodes.max_relayed_requests,
+            max_bytes: self.nodes.max_relay_bytes,
+            drain: self.drain,
+        }
+    }
+
+    /// The part that the reporter runs with.
+    pub(crate) fn reporter(&self) -> ReporterConfig {
+        ReporterConfig {
+            events_key: self.events_key.clone().unwrap_or_default(),
+            node_timeout: self.node_timeout,
+        }
     }
 
     /// How long messages for the namespace at `path` are gathered.

@@ -29,72 +29,35 @@
 //! A program of one's own registers a [`Namespace`] with a [`Server`], or publishes through a
 //! [`Publisher`].
 
-mod admission;
-mod beat;
+mod admin;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
-pub mod bench;
-mod channels;
-mod check;
+pub mod bench {
+    pub use womack_engine::bench::*;
+}
 pub mod cli;
-mod cluster;
-mod command;
 mod config;
-mod diagnosis;
-mod engine;
 mod error;
-mod explanation;
-mod families;
 mod http;
-mod listen;
-mod live;
 mod metrics;
-mod namespace;
-mod near;
-mod pulse;
-mod queue;
-mod report;
-mod reporter;
-mod requests;
-mod router;
-mod routes;
 mod runtime;
 mod server;
-mod settings;
-mod shard;
-mod sid;
-mod signals;
-mod source;
-mod status;
-mod supervisor;
-mod survey;
-mod throttle;
-mod websocket;
-mod worker;
 
-// The names under which the modules below know the ledger's types.
-mod admission {
-    pub(crate) use womack_ledger::{Admission, Admitted};
-}
-mod ledger {
-    pub(crate) use womack_ledger::Limit;
-}
-mod memory {
-    pub(crate) use womack_ledger::*;
-}
-
+pub use womack_engine::{
+    Channels, ChannelsSettings, Client, Live, MessageClient, Messages, Namespace, Refusal,
+    SlowClient,
+};
 pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
 pub use womack_redis::{CommandError, Error as RedisError, Publisher, TlsFiles, UrlError};
 
 pub use self::{
-    channels::Channels,
-    config::{Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, Redis, RedisSource},
-    error::Error,
-    live::Live,
-    namespace::{Client, MessageClient, Messages, Namespace, Refusal},
-    server::Server,
-    settings::{
-        ByteSize, CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network, NodeSettings,
-        RedisSettings, Seconds, Settings, SlowClient, SlowClientSetting,
+    config::{
+        Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, Redis, RedisSource,
+        settings::{
+            ByteSize, CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network,
+            NodeSettings, RedisSettings, Seconds, Settings, SlowClientSetting,
+        },
     },
+    error::Error,
+    server::Server,
 };

@@ -1,10 +1,10 @@
 //! What the back end is told of clients.
 
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
-
 use womack_ledger::metrics::{By, add};
 
 /// What is counted of server events.
+#[derive(Clone)]
 pub struct EventMetrics {
     published: By<Counter>,
     /// Memberships whose end nobody reported: of nodes that died, or found by counting.

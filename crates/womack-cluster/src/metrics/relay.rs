@@ -4,9 +4,8 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
-use womack_proto::relay::Unreadable;
-
 use womack_ledger::metrics::{By, add};
+use womack_proto::relay::Unreadable;
 
 /// The outcomes of requests: the owner answered, was gone, took too long, or could not be reached,
 /// or there was no room for the request.
@@ -17,6 +16,7 @@ const RESULTS: [&str; 5] = ["answered", "lost", "late", "unlinked", "refused"];
 const SKIPPED: [&str; 4] = ["version", "kind", "malformed", "outdated"];
 
 /// What is counted of requests for sessions of other nodes.
+#[derive(Clone)]
 pub struct RelayMetrics {
     requests: By<Counter>,
     /// Requests that other nodes have brought.

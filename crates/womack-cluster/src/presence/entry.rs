@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-
-use womack_engine::{Count};
+use womack_engine::Count;
 
 /// A client in a channel.
 #[derive(Debug)]

@@ -11,10 +11,10 @@
 use std::time::Duration;
 
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
+use womack_engine::Count;
 use womack_redis::{Backend, Connected, ErrorClass, Guard, guard};
 
 use super::entry::Entry;
-use womack_engine::{Count};
 
 /// How long a lock holds after its owner has last done something.
 const LOCK: Duration = Duration::from_secs(10);

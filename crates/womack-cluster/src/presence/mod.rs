@@ -31,6 +31,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use womack_engine::{
+    Context, Count, Receiver, Report, Reports, Sender, ShardId, Throttle, ToShard,
+};
 use womack_redis::{Backend, Backoff};
 
 pub use self::thread::ReporterTask;
@@ -39,7 +42,6 @@ use self::{
     sweep::Sweep,
 };
 use crate::metrics::EventMetrics;
-use womack_engine::{Context, Count, Receiver, Report, Reports, Sender, ShardId, Throttle, ToShard};
 
 /// Reports that are taken at one go and travel together.
 const REPORTS_PER_BATCH: usize = 512;

@@ -1,14 +1,14 @@
 //! Who is in a channel: questions of clients, answered from the records of all nodes.
 
 use redis::RedisResult;
+use womack_engine::{Question, Report, ToShard};
+use womack_ledger::Limit;
 
 use super::{
     Running,
     ledger::{Ledger, is_refusal},
     write::channel,
 };
-use womack_engine::{Question, Report, ToShard};
-use womack_ledger::{Limit};
 
 impl Running {
     /// Answers questions in their order. When the link is lost those that are left stay, to be

@@ -3,13 +3,13 @@
 
 use redis::RedisResult;
 use tracing::{info, warn};
+use womack_engine::Count;
 
 use super::{
     Running,
     entry::Entry,
     ledger::{Commands, Ledger},
 };
-use womack_engine::{Count};
 
 /// A record that is gone through, a page at a time.
 pub(super) struct Sweep {

@@ -1,6 +1,7 @@
 //! Reports on their way to Redis.
 
 use redis::RedisResult;
+use womack_engine::{Custom, Place, Registry, Report};
 use womack_proto::NamespaceId;
 
 use super::{
@@ -8,7 +9,6 @@ use super::{
     entry::{Entry, ServerEvent, event},
     ledger::{Commands, Ledger},
 };
-use womack_engine::{Custom, Place, Registry, Report};
 
 impl Running {
     /// Writes all reports of the batch, in their order. When the link is lost before Redis has

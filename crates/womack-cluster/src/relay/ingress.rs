@@ -15,6 +15,8 @@ use tokio::{
     },
     task::spawn_local,
 };
+use womack_engine::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number};
+use womack_ledger::Limit;
 use womack_proto::{
     Frame,
     legacy::NOT_HANDSHAKEN,
@@ -27,8 +29,6 @@ use super::{
     place::{End, Place},
     tunnel,
 };
-use womack_engine::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number};
-use womack_ledger::{Limit};
 
 /// Requests that wait for another node.
 pub(super) struct Ingress {
@@ -110,12 +110,7 @@ impl Ingress {
             }
             RequestKind::Post { body, answer } => {
                 let number = number();
-                self.wait(
-                    number,
-                    owner,
-                    config.timeout,
-                    Reply::Post(answer),
-                );
+                self.wait(number, owner, config.timeout, Reply::Post(answer));
                 (number, Wish::Post(body))
             }
             RequestKind::Upgrade { stream, early } => {

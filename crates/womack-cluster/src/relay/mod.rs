@@ -43,6 +43,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use womack_engine::{PollAnswer, PostAnswer, Receiver, Sender, SessionRequest, Throttle, ToShard};
+use womack_ledger::{Limit, LimitCounters};
 use womack_proto::relay::{Flow, Kind, Message};
 use womack_redis::{Backend, Backoff};
 
@@ -56,9 +58,6 @@ use self::{
     peers::Peers,
     place::{End, Place},
 };
-use womack_engine::{PollAnswer, PostAnswer, Receiver, Sender, SessionRequest, Throttle, ToShard};
-use womack_ledger::{Limit, LimitCounters};
-
 use crate::metrics::RelayMetrics;
 
 /// Requests that are taken at one go.
@@ -418,7 +417,10 @@ impl Running {
             self.outgoing.say(node, 0, Kind::Hello { is_new_link });
         }
         for node in looked.gone {
-            self.relay.context.limits.reached(Limit::RelayTimeoutSeconds);
+            self.relay
+                .context
+                .limits
+                .reached(Limit::RelayTimeoutSeconds);
             self.lost(node);
         }
     }

@@ -16,6 +16,10 @@ use tokio::{
     },
     task::spawn_local,
 };
+use womack_engine::{
+    PollAnswer, PostAnswer, RequestKind, Sender, SessionRequest, Sid, ToShard, number,
+};
+use womack_ledger::Limit;
 use womack_proto::relay::{Answer, AnswerLoss, Flow, Kind, Wish};
 
 use super::{
@@ -25,8 +29,6 @@ use super::{
     recent_polls::RecentPolls,
     tunnel,
 };
-use womack_engine::{PollAnswer, PostAnswer, RequestKind, Sender, SessionRequest, Sid, ToShard, number};
-use womack_ledger::{Limit};
 
 /// What sessions of this node owe other nodes.
 pub(super) struct Owner {

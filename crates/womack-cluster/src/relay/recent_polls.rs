@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::place::Place;
 use womack_engine::{Sid, Ticket, TimeoutQueue};
+
+use super::place::Place;
 
 /// How long it may take until an ingress says that nobody waits for an answer any more. Longer than
 /// a link lasts that brings nothing.

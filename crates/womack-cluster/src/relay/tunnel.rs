@@ -239,7 +239,10 @@ mod tests {
     }
 
     fn run_test(test: impl AsyncFnOnce(TcpStream, TcpStream)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         LocalSet::new().block_on(&runtime, between(test));
     }
 

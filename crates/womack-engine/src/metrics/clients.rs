@@ -4,9 +4,8 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
-use womack_proto::CloseReason;
-
 use womack_ledger::metrics::{By, add};
+use womack_proto::CloseReason;
 
 /// How a client is reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

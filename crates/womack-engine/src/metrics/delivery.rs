@@ -6,7 +6,6 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::{Registry, Unit},
 };
-
 use womack_ledger::metrics::{By, Distribution, add};
 
 /// The shortest time that delivery tells apart, and how often it is doubled: up to 6.6 s.

@@ -1,9 +1,8 @@
 //! What publishers send.
 
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
-use womack_proto::publishers::PublicationError;
-
 use womack_ledger::metrics::{By, add};
+use womack_proto::publishers::PublicationError;
 
 /// The families of publishers, as labels.
 const FAMILIES: [&str; 4] = ["emitter", "python", "laravel", "juggernaut"];

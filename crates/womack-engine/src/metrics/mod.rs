@@ -12,6 +12,7 @@ mod shards;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use womack_ledger::{Limit, LimitCounters, metrics::add};
 
+use self::messages::TOO_LARGE;
 pub use self::{
     clients::{Clients, Transport},
     delivery::Deliveries,
@@ -19,7 +20,6 @@ pub use self::{
     router::RouterMetrics,
     shards::{ShardMetrics, Shards},
 };
-use self::messages::TOO_LARGE;
 
 /// Every counter of the engine.
 pub struct Metrics {

@@ -6,7 +6,6 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
-
 use womack_ledger::metrics::add;
 
 /// What the router counts.

@@ -6,9 +6,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-
-use womack_ledger::metrics::{Distribution, add};
 use womack_ledger::ShardId;
+use womack_ledger::metrics::{Distribution, add};
 
 /// The shortest lag that is told apart, about what the timers can, and how often it is doubled:
 /// up to 4 s.

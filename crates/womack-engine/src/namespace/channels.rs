@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
+use womack_ledger::Limit;
 use womack_proto::{Event, Revision, publishers::juggernaut::Request};
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
     requests::{ChannelLimits, Problem},
 };
 use crate::{command::Dialect, limits::Limits, live::Live};
-use womack_ledger::Limit;
 
 /// The stock behaviour of a namespace: the client events `subscribe`, `unsubscribe`, `meta`,
 /// `event` and `presence`; where the server is told so, Juggernaut's messages too.
@@ -92,7 +92,10 @@ impl Channels {
         let meta = argument(
             client,
             event,
-            (Limit::MaxMetaBytes, self.settings.limits.load().max_meta_bytes),
+            (
+                Limit::MaxMetaBytes,
+                self.settings.limits.load().max_meta_bytes,
+            ),
         )?;
         client.set_meta(meta);
         if let Some(ack) = event.ack {
@@ -115,7 +118,12 @@ impl Channels {
     }
 
     fn presence(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
-        if !self.settings.presence.iter().any(|path| path == client.namespace()) {
+        if !self
+            .settings
+            .presence
+            .iter()
+            .any(|path| path == client.namespace())
+        {
             return Err(Problem::PresenceForbidden);
         }
         let names = Names::of(event)?;

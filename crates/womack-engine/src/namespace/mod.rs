@@ -27,12 +27,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use womack_ledger::Limit;
 use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId, Revision};
 
-use crate::{command::Dialect, report::Meta};
-use womack_ledger::Limit;
-
 pub use self::channels::{Channels, ChannelsSettings};
+use crate::{command::Dialect, report::Meta};
 
 /// What becomes of what waits for a client that reads too slowly.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
@@ -105,7 +104,7 @@ pub(crate) struct View<'a> {
 }
 
 /// Reading half of a client's channels.
-pub(crate) trait Memberships {
+pub trait Memberships {
     fn count(&self) -> usize;
     fn contains(&self, channel: &Channel) -> bool;
 }

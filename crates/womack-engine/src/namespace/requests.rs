@@ -1,20 +1,20 @@
 //! What clients may ask of channels, whatever they speak, and what they are told when it cannot be.
 
+use womack_ledger::Limit;
 use womack_proto::{Channel, ChannelError, lines};
 
 use super::Memberships;
 use crate::limits::Limits;
-use womack_ledger::Limit;
 
 /// How many channels a client may name, and with how long names.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ChannelLimits {
+pub struct ChannelLimits {
     max_channel_bytes: usize,
     max_channels_per_client: usize,
 }
 
 impl ChannelLimits {
-    pub(crate) const fn of(limits: &Limits) -> Self {
+    pub const fn of(limits: &Limits) -> Self {
         Self {
             max_channel_bytes: limits.max_channel_bytes,
             max_channels_per_client: limits.max_channels_per_client,
@@ -25,7 +25,7 @@ impl ChannelLimits {
     ///
     /// # Errors
     /// [`Problem::BadChannel`].
-    pub(crate) fn channel(self, name: &str) -> Result<Channel, Problem> {
+    pub fn channel(self, name: &str) -> Result<Channel, Problem> {
         Ok(Channel::parse(name, self.max_channel_bytes)?)
     }
 
@@ -33,7 +33,7 @@ impl ChannelLimits {
     ///
     /// # Errors
     /// [`Problem::BadChannel`] if one of them may not be.
-    pub(crate) fn channels(self, names: &[String]) -> Result<Vec<Channel>, Problem> {
+    pub fn channels(self, names: &[String]) -> Result<Vec<Channel>, Problem> {
         let channels: Result<Vec<_>, _> = names.iter().map(|name| self.channel(name)).collect();
         let mut channels = channels?;
         channels.sort_unstable();
@@ -45,11 +45,7 @@ impl ChannelLimits {
     ///
     /// # Errors
     /// [`Problem::TooManyChannels`].
-    pub(crate) fn admit(
-        self,
-        channels: &[Channel],
-        joined: &dyn Memberships,
-    ) -> Result<(), Problem> {
+    pub fn admit(self, channels: &[Channel], joined: &dyn Memberships) -> Result<(), Problem> {
         let new = channels.iter().filter(|channel| !joined.contains(channel));
         if joined.count() + new.count() > self.max_channels_per_client {
             return Err(Problem::TooManyChannels(self.max_channels_per_client));
@@ -60,7 +56,7 @@ impl ChannelLimits {
 
 /// Why a request is not done; what its answer says.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Problem {
+pub enum Problem {
     #[error("the argument is neither {{\"channel\": ...}} nor {{\"channels\": [...]}}")]
     BadRequest,
     #[error("{0}")]
@@ -93,7 +89,7 @@ pub(crate) enum Problem {
 
 impl Problem {
     /// The word for it in the protocol.
-    pub(crate) const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::BadRequest
             | Self::NotOneArgument
@@ -111,7 +107,7 @@ impl Problem {
     }
 
     /// The limit of the settings that was reached, as the metrics name it.
-    pub(crate) const fn limit(&self) -> Option<Limit> {
+    pub const fn limit(&self) -> Option<Limit> {
         match self {
             Self::BadChannel(ChannelError::TooLong { .. }) => Some(Limit::MaxChannelBytes),
             Self::TooManyChannels(_) => Some(Limit::MaxChannelsPerClient),
@@ -120,7 +116,7 @@ impl Problem {
     }
 
     /// What an acknowledgement, or the body of an HTTP answer, says.
-    pub(crate) fn answer(&self) -> String {
+    pub fn answer(&self) -> String {
         lines::refused(self.code(), &self.to_string(), None)
     }
 }

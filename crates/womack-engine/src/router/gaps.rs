@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use tracing::{info, warn};
+use womack_ledger::Limit;
 use womack_proto::subscriber::{Loss, LossScope, Message};
 
 use super::{
@@ -11,7 +12,6 @@ use super::{
     routes::Lost,
 };
 use crate::command::{LostScope, ToShard};
-use womack_ledger::Limit;
 
 impl Router {
     /// Every server that is needed is connected.
@@ -125,12 +125,7 @@ impl Router {
     }
 
     /// Keeps a message for the end of a gap that has to be told before it, or gives it back.
-    pub(super) fn hold(
-        &mut self,
-        message: Message,
-        now: Now,
-        out: &mut Output,
-    ) -> Option<Message> {
+    pub(super) fn hold(&mut self, message: Message, now: Now, out: &mut Output) -> Option<Message> {
         if self.gaps.is_empty() || !self.context.config.gap_notices {
             return Some(message);
         }

@@ -137,7 +137,14 @@ impl Router {
         let mut freshness = None;
         for known in &route.topics {
             let held = &mut self.held;
-            deliver(&accepted, known, &context.registry, &mut freshness, held, out);
+            deliver(
+                &accepted,
+                known,
+                &context.registry,
+                &mut freshness,
+                held,
+                out,
+            );
         }
         true
     }

@@ -28,12 +28,11 @@ use womack_proto::{
     subscriber::{Event, Generation, StaticSubscriptions, Subscription},
 };
 
-use self::{
-    messages::Held,
-    open_gaps::OpenGaps,
-    routes::{Routes, ShardSet},
+pub use self::routes::ShardSet;
+use self::{messages::Held, open_gaps::OpenGaps, routes::Routes};
+use crate::{
+    command::ToShard, context::Context, limits::Limits, shard::ChannelsReader, throttle::Throttle,
 };
-use crate::{command::ToShard, context::Context, limits::Limits, shard::ChannelsReader, throttle::Throttle};
 
 /// Channels that are reconciled at one go, before messages have their turn again.
 const CHANNELS_PER_LOOK: usize = 1024;

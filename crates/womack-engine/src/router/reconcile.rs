@@ -6,10 +6,7 @@ use tracing::warn;
 use womack_ledger::ShardId;
 use womack_proto::subscriber::{Epoch, Generation, Subscription};
 
-use super::{
-    Now, Output, Router, SubscriberRequest,
-    routes::RouteChange,
-};
+use super::{Now, Output, Router, SubscriberRequest, routes::RouteChange};
 use crate::command::{Interests, ToShard, Topic};
 
 impl Router {

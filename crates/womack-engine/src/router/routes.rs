@@ -294,10 +294,10 @@ impl Route {
 
 /// A set of shards.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct ShardSet(u128);
+pub struct ShardSet(u128);
 
 impl ShardSet {
-    pub(crate) fn set(&mut self, shard: ShardId, present: bool) {
+    pub fn set(&mut self, shard: ShardId, present: bool) {
         let bit = 1 << shard.0;
         if present {
             self.0 |= bit;
@@ -306,11 +306,11 @@ impl ShardSet {
         }
     }
 
-    pub(crate) const fn is_empty(self) -> bool {
+    pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    pub(crate) fn iter(self) -> impl Iterator<Item = ShardId> {
+    pub fn iter(self) -> impl Iterator<Item = ShardId> {
         let mut left = self.0;
         std::iter::from_fn(move || {
             let shard = u16::try_from(left.trailing_zeros())

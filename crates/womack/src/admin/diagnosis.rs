@@ -15,13 +15,14 @@ use std::{
 };
 
 use tracing::{info, warn};
+use womack_engine::{Context, Throttle};
 use womack_proto::subscriber::{Event, StaticSubscriptions};
 use womack_redis::{
     Backend, Dispatch, Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics,
 };
 
-use womack_engine::{Context, Throttle};
-use crate::{near::Difference, survey::Surveyor, worker};
+use crate::runtime::ServerContext;
+use crate::{admin::Difference, admin::Surveyor, runtime::thread_runtime};
 
 /// Messages that are looked at in one go.
 const MESSAGES_PER_BATCH: usize = 1024;
@@ -50,7 +51,7 @@ impl Diagnosis {
     /// # Errors
     /// The system refuses a runtime or a thread.
     pub(crate) fn start(self) -> io::Result<()> {
-        let runtime = worker::runtime()?;
+        let runtime = thread_runtime()?;
         thread::Builder::new()
             .name("womack-diagnosis".to_owned())
             .spawn(move || runtime.block_on(self.run()))?;
@@ -106,10 +107,14 @@ struct Examiner {
 impl Examiner {
     async fn examine(&mut self, redis_channel: &str) {
         let Diagnosis {
-            common, surveyor, ..
+            server, surveyor, ..
         } = &self.diagnosis;
         let registry = &server.engine.registry;
-        let is_families = server.engine.families.origin(redis_channel, registry).is_some();
+        let is_families = server
+            .engine
+            .families
+            .origin(redis_channel, registry)
+            .is_some();
         if is_families || surveyor.load(redis_channel).subscribers > 0 {
             return;
         }
@@ -127,11 +132,7 @@ impl Examiner {
             },
         };
         if let Some(difference) = verdict {
-            self.diagnosis
-                .common
-                .metrics
-                .messages
-                .misaddressed(difference);
+            self.diagnosis.server.metrics.http.misaddressed(difference);
         }
     }
 

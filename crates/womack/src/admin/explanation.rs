@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use womack_proto::{Channel, NamespaceId};
 
-use crate::{survey::Surveyor};
+use super::Surveyor;
+use crate::runtime::ServerContext;
 
 /// What one node knows of a channel.
 #[derive(Debug, Deserialize, Serialize)]
@@ -65,7 +66,7 @@ impl Explanation {
         let registry = &server.engine.registry;
         let namespaces: Vec<_> = registry
             .iter()
-            .map(|(id, _)| namespace(id, channel, common, surveyor))
+            .map(|(id, _)| namespace(id, channel, server, surveyor))
             .collect();
         let keys: Vec<&str> = registry
             .iter()
@@ -81,7 +82,7 @@ impl Explanation {
             let asked = |at: &NamespaceExplanation| at.redis_channel == *found.redis_channel;
             !namespaces.iter().any(asked)
         });
-        let max_channel_bytes = common.config.limits.load().max_channel_bytes;
+        let max_channel_bytes = server.config.limits.load().max_channel_bytes;
         let refused = Channel::parse(channel, max_channel_bytes).err();
         Self {
             node,
@@ -97,7 +98,7 @@ impl Explanation {
                     difference: found.difference.as_str().to_owned(),
                 })
                 .collect(),
-            max_message_bytes: common.config.limits.load().max_message_bytes,
+            max_message_bytes: server.config.limits.load().max_message_bytes,
         }
     }
 }

@@ -11,7 +11,8 @@ use std::{
 };
 
 use womack_engine::{ChannelsReader, Load, TopicLoad};
-use crate::{near::{Difference, difference}};
+
+use crate::admin::{Difference, difference};
 
 /// Channels that a survey names, by subscribers and by messages together at most twice as many.
 const NAMED: usize = 50;

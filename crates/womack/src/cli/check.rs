@@ -2,8 +2,13 @@
 
 use std::fmt::Write;
 
-use womack_ledger::{Memory};
-use crate::{config::{Config, Limits, RedisSource}, error::Error, server};
+use womack_ledger::Memory;
+
+use crate::{
+    config::{Config, Limits, RedisSource},
+    error::Error,
+    runtime::room_for_clients,
+};
 
 /// Says what the server would run with and how much memory that may take at most.
 ///
@@ -57,7 +62,7 @@ impl Cost {
     fn of(config: &Config) -> Self {
         let limits = **config.limits.load();
         let clients = match limits.max_connections {
-            0 => server::room_for_clients(),
+            0 => room_for_clients(),
             most => most,
         };
         Self {
@@ -66,22 +71,22 @@ impl Cost {
             shards: config.shards,
             backlog: config.redis.backlog_bytes,
             budget: Memory::new(config.shards).budget(limits.memory_budget_bytes),
-            available: memory::available(),
+            available: womack_ledger::available(),
         }
     }
 
     fn base(&self) -> usize {
-        memory::PROCESS_BYTES + self.shards * memory::SHARD_BYTES
+        womack_ledger::PROCESS_BYTES + self.shards * womack_ledger::SHARD_BYTES
     }
 
     fn idle(&self) -> usize {
         self.clients
-            .saturating_mul(memory::CLIENT_BYTES + memory::MEMBERSHIP_BYTES)
+            .saturating_mul(womack_ledger::CLIENT_BYTES + womack_ledger::MEMBERSHIP_BYTES)
     }
 
     /// What may wait for one shard.
     const fn queue(&self) -> usize {
-        memory::QUEUE_BYTES.saturating_add(self.limits.max_message_bytes)
+        womack_ledger::QUEUE_BYTES.saturating_add(self.limits.max_message_bytes)
     }
 
     /// What each client may use, all at once.
@@ -93,11 +98,11 @@ impl Cost {
                 "if the queues of all are full (--max-client-queue-bytes)",
             ),
             (
-                limits.max_payload_bytes + memory::DECODER_BYTES,
+                limits.max_payload_bytes + womack_ledger::DECODER_BYTES,
                 "if all have nearly sent a largest message (--max-payload)",
             ),
             (
-                limits.max_channels_per_client * memory::MEMBERSHIP_BYTES,
+                limits.max_channels_per_client * womack_ledger::MEMBERSHIP_BYTES,
                 "if all are in as many channels as they may (--max-channels-per-client)",
             ),
         ]

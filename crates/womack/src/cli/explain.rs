@@ -5,7 +5,7 @@ use std::io::Write;
 use form_urlencoded::Serializer;
 
 use super::admin::{AdminUrl, Admins};
-use crate::{error::Error, explanation::Explanation};
+use crate::{admin::Explanation, error::Error};
 
 /// Asks all servers and prints what they say.
 ///

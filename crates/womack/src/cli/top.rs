@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::admin::Admins;
-use crate::{error::Error, settings::Seconds};
+use crate::{config::settings::Seconds, error::Error};
 
 /// The shortest time between two readings: servers count anew about as often.
 const SHORTEST: Duration = Duration::from_secs(1);

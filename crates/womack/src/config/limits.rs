@@ -3,7 +3,7 @@
 use womack_engine::{FRAMING_BYTES, Limits};
 
 use super::check;
-use crate::{error::Error, settings::LimitSettings};
+use crate::{config::settings::LimitSettings, error::Error};
 
 /// The most that is counted in a second.
 const MAX_RATE: u32 = 1_000_000;

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{MIN_TIME, check};
-use crate::{error::Error, settings::NodeSettings};
+use crate::{config::settings::NodeSettings, error::Error};
 
 /// Below this, clients would do nothing but connect.
 const MIN_AGE: Duration = Duration::from_millis(100);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use womack_redis::{Backend, TlsError, TlsFiles};
 
-use crate::{error::Error, settings::Settings};
+use crate::{config::settings::Settings, error::Error};
 
 /// The least that is worth waiting for: what one read brings.
 const LEAST_BACKLOG_BYTES: usize = 64 << 10;

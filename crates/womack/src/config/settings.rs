@@ -15,9 +15,7 @@ pub use self::{
     network::Network,
     nodes::NodeSettings,
     redis::RedisSettings,
-    values::{
-        ByteSize, CoalesceSetting, Egress, NamespaceSetting, Seconds, SlowClient, SlowClientSetting,
-    },
+    values::{ByteSize, CoalesceSetting, Egress, NamespaceSetting, Seconds, SlowClientSetting},
 };
 
 /// What an operator wrote, on the command line, in the environment or in the file.

@@ -13,11 +13,11 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use womack_engine::Throttle;
+use womack_ledger::Limit;
 
 use super::{Http, Surface, serve_connection};
-use womack_engine::{Throttle};
-use womack_ledger::{Limit};
-use crate::{listen::BACKLOG};
+use crate::runtime::BACKLOG;
 
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);

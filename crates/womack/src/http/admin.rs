@@ -28,9 +28,9 @@ impl Http {
             },
             "/metrics" => {
                 let metrics = &self.server.metrics;
-                metrics.redis.queue_depth("router", self.dirty.len());
+                metrics.queue_depth("router", self.dirty.len());
                 if let Some(reports) = &self.server.engine.reports {
-                    metrics.redis.queue_depth("reports", reports.len());
+                    metrics.queue_depth("reports", reports.len());
                 }
                 for (shard, queue) in metrics.engine.shards.iter().zip(&self.shards) {
                     let depth = i64::try_from(queue.len()).unwrap_or(i64::MAX);
@@ -38,6 +38,7 @@ impl Http {
                 }
                 let used = i64::try_from(self.server.engine.memory.used());
                 metrics
+                    .engine
                     .deliveries
                     .memory_bytes
                     .set(used.unwrap_or(i64::MAX));

@@ -36,13 +36,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use womack_engine::{RequestKind, SessionRequest, Sid, ToShard};
 use womack_proto::relay::AnswerLoss;
 
 use super::{
     Http,
     client_stream::{ClientStream, StreamEnd},
 };
-use womack_engine::{RequestKind, SessionRequest, Sid, ToShard};
 
 /// An answer that has lain at the system for longer was read when its connection is reset: whoever
 /// gives up just as the answer comes is quicker.
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn closing_after_the_answer_was_read_is_in_order_and_closing_before_it_is_a_reset() {
-        let runtime = crate::worker::runtime().unwrap();
+        let runtime = crate::runtime::thread_runtime().unwrap();
         let read = async |client: &mut TcpStream| {
             tokio::io::AsyncReadExt::read_exact(client, &mut [0; 6])
                 .await

@@ -18,12 +18,11 @@ use hyper::{
     header::{ALLOW, HeaderName, HeaderValue},
 };
 use tokio::sync::Notify;
+use womack_engine::{EventQueue, Problem, Shard, Sid, Wish};
+use womack_ledger::Admitted;
 use womack_proto::event_stream::MEDIA_TYPE;
 
 use super::{Body, Http, plain, plain::target, respond};
-use womack_engine::{EventQueue, Problem, Shard, Sid, Wish};
-use womack_ledger::{Admitted};
-use crate::{metrics::Metrics};
 
 /// In which a client says what event it had last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -90,7 +89,7 @@ impl Http {
             shard: self.shard.clone(),
             sid: opened.sid,
             queue: opened.queue,
-            metrics: self.server.metrics.clone(),
+            metrics: self.server.metrics.engine.clone(),
             _cut: cut,
         };
         match opened.live.await {
@@ -105,7 +104,7 @@ pub(crate) struct EventBody {
     shard: Rc<RefCell<Shard>>,
     sid: Sid,
     queue: Rc<EventQueue>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<womack_engine::Metrics>,
     /// Shows that the answer goes on.
     _cut: Rc<Notify>,
 }
@@ -122,8 +121,8 @@ impl hyper::body::Body for EventBody {
         let expired = self.queue.expire(Instant::now());
         let taken = self.queue.poll_take(context, PIECE_BYTES);
         let gone = (before - self.queue.len()) as i64;
-        self.metrics.engine.deliveries.client_queue_bytes.dec_by(gone);
-        self.metrics.engine.deliveries.spared("expired", expired);
+        self.metrics.deliveries.client_queue_bytes.dec_by(gone);
+        self.metrics.deliveries.spared("expired", expired);
         if let Poll::Ready(Some(bytes)) = &taken {
             self.metrics
                 .deliveries
@@ -141,6 +140,6 @@ impl Drop for EventBody {
             shard.close_events(self.sid);
         }
         let left = self.queue.len() as i64;
-        self.metrics.engine.deliveries.client_queue_bytes.dec_by(left);
+        self.metrics.deliveries.client_queue_bytes.dec_by(left);
     }
 }

@@ -20,9 +20,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{sleep_until, timeout},
 };
+use womack_ledger::Limit;
 
 use super::client_stream::ClientStream;
-use womack_ledger::Limit;
 
 /// How long a request may be on its way to a connection that is about to be closed: a balancer has
 /// chosen the connection and is kept from sending by other work.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use womack_engine::{Handshaken, PollAnswer, PostAnswer, RequestKind, SessionRequest, Sid};
 use womack_proto::{
     HandshakeError,
     legacy::NOT_HANDSHAKEN,
@@ -18,7 +19,6 @@ use super::{
     Body, Http, cors, delivery::ClientConnection, polling::overloaded, respond, unavailable,
     websocket::Purpose,
 };
-use womack_engine::{Handshaken, PollAnswer, PostAnswer, RequestKind, SessionRequest, Sid};
 
 const TEXT: &str = "text/plain; charset=UTF-8";
 const SCRIPT: &str = "text/javascript; charset=UTF-8";

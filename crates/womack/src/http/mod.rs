@@ -42,6 +42,10 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, select};
 use tokio_util::sync::CancellationToken;
+use womack_engine::{
+    Context, DirtyChannels, Sender, SessionRequest, Shard, ShardId, Sid, Speaks, ToShard,
+};
+use womack_ledger::{Admitted, HTTP_BYTES, Limit};
 use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
 use womack_redis::Publisher;
 
@@ -57,9 +61,8 @@ use self::{
     keep_alive::{Counted, SilenceTimer, Traffic},
     websocket::Purpose,
 };
-use womack_engine::{Context, DirtyChannels, Sender, SessionRequest, Shard, ShardId, Sid, Speaks, ToShard};
-use womack_ledger::{Admitted, HTTP_BYTES, Limit};
-use crate::{config::Config, status::Status, survey::Surveyor};
+use crate::runtime::ServerContext;
+use crate::{admin::Surveyor, config::Config, runtime::Status};
 
 type Body = Either<Full<Bytes>, EventBody>;
 
@@ -384,15 +387,18 @@ impl Http {
         }
         let client = request.extensions().get();
         let &ClientAddress(client) = client.expect("every request to an endpoint has one");
-        let (common, now) = (&self.server, Instant::now());
-        let limits = common.config.limits.load();
+        let (server, now) = (&self.server, Instant::now());
+        let limits = server.config.limits.load();
         if server.engine.memory.is_tight(limits.memory_budget_bytes) {
-            common.metrics.limit(Limit::MemoryBudget);
+            server.metrics.limit(Limit::MemoryBudget);
             return Err(Box::new(unavailable("no memory\n", "5")));
         }
-        let admitted = server.engine.admission.admit(client, limits.admission(), now);
+        let admitted = server
+            .engine
+            .admission
+            .admit(client, limits.admission(), now);
         admitted.map_err(|full| {
-            common.metrics.limit(full.limit());
+            server.metrics.limit(full.limit());
             Box::new(unavailable("no room\n", full.retry_after()))
         })
     }

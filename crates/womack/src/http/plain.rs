@@ -7,10 +7,10 @@ use hyper::{
     body::Incoming,
     header::{HeaderValue, RETRY_AFTER},
 };
+use womack_engine::{Problem, Speaks};
 use womack_proto::{NamespaceId, Target};
 
 use super::{Body, Http, respond, websocket::Purpose};
-use womack_engine::{Problem, Speaks};
 
 impl Http {
     /// A WebSocket without Engine.IO.

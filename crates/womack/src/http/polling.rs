@@ -9,11 +9,13 @@ use hyper::{
     body::{Body as _, Incoming},
 };
 use tokio::{sync::oneshot, time::timeout};
+use womack_engine::{
+    PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, Sid, ToShard, number,
+};
+use womack_ledger::{Admitted, Limit};
 use womack_proto::{Handshake, HandshakeError, payload::Content, relay::AnswerLoss};
 
 use super::{Body, Http, delivery::ClientConnection, plain, respond, unavailable};
-use womack_engine::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, Sid, ToShard, number};
-use womack_ledger::{Admitted, Limit};
 
 impl Http {
     /// A request that opens a session.

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 use tracing::warn;
+use womack_ledger::Limit;
 use womack_proto::{
     Channel, ChannelError,
     publishers::{PublicationError, addressed},
@@ -19,7 +20,6 @@ use womack_proto::{
 use womack_redis::{Error, Publisher};
 
 use super::{Body, Http, respond};
-use womack_ledger::{Limit};
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.

@@ -6,10 +6,12 @@ use form_urlencoded::parse;
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
+use womack_engine::Transport;
+use womack_ledger::metrics::Reading;
 use womack_proto::CloseReason;
 
 use super::{Body, Http, plain, respond};
-use crate::{explanation::Explanation, metrics::{Metrics, Reading, Transport}, survey::{ChannelLoad, Survey}};
+use crate::admin::{ChannelLoad, Explanation, Survey};
 
 /// Figures of this process. Those that only grow are for the reader to compare with what they were
 /// a moment ago: rates and percentiles are of the reader's own interval.
@@ -109,14 +111,14 @@ impl Http {
     }
 
     fn figures<'a>(&'a self, survey: Option<&'a Survey>) -> Stats<'a> {
-        let Metrics {
+        let womack_engine::Metrics {
             clients,
             messages,
             deliveries,
             redis,
             shards,
             ..
-        } = &*self.server.metrics;
+        } = &*self.server.metrics.engine;
         let transports =
             Transport::ALL.map(|transport| (transport.as_str(), clients.open(transport)));
         let closed = CloseReason::ALL
@@ -197,11 +199,11 @@ impl Http {
         let Some((_, channel)) = pairs.find(|(name, _)| name == "channel") else {
             return plain(StatusCode::BAD_REQUEST, "channel=NAME is missing\n");
         };
-        let (common, surveyor) = (self.server.clone(), self.surveyor.clone());
+        let (server, surveyor) = (self.server.clone(), self.surveyor.clone());
         let (node, unready) = (self.node(), self.status.ready().err());
         let channel = channel.into_owned();
         let explained = spawn_blocking(move || {
-            Explanation::new(&channel, node, unready.as_deref(), &common, &surveyor)
+            Explanation::new(&channel, node, unready.as_deref(), &server, &surveyor)
         });
         match explained.await {
             Ok(explanation) => json(&explanation),

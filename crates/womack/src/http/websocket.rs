@@ -5,18 +5,19 @@ use std::{net::TcpStream, rc::Rc};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::{
-    Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode, Version,
     body::Incoming,
+    http::Uri,
     upgrade::{self, OnUpgrade},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{task::spawn_local, time::timeout};
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use womack_engine::{RequestKind, SessionRequest, Sid};
+use womack_ledger::Admitted;
 use womack_proto::{HandshakeError, NamespaceId, Revision};
 
 use super::{Body, Http, keep_alive::Counted};
-use womack_engine::{RequestKind, SessionRequest, Sid};
-use womack_ledger::{Admitted};
-use crate::{websocket};
 
 /// What a WebSocket is opened for.
 pub(super) enum Purpose {
@@ -46,7 +47,7 @@ impl Http {
         mut request: Request<Incoming>,
         purpose: Purpose,
     ) -> Response<Body> {
-        let Some(headers) = websocket::accept(&request) else {
+        let Some(headers) = accept(&request) else {
             return self.refuse(HandshakeError::BadRequest);
         };
         let upgraded = upgrade::on(&mut request);
@@ -94,4 +95,15 @@ impl Http {
         // A full queue drops the stream, which the client sees at once.
         self.ask(SessionRequest { sid, kind }).ok();
     }
+}
+
+/// The answer to a WebSocket handshake; `None` if the request is none.
+fn accept<B>(request: &Request<B>) -> Option<HeaderMap> {
+    let mut handshake = Request::new(());
+    *handshake.method_mut() = Method::clone(request.method());
+    *handshake.uri_mut() = Uri::clone(request.uri());
+    *handshake.version_mut() = Version::clone(&request.version());
+    *handshake.headers_mut() = HeaderMap::clone(request.headers());
+    let response: Response<()> = create_response_with_body(&handshake, || ()).ok()?;
+    Some(response.into_parts().0.headers)
 }

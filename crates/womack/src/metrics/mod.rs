@@ -1,55 +1,37 @@
 //! What the server counts, and its text for Prometheus.
 //!
-//! Counters are shared by all threads, but the delivery path adds to them once per message or per
-//! round, not once per client, so that they cost nothing there. Each is declared and described in
-//! the file of what it is about; `deploy/README.md` has a line for each, and a test compares.
+//! Each crate has a struct of its own counters, beside the code that moves them; this one puts them
+//! into one registry. `deploy/README.md` has a line for each metric, and a test compares.
 
-mod clients;
-mod delivery;
-mod messages;
-mod redis;
-mod relay;
-mod reports;
-mod shards;
+mod http;
 
 use std::{
-    sync::atomic::AtomicU64,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant, SystemTime},
 };
 
-use prometheus_client::{
-    encoding::text,
-    metrics::{counter::Counter, gauge::Gauge},
-    registry::Registry,
+use prometheus_client::{encoding::text, metrics::gauge::Gauge, registry::Registry};
+use womack_cluster::{EventMetrics, RelayMetrics};
+use womack_ledger::{
+    Limit, LimitCounters,
+    metrics::{By, add},
 };
 use womack_redis::SubscriberMetrics;
 
-use self::{
-    clients::Clients,
-    delivery::Deliveries,
-    messages::{Messages, TOO_LARGE},
-    redis::Redis,
-    relay::Relay,
-    reports::ServerEvents,
-    shards::Shards,
-};
-pub(crate) use womack_ledger::metrics::Reading;
-use womack_ledger::{LimitCounters, metrics::add};
-
-pub(crate) use self::{clients::Transport, shards::ShardMetrics};
-use womack_ledger::Limit;
+use self::http::Http;
 
 /// Every counter of the process.
 pub(crate) struct Metrics {
     registry: Registry,
-    pub(crate) clients: Clients,
-    pub(crate) messages: Messages,
-    pub(crate) deliveries: Deliveries,
-    pub(crate) redis: Redis,
-    pub(crate) relay: Relay,
-    pub(crate) server_events: ServerEvents,
-    pub(crate) shards: Shards,
-    limits: LimitCounters,
+    /// The counters of router and shards.
+    pub(crate) engine: Arc<womack_engine::Metrics>,
+    pub(crate) http: Http,
+    pub(crate) relay: RelayMetrics,
+    pub(crate) events: EventMetrics,
+    pub(crate) limits: LimitCounters,
+    /// Bytes of messages that the router has still to take.
+    backlog_bytes: Gauge,
+    queue_depth: By<Gauge>,
     started: Instant,
 }
 
@@ -64,15 +46,26 @@ impl Metrics {
         );
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         start.set(now.unwrap_or_default().as_secs_f64());
+        let limits = LimitCounters::new(&mut registry);
+        let engine = womack_engine::Metrics::new(&mut registry, limits.clone(), shards);
         Self {
-            clients: Clients::new(&mut registry),
-            messages: Messages::new(&mut registry),
-            deliveries: Deliveries::new(&mut registry),
-            redis: Redis::new(&mut registry),
-            relay: Relay::new(&mut registry),
-            server_events: ServerEvents::new(&mut registry),
-            shards: Shards::new(&mut registry, shards),
-            limits: LimitCounters::new(&mut registry),
+            engine: Arc::new(engine),
+            http: Http::new(&mut registry),
+            relay: RelayMetrics::new(&mut registry),
+            events: EventMetrics::new(&mut registry),
+            backlog_bytes: add(
+                &mut registry,
+                "redis_backlog_bytes",
+                "Bytes of messages that the router has still to take",
+            ),
+            queue_depth: By::new(
+                &mut registry,
+                "queue_depth",
+                "Values waiting for the router, and for the reporter",
+                "queue",
+                ["router"],
+            ),
+            limits,
             started: Instant::now(),
             registry,
         }
@@ -86,17 +79,15 @@ impl Metrics {
     /// The metrics of the subscriber that brings the router its messages.
     pub(crate) fn subscriber(&self) -> SubscriberMetrics {
         SubscriberMetrics {
-            backlog_bytes: self.redis.backlog_bytes.clone(),
-            backlog_filled: self.limits.of(Limit::RedisBacklogBytes.as_str()).clone(),
+            backlog_bytes: self.backlog_bytes.clone(),
+            backlog_filled: self.limits.counter(Limit::RedisBacklogBytes),
         }
     }
 
-    /// Counts a published message that is dropped.
-    pub(crate) fn rejected(&self, reason: &'static str) {
-        if reason == TOO_LARGE {
-            self.limit(Limit::MaxMessageBytes);
-        }
-        self.messages.rejected(reason);
+    /// Notes how many values wait in a queue, `router` or `reports`.
+    pub(crate) fn queue_depth(&self, queue: &'static str, depth: usize) {
+        let depth = i64::try_from(depth).unwrap_or(i64::MAX);
+        self.queue_depth.of(queue).set(depth);
     }
 
     /// For how long there has been something to count.
@@ -117,6 +108,7 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use womack_engine::Transport;
     use womack_proto::CloseReason;
 
     use super::*;
@@ -146,9 +138,10 @@ mod tests {
     #[test]
     fn reasons_are_there_before_they_happen() {
         let metrics = Metrics::new(1);
-        metrics.clients.opened(Transport::Polling);
-        metrics.clients.upgraded();
+        metrics.engine.clients.opened(Transport::Polling);
+        metrics.engine.clients.upgraded();
         metrics
+            .engine
             .clients
             .closed(Transport::WebSocket, CloseReason::PingTimeout);
         let text = metrics.text();

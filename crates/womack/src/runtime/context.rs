@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use womack_cluster::RelayContext;
 use womack_engine::Context;
 
 use crate::{config::Config, metrics::Metrics};
@@ -12,4 +13,15 @@ pub(crate) struct ServerContext {
     pub(crate) metrics: Metrics,
     /// What router and shards have in common.
     pub(crate) engine: Arc<Context>,
+}
+
+impl ServerContext {
+    /// What the parts of the relay have in common.
+    pub(super) fn relay_context(&self) -> Arc<RelayContext> {
+        let metrics = self.metrics.relay.clone();
+        let limits = self.metrics.limits.clone();
+        let context =
+            RelayContext::new(self.engine.sids.node, self.config.relay(), metrics, limits);
+        Arc::new(context)
+    }
 }

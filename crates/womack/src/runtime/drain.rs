@@ -20,10 +20,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use womack_engine::{CLOSING_TIME, Receiver, Shard, ToShard};
 
 use super::Barrier;
-use womack_engine::{CLOSING_TIME, Receiver, Shard, ToShard};
-use crate::{http::Connections};
+use crate::http::Connections;
 
 /// Between two looks at how far a drain has come.
 const DRAIN_STEP: Duration = Duration::from_millis(20);

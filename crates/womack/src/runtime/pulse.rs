@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
-
-use crate::metrics::ShardMetrics;
+use womack_engine::ShardMetrics;
 
 /// Between two beats: often enough to see a stall, and seldom enough to cost an idle shard nothing.
 const BEAT: Duration = Duration::from_millis(250);

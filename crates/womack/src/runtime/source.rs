@@ -8,7 +8,10 @@ use tokio::{
 };
 use womack_redis::{Backend, TlsFiles};
 
-use crate::{config::{Redis, RedisSource}, error::Error};
+use crate::{
+    config::{Redis, RedisSource},
+    error::Error,
+};
 
 const DEFAULT_PORT: u16 = 6379;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);

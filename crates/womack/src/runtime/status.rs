@@ -3,35 +3,32 @@
 use std::{
     borrow::Cow,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use womack_cluster::RelayContext;
+
 /// Whether the process can serve; written by the router and by the main thread, read by anyone.
-#[derive(Debug)]
 pub(crate) struct Status {
     /// Why Redis is not as it should be. It is looked at by who asks, and changed when it changes.
     redis: Mutex<Option<Cow<'static, str>>>,
-    relay: AtomicBool,
+    /// The relay, if there is one: balancers wait until other nodes can reach this one.
+    relay: Option<Arc<RelayContext>>,
     leaving: AtomicBool,
     draining: AtomicBool,
 }
 
 impl Status {
-    /// Of a process that has just begun. Where it `has_relay`, that is waited for too.
-    pub(crate) const fn new(has_relay: bool) -> Self {
+    /// The status of a process that has just begun. A relay is waited for too.
+    pub(crate) const fn new(relay: Option<Arc<RelayContext>>) -> Self {
         Self {
             redis: Mutex::new(Some(Cow::Borrowed("redis is not subscribed"))),
-            relay: AtomicBool::new(!has_relay),
+            relay,
             leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }
-    }
-
-    /// Whether other nodes can bring what their clients want of sessions of this one.
-    pub(crate) fn set_relay(&self, reachable: bool) {
-        self.relay.store(reachable, Ordering::Release);
     }
 
     /// From now on balancers are to send clients elsewhere.
@@ -48,6 +45,9 @@ impl Status {
     /// From now on no new session is taken.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        if let Some(relay) = &self.relay {
+            relay.drain();
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -62,8 +62,15 @@ impl Status {
         let reason = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
         match &*reason {
             Some(reason) => Err(reason.clone()),
-            None if self.relay.load(Ordering::Acquire) => Ok(()),
+            None if self.is_reachable() => Ok(()),
             None => Err(Cow::Borrowed("other nodes cannot reach this one")),
         }
+    }
+
+    /// Whether other nodes can bring what their clients want of sessions of this one, if they are
+    /// to.
+    fn is_reachable(&self) -> bool {
+        let relay = self.relay.as_ref();
+        relay.is_none_or(|relay| relay.is_reachable())
     }
 }

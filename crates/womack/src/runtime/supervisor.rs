@@ -9,9 +9,9 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::time::sleep;
 use tracing::warn;
+use womack_engine::{Beat, Sender, ToShard};
 
-use womack_engine::{Beat, Sender, ToRouter, ToShard};
-use crate::{error::Error};
+use crate::error::Error;
 
 /// The name of the socket that is for operators.
 const ADMIN: &str = "admin";
@@ -98,7 +98,7 @@ fn tell(state: &[NotifyState<'_>]) {
 
 /// As long as every shard and the router answer, tells the watchdog so; ends at once if there is
 /// none.
-pub(crate) async fn watch(shards: Vec<Sender<ToShard>>, router: Sender<ToRouter>) {
+pub(crate) async fn watch(shards: Vec<Sender<ToShard>>, router: Sender<Beat>) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
     };
@@ -108,7 +108,7 @@ pub(crate) async fn watch(shards: Vec<Sender<ToShard>>, router: Sender<ToRouter>
         for shard in &shards {
             shard.send(ToShard::Beat(beat.clone())).ok();
         }
-        router.send(ToRouter::Beat(beat.clone())).ok();
+        router.send(beat.clone()).ok();
         sleep(limit / ROUNDS).await;
         let (threads, answers) = (shards.len() + 1, beat.answers());
         if answers == threads {

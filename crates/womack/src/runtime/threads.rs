@@ -1,68 +1,133 @@
 //! The threads of a server that starts.
 
-use std::{net::TcpListener, sync::Arc, thread};
+use std::{io, net::TcpListener, sync::Arc, thread};
 
+use core_affinity::CoreId;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use womack_cluster::{Relay, RelayContext, Reporter};
+use womack_engine::{
+    Beat, ChannelsReader, DirtyChannels, Receiver, Report, Sender, SessionRequest, ShardId, ToShard,
+};
 use womack_redis::Backend;
 
-use womack_engine::{ChannelsReader, Context, DirtyChannels, Receiver, Report, Router, Sender, SessionRequest, ShardId, ToRouter, ToShard};
-use crate::{cluster::relay::Relay, diagnosis::Diagnosis, error::Error, http, reporter::Reporter, runtime::DrainSteps, status::Status, survey::Surveyor, worker::{self, Worker}};
+use super::{
+    DrainSteps, ServerContext, Status, router_task::RouterTask, thread_runtime, worker::Worker,
+};
+use crate::{
+    admin::{Diagnosis, Surveyor},
+    error::Error,
+    http,
+};
 
 /// What all threads are started with.
-pub(super) struct Start {
+pub(super) struct ThreadStarter {
     pub(super) server: Arc<ServerContext>,
+    pub(super) backend: Backend,
     pub(super) status: Arc<Status>,
     pub(super) dirty: Arc<DirtyChannels>,
-    pub(super) router_sender: Sender<ToRouter>,
+    pub(super) router_sender: Sender<Beat>,
     pub(super) shards: Vec<Sender<ToShard>>,
     pub(super) relay: Option<Sender<SessionRequest>>,
+    pub(super) relay_context: Option<Arc<RelayContext>>,
     pub(super) uses_ring: bool,
-    /// Whether the listeners for clients are another process's too.
-    pub(super) is_inherited: bool,
     pub(super) steps: Arc<DrainSteps>,
 }
 
-impl Start {
+/// What the threads of the shards take over.
+pub(super) struct ShardThreads {
+    /// One for each shard.
+    pub(super) listeners: Vec<TcpListener>,
+    /// Whether the listeners for clients are another process's too.
+    pub(super) is_inherited: bool,
+    pub(super) admin: Option<TcpListener>,
+    /// One for each shard.
+    pub(super) queues: Vec<Receiver<ToShard>>,
+}
+
+/// The threads of shards that have started.
+struct StartedShards {
+    /// What each thread ends with.
+    ended: Vec<oneshot::Receiver<io::Result<()>>>,
+    /// The reading halves of the shards' maps.
+    channels: Vec<ChannelsReader>,
+    /// Takes the router, if a shard is to host it.
+    host: Option<oneshot::Sender<RouterTask>>,
+}
+
+impl ThreadStarter {
     /// Starts the shards and the router; returns what each shard's thread ends with.
     ///
     /// # Errors
     /// The system refuses a thread, or one has ended at once.
-    pub(super) async fn threads(
+    pub(super) async fn start(
         &self,
-        listeners: Vec<TcpListener>,
-        queues: Vec<Receiver<ToShard>>,
-        mut admin: Option<TcpListener>,
-        router_queue: Receiver<ToRouter>,
-        backend: Backend,
-    ) -> Result<Vec<oneshot::Receiver<std::io::Result<()>>>, Error> {
-        let (assets, surveyor) = (http::assets(), Surveyor::default());
+        threads: ShardThreads,
+        router_queue: Receiver<Beat>,
+    ) -> Result<Vec<oneshot::Receiver<io::Result<()>>>, Error> {
+        let surveyor = Surveyor::default();
+        let StartedShards {
+            ended,
+            channels,
+            host,
+        } = self.start_shards(threads, &surveyor).await?;
+        surveyor.begin(channels.clone());
+        if self.server.config.diagnose_publishes {
+            let diagnosis = Diagnosis {
+                backend: self.backend.clone(),
+                server: self.server.clone(),
+                surveyor,
+            };
+            diagnosis.start()?;
+        }
+        let router = self.router(router_queue, channels);
+        match host {
+            // The thread was there a moment ago; if it has ended, that is seen where it counts.
+            Some(host) => drop(host.send(router)),
+            None => {
+                let runtime = thread_runtime()?;
+                thread::Builder::new()
+                    .name("womack-router".to_owned())
+                    .spawn(move || runtime.block_on(router.run()))?;
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn start_shards(
+        &self,
+        threads: ShardThreads,
+        surveyor: &Surveyor,
+    ) -> Result<StartedShards, Error> {
+        let ShardThreads {
+            listeners,
+            is_inherited,
+            mut admin,
+            queues,
+        } = threads;
+        let assets = http::assets();
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         // With fewer shards than cores, or several servers on one machine, the system knows better.
         let pin = cores.len() > 1 && cores.len() == listeners.len();
         // A single shard hosts the router too: a message then crosses no threads.
-        let (mut host, mut guest) = (None, None);
-        if listeners.len() == 1 {
-            let (sender, receiver) = oneshot::channel();
-            (host, guest) = (Some(sender), Some(receiver));
-        }
+        let (host, mut guest) = (listeners.len() == 1).then(oneshot::channel).unzip();
         let has_admin = admin.is_some();
-        let publish_at = |admin: &Option<TcpListener>| {
-            let may_publish = admin.is_some() && self.server.config.publish_key.load().is_some();
-            may_publish.then(|| backend.clone())
-        };
+        let may_publish = self.server.config.publish_key.load().is_some();
         let (mut ended, mut readers) = (Vec::new(), Vec::new());
-        for (number, (listener, queue)) in listeners.into_iter().zip(queues).enumerate() {
+        for ((number, listener), queue) in (0..).zip(listeners).zip(queues) {
             let (reader_sender, reader) = oneshot::channel();
-            let (ended_sender, thread_ended) = oneshot::channel();
+            let admin = admin.take();
             let worker = Worker {
-                id: ShardId(u16::try_from(number).expect("at most 128 shards")),
+                id: ShardId(number),
                 server: self.server.clone(),
                 listener,
-                is_inherited: self.is_inherited,
-                publish_at: publish_at(&admin),
-                admin: admin.take(),
+                is_inherited,
+                publish_at: admin
+                    .as_ref()
+                    .filter(|_| may_publish)
+                    .map(|_| self.backend.clone()),
+                admin,
                 has_admin,
                 uses_ring: self.uses_ring,
                 queue,
@@ -76,78 +141,53 @@ impl Start {
                 reader: reader_sender,
                 guest: guest.take(),
             };
-            let core = cores.get(number).copied().filter(|_| pin);
-            thread::Builder::new()
-                .name(format!("womack-shard-{number}"))
-                .spawn(move || {
-                    if core.is_some_and(|core| !core_affinity::set_for_current(core)) {
-                        warn!(shard = number, "the thread could not be pinned to its core");
-                    }
-                    // Nobody waits for it when the whole server is about to end.
-                    ended_sender.send(worker.run()).ok();
-                })?;
+            let core = cores.get(usize::from(number)).copied().filter(|_| pin);
+            ended.push(start_shard(worker, core)?);
             readers.push(reader);
-            ended.push(thread_ended);
         }
         let mut channels = Vec::new();
         for (number, reader) in readers.into_iter().enumerate() {
             let reader = reader.await;
             channels.push(reader.map_err(|_| Error::Thread(format!("womack-shard-{number}")))?);
         }
-        surveyor.begin(channels.clone());
-        if self.server.config.diagnose_publishes {
-            let diagnosis = Diagnosis {
-                backend: backend.clone(),
-                server: self.server.clone(),
-                surveyor,
-            };
-            diagnosis.start()?;
-        }
-        let router = self.router(router_queue, channels, backend);
-        match host {
-            // The thread was there a moment ago; if it has ended, that is seen where it counts.
-            Some(host) => drop(host.send(router)),
-            None => {
-                let runtime = worker::runtime()?;
-                thread::Builder::new()
-                    .name("womack-router".to_owned())
-                    .spawn(move || runtime.block_on(router.run()))?;
-            }
-        }
-        Ok(ended)
+        Ok(StartedShards {
+            ended,
+            channels,
+            host,
+        })
     }
 
     /// The reporter, whose `queue` the shards fill.
-    pub(super) fn reporter(&self, queue: Receiver<Report>, backend: Backend) -> Reporter {
+    pub(super) fn reporter(&self, queue: Receiver<Report>) -> Reporter {
         Reporter {
-            backend,
+            backend: self.backend.clone(),
             queue,
             shards: self.shards.clone(),
-            server: self.server.clone(),
+            context: self.server.engine.clone(),
+            config: self.server.config.reporter(),
+            metrics: self.server.metrics.events.clone(),
             finish: CancellationToken::new(),
         }
     }
 
     /// The relay, whose `queue` the shards fill.
-    pub(super) fn relay(&self, queue: Receiver<SessionRequest>, backend: Backend) -> Relay {
+    pub(super) fn relay(
+        &self,
+        queue: Receiver<SessionRequest>,
+        context: Arc<RelayContext>,
+    ) -> Relay {
         Relay {
-            backend,
+            backend: self.backend.clone(),
             queue,
             shards: self.shards.clone(),
-            server: self.server.clone(),
-            status: self.status.clone(),
+            context,
             finish: CancellationToken::new(),
         }
     }
 
-    fn router(
-        &self,
-        queue: Receiver<ToRouter>,
-        channels: Vec<ChannelsReader>,
-        backend: Backend,
-    ) -> Router {
-        Router {
-            backend,
+    fn router(&self, queue: Receiver<Beat>, channels: Vec<ChannelsReader>) -> RouterTask {
+        RouterTask {
+            backend: self.backend.clone(),
             queue,
             dirty: self.dirty.clone(),
             shards: self.shards.clone(),
@@ -156,4 +196,23 @@ impl Start {
             status: self.status.clone(),
         }
     }
+}
+
+/// Starts the thread of a shard, on a core of its own if there is one; returns what it ends with.
+fn start_shard(
+    worker: Worker,
+    core: Option<CoreId>,
+) -> io::Result<oneshot::Receiver<io::Result<()>>> {
+    let (sender, ended) = oneshot::channel();
+    let shard = worker.id.0;
+    thread::Builder::new()
+        .name(format!("womack-shard-{shard}"))
+        .spawn(move || {
+            if core.is_some_and(|core| !core_affinity::set_for_current(core)) {
+                warn!(shard, "the thread could not be pinned to its core");
+            }
+            // Nobody waits for it when the whole server is about to end.
+            sender.send(worker.run()).ok();
+        })?;
+    Ok(ended)
 }

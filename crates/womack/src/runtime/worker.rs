@@ -13,20 +13,27 @@ use std::{
 };
 
 use tokio::{
-    runtime::{self, Runtime},
     sync::oneshot,
     task::{LocalSet, spawn_local, yield_now},
     time::{sleep, sleep_until, timeout},
 };
+use womack_engine::{
+    ChannelsReader, DirtyChannels, Readiness, Receiver, Ring, Sender, SessionRequest, Shard,
+    ShardId, ToShard,
+};
 use womack_redis::{Backend, Publisher};
 
-use womack_engine::{ChannelsReader, Context, DirtyChannels, Readiness, Receiver, Ring, Router, Sender, SessionRequest, Shard, ShardId, ToShard};
-use crate::{http::{self, Connections, Http, Listener, Surface}, pulse, runtime::{DrainSteps, close_sessions, handle_commands, write_last_bytes}, status::Status, survey::Surveyor};
+use super::{
+    DrainSteps, ServerContext, Status, close_sessions, handle_commands, pulse,
+    router_task::RouterTask, thread_runtime, write_last_bytes,
+};
+use crate::{
+    admin::Surveyor,
+    http::{self, Connections, Http, Listener, Surface},
+};
 
 /// Commands taken at one go; all of them are written with one write to each client.
 const COMMANDS_PER_BATCH: usize = 4096;
-/// How often the runtime looks at its sockets and timers, in task polls.
-const EVENT_INTERVAL: u32 = 16;
 /// Between two looks at the memory that all shards use.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the shard rests when the system's poll fails.
@@ -61,7 +68,7 @@ pub(crate) struct Worker {
     /// Takes the reading half of the shard's map as soon as there is one.
     pub(crate) reader: oneshot::Sender<ChannelsReader>,
     /// Brings the router, if it is to run on this thread.
-    pub(crate) guest: Option<oneshot::Receiver<Router>>,
+    pub(crate) guest: Option<oneshot::Receiver<RouterTask>>,
 }
 
 impl Worker {
@@ -70,7 +77,7 @@ impl Worker {
     /// # Errors
     /// The system refuses a runtime, a poll or a listener.
     pub(crate) fn run(self) -> io::Result<()> {
-        let runtime = runtime()?;
+        let runtime = thread_runtime()?;
         LocalSet::new().block_on(&runtime, self.serve())
     }
 
@@ -84,7 +91,7 @@ impl Worker {
         });
         let shard = Shard::new(
             self.id,
-            self.server.clone(),
+            self.server.engine.clone(),
             registry,
             ring,
             self.dirty.clone(),
@@ -116,7 +123,9 @@ impl Worker {
         }
         spawn_local(readiness_loop(shard.clone(), readiness));
         spawn_local(timer_loop(shard.clone()));
-        spawn_local(pulse::beat(self.server.metrics.engine.shards.of(self.id).clone()));
+        spawn_local(pulse::beat(
+            self.server.metrics.engine.shards.of(self.id).clone(),
+        ));
         spawn_local(relief_loop(shard.clone()));
         let (clients, operators) = (Connections::default(), Connections::default());
         if let Some(admin) = self.admin {
@@ -148,17 +157,6 @@ impl Worker {
         timeout(LAST_ANSWERS, operators.open.wait()).await.ok();
         Ok(())
     }
-}
-
-/// A runtime for one thread.
-///
-/// # Errors
-/// The system's.
-pub(crate) fn runtime() -> io::Result<Runtime> {
-    runtime::Builder::new_current_thread()
-        .enable_all()
-        .event_interval(EVENT_INTERVAL)
-        .build()
 }
 
 async fn readiness_loop(shard: Rc<RefCell<Shard>>, mut readiness: Readiness) {

@@ -83,13 +83,7 @@ impl ClosingSockets {
     }
 
     /// Takes a WebSocket that ends with what its socket takes of the outbox now.
-    pub fn cut(
-        &mut self,
-        mut wire: Wire,
-        outbox: Outbox,
-        now: Instant,
-        registry: &Registry,
-    ) {
+    pub fn cut(&mut self, mut wire: Wire, outbox: Outbox, now: Instant, registry: &Registry) {
         if let Some(mut pending) = outbox.pending {
             // Whether it is written or not, this is the end.
             pending.write_to(&mut wire).ok();

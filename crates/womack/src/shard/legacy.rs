@@ -33,12 +33,7 @@ pub enum Handshaken {
 
 impl Shard {
     /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.
-    pub fn shake_hands(
-        &mut self,
-        endpoint: u8,
-        scripts: bool,
-        admitted: Admitted,
-    ) -> Handshaken {
+    pub fn shake_hands(&mut self, endpoint: u8, scripts: bool, admitted: Admitted) -> Handshaken {
         let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
         let Some(id) = self.open_session(transport, (endpoint, Revision::Legacy), admitted) else {
             return Handshaken::Unavailable;

@@ -237,11 +237,7 @@ impl Outbox {
 ///
 /// # Errors
 /// The socket's own, but not that it takes no more.
-pub fn write_spans(
-    round: &Round,
-    spans: &[Span],
-    out: &mut impl io::Write,
-) -> io::Result<usize> {
+pub fn write_spans(round: &Round, spans: &[Span], out: &mut impl io::Write) -> io::Result<usize> {
     let mut written = 0;
     for some in spans.chunks(SLICES_PER_WRITE) {
         let slices: SmallVec<[IoSlice<'_>; SLICES_PER_WRITE]> = some

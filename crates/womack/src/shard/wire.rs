@@ -22,11 +22,7 @@ impl Wire {
     ///
     /// # Errors
     /// The system's.
-    pub fn open(
-        stream: net::TcpStream,
-        token: Token,
-        registry: &Registry,
-    ) -> io::Result<Self> {
+    pub fn open(stream: net::TcpStream, token: Token, registry: &Registry) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use tracing::{debug, warn};
+use womack_ledger::Limit;
 use womack_proto::{
     Channel, NamespaceId,
     publishers::{
@@ -16,7 +17,6 @@ use crate::{
     router::{Output, Router, messages::HeldDelivery, routes::ShardSet},
     sid::Sid,
 };
-use womack_ledger::{Limit, ShardId};
 
 /// Why an instruction is not followed.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,12 @@ impl Router {
     }
 
     /// Passes an envelope on that names its channels.
-    fn spread(&mut self, payload: &[u8], received: Instant, out: &mut Output) -> Result<(), Refusal> {
+    fn spread(
+        &mut self,
+        payload: &[u8],
+        received: Instant,
+        out: &mut Output,
+    ) -> Result<(), Refusal> {
         let context = self.context.clone();
         if payload.len() > self.limits.max_message_bytes {
             return Err(Refusal::TooLarge);

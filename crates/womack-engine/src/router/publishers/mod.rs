@@ -157,11 +157,7 @@ impl Families {
     }
 
     /// What else is published on for those who want `channel`.
-    pub fn aliases(
-        &self,
-        channel: &str,
-        registry: &Registry,
-    ) -> impl Iterator<Item = String> {
+    pub fn aliases(&self, channel: &str, registry: &Registry) -> impl Iterator<Item = String> {
         let emitters = self.emitters.iter().filter_map(move |emitter| {
             let room = registry.channel(emitter.namespace, channel)?;
             Some(format!("{}{room}#", emitter.broadcasts))
@@ -175,11 +171,7 @@ impl Families {
     }
 
     /// Who publishes on a Redis channel that is none of the server's own.
-    pub fn origin<'a>(
-        &'a self,
-        channel: &'a str,
-        registry: &Registry,
-    ) -> Option<Origin<'a>> {
+    pub fn origin<'a>(&'a self, channel: &'a str, registry: &Registry) -> Option<Origin<'a>> {
         if self.juggernaut && channel == juggernaut::CHANNEL {
             return Some(Origin::Juggernaut);
         }
@@ -403,7 +395,10 @@ mod tests {
                 &NAMESPACES,
             ),
             (all(), &[("/", "socket.io#/#x")]),
-            (all(), &[("/", "womack:ns:default"), ("/#", "womack:ns:default")]),
+            (
+                all(),
+                &[("/", "womack:ns:default"), ("/#", "womack:ns:default")],
+            ),
         ] {
             let refused = families(&config, &registry(namespaces));
             assert!(refused.is_err(), "{namespaces:?}");

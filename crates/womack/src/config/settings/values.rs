@@ -3,6 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use serde::Serialize;
+use womack_engine::SlowClient;
 
 /// A time in seconds, whole or not; the unit may be written, `250ms` or `2s`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -136,19 +137,6 @@ impl FromStr for ByteSize {
 /// More than any machine has.
 const MAX_BYTES: f64 = 1e15;
 
-/// What becomes of what waits for a client that reads too slowly.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, clap::ValueEnum)]
-pub enum SlowClient {
-    /// The client is closed when its queue is full.
-    #[default]
-    Close,
-    /// The oldest messages make room for later ones.
-    DropOldest,
-    /// A message takes the place of an earlier one with the same key, and is dropped when it is
-    /// too old; the client is closed when its queue is full all the same.
-    Latest,
-}
-
 /// What becomes of messages of a namespace for clients that read too slowly.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SlowClientSetting {
@@ -166,8 +154,12 @@ impl FromStr for SlowClientSetting {
             Some((path, policy)) => (Some(path.to_owned()), policy),
             None => (None, text),
         };
-        let policy = clap::ValueEnum::from_str(policy, false);
-        let policy = policy.map_err(|_| "not close, drop-oldest or latest")?;
+        let policy = match policy {
+            "close" => SlowClient::Close,
+            "drop-oldest" => SlowClient::DropOldest,
+            "latest" => SlowClient::Latest,
+            _ => return Err("not close, drop-oldest or latest".to_owned()),
+        };
         Ok(Self { path, policy })
     }
 }

@@ -1,0 +1,13 @@
+//! What operators are told: surveys of channels, and what became of a message.
+
+mod diagnosis;
+mod explanation;
+mod near;
+mod survey;
+
+pub(crate) use self::{
+    diagnosis::Diagnosis,
+    explanation::{AlikeChannel, Explanation, NamespaceExplanation, ShardExplanation},
+    near::{Difference, difference},
+    survey::{Alike, ChannelLoad, Survey, Surveyor},
+};

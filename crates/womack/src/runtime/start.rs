@@ -1,0 +1,290 @@
+//! The start of a server: what an operator wrote becomes listeners, queues and threads.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use tracing::{error, info, warn};
+use womack_cluster::{RelayTask, ReporterTask};
+use womack_engine::{
+    Beat, Context, ContextParts, DirtyChannels, Entry, Receiver, Registry, Report, Reports, Ring,
+    Scale, Sender, SessionRequest, SidSource, ToShard, queue, weighed_queue,
+};
+use womack_ledger::{Ledger, QUEUE_BYTES};
+use womack_redis::Backend;
+
+use super::{
+    DrainSteps, Running, ServerContext, Status,
+    listen::listen,
+    source::Source,
+    supervisor::{self, Ports},
+    threads::{ShardThreads, ThreadStarter},
+};
+use crate::{
+    config::{Config, settings::Egress},
+    error::Error,
+    metrics::Metrics,
+    server::{Reload, Server},
+};
+
+/// Commands that may wait for one shard. A full queue means that the machine is full.
+const SHARD_QUEUE: usize = 4096;
+/// Beats that may wait for the router: the supervisor's questions whether it works.
+const ROUTER_QUEUE: usize = 64;
+/// Requests that may wait to be carried to other nodes.
+const RELAY_QUEUE: usize = 4096;
+/// Descriptors that are not clients: listeners, Redis, logs.
+const RESERVED_FILES: u64 = 64;
+
+/// The listeners of a server.
+struct Listeners {
+    /// One for each shard.
+    clients: Vec<TcpListener>,
+    /// Whether those for clients are another process's too.
+    is_inherited: bool,
+    /// The one for operators, if they have one of their own.
+    admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Takes the listeners that systemd holds, and opens the others.
+    fn open(config: &Config) -> Result<Self, Error> {
+        let ports = Ports::inherited()?;
+        let inherited = ports.shared(config.shards)?;
+        let is_inherited = inherited.is_some();
+        let clients = match inherited {
+            Some(listeners) => listeners,
+            None => listen(&config.host, config.port, config.shards)?,
+        };
+        let admin = config.admin_listen.as_deref();
+        let admin = admin.map(admin_listener).transpose()?;
+        Ok(Self {
+            clients,
+            is_inherited,
+            admin: ports.admin.or(admin),
+        })
+    }
+
+    /// The addresses for clients and for operators.
+    fn addresses(&self) -> io::Result<(SocketAddr, Option<SocketAddr>)> {
+        let admin = self.admin.as_ref();
+        let admin = admin.and_then(|admin| admin.local_addr().ok());
+        Ok((self.clients[0].local_addr()?, admin))
+    }
+}
+
+impl Running {
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// The settings contradict one another, the port is taken, or the system refuses something.
+    pub(crate) async fn start(server: Server, reload: Option<Reload>) -> Result<Self, Error> {
+        server.check()?;
+        let config = &server.config;
+        let listeners = Listeners::open(config)?;
+        let (address, admin_address) = listeners.addresses()?;
+        let uses_ring = uses_ring(config.egress)?;
+        let source = Source::find(&config.redis).await?;
+        if config.diagnose_publishes && source.backend.is_cluster() {
+            return Err(Error::Config(
+                "diagnose-publishes needs one Redis: nobody hears all of a cluster".to_owned(),
+            ));
+        }
+        let files = rlimit::increase_nofile_limit(u64::MAX);
+        let room = files.as_ref().map_or(u64::MAX, |files| room(*files));
+        // Nobody else reaches the embedded broker.
+        let relays = config.nodes.relays && source.broker.is_none();
+        let is_cluster = source.backend.is_cluster();
+        let (server, reports) = context(server, room, is_cluster)?;
+        // From here on the start does not fail for what an operator wrote: a mistake is one line.
+        match files {
+            Ok(files) => info!(open_files = files, clients = room, "room for clients"),
+            Err(error) => warn!(%error, "the limit of open files could not be raised"),
+        }
+        info!(
+            egress = if uses_ring { "io_uring" } else { "write" },
+            "how rounds are written"
+        );
+        if let Some(broker) = source.broker {
+            start_broker(broker)?;
+        }
+        let (starter, queues) = ThreadStarter::new(server, source.backend, relays, uses_ring);
+        let relay = queues
+            .relay
+            .zip(starter.relay_context.clone())
+            .map(|(queue, context)| RelayTask::start(starter.relay(queue, context)))
+            .transpose()?;
+        let reporter = reports
+            .map(|queue| ReporterTask::start(starter.reporter(queue)))
+            .transpose()?;
+        let threads = ShardThreads {
+            listeners: listeners.clients,
+            is_inherited: listeners.is_inherited,
+            admin: listeners.admin,
+            queues: queues.shards,
+        };
+        let ended = starter.start(threads, queues.router).await?;
+        announce(address, admin_address);
+        supervisor::ready();
+        let watching = supervisor::watch(starter.shards.clone(), starter.router_sender);
+        tokio::task::spawn_local(watching);
+        Ok(Self {
+            shards: starter.shards,
+            status: starter.status,
+            steps: starter.steps,
+            ended,
+            reporter,
+            relay,
+            drain_delay: starter.server.config.nodes.drain_delay,
+            server: starter.server,
+            reload,
+        })
+    }
+}
+
+/// Runs the embedded broker.
+fn start_broker(broker: tokio::net::TcpListener) -> io::Result<()> {
+    info!(address = %broker.local_addr()?, "the embedded broker listens");
+    tokio::task::spawn_local(async {
+        if let Err(error) = womack_broker::serve(broker, Default::default()).await {
+            error!(%error, "the embedded broker ended");
+        }
+    });
+    Ok(())
+}
+
+/// The other ends of the queues of a server.
+pub(super) struct Queues {
+    pub(super) shards: Vec<Receiver<ToShard>>,
+    pub(super) router: Receiver<Beat>,
+    pub(super) relay: Option<Receiver<SessionRequest>>,
+}
+
+impl ThreadStarter {
+    /// Creates the queues, and all that threads are started with.
+    fn new(
+        server: Arc<ServerContext>,
+        backend: Backend,
+        relays: bool,
+        uses_ring: bool,
+    ) -> (Self, Queues) {
+        let (router_sender, router) = queue(ROUTER_QUEUE);
+        let memory = &server.engine.memory;
+        let (shards, shard_queues): (Vec<_>, Vec<_>) =
+            memory.queues().iter().map(shard_queue).unzip();
+        let (relay_sender, relay) = relays.then(|| queue(RELAY_QUEUE)).unzip();
+        let relay_context = relays.then(|| server.relay_context());
+        let starter = Self {
+            status: Arc::new(Status::new(relay_context.clone())),
+            dirty: Arc::new(DirtyChannels::new(shards.len())),
+            steps: Arc::new(DrainSteps::new(shards.len())),
+            server,
+            backend,
+            router_sender,
+            shards,
+            relay: relay_sender,
+            relay_context,
+            uses_ring,
+        };
+        let queues = Queues {
+            shards: shard_queues,
+            router,
+            relay,
+        };
+        (starter, queues)
+    }
+}
+
+/// Whether rounds are sent through io_uring: where the setting and the system allow it.
+fn uses_ring(setting: Egress) -> Result<bool, Error> {
+    match setting {
+        Egress::Write => Ok(false),
+        Egress::Auto => Ok(Ring::open().is_ok()),
+        Egress::IoUring => Ring::open().map(|_| true).map_err(Error::NoIoUring),
+    }
+}
+
+/// Puts together what all threads of `server` have in common, and the queue of its reports.
+fn context(
+    server: Server,
+    room: u64,
+    is_cluster: bool,
+) -> Result<(Arc<ServerContext>, Option<Receiver<Report>>), Error> {
+    let Server {
+        config,
+        namespaces,
+        endpoints,
+        ..
+    } = server;
+    let entries = namespaces.into_iter().map(|(path, handler)| Entry {
+        key: handler.key().unwrap_or(&config.key).to_owned(),
+        coalesce: config.coalesce_of(&path),
+        slow_client: config.slow_client_of(&path),
+        presence: config.presence.contains(&path),
+        path,
+        handler,
+    });
+    let registry = Registry::new(entries.collect());
+    let metrics = Metrics::new(config.shards);
+    let sids = SidSource::new().map_err(|error| Error::Io(io::Error::other(error)))?;
+    let (reports, queue) = config
+        .events_key
+        .is_some()
+        .then(|| Reports::new(config.limits.load().max_waiting_events))
+        .unzip();
+    let engine = Context::new(ContextParts {
+        config: config.engine(is_cluster),
+        registry,
+        endpoints,
+        metrics: metrics.engine.clone(),
+        sids,
+        room: usize::try_from(room).unwrap_or(usize::MAX),
+        shards: config.shards,
+        reports,
+    });
+    let engine = engine.map_err(|error| Error::Config(error.to_string()))?;
+    let server = ServerContext {
+        config,
+        metrics,
+        engine: Arc::new(engine),
+    };
+    Ok((Arc::new(server), queue))
+}
+
+fn admin_listener(address: &str) -> Result<TcpListener, Error> {
+    let malformed = || Error::Config(format!("admin-listen {address:?} is not HOST:PORT"));
+    let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
+    let port = port.parse().map_err(|_| malformed())?;
+    listen(host, port, 1)?.pop().ok_or_else(malformed)
+}
+
+/// The queue of a shard, of which `ledger` is charged the messages.
+fn shard_queue(ledger: &Ledger) -> (Sender<ToShard>, Receiver<ToShard>) {
+    let scale = Scale {
+        weigh: ToShard::bytes,
+        most: QUEUE_BYTES,
+        ledger: ledger.clone(),
+    };
+    weighed_queue(SHARD_QUEUE, scale)
+}
+
+/// How many clients there can be, as far as the system's limit of open files is known.
+pub(crate) fn room_for_clients() -> usize {
+    let (_, most) = rlimit::Resource::NOFILE.get().unwrap_or((0, 0));
+    usize::try_from(room(most)).unwrap_or(usize::MAX)
+}
+
+/// How many clients there can be where so many files may be open.
+const fn room(files: u64) -> u64 {
+    files.saturating_sub(RESERVED_FILES)
+}
+
+/// The line that tools wait for: from here on clients are served.
+fn announce(address: SocketAddr, admin: Option<SocketAddr>) {
+    match admin {
+        Some(admin) => info!(%address, %admin, "listening"),
+        None => info!(%address, "listening"),
+    }
+}
