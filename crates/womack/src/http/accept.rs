@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_engine::Throttle;
 use womack_ledger::Limit;
 
-use super::{Http, Surface, serve_connection};
+use super::{Http, Surface, connection::serve_connection};
 use crate::runtime::BACKLOG;
 
 /// How long the accept loop rests when the system has no descriptors left.

@@ -2,7 +2,11 @@
 
 use hyper::{HeaderMap, Response, StatusCode};
 
-use super::{Body, Http, assets::Audience, plain, respond};
+use super::{
+    Body, Http,
+    answers::{plain, respond},
+    assets::Audience,
+};
 
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -22,7 +22,11 @@ use womack_engine::{EventQueue, Problem, Shard, Sid, Wish};
 use womack_ledger::Admitted;
 use womack_proto::event_stream::MEDIA_TYPE;
 
-use super::{Body, Http, plain, plain::target, respond};
+use super::{
+    Body, Http,
+    answers::{plain, respond},
+    plain::target,
+};
 
 /// In which a client says what event it had last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

@@ -16,7 +16,11 @@ use womack_proto::{
 };
 
 use super::{
-    Body, Http, cors, delivery::ClientConnection, polling::overloaded, respond, unavailable,
+    Body, Http,
+    answers::{respond, unavailable},
+    cors,
+    delivery::ClientConnection,
+    polling::overloaded,
     websocket::Purpose,
 };
 

@@ -15,7 +15,11 @@ use womack_engine::{
 use womack_ledger::{Admitted, Limit};
 use womack_proto::{Handshake, HandshakeError, payload::Content, relay::AnswerLoss};
 
-use super::{Body, Http, delivery::ClientConnection, plain, respond, unavailable};
+use super::{
+    Body, Http,
+    answers::{plain, respond, unavailable},
+    delivery::ClientConnection,
+};
 
 impl Http {
     /// A request that opens a session.

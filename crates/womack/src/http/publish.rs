@@ -19,7 +19,7 @@ use womack_proto::{
 };
 use womack_redis::{Error, Publisher};
 
-use super::{Body, Http, respond};
+use super::{Body, Http, answers::respond};
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.

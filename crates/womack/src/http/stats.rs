@@ -10,7 +10,10 @@ use womack_engine::Transport;
 use womack_ledger::metrics::Reading;
 use womack_proto::CloseReason;
 
-use super::{Body, Http, plain, respond};
+use super::{
+    Body, Http,
+    answers::{plain, respond},
+};
 use crate::admin::{ChannelLoad, Explanation, Survey};
 
 /// Figures of this process. Those that only grow are for the reader to compare with what they were
