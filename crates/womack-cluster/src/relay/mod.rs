@@ -15,6 +15,7 @@
 //! The relay has a thread and two connections to Redis of its own. Where every request reaches its
 //! node, it has nothing to do but to stay subscribed.
 
+mod context;
 mod ingress;
 mod leaving;
 mod link;
@@ -29,10 +30,7 @@ mod tunnel;
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -44,11 +42,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use womack_engine::{PollAnswer, PostAnswer, Receiver, Sender, SessionRequest, Throttle, ToShard};
-use womack_ledger::{Limit, LimitCounters};
+use womack_ledger::Limit;
 use womack_proto::relay::{Flow, Kind, Message};
 use womack_redis::{Backend, Backoff};
 
-pub use self::thread::RelayTask;
+pub use self::{
+    context::{RelayConfig, RelayContext},
+    thread::RelayTask,
+};
 use self::{
     ingress::Ingress,
     link::{Failure, Link, Published},
@@ -58,7 +59,6 @@ use self::{
     peers::Peers,
     place::{End, Place},
 };
-use crate::metrics::RelayMetrics;
 
 /// Requests that are taken at one go.
 const REQUESTS_PER_BATCH: usize = 512;
@@ -67,75 +67,6 @@ const LOOKS: u32 = 4;
 /// For how long after a link came to stand others may still be on their way back: Redis was away
 /// for them as well.
 const RETURN: Duration = Duration::from_secs(2);
-/// The settings of the relay.
-#[derive(Clone, Debug)]
-pub struct RelayConfig {
-    /// Prefix of the Redis channels on which nodes speak to one another.
-    pub key: String,
-    /// How long another node may take to answer, or to show that it is there.
-    pub timeout: Duration,
-    /// How long a poll waits at its session at most.
-    pub poll_timeout: Duration,
-    /// Requests and WebSockets that may be under way to other nodes, and as many from them.
-    pub max_requests: usize,
-    /// Bytes that may wait to be published for other nodes.
-    pub max_bytes: usize,
-    /// Over how long clients are closed when the server stops.
-    pub drain: Duration,
-}
-
-/// What the parts of the relay have in common, and what others see of it.
-pub struct RelayContext {
-    /// The number of this node, which its session ids name.
-    pub node: u32,
-    /// The settings.
-    pub config: RelayConfig,
-    /// The counters.
-    pub metrics: RelayMetrics,
-    /// How often limits are reached.
-    pub limits: LimitCounters,
-    /// Whether other nodes can reach this one, or are not meant to.
-    is_reachable: AtomicBool,
-    /// Whether this node gives back what it carries for others.
-    is_draining: AtomicBool,
-}
-
-impl RelayContext {
-    /// The context of a relay that has not started.
-    pub const fn new(
-        node: u32,
-        config: RelayConfig,
-        metrics: RelayMetrics,
-        limits: LimitCounters,
-    ) -> Self {
-        Self {
-            node,
-            config,
-            metrics,
-            limits,
-            is_reachable: AtomicBool::new(false),
-            is_draining: AtomicBool::new(false),
-        }
-    }
-
-    /// Whether other nodes can bring requests for sessions of this one.
-    pub fn is_reachable(&self) -> bool {
-        self.is_reachable.load(Ordering::Acquire)
-    }
-
-    /// From now on the relay gives back what it carries for others.
-    pub fn drain(&self) {
-        self.is_draining.store(true, Ordering::Release);
-    }
-
-    fn set_reachable(&self, is_reachable: bool) {
-        self.is_reachable.store(is_reachable, Ordering::Release);
-    }
-
-    fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::Acquire)
-    }
-}
 
 /// Everything that the relay is made of.
 pub struct Relay {

@@ -1,0 +1,80 @@
+//! What the parts of the relay have in common.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use womack_ledger::LimitCounters;
+
+use crate::metrics::RelayMetrics;
+
+/// The settings of the relay.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// Prefix of the Redis channels on which nodes speak to one another.
+    pub key: String,
+    /// How long another node may take to answer, or to show that it is there.
+    pub timeout: Duration,
+    /// How long a poll waits at its session at most.
+    pub poll_timeout: Duration,
+    /// Requests and WebSockets that may be under way to other nodes, and as many from them.
+    pub max_requests: usize,
+    /// Bytes that may wait to be published for other nodes.
+    pub max_bytes: usize,
+    /// Over how long clients are closed when the server stops.
+    pub drain: Duration,
+}
+
+/// What the parts of the relay have in common, and what others see of it.
+pub struct RelayContext {
+    /// The number of this node, which its session ids name.
+    pub node: u32,
+    /// The settings.
+    pub config: RelayConfig,
+    /// The counters.
+    pub metrics: RelayMetrics,
+    /// How often limits are reached.
+    pub limits: LimitCounters,
+    /// Whether other nodes can reach this one, or are not meant to.
+    is_reachable: AtomicBool,
+    /// Whether this node gives back what it carries for others.
+    is_draining: AtomicBool,
+}
+
+impl RelayContext {
+    /// The context of a relay that has not started.
+    pub const fn new(
+        node: u32,
+        config: RelayConfig,
+        metrics: RelayMetrics,
+        limits: LimitCounters,
+    ) -> Self {
+        Self {
+            node,
+            config,
+            metrics,
+            limits,
+            is_reachable: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether other nodes can bring requests for sessions of this one.
+    pub fn is_reachable(&self) -> bool {
+        self.is_reachable.load(Ordering::Acquire)
+    }
+
+    /// From now on the relay gives back what it carries for others.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+    }
+
+    pub(super) fn set_reachable(&self, is_reachable: bool) {
+        self.is_reachable.store(is_reachable, Ordering::Release);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
+}
