@@ -26,6 +26,7 @@ pub struct DirtyChannels {
 }
 
 impl DirtyChannels {
+    /// No channel of any of so many shards is marked.
     pub fn new(shards: usize) -> Self {
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),

@@ -27,7 +27,9 @@
 //! | `router` | messages to the shards, subscriptions to Redis, publishers of other families |
 //! | `shard` | clients, topics, delivery |
 //! | `namespace` | the extension point, and the stock behaviour behind it |
-//! | `command`, `queue`, `dirty_channels`, `report` | what threads say to one another, and how |
+//! | `command`, `session_request`, `report` | what threads say to one another |
+//! | `encoding` | the bytes of a message for each kind of client |
+//! | `queue`, `dirty_channels` | how they say it |
 //! | `config`, `limits`, `context`, `metrics` | settings, what all parts have in common, counters |
 //! | `sid` | session ids that name their node, shard and slot |
 
@@ -39,6 +41,7 @@ mod command;
 mod config;
 mod context;
 mod dirty_channels;
+mod encoding;
 mod limits;
 mod live;
 mod metrics;
@@ -47,6 +50,7 @@ mod pending_acks;
 mod queue;
 mod report;
 mod router;
+mod session_request;
 #[path = "../../womack/src/shard/mod.rs"]
 mod shard;
 mod sid;
@@ -59,13 +63,19 @@ pub use womack_ledger::ShardId;
 
 pub use self::{
     beat::Beat,
-    command::*,
+    command::{
+        Deed, Delivery, Gap, Interest, Interests, LossNumber, LostScope, Note, Order, ToShard,
+    },
     config::{Config, Publishers},
     context::{Context, ContextParts, Endpoint, Speaks},
     dirty_channels::DirtyChannels,
+    encoding::{Dialect, Encoding, Published, Topic},
     limits::{FRAMING_BYTES, Limits},
     live::Live,
-    metrics::{Metrics, ShardMetrics, Transport},
+    metrics::{
+        Clients, Deliveries, Messages as MessageMetrics, Metrics, RouterMetrics, ShardMetrics,
+        Shards, Transport,
+    },
     namespace::{
         Channels, ChannelsSettings, Client, Entry, MessageClient, Messages, Namespace, Refusal,
         Registry, SlowClient,
@@ -75,8 +85,9 @@ pub use self::{
     report::{Count, Custom, Meta, Place, Question, Report, Reports},
     router::{
         Now, Output, Router, ShardSet, SubscriberRequest,
-        publishers::{Families, PublishersError},
+        publishers::{Families, Origin, PublishersError},
     },
+    session_request::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
     shard::{
         CLOSING_TIME, ChannelsReader, EventQueue, Handshaken, Load, Readiness, Ring, Shard,
         TopicLoad, Wish,

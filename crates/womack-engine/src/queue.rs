@@ -33,6 +33,7 @@ pub fn weighed_queue<T>(capacity: usize, scale: Scale<T>) -> (Sender<T>, Receive
 pub struct Scale<T> {
     /// How many bytes a value has.
     pub weigh: fn(&T) -> usize,
+    /// How many bytes may wait.
     pub most: usize,
     /// Charged what waits.
     pub ledger: Ledger,

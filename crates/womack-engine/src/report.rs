@@ -30,8 +30,11 @@ pub enum Report {
     Present(Place),
     /// A part of the shard was counted; the next begins at slot `next`, if there is one.
     Counted {
+        /// The count.
         count: Count,
+        /// The shard.
         shard: ShardId,
+        /// The slot at which the next part begins.
         next: Option<u32>,
     },
     /// A client wants to know who is in a channel.
@@ -42,9 +45,11 @@ pub enum Report {
 pub struct Place {
     /// What the client calls itself.
     pub session: String,
+    /// The namespace.
     pub namespace: NamespaceId,
     /// As Redis knows it, with its prefix.
     pub channel: Arc<str>,
+    /// What is remembered about the client.
     pub meta: Option<Meta>,
 }
 
@@ -52,15 +57,21 @@ pub struct Place {
 pub struct Custom {
     /// What the client calls itself.
     pub session: String,
+    /// The namespace.
     pub namespace: NamespaceId,
+    /// What is remembered about the client.
     pub meta: Option<Meta>,
+    /// What the client sent.
     pub data: Box<RawValue>,
 }
 
 /// Who is in this channel? `token` is the shard's own name for the question.
 pub struct Question {
+    /// The shard that asks.
     pub shard: ShardId,
+    /// The number of the query in its shard.
     pub token: Ticket,
+    /// The namespace.
     pub namespace: NamespaceId,
     /// As Redis knows it, with its prefix.
     pub channel: Arc<str>,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-pub use womack_ledger::ShardId;
+pub(crate) use womack_ledger::ShardId;
 use womack_proto::NamespaceId;
 
 /// Bytes of an id before they are written as text.
@@ -76,6 +76,7 @@ impl fmt::Display for Sid {
 /// What one process needs to make session ids.
 #[derive(Clone)]
 pub struct SidSource {
+    /// The number of this node.
     pub node: u32,
     /// Keyed with random numbers of this process.
     hasher: RandomState,

@@ -11,6 +11,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
+    /// Lets one event through in each `interval`.
     pub const fn new(interval: Duration) -> Self {
         Self {
             interval,

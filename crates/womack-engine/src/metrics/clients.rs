@@ -21,6 +21,7 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Every transport.
     pub const ALL: [Self; 4] = [Self::Polling, Self::WebSocket, Self::Plain, Self::Events];
 
     /// The transport as metrics name it.

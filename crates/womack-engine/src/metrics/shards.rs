@@ -24,12 +24,15 @@ pub struct Shards {
 /// What is counted of one shard. Its own thread writes it, but for the depth of its queue.
 #[derive(Clone)]
 pub struct ShardMetrics {
+    /// Open sessions.
     pub connections: Gauge,
     /// Messages times the clients that they were queued for.
     pub deliveries: Counter,
     /// Commands of other threads that were done, and the batches in which they were taken.
     pub commands: Counter,
+    /// Batches in which commands were taken.
     pub batches: Counter,
+    /// Commands that wait.
     pub queue_depth: Gauge,
     /// How late the shard's timers are.
     pub lag: Distribution,

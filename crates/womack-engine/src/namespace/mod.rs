@@ -104,13 +104,13 @@ pub(crate) struct View<'a> {
 }
 
 /// Reading half of a client's channels.
-pub trait Memberships {
+pub(crate) trait Memberships {
     fn count(&self) -> usize;
     fn contains(&self, channel: &Channel) -> bool;
 }
 
 impl<'a> Client<'a> {
-    pub const fn new(view: View<'a>, actions: &'a mut Vec<Action>) -> Self {
+    pub(crate) const fn new(view: View<'a>, actions: &'a mut Vec<Action>) -> Self {
         Self {
             view,
             actions,
@@ -148,7 +148,7 @@ impl<'a> Client<'a> {
         self.view.channels.contains(channel)
     }
 
-    pub const fn memberships(&self) -> &dyn Memberships {
+    pub(crate) const fn memberships(&self) -> &dyn Memberships {
         self.view.channels
     }
 
@@ -234,17 +234,17 @@ impl<'a> Client<'a> {
         });
     }
 
-    pub const fn revision(&self) -> Revision {
+    pub(crate) const fn revision(&self) -> Revision {
         self.view.revision
     }
 
     /// Says in which dialect the client hears of the channels that it joins from here on.
-    pub const fn speak(&mut self, dialect: Dialect) {
+    pub(crate) const fn speak(&mut self, dialect: Dialect) {
         self.dialect = dialect;
     }
 
     /// Counts that the client has come to a limit of the settings.
-    pub fn limit(&mut self, limit: Limit) {
+    pub(crate) fn limit(&mut self, limit: Limit) {
         self.actions.push(Action::Limit(limit));
     }
 
@@ -260,7 +260,7 @@ pub struct MessageClient<'a> {
 }
 
 impl<'a> MessageClient<'a> {
-    pub const fn new(replies: &'a mut Vec<Message>) -> Self {
+    pub(crate) const fn new(replies: &'a mut Vec<Message>) -> Self {
         Self { replies }
     }
 
@@ -333,7 +333,9 @@ pub struct Registry {
 
 /// One namespace: where it is, where its messages come from, what it does.
 pub struct Entry {
+    /// The path.
     pub path: String,
+    /// The Redis channel prefix.
     pub key: String,
     /// How long messages are gathered before they are written.
     pub coalesce: Duration,
@@ -341,6 +343,7 @@ pub struct Entry {
     pub slow_client: SlowClient,
     /// Whether clients may ask who is in a channel.
     pub presence: bool,
+    /// The behaviour.
     pub handler: Arc<dyn Namespace>,
 }
 
@@ -353,18 +356,24 @@ impl Registry {
     }
 
     /// Whether any namespace has messages that slow clients may be spared.
-    pub const fn thins(&self) -> bool {
+    pub(crate) const fn thins(&self) -> bool {
         self.thins
     }
 
+    /// How many namespaces there are.
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// The namespace with this number.
+    ///
+    /// # Panics
+    /// There is none.
     pub fn get(&self, id: NamespaceId) -> &Entry {
         &self.entries[usize::from(id.0)]
     }
 
+    /// All namespaces with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (NamespaceId, &Entry)> {
         (0..=u16::MAX).map(NamespaceId).zip(&self.entries)
     }

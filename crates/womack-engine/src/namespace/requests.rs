@@ -14,6 +14,7 @@ pub struct ChannelLimits {
 }
 
 impl ChannelLimits {
+    /// The part of `limits` that is about channels.
     pub const fn of(limits: &Limits) -> Self {
         Self {
             max_channel_bytes: limits.max_channel_bytes,
@@ -45,7 +46,11 @@ impl ChannelLimits {
     ///
     /// # Errors
     /// [`Problem::TooManyChannels`].
-    pub fn admit(self, channels: &[Channel], joined: &dyn Memberships) -> Result<(), Problem> {
+    pub(crate) fn admit(
+        self,
+        channels: &[Channel],
+        joined: &dyn Memberships,
+    ) -> Result<(), Problem> {
         let new = channels.iter().filter(|channel| !joined.contains(channel));
         if joined.count() + new.count() > self.max_channels_per_client {
             return Err(Problem::TooManyChannels(self.max_channels_per_client));
@@ -57,32 +62,46 @@ impl ChannelLimits {
 /// Why a request is not done; what its answer says.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
+    /// The argument has not the form of a request.
     #[error("the argument is neither {{\"channel\": ...}} nor {{\"channels\": [...]}}")]
     BadRequest,
+    /// A name is no channel.
     #[error("{0}")]
     BadChannel(#[from] ChannelError),
+    /// The client would be in too many channels.
     #[error("a client may subscribe to {0} channels at most")]
     TooManyChannels(usize),
+    /// Redis, or the presence store, has not answered in time, or refuses.
     #[error("the message source did not answer in time")]
     Unavailable,
+    /// There is not one argument of plain JSON.
     #[error("there is not one argument of plain JSON")]
     NotOneArgument,
+    /// The argument is larger than so many bytes.
     #[error("the argument is larger than {0} bytes")]
     TooLarge(usize),
+    /// Events of clients are not wanted.
     #[error("this server takes no events from clients")]
     EventForbidden,
+    /// The namespace has no presence.
     #[error("this namespace does not tell who is in a channel")]
     PresenceForbidden,
+    /// The message is none of Juggernaut.
     #[error("the message is no request of Juggernaut's")]
     NoJuggernautRequest,
+    /// The event is not known.
     #[error("there is no such event")]
     UnknownEvent,
+    /// The line is no request.
     #[error("a line is {{\"subscribe\": [...]}} or {{\"unsubscribe\": [...]}}")]
     NotALine,
+    /// No channel is named.
     #[error("the query names no channel")]
     NoChannel,
+    /// The namespace is not known.
     #[error("there is no such namespace")]
     UnknownNamespace,
+    /// The namespace is for clients of Socket.IO only.
     #[error("this namespace is for clients of Socket.IO")]
     SocketIoOnly,
 }

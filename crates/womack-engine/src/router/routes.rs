@@ -297,6 +297,7 @@ impl Route {
 pub struct ShardSet(u128);
 
 impl ShardSet {
+    /// Notes whether a shard is in the set.
     pub fn set(&mut self, shard: ShardId, present: bool) {
         let bit = 1 << shard.0;
         if present {
@@ -306,10 +307,12 @@ impl ShardSet {
         }
     }
 
+    /// Whether it has none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
+    /// The shards, in their order.
     pub fn iter(self) -> impl Iterator<Item = ShardId> {
         let mut left = self.0;
         std::iter::from_fn(move || {

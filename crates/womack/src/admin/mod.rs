@@ -7,7 +7,7 @@ mod survey;
 
 pub(crate) use self::{
     diagnosis::Diagnosis,
-    explanation::{AlikeChannel, Explanation, NamespaceExplanation, ShardExplanation},
-    near::{Difference, difference},
-    survey::{Alike, ChannelLoad, Survey, Surveyor},
+    explanation::Explanation,
+    near::Difference,
+    survey::{ChannelLoad, Survey, Surveyor},
 };

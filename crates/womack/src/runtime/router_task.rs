@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{select, time::sleep_until};
 use womack_engine::{
-    Beat, ChannelsReader, DirtyChannels, Now, Output, Receiver, Router, Sender, ShardId, ShardSet,
+    Beat, ChannelsReader, DirtyChannels, Now, Output, Receiver, Router, Sender, ShardSet,
     SubscriberRequest, ToShard,
 };
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig};

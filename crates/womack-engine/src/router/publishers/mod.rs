@@ -66,13 +66,24 @@ impl Emitter {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin<'a> {
     /// redis-emitter, an event for clients in `room`; without a room, for any.
-    Broadcast { path: &'a str, room: &'a str },
+    Broadcast {
+        /// The path of the namespace.
+        path: &'a str,
+        /// The room, or nothing.
+        room: &'a str,
+    },
     /// redis-emitter, something else.
-    Request { path: &'a str },
+    Request {
+        /// The path of the namespace.
+        path: &'a str,
+    },
     /// python-socketio.
     Python,
     /// Laravel, on this channel of its own.
-    Laravel { channel: &'a str },
+    Laravel {
+        /// The channel, without Laravel's prefix.
+        channel: &'a str,
+    },
     /// Juggernaut.
     Juggernaut,
 }
