@@ -46,7 +46,11 @@ lint: deps ## check format, lints, documentation and licences
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	! cargo tree -p womack-proto -e normal | grep -E ' (tokio|mio|async-std|smol) v'
-	! cargo tree -p womack-redis -e normal | grep -E ' (hyper|clap|dashmap|womack) v'
+	! cargo tree -p womack-ledger -e normal | grep -E ' (womack|womack-(proto|redis|engine|cluster|broker)) v'
+	! cargo tree -p womack-redis -e normal | grep -E ' (hyper|clap|dashmap|womack|womack-(engine|cluster)) v'
+	! cargo tree -p womack-engine -e normal | grep -E ' (hyper|clap|redis|womack|womack-(redis|cluster)) v'
+	! cargo tree -p womack-cluster -e normal | grep -E ' (hyper|clap|womack) v'
+	cargo check -p womack --all-targets --no-default-features
 	cargo deny --all-features check bans licenses sources
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy
 	for script in loadtest/*.js loadtest/lib/*.js; do node --check --input-type=module < $$script; done
