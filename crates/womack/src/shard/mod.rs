@@ -2,55 +2,17 @@
 //!
 //! It accepts, reads, decides, writes and keeps time for its own connections, and shares nothing
 //! but its queue and the reading half of its map. This file opens connections and speaks to their
-//! sessions; `close` ends them. `handlers`, `join`, `report`, `deliver`, `orders`, `flush`,
-//! `polling`, `upgrade`, `legacy` and `readiness` are what a shard does; the other files of this
-//! folder are what it is made of.
+//! sessions. `connections` ends them and knows their ids and deadlines, `topics` knows who is in
+//! which channel, `delivery` brings messages to clients, `io` touches their sockets, and `clients`
+//! speaks with each kind of client.
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
-mod ages;
-mod channels;
-mod close;
-mod closing_sockets;
-mod connection;
-mod deliver;
-mod event_queue;
-mod event_stream;
-mod events;
-mod fan_out;
-mod fanouts;
-mod flush;
-mod gaps;
-mod goodbyes;
-mod handlers;
-mod ids;
-mod join;
-mod keep;
-mod legacy;
-mod lines;
-mod memberships;
-mod metas;
-mod nested_poll;
-mod orders;
-mod outbox;
-mod pace;
-mod pending;
-mod plain;
-mod polling;
-mod presence_queries;
-mod readiness;
-mod repetitions;
-mod report;
-#[cfg_attr(
-    not(all(feature = "io-uring", target_os = "linux")),
-    path = "no_ring.rs"
-)]
-mod ring;
-mod subscribers;
-mod upgrade;
-mod vectored;
-mod wheel;
-mod wire;
+mod clients;
+mod connections;
+mod delivery;
+mod io;
+mod topics;
 
 use std::{
     collections::HashMap,
@@ -68,32 +30,29 @@ use womack_proto::{
     Timing, handshake, payload::Format,
 };
 
-use self::{
-    ages::Ages,
-    channels::Channels,
-    closing_sockets::ClosingSockets,
-    connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
-    fanouts::Fanouts,
-    gaps::Gaps,
-    goodbyes::Goodbyes,
-    memberships::Memberships,
-    metas::Metas,
-    outbox::{Span, Spans},
-    pace::Pace,
-    presence_queries::PresenceQueries,
-    ring::Answer,
-    wheel::Wheel,
-    wire::Wire,
-};
 pub(crate) use self::{
-    channels::{ChannelsReader, Load, TopicLoad},
-    closing_sockets::CLOSING_TIME,
-    event_queue::EventQueue,
-    events::Wish,
-    legacy::Handshaken,
-    outbox::{Outbox, Round},
-    readiness::Readiness,
-    ring::Ring,
+    clients::{event_queue::EventQueue, legacy::Handshaken, sse::Wish},
+    delivery::round::{Outbox, Round},
+    io::{closing_sockets::CLOSING_TIME, readiness::Readiness, ring::Ring},
+    topics::channels::{ChannelsReader, Load, TopicLoad},
+};
+use self::{
+    connections::{
+        connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
+        lifetimes::Ages,
+        metas::Metas,
+        rate_limit::Pace,
+        recently_closed::Goodbyes,
+        wheel::Wheel,
+    },
+    delivery::{
+        round::{Span, Spans},
+        slices::Fanouts,
+    },
+    io::{closing_sockets::ClosingSockets, ring::Answer, wire::Wire},
+    topics::{
+        channels::Channels, gaps::Gaps, memberships::Memberships, presence_queries::PresenceQueries,
+    },
 };
 use crate::{
     admission::{Admission, Admitted},

@@ -1,0 +1,118 @@
+//! Sessions of Socket.IO 0.9, as far as they begin and end in another way.
+//!
+//! A session is opened by a handshake, without a transport. It counts as polling, with no poll
+//! that waits, until a WebSocket is brought to it; what it has to say waits in its outbox.
+
+use std::{net::TcpStream, time::Instant};
+
+use womack_proto::{
+    CloseReason, Frame, Revision,
+    legacy::{NOOP, NOT_HANDSHAKEN},
+    legacy_handshake,
+    payload::Format,
+};
+
+use crate::{
+    admission::Admitted,
+    shard::{
+        Shard,
+        connections::connection::{Polling, Transport},
+        delivery::round::Outbox,
+        io::wire::Wire,
+        token,
+    },
+    sid::Sid,
+};
+
+/// What came of a handshake.
+pub(crate) enum Handshaken {
+    /// A session, of which this line tells its client.
+    Opened(String),
+    /// The handler of `/` keeps the client out, and without `/` there is no session.
+    Unauthorized,
+    /// The server cannot open a session.
+    Unavailable,
+}
+
+impl Shard {
+    /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.
+    pub(crate) fn shake_hands(
+        &mut self,
+        endpoint: u8,
+        scripts: bool,
+        admitted: Admitted,
+    ) -> Handshaken {
+        let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
+        let Some(id) = self.open_session(transport, (endpoint, Revision::Legacy), admitted) else {
+            return Handshaken::Unavailable;
+        };
+        self.start(id);
+        self.flush();
+        let Some(connection) = self.connections.get(id as usize) else {
+            return Handshaken::Unauthorized;
+        };
+        let sid = self.sid(id, connection.secret).to_string();
+        let timing = &self.common.rules.timing;
+        Handshaken::Opened(legacy_handshake::handshake_line(&sid, timing, scripts))
+    }
+
+    /// A WebSocket is to be the transport of the session `sid`. `early` was read from it already.
+    pub(in crate::shard) fn attach(&mut self, sid: Sid, stream: TcpStream, early: &[u8]) {
+        let Some(id) = self.find(sid).filter(|&id| self.awaits_transport(id)) else {
+            return self.turn_away_unknown(stream);
+        };
+        let wire = match Wire::open(stream, token(id as usize, false), &self.poll) {
+            Ok(wire) => wire,
+            Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
+        };
+        if let Some(connection) = self.connections.get_mut(id as usize) {
+            connection.transport = Transport::WebSocket(wire);
+        }
+        self.common.metrics.clients.upgraded();
+        self.with_session(id, |session, rules, _| {
+            session.handle_websocket(Instant::now(), rules);
+        });
+        // What waited since the handshake goes out here.
+        self.write_pending(id);
+        if !early.is_empty() {
+            self.decode(id, false, early);
+        }
+    }
+
+    /// Tells a WebSocket of no session that its client is to shake hands again.
+    pub(crate) fn turn_away_unknown(&mut self, stream: TcpStream) {
+        let mut outbox = Outbox::new();
+        let told = Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes();
+        outbox.keep(told, &self.ledger);
+        self.turn_away(stream, outbox, "no such session");
+    }
+
+    /// The client of the session `sid` says by a request of its own that it is gone.
+    pub(in crate::shard) fn goodbye(&mut self, sid: Sid) {
+        if let Some(id) = self.find(sid) {
+            self.close(id, CloseReason::ClientDisconnect);
+        }
+    }
+
+    fn awaits_transport(&self, id: u32) -> bool {
+        let Some(connection) = self.connections.get(id as usize) else {
+            return false;
+        };
+        let Transport::Polling(polling) = &connection.transport else {
+            return false;
+        };
+        let is_free = polling.waiting.is_none() && polling.ending.is_none();
+        connection.revision() == Some(Revision::Legacy) && is_free
+    }
+}
+
+/// What the last answer to a client ends with. Nothing but word from the server that it does not
+/// know the session brings a client back that should come back.
+pub(in crate::shard) fn last_packet(reason: CloseReason) -> Option<Frame> {
+    match reason {
+        CloseReason::ClientDisconnect => Some(NOOP),
+        // The packet that says so is there already.
+        CloseReason::ServerDisconnect => None,
+        _ => Some(Frame::text(&[NOT_HANDSHAKEN.as_bytes()])),
+    }
+}
