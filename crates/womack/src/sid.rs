@@ -24,6 +24,23 @@ const NODE_CHARACTERS: usize = 5;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct ShardId(pub(crate) u16);
 
+/// The number of a connection in its shard, which goes to a later one when it is free again.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(transparent)]
+pub(crate) struct ConnectionId(pub(crate) u32);
+
+impl ConnectionId {
+    /// The connection in a slot of its shard, of which there are never more than files.
+    pub(crate) fn at(slot: usize) -> Self {
+        Self(u32::try_from(slot).expect("fewer than 2^31 files"))
+    }
+
+    /// The slot of the connection.
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A session id, or a session's id in one namespace.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Sid {
@@ -31,8 +48,8 @@ pub(crate) struct Sid {
     pub(crate) node: u32,
     /// The shard that owns the session.
     pub(crate) shard: ShardId,
-    /// The session's slot in its shard.
-    pub(crate) slot: u32,
+    /// The session's connection.
+    pub(crate) slot: ConnectionId,
     /// What cannot be guessed.
     pub(crate) secret: u64,
 }
@@ -52,7 +69,7 @@ impl Sid {
         rest.is_empty().then(|| Self {
             node: u32::from_be_bytes(*node),
             shard: ShardId(u16::from_be_bytes(*shard)),
-            slot: u32::from_be_bytes(*slot),
+            slot: ConnectionId(u32::from_be_bytes(*slot)),
             secret: u64::from_be_bytes(*secret),
         })
     }
@@ -70,7 +87,7 @@ impl fmt::Display for Sid {
         let mut bytes = [0; BYTES];
         bytes[..4].copy_from_slice(&self.node.to_be_bytes());
         bytes[4..6].copy_from_slice(&self.shard.0.to_be_bytes());
-        bytes[6..10].copy_from_slice(&self.slot.to_be_bytes());
+        bytes[6..10].copy_from_slice(&self.slot.0.to_be_bytes());
         bytes[10..].copy_from_slice(&self.secret.to_be_bytes());
         formatter.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -107,7 +124,7 @@ impl SidSource {
         let sid = Sid {
             node: self.node,
             shard: ShardId(0),
-            slot: 0,
+            slot: ConnectionId(0),
             secret: 0,
         };
         let mut text = sid.to_string();
@@ -129,7 +146,7 @@ mod tests {
     const SID: Sid = Sid {
         node: 7,
         shard: ShardId(2),
-        slot: 70_000,
+        slot: ConnectionId(70_000),
         secret: u64::MAX - 1,
     };
 

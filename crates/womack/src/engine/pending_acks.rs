@@ -19,7 +19,7 @@ use ahash::RandomState;
 use womack_proto::NamespaceId;
 
 use super::{Ticket, TimeoutQueue};
-use crate::command::Topic;
+use crate::{command::Topic, sid::ConnectionId};
 
 /// A topic of a channel, in which a client may be.
 pub(crate) type Key = (Arc<str>, Topic);
@@ -29,7 +29,7 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 /// An acknowledgement that waits.
 #[derive(Debug)]
 pub(crate) struct PendingAck {
-    pub(crate) connection: u32,
+    pub(crate) connection: ConnectionId,
     /// Tells the connection from a later one in the same slot.
     pub(crate) secret: u64,
     pub(crate) namespace: NamespaceId,
@@ -49,7 +49,7 @@ pub(crate) struct PendingAck {
 
 impl PendingAck {
     pub(crate) fn new(
-        (connection, secret): (u32, u64),
+        (connection, secret): (ConnectionId, u64),
         namespace: NamespaceId,
         ack: u64,
         (live, unavailable): (String, String),
@@ -96,7 +96,7 @@ enum State {
 /// The memberships of a shard that are not settled, and the acknowledgements that wait for them.
 pub(crate) struct PendingAcks {
     acks: TimeoutQueue<PendingAck>,
-    memberships: Map<Key, Map<u32, Membership>>,
+    memberships: Map<Key, Map<ConnectionId, Membership>>,
     /// Losses since the start. Counts of missing channels of before are void.
     losses: u32,
 }
@@ -121,7 +121,7 @@ impl PendingAcks {
     pub(crate) fn joined(
         &mut self,
         key: &Key,
-        connection: u32,
+        connection: ConnectionId,
         is_new: bool,
         is_live: bool,
     ) -> bool {
@@ -145,7 +145,7 @@ impl PendingAcks {
     }
 
     /// A client has been told that it is live in a channel. True if the membership is settled by it.
-    pub(crate) fn told_live(&mut self, key: &Key, connection: u32, is_new: bool) -> bool {
+    pub(crate) fn told_live(&mut self, key: &Key, connection: ConnectionId, is_new: bool) -> bool {
         let known = self.memberships.get_mut(key);
         let known = known.and_then(|clients| clients.get_mut(&connection));
         known.map_or(is_new, |membership| {
@@ -188,7 +188,7 @@ impl PendingAcks {
         &mut self,
         key: &Key,
         is_live: impl Fn(&Key) -> bool,
-    ) -> (Vec<Answered>, Vec<u32>) {
+    ) -> (Vec<Answered>, Vec<ConnectionId>) {
         let Some(clients) = self.memberships.get_mut(key) else {
             return Default::default();
         };
@@ -228,7 +228,7 @@ impl PendingAcks {
 
     /// A client has left a channel. Returns whether the membership was settled, and the
     /// acknowledgements that fail for it.
-    pub(crate) fn left(&mut self, key: &Key, connection: u32) -> (bool, Vec<Answered>) {
+    pub(crate) fn left(&mut self, key: &Key, connection: ConnectionId) -> (bool, Vec<Answered>) {
         let Some(clients) = self.memberships.get_mut(key) else {
             return (true, Vec::new());
         };
@@ -249,7 +249,7 @@ impl PendingAcks {
     }
 
     /// Whether a client's membership is settled.
-    pub(crate) fn is_settled(&self, key: &Key, connection: u32) -> bool {
+    pub(crate) fn is_settled(&self, key: &Key, connection: ConnectionId) -> bool {
         let clients = self.memberships.get(key);
         let membership = clients.and_then(|clients| clients.get(&connection));
         membership.is_none_or(|membership| membership.state == State::Settled)
@@ -268,7 +268,7 @@ impl PendingAcks {
     }
 
     /// Whether an acknowledgement waits for a client's membership.
-    pub(crate) fn is_waited_for(&self, key: &Key, connection: u32) -> bool {
+    pub(crate) fn is_waited_for(&self, key: &Key, connection: ConnectionId) -> bool {
         let clients = self.memberships.get(key);
         let membership = clients.and_then(|clients| clients.get(&connection));
         membership.is_some_and(|membership| !membership.acks.is_empty())
@@ -279,7 +279,7 @@ impl PendingAcks {
         self.acks.next_deadline()
     }
 
-    fn insert(&mut self, key: Key, connection: u32, state: State) {
+    fn insert(&mut self, key: Key, connection: ConnectionId, state: State) {
         let membership = Membership {
             state,
             acks: VecDeque::new(),

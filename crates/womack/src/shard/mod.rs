@@ -64,7 +64,7 @@ use crate::{
     metrics::{Metrics, ShardMetrics},
     namespace::{Messages, Registry},
     report::Reports,
-    sid::{ShardId, Sid, SidSource},
+    sid::{ConnectionId, ShardId, Sid, SidSource},
     websocket::{Decoder, Inbound},
 };
 
@@ -145,7 +145,7 @@ pub(crate) struct Shard {
     ledger: Ledger,
     connections: Slab<Connection>,
     /// Where clients come from, as far as that is limited.
-    addresses: HashMap<u32, IpAddr>,
+    addresses: HashMap<ConnectionId, IpAddr>,
     channels: Channels,
     round: Round,
     fanouts: Fanouts,
@@ -168,7 +168,7 @@ pub(crate) struct Shard {
     next_turn: Option<Instant>,
     stalls: StallDetector,
     /// Sockets that have more than was read at one go.
-    unread: Vec<(u32, bool)>,
+    unread: Vec<(ConnectionId, bool)>,
     /// How many batches of commands have been begun.
     batch: u64,
     /// When the first message of this round reached the router.
@@ -178,7 +178,7 @@ pub(crate) struct Shard {
     inbound: Vec<Inbound>,
     outputs: Vec<Vec<Output>>,
     spans: Spans,
-    sends: Vec<(u32, Span)>,
+    sends: Vec<(ConnectionId, Span)>,
     answers: Vec<Answer>,
 }
 
@@ -282,15 +282,15 @@ impl Shard {
         transport: Transport,
         (endpoint, revision): (u8, Revision),
         admitted: Admitted,
-    ) -> Option<u32> {
+    ) -> Option<ConnectionId> {
         let (layer, rules) = (self.layer(endpoint), &self.common.rules);
         let session = Session::open(revision, layer, rules, Instant::now());
         self.open(transport, endpoint, Protocol::Session(session), admitted)
     }
 
     /// Sends the open packet, and what follows it unasked.
-    fn greet(&mut self, id: u32) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    fn greet(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let open = handshake::open_packet(
@@ -303,7 +303,7 @@ impl Shard {
         self.start(id);
     }
 
-    fn start(&mut self, id: u32) {
+    fn start(&mut self, id: ConnectionId) {
         self.with_session(id, |session, rules, out| session.start(rules, out));
     }
 
@@ -314,7 +314,7 @@ impl Shard {
         endpoint: u8,
         protocol: Protocol,
         admitted: Admitted,
-    ) -> Option<u32> {
+    ) -> Option<ConnectionId> {
         let secret = match SidSource::secret() {
             Ok(secret) => secret,
             Err(error) => {
@@ -336,7 +336,7 @@ impl Shard {
             .clients
             .opened(connection.transport_label());
         self.metrics.connections.inc();
-        let id = u32::try_from(self.connections.insert(connection)).expect("fewer than 2^31 files");
+        let id = ConnectionId::at(self.connections.insert(connection));
         self.ledger.charge(memory::CLIENT_BYTES);
         if let Some(address) = admitted.stay() {
             self.addresses.insert(id, address);
@@ -356,8 +356,8 @@ impl Shard {
     }
 
     /// The connection of a session id, if it is this shard's and alive.
-    fn find(&mut self, sid: Sid) -> Option<u32> {
-        let connection = self.connections.get(sid.slot as usize)?;
+    fn find(&mut self, sid: Sid) -> Option<ConnectionId> {
+        let connection = self.connections.get(sid.slot.index())?;
         let known = sid.node == self.common.sids.node && sid.shard == self.id;
         if !known || connection.secret != sid.secret {
             return None;
@@ -369,17 +369,21 @@ impl Shard {
             self.protocol_timeout(sid.slot);
         }
         self.connections
-            .contains(sid.slot as usize)
+            .contains(sid.slot.index())
             .then_some(sid.slot)
     }
 
     /// Calls a method of the session of `id`, if that is what it speaks, then does what the session
     /// says.
-    fn with_session(&mut self, id: u32, call: impl FnOnce(&mut Session, &Rules, &mut Vec<Output>)) {
+    fn with_session(
+        &mut self,
+        id: ConnectionId,
+        call: impl FnOnce(&mut Session, &Rules, &mut Vec<Output>),
+    ) {
         let Some(Connection {
             protocol: Protocol::Session(session),
             ..
-        }) = self.connections.get_mut(id as usize)
+        }) = self.connections.get_mut(id.index())
         else {
             return;
         };
@@ -396,16 +400,16 @@ impl Shard {
     }
 
     /// Puts whole frames into the outbox of `id`.
-    fn send(&mut self, id: u32, frames: &[u8]) {
-        let Some(connection) = self.connections.get_mut(id as usize) else {
+    fn send(&mut self, id: ConnectionId, frames: &[u8]) {
+        let Some(connection) = self.connections.get_mut(id.index()) else {
             return;
         };
         let span = self.round.append(frames);
         self.round.add(id, &mut connection.outbox, span);
     }
 
-    fn channels_of(&self, id: u32, namespace: NamespaceId) -> ChannelsOf<'_> {
-        let connection = self.connections.get(id as usize);
+    fn channels_of(&self, id: ConnectionId, namespace: NamespaceId) -> ChannelsOf<'_> {
+        let connection = self.connections.get(id.index());
         let encodings = connection.map_or(&[][..], Connection::encodings);
         ChannelsOf {
             memberships: connection.map(|found| &found.memberships),

@@ -8,7 +8,7 @@ const TOPIC: Topic = Topic {
     encoding: Encoding::Modern,
 };
 const TIMEOUT: Duration = Duration::from_secs(5);
-const CLIENT: u32 = 1;
+const CLIENT: ConnectionId = ConnectionId(1);
 
 fn key(name: &str) -> Key {
     (name.into(), TOPIC)
@@ -44,7 +44,7 @@ impl Scene {
         self.pending.wait(waiting, channels, is_live, self.now);
     }
 
-    fn goes_live(&mut self, name: &'static str) -> (Vec<(u64, Vec<String>)>, Vec<u32>) {
+    fn goes_live(&mut self, name: &'static str) -> (Vec<(u64, Vec<String>)>, Vec<ConnectionId>) {
         self.live.insert(name);
         let live = &self.live;
         let is_live = |(name, _): &Key| live.contains(&**name);

@@ -21,7 +21,7 @@ use crate::{
         io::wire::Wire,
         token,
     },
-    sid::Sid,
+    sid::{ConnectionId, Sid},
 };
 
 /// What came of a handshake.
@@ -48,7 +48,7 @@ impl Shard {
         };
         self.start(id);
         self.flush();
-        let Some(connection) = self.connections.get(id as usize) else {
+        let Some(connection) = self.connections.get(id.index()) else {
             return Handshaken::Unauthorized;
         };
         let sid = self.sid(id, connection.secret).to_string();
@@ -61,11 +61,11 @@ impl Shard {
         let Some(id) = self.find(sid).filter(|&id| self.awaits_transport(id)) else {
             return self.turn_away_unknown(stream);
         };
-        let wire = match Wire::open(stream, token(id as usize, false), &self.poll) {
+        let wire = match Wire::open(stream, token(id.index(), false), &self.poll) {
             Ok(wire) => wire,
             Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
         };
-        if let Some(connection) = self.connections.get_mut(id as usize) {
+        if let Some(connection) = self.connections.get_mut(id.index()) {
             connection.transport = Transport::WebSocket(wire);
         }
         self.common.metrics.clients.upgraded();
@@ -94,8 +94,8 @@ impl Shard {
         }
     }
 
-    fn awaits_transport(&self, id: u32) -> bool {
-        let Some(connection) = self.connections.get(id as usize) else {
+    fn awaits_transport(&self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get(id.index()) else {
             return false;
         };
         let Transport::Polling(polling) = &connection.transport else {

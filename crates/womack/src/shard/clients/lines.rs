@@ -10,12 +10,13 @@ use crate::{
     namespace::JoinAcknowledged,
     requests::{ChannelLimits, Problem},
     shard::Shard,
+    sid::ConnectionId,
 };
 
 impl Shard {
     /// Tells a client that has just connected its session id.
-    pub(in crate::shard) fn greet_with_line(&mut self, id: u32, namespace: NamespaceId) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    pub(in crate::shard) fn greet_with_line(&mut self, id: ConnectionId, namespace: NamespaceId) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let line = lines::session(&self.client_id(id, connection, namespace));
@@ -23,7 +24,12 @@ impl Shard {
     }
 
     /// A client has sent a line; `None` if it was something else.
-    pub(in crate::shard) fn line(&mut self, id: u32, namespace: NamespaceId, line: Option<&str>) {
+    pub(in crate::shard) fn line(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        line: Option<&str>,
+    ) {
         self.common.metrics.clients.events.inc();
         let decoded = line.map_or(Err(NotARequest { id: None }), Request::decode);
         let (done, request) = match &decoded {
@@ -41,7 +47,7 @@ impl Shard {
 
     fn line_request(
         &mut self,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         request: &Request<'_>,
     ) -> Result<(), Problem> {
@@ -71,7 +77,7 @@ impl Shard {
         Ok(())
     }
 
-    pub(in crate::shard) fn send_line(&mut self, id: u32, line: &str) {
+    pub(in crate::shard) fn send_line(&mut self, id: ConnectionId, line: &str) {
         self.send(id, Frame::text(&[line.as_bytes()]).as_bytes());
     }
 }

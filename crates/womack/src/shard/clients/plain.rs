@@ -13,6 +13,7 @@ use crate::{
         io::wire::Wire,
         token,
     },
+    sid::ConnectionId,
     websocket::Inbound,
 };
 
@@ -50,9 +51,14 @@ impl Shard {
     }
 
     /// Something came in from a client without Engine.IO.
-    pub(in crate::shard) fn plain_message(&mut self, id: u32, now: Instant, message: Inbound) {
+    pub(in crate::shard) fn plain_message(
+        &mut self,
+        id: ConnectionId,
+        now: Instant,
+        message: Inbound,
+    ) {
         let common = self.common.clone();
-        let Some(connection) = self.connections.get_mut(id as usize) else {
+        let Some(connection) = self.connections.get_mut(id.index()) else {
             return;
         };
         let Protocol::Plain(plain) = &mut connection.protocol else {
@@ -78,7 +84,7 @@ impl Shard {
         }
     }
 
-    fn hand_on(&mut self, id: u32, handler: &dyn Messages, message: Message) {
+    fn hand_on(&mut self, id: ConnectionId, handler: &dyn Messages, message: Message) {
         let mut replies = Vec::new();
         handler.on_message(&mut MessageClient::new(&mut replies), message);
         for reply in replies {
@@ -91,11 +97,11 @@ impl Shard {
     }
 
     /// Time has passed for a client, which may be one without Engine.IO.
-    pub(in crate::shard) fn plain_timeout(&mut self, id: u32, now: Instant) {
+    pub(in crate::shard) fn plain_timeout(&mut self, id: ConnectionId, now: Instant) {
         let Some(Connection {
             protocol: Protocol::Plain(plain),
             ..
-        }) = self.connections.get_mut(id as usize)
+        }) = self.connections.get_mut(id.index())
         else {
             return;
         };

@@ -20,7 +20,7 @@ use crate::{
         },
         delivery::round::{Outbox, Spans},
     },
-    sid::Sid,
+    sid::{ConnectionId, Sid},
 };
 
 /// Packets in one answer. python-engineio throws larger payloads away.
@@ -153,7 +153,7 @@ impl Shard {
     }
 
     /// Answers the GET that waits, if one does and there is something to say.
-    pub(in crate::shard) fn answer_poll(&mut self, id: u32) {
+    pub(in crate::shard) fn answer_poll(&mut self, id: ConnectionId) {
         let is_waiting = |polling: &mut Polling| polling.waiting.is_some();
         if !self.polling(id).is_some_and(is_waiting) {
             return;
@@ -164,8 +164,8 @@ impl Shard {
     }
 
     /// Takes what one answer has room for of what waits for a client; `None` if nothing does.
-    pub(in crate::shard) fn take_body(&mut self, id: u32) -> Option<PollBody> {
-        let connection = self.connections.get_mut(id as usize)?;
+    pub(in crate::shard) fn take_body(&mut self, id: ConnectionId) -> Option<PollBody> {
+        let connection = self.connections.get_mut(id.index())?;
         let Transport::Polling(polling) = &connection.transport else {
             return None;
         };
@@ -193,7 +193,7 @@ impl Shard {
     }
 
     /// Ends the GET that waits with an empty answer.
-    pub(in crate::shard) fn answer_noop(&mut self, id: u32) {
+    pub(in crate::shard) fn answer_noop(&mut self, id: ConnectionId) {
         if let Some(format) = self.polling(id).map(|polling| polling.format) {
             let noop = match format {
                 Format::Legacy => womack_proto::legacy::NOOP,
@@ -204,7 +204,7 @@ impl Shard {
     }
 
     /// Answers the GET that waits, if one does.
-    fn answer(&mut self, id: u32, body: PollBody) {
+    fn answer(&mut self, id: ConnectionId, body: PollBody) {
         let waiting = self.polling(id).and_then(|polling| polling.waiting.take());
         let Some((_, answer)) = waiting else { return };
         if answer.send(PollAnswer::Packets(body)).is_err() {
@@ -251,8 +251,8 @@ impl Shard {
         }
     }
 
-    pub(in crate::shard) fn polling(&mut self, id: u32) -> Option<&mut Polling> {
-        match &mut self.connections.get_mut(id as usize)?.transport {
+    pub(in crate::shard) fn polling(&mut self, id: ConnectionId) -> Option<&mut Polling> {
+        match &mut self.connections.get_mut(id.index())?.transport {
             Transport::Polling(polling) => Some(polling),
             Transport::WebSocket(_) | Transport::Events(_) => None,
         }

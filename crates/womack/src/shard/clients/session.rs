@@ -8,10 +8,11 @@ use crate::{
         Shard, Speaks,
         connections::connection::{Connection, Protocol},
     },
+    sid::ConnectionId,
 };
 
 impl Shard {
-    pub(in crate::shard) fn apply(&mut self, id: u32, output: Output) {
+    pub(in crate::shard) fn apply(&mut self, id: ConnectionId, output: Output) {
         match output {
             Output::Send(frame) => self.send(id, frame.as_bytes()),
             Output::Connect { namespace, auth } => self.connect(id, namespace, auth.as_deref()),
@@ -27,8 +28,8 @@ impl Shard {
         }
     }
 
-    fn connect(&mut self, id: u32, namespace: NamespaceId, auth: Option<&str>) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    fn connect(&mut self, id: ConnectionId, namespace: NamespaceId, auth: Option<&str>) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let Some(revision) = connection.revision() else {
@@ -75,9 +76,9 @@ impl Shard {
         }
     }
 
-    fn event(&mut self, id: u32, namespace: NamespaceId, event: &Event) {
+    fn event(&mut self, id: ConnectionId, namespace: NamespaceId, event: &Event) {
         self.common.metrics.clients.events.inc();
-        let Some(connection) = self.connections.get(id as usize) else {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let Some(revision) = connection.revision() else {
@@ -103,8 +104,8 @@ impl Shard {
         self.act(id, namespace, actions);
     }
 
-    fn message(&mut self, id: u32, message: Message) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    fn message(&mut self, id: ConnectionId, message: Message) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let common = self.common.clone();
@@ -127,7 +128,7 @@ impl Shard {
     }
 
     /// Does what a handler wants.
-    fn act(&mut self, id: u32, namespace: NamespaceId, actions: Vec<Action>) {
+    fn act(&mut self, id: ConnectionId, namespace: NamespaceId, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Join(channel, dialect) => {
@@ -163,8 +164,8 @@ impl Shard {
     }
 
     /// Takes a client out of a namespace, and tells it so.
-    pub(in crate::shard) fn disconnect(&mut self, id: u32, namespace: NamespaceId) {
-        let connection = self.connections.get(id as usize);
+    pub(in crate::shard) fn disconnect(&mut self, id: ConnectionId, namespace: NamespaceId) {
+        let connection = self.connections.get(id.index());
         if connection.is_some_and(|found| matches!(found.protocol, Protocol::Plain(_))) {
             // It is in no other, and cannot be told otherwise.
             return self.close(id, CloseReason::ServerDisconnect);
@@ -177,8 +178,8 @@ impl Shard {
         });
     }
 
-    fn tell_left(&mut self, id: u32, namespace: NamespaceId, reason: CloseReason) {
-        if let Some(connection) = self.connections.get(id as usize) {
+    fn tell_left(&mut self, id: ConnectionId, namespace: NamespaceId, reason: CloseReason) {
+        if let Some(connection) = self.connections.get(id.index()) {
             self.tell_disconnect(id, connection, namespace, reason);
             self.metas.forget(connection.secret, namespace);
         }
@@ -187,7 +188,7 @@ impl Shard {
     /// Tells a namespace that the client of `connection`, which was in the place `id`, is gone.
     pub(in crate::shard) fn tell_disconnect(
         &self,
-        id: u32,
+        id: ConnectionId,
         connection: &Connection,
         namespace: NamespaceId,
         reason: CloseReason,

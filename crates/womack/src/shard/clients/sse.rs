@@ -23,7 +23,7 @@ use crate::{
             round::{Outbox, Spans},
         },
     },
-    sid::Sid,
+    sid::{ConnectionId, Sid},
 };
 
 /// The body's side of an event stream.
@@ -73,7 +73,7 @@ impl Shard {
         let id = self
             .open(transport, endpoint, Protocol::Plain(plain), admitted)
             .ok_or(Problem::Unavailable)?;
-        let connection = &self.connections[id as usize];
+        let connection = &self.connections[id.index()];
         let sid = self.sid(id, connection.secret);
         let first = event_stream::session(&self.client_id(id, connection, wish.namespace));
         self.send(id, first.as_bytes());
@@ -94,8 +94,8 @@ impl Shard {
 
     /// The channels that an event stream was opened for are live, or will not be in time. False if
     /// the client has no event stream.
-    pub(in crate::shard) fn begin_events(&mut self, id: u32, is_live: bool) -> bool {
-        let Some(connection) = self.connections.get_mut(id as usize) else {
+    pub(in crate::shard) fn begin_events(&mut self, id: ConnectionId, is_live: bool) -> bool {
+        let Some(connection) = self.connections.get_mut(id.index()) else {
             return false;
         };
         let Transport::Events(stream) = &mut connection.transport else {

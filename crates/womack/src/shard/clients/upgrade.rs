@@ -21,7 +21,7 @@ use crate::{
         io::wire::Wire,
         token,
     },
-    sid::Sid,
+    sid::{ConnectionId, Sid},
     websocket::Inbound,
 };
 
@@ -40,7 +40,7 @@ impl Shard {
             // The session has its WebSocket, or is gone: the newcomer is told to go.
             return self.turn_away(stream, Outbox::new(), "session has a transport");
         };
-        let wire = match Wire::open(stream, token(id as usize, true), &self.poll) {
+        let wire = match Wire::open(stream, token(id.index(), true), &self.poll) {
             Ok(wire) => wire,
             Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
         };
@@ -69,7 +69,7 @@ impl Shard {
     }
 
     /// Something came in on the probe of `id`. True when the probe has become the transport.
-    pub(in crate::shard) fn probe_inbound(&mut self, id: u32, inbound: Inbound) -> bool {
+    pub(in crate::shard) fn probe_inbound(&mut self, id: ConnectionId, inbound: Inbound) -> bool {
         match inbound {
             Inbound::Text(text) if text.as_str() == "2probe" => {
                 self.write_to_probe(id, Frame::text(&[b"3probe"]).as_bytes());
@@ -87,10 +87,10 @@ impl Shard {
         false
     }
 
-    fn upgrade(&mut self, id: u32) -> bool {
+    fn upgrade(&mut self, id: ConnectionId) -> bool {
         // The poll that still waits goes first: it belongs to the transport that ends here.
         self.answer_noop(id);
-        let Some(connection) = self.connections.get_mut(id as usize) else {
+        let Some(connection) = self.connections.get_mut(id.index()) else {
             return false;
         };
         let Transport::Polling(polling) = &mut connection.transport else {
@@ -109,7 +109,7 @@ impl Shard {
             self.schedule(id);
             return false;
         };
-        if wire.rename(token(id as usize, false), &self.poll).is_err() {
+        if wire.rename(token(id.index(), false), &self.poll).is_err() {
             self.schedule(id);
             return false;
         }
@@ -122,7 +122,7 @@ impl Shard {
     }
 
     /// Ends a WebSocket that did not become the transport; the session goes on by polling.
-    pub(in crate::shard) fn drop_probe(&mut self, id: u32) {
+    pub(in crate::shard) fn drop_probe(&mut self, id: ConnectionId) {
         let Some(probe) = self.polling(id).and_then(|polling| polling.probe.take()) else {
             return;
         };
@@ -133,7 +133,7 @@ impl Shard {
     }
 
     /// Time has passed for the probe of `id`.
-    pub(in crate::shard) fn probe_timeout(&mut self, id: u32, now: Instant) {
+    pub(in crate::shard) fn probe_timeout(&mut self, id: ConnectionId, now: Instant) {
         let Some(probe) = self.probe_mut(id) else {
             return;
         };
@@ -148,7 +148,7 @@ impl Shard {
     }
 
     /// A poll that comes while a probe has been answered is not kept waiting.
-    pub(in crate::shard) fn end_poll_soon(&mut self, id: u32) {
+    pub(in crate::shard) fn end_poll_soon(&mut self, id: ConnectionId) {
         let Some(probe) = self.probe_mut(id) else {
             return;
         };
@@ -158,7 +158,7 @@ impl Shard {
         }
     }
 
-    fn write_to_probe(&mut self, id: u32, frame: &[u8]) {
+    fn write_to_probe(&mut self, id: ConnectionId, frame: &[u8]) {
         let mut outbox = Outbox::new();
         outbox.keep(Bytes::copy_from_slice(frame), &self.ledger);
         let Some(probe) = self.probe_mut(id) else {
@@ -173,11 +173,11 @@ impl Shard {
         }
     }
 
-    fn probe_mut(&mut self, id: u32) -> Option<&mut Probe> {
+    fn probe_mut(&mut self, id: ConnectionId) -> Option<&mut Probe> {
         let Connection {
             transport: Transport::Polling(polling),
             ..
-        } = self.connections.get_mut(id as usize)?
+        } = self.connections.get_mut(id.index())?
         else {
             return None;
         };

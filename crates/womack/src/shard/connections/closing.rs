@@ -12,11 +12,12 @@ use crate::{
     ledger::Limit,
     memory,
     shard::{Shard, delivery::round::Outbox, io::wire::Wire},
+    sid::ConnectionId,
 };
 
 impl Shard {
     /// Ends the connection `id`. There is no second way out.
-    pub(in crate::shard) fn close(&mut self, id: u32, reason: CloseReason) {
+    pub(in crate::shard) fn close(&mut self, id: ConnectionId, reason: CloseReason) {
         let code = match reason {
             CloseReason::TransportClose | CloseReason::TransportError => None,
             _ => Some(reason.websocket_code()),
@@ -24,8 +25,13 @@ impl Shard {
         self.close_with(id, reason, code);
     }
 
-    pub(in crate::shard) fn close_with(&mut self, id: u32, reason: CloseReason, code: Option<u16>) {
-        let Some(mut connection) = self.connections.try_remove(id as usize) else {
+    pub(in crate::shard) fn close_with(
+        &mut self,
+        id: ConnectionId,
+        reason: CloseReason,
+        code: Option<u16>,
+    ) {
+        let Some(mut connection) = self.connections.try_remove(id.index()) else {
             return;
         };
         self.wheel.cancel(id);
@@ -43,7 +49,7 @@ impl Shard {
         self.metrics.connections.dec();
         tracing::debug!(
             shard = self.id.0,
-            slot = id,
+            slot = id.0,
             reason = reason.as_str(),
             "session closed"
         );
@@ -121,14 +127,14 @@ impl Shard {
 
     /// Ends the session `id` so that its client opens another, elsewhere perhaps. A client that is
     /// between two polls gets what waits for it, and hears by the first poll that finds nothing more.
-    pub(in crate::shard) fn retire(&mut self, id: u32, reason: CloseReason) {
+    pub(in crate::shard) fn retire(&mut self, id: ConnectionId, reason: CloseReason) {
         let polling = self.polling(id).filter(|found| found.waiting.is_none());
         let Some(polling) = polling else {
             return self.close(id, reason);
         };
         polling.ending = Some(reason);
         // Or something would come for as long as something is published.
-        let connection = self.connections.get(id as usize);
+        let connection = self.connections.get(id.index());
         let session = connection.and_then(Connection::session);
         let joined: Vec<_> = session.map_or_else(Vec::new, |session| session.joined().collect());
         for namespace in joined {
@@ -140,7 +146,10 @@ impl Shard {
     pub(crate) fn retire_some(&mut self, count: usize) {
         let connections = self.connections.iter();
         let staying = connections.filter(|(_, connection)| !connection.is_ending());
-        let ids: Vec<_> = staying.map(|(id, _)| id as u32).take(count).collect();
+        let ids: Vec<_> = staying
+            .map(|(id, _)| ConnectionId::at(id))
+            .take(count)
+            .collect();
         for id in ids {
             self.retire(id, CloseReason::Shutdown);
         }
@@ -156,7 +165,11 @@ impl Shard {
 
     /// Closes all sessions because the server ends.
     pub(crate) fn close_all(&mut self) {
-        let ids: Vec<_> = self.connections.iter().map(|(id, _)| id as u32).collect();
+        let ids: Vec<_> = self
+            .connections
+            .iter()
+            .map(|(id, _)| ConnectionId::at(id))
+            .collect();
         for id in ids {
             self.close(id, CloseReason::Shutdown);
         }

@@ -8,13 +8,16 @@ use smallvec::SmallVec;
 use womack_proto::{Except, NamespaceId, Revision};
 
 use super::connection::Connection;
-use crate::{shard::Shard, sid::Sid};
+use crate::{
+    shard::Shard,
+    sid::{ConnectionId, Sid},
+};
 
 impl Shard {
     /// What the client of `connection`, in the place `id`, calls itself in `namespace`.
     pub(in crate::shard) fn client_id(
         &self,
-        id: u32,
+        id: ConnectionId,
         connection: &Connection,
         namespace: NamespaceId,
     ) -> String {
@@ -32,7 +35,7 @@ impl Shard {
         &self,
         except: &Except,
         namespace: NamespaceId,
-    ) -> SmallVec<[u32; 4]> {
+    ) -> SmallVec<[ConnectionId; 4]> {
         except
             .ids()
             .filter_map(|id| self.connection_named(id, namespace))
@@ -45,13 +48,13 @@ impl Shard {
         &self,
         id: &str,
         namespace: NamespaceId,
-    ) -> Option<u32> {
+    ) -> Option<ConnectionId> {
         let (path, id) = match id.rsplit_once('#') {
             Some((path, id)) => (Some(path), id),
             None => (None, id),
         };
         let sid = Sid::parse(id)?;
-        let connection = self.connections.get(sid.slot as usize)?;
+        let connection = self.connections.get(sid.slot.index())?;
         let secret = connection.secret;
         let is_it = match connection.revision() {
             None | Some(Revision::V4) => {
@@ -66,7 +69,7 @@ impl Shard {
     }
 
     /// The id of the session in the place `slot`.
-    pub(in crate::shard) fn sid(&self, slot: u32, secret: u64) -> Sid {
+    pub(in crate::shard) fn sid(&self, slot: ConnectionId, secret: u64) -> Sid {
         Sid {
             node: self.common.sids.node,
             shard: self.id,
@@ -75,7 +78,7 @@ impl Shard {
         }
     }
 
-    fn namespace_sid(&self, slot: u32, secret: u64, namespace: NamespaceId) -> Sid {
+    fn namespace_sid(&self, slot: ConnectionId, secret: u64, namespace: NamespaceId) -> Sid {
         let secret = self.common.sids.namespace_secret(secret, namespace);
         self.sid(slot, secret)
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use womack_proto::CloseReason;
 
 use super::wheel::Wheel;
-use crate::shard::Shard;
+use crate::{shard::Shard, sid::ConnectionId};
 
 /// When clients have reached their greatest age. Costs nothing where there is none.
 pub(in crate::shard) struct Ages {
@@ -36,7 +36,7 @@ impl Ages {
     /// A client has come, whose `chance` is a random number. Returns when it is to go.
     pub(in crate::shard) fn begin(
         &mut self,
-        id: u32,
+        id: ConnectionId,
         chance: u64,
         now: Instant,
     ) -> Option<Instant> {
@@ -48,7 +48,7 @@ impl Ages {
     }
 
     /// A client has gone.
-    pub(in crate::shard) fn end(&mut self, id: u32) {
+    pub(in crate::shard) fn end(&mut self, id: ConnectionId) {
         if let Some(limited) = &mut self.limited {
             limited.wheel.cancel(id);
         }
@@ -60,12 +60,12 @@ impl Ages {
     }
 
     /// The clients that have to go.
-    fn due(&mut self, now: Instant) -> Vec<u32> {
+    fn due(&mut self, now: Instant) -> Vec<ConnectionId> {
         let mut due = Vec::new();
         if let Some(limited) = &mut self.limited {
             limited.wheel.turn(now, &mut due);
             due.retain(|&id| {
-                let end = limited.ends[id as usize];
+                let end = limited.ends[id.index()];
                 if end > now {
                     limited.wheel.set(id, end);
                 }
@@ -77,8 +77,8 @@ impl Ages {
 }
 
 impl Limited {
-    fn set(&mut self, id: u32, end: Instant) {
-        let at = id as usize;
+    fn set(&mut self, id: ConnectionId, end: Instant) {
+        let at = id.index();
         if self.ends.len() <= at {
             self.ends.resize(at + 1, end);
         }
@@ -106,7 +106,7 @@ mod tests {
     fn ages_differ_by_up_to_a_tenth() {
         let now = Instant::now();
         let mut ages = Ages::new(Some(AGE), now);
-        let ends = [0, u64::MAX].map(|chance| ages.begin(0, chance, now).unwrap());
+        let ends = [0, u64::MAX].map(|chance| ages.begin(ConnectionId(0), chance, now).unwrap());
         assert_eq!(ends[0], now + AGE.mul_f64(0.9));
         assert_eq!(ends[1], now + AGE.mul_f64(1.1));
     }
@@ -115,13 +115,13 @@ mod tests {
     fn a_client_is_due_at_its_end_and_not_before() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut ages = Ages::new(Some(AGE), start);
-        ages.begin(3, 0, start);
-        ages.begin(4, 0, start);
-        ages.end(4);
+        ages.begin(ConnectionId(3), 0, start);
+        ages.begin(ConnectionId(4), 0, start);
+        ages.end(ConnectionId(4));
         for seconds in 1..90 {
             assert!(ages.due(start + second * seconds).is_empty());
         }
-        assert_eq!(ages.due(start + second * 91), [3]);
+        assert_eq!(ages.due(start + second * 91), [ConnectionId(3)]);
         assert_eq!(ages.next(), None);
     }
 
@@ -129,7 +129,7 @@ mod tests {
     fn without_a_limit_nobody_is_due() {
         let now = Instant::now();
         let mut ages = Ages::new(None, now);
-        assert_eq!(ages.begin(0, 0, now), None);
+        assert_eq!(ages.begin(ConnectionId(0), 0, now), None);
         assert_eq!((ages.next(), ages.due(now + AGE * 9)), (None, vec![]));
     }
 }

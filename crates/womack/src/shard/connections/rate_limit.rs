@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use womack_proto::CloseReason;
 
-use crate::shard::Shard;
+use crate::{shard::Shard, sid::ConnectionId};
 
 /// A client that was silent for long may send so many seconds' packets at once.
 const BURST_SECONDS: u32 = 2;
@@ -37,13 +37,13 @@ impl Pace {
 
 impl Shard {
     /// Counts a packet of a client, which is closed if it sends them too fast. False then.
-    pub(in crate::shard) fn keeps_pace(&mut self, id: u32, now: Instant) -> bool {
+    pub(in crate::shard) fn keeps_pace(&mut self, id: ConnectionId, now: Instant) -> bool {
         let rate = self.common.config.limits.load().max_packets_per_second;
         if rate == 0 {
             return true;
         }
         let millis = now.saturating_duration_since(self.started).as_millis() as u32;
-        let Some(connection) = self.connections.get_mut(id as usize) else {
+        let Some(connection) = self.connections.get_mut(id.index()) else {
             return true;
         };
         if connection.pace.take(rate, millis) {

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sid::ConnectionId;
+
 const TICK: Duration = Duration::from_millis(4);
 /// One turn is about 33 s: the standard ping interval fits.
 const TICKS: usize = 8192;
@@ -49,31 +51,31 @@ impl Wheel {
     }
 
     /// Sets the deadline of `id`, in place of the one it had.
-    pub(crate) fn set(&mut self, id: u32, deadline: Instant) {
+    pub(crate) fn set(&mut self, id: ConnectionId, deadline: Instant) {
         self.cancel(id);
         let since = deadline.saturating_duration_since(self.start).as_nanos();
         let tick = u64::try_from(since.div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX);
         let tick = tick.clamp(self.now + 1, self.now + TICKS as u64 - 1);
         let slot = (tick % TICKS as u64) as usize;
-        if self.links.len() <= id as usize {
-            self.links.resize(id as usize + 1, UNSET);
+        if self.links.len() <= id.index() {
+            self.links.resize(id.index() + 1, UNSET);
         }
         let next = self.heads[slot];
-        self.links[id as usize] = Link {
+        self.links[id.index()] = Link {
             previous: NONE,
             next,
             slot: slot as u32,
         };
         if let Some(link) = self.links.get_mut(next as usize) {
-            link.previous = id;
+            link.previous = id.0;
         }
-        self.heads[slot] = id;
+        self.heads[slot] = id.0;
         self.occupied[slot / 64] |= 1 << (slot % 64);
     }
 
     /// Takes the deadline of `id` away.
-    pub(crate) fn cancel(&mut self, id: u32) {
-        let Some(link) = self.links.get_mut(id as usize) else {
+    pub(crate) fn cancel(&mut self, id: ConnectionId) {
+        let Some(link) = self.links.get_mut(id.index()) else {
             return;
         };
         let Link {
@@ -98,7 +100,7 @@ impl Wheel {
     }
 
     /// Moves those whose tick has passed to the end of `due`. They have no deadline then.
-    pub(crate) fn turn(&mut self, now: Instant, due: &mut Vec<u32>) {
+    pub(crate) fn turn(&mut self, now: Instant, due: &mut Vec<ConnectionId>) {
         let elapsed = now.saturating_duration_since(self.start).as_nanos() / TICK.as_nanos();
         let target = u64::try_from(elapsed).unwrap_or(u64::MAX);
         // More than one turn behind, every tick has passed, once.
@@ -111,7 +113,7 @@ impl Wheel {
             let mut at = std::mem::replace(&mut self.heads[slot], NONE);
             self.occupied[slot / 64] &= !(1 << (slot % 64));
             while let Some(link) = self.links.get_mut(at as usize) {
-                due.push(at);
+                due.push(ConnectionId(at));
                 at = std::mem::replace(link, UNSET).next;
             }
         }
@@ -152,7 +154,7 @@ mod tests {
         Duration::from_millis(count)
     }
 
-    fn due(wheel: &mut Wheel, now: Instant) -> Vec<u32> {
+    fn due(wheel: &mut Wheel, now: Instant) -> Vec<ConnectionId> {
         let mut due = Vec::new();
         wheel.turn(now, &mut due);
         due.sort_unstable();
@@ -163,10 +165,10 @@ mod tests {
     fn deadline_is_seen_when_it_is_over_and_at_most_a_tick_later() {
         let start = Instant::now();
         let mut wheel = Wheel::new(start);
-        wheel.set(3, start + millis(500));
+        wheel.set(ConnectionId(3), start + millis(500));
         assert!(due(&mut wheel, start + millis(499)).is_empty());
         assert_eq!(wheel.next(), Some(start + millis(500)));
-        assert_eq!(due(&mut wheel, start + millis(500)), [3]);
+        assert_eq!(due(&mut wheel, start + millis(500)), [ConnectionId(3)]);
         assert_eq!(wheel.next(), None);
     }
 
@@ -174,9 +176,12 @@ mod tests {
     fn a_wheel_that_slept_for_turns_hands_everything_out() {
         let start = Instant::now();
         let mut wheel = Wheel::new(start);
-        wheel.set(0, start + millis(8));
-        wheel.set(1, start + millis(30_000));
-        assert_eq!(due(&mut wheel, start + millis(500_000)), [0, 1]);
+        wheel.set(ConnectionId(0), start + millis(8));
+        wheel.set(ConnectionId(1), start + millis(30_000));
+        assert_eq!(
+            due(&mut wheel, start + millis(500_000)),
+            [0, 1].map(ConnectionId)
+        );
     }
 
     proptest! {
@@ -184,9 +189,10 @@ mod tests {
         fn wheel_agrees_with_a_list(operations in prop::collection::vec((0..3_u8, 0..20_u32, 0..40_000_u64), 0..200)) {
             let start = Instant::now();
             let mut wheel = Wheel::new(start);
-            let mut list: HashMap<u32, Instant> = HashMap::new();
+            let mut list: HashMap<ConnectionId, Instant> = HashMap::new();
             let mut now = start;
             for (operation, id, time) in operations {
+                let id = ConnectionId(id);
                 match operation {
                     0 => {
                         wheel.set(id, now + millis(time));

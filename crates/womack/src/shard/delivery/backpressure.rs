@@ -12,6 +12,7 @@ use super::{
 use crate::{
     ledger::Limit,
     shard::{Shard, connections::connection::Transport},
+    sid::ConnectionId,
 };
 
 impl Shard {
@@ -19,8 +20,8 @@ impl Shard {
     /// a whole round in memory; many are shared by all who still need them.
     pub(in crate::shard) fn keep(
         &mut self,
-        left_over: Vec<(u32, Spans)>,
-        broken: &mut Vec<(u32, CloseReason)>,
+        left_over: Vec<(ConnectionId, Spans)>,
+        broken: &mut Vec<(ConnectionId, CloseReason)>,
     ) {
         if left_over.is_empty() {
             return;
@@ -35,7 +36,7 @@ impl Shard {
         let (batch, now) = (self.batch, Instant::now());
         let mut thinned = Thinned::default();
         for (id, spans) in left_over {
-            let Some(connection) = self.connections.get_mut(id as usize) else {
+            let Some(connection) = self.connections.get_mut(id.index()) else {
                 continue;
             };
             let before = connection.pending_bytes();
@@ -85,8 +86,8 @@ impl Shard {
 
     /// Takes away what may go of what waits for a client, until the rest has room. Returns the
     /// limit that is passed all the same.
-    fn thin(&mut self, id: u32, room: &Room, now: Instant) -> Option<Limit> {
-        let connection = self.connections.get_mut(id as usize)?;
+    fn thin(&mut self, id: ConnectionId, room: &Room, now: Instant) -> Option<Limit> {
+        let connection = self.connections.get_mut(id.index())?;
         let before = connection.pending_bytes();
         let (thinned, passed) = connection.thin(room, now);
         let gone = (before - connection.pending_bytes()) as i64;
@@ -102,7 +103,7 @@ impl Shard {
     }
 
     /// Time has passed for what waits for a client.
-    pub(in crate::shard) fn queue_timeout(&mut self, id: u32, now: Instant) {
+    pub(in crate::shard) fn queue_timeout(&mut self, id: ConnectionId, now: Instant) {
         let room = Room::of(&self.common.config.limits.load());
         if room.time.is_none() {
             return;
@@ -114,9 +115,9 @@ impl Shard {
     }
 
     /// When something must be done about what waits for a client.
-    pub(in crate::shard) fn queue_deadline(&self, id: u32) -> Option<Instant> {
+    pub(in crate::shard) fn queue_deadline(&self, id: ConnectionId) -> Option<Instant> {
         let time = self.common.config.limits.load().max_client_queue_time?;
-        let oldest = self.connections.get(id as usize)?.oldest()?;
+        let oldest = self.connections.get(id.index())?.oldest()?;
         // The limit is what is beyond, and time has grains.
         Some(oldest + time + Duration::from_millis(1))
     }
@@ -131,7 +132,7 @@ impl Shard {
         self.relieve_closing_sockets();
         let weights = self.connections.iter().map(|(id, connection)| {
             let weight = connection.pending_bytes() + connection.partial_bytes();
-            (weight, id as u32)
+            (weight, ConnectionId::at(id))
         });
         let mut heaviest: Vec<_> = weights.filter(|(weight, _)| *weight > 0).collect();
         heaviest.sort_unstable();
@@ -144,8 +145,8 @@ impl Shard {
     }
 
     /// A WebSocket takes bytes again.
-    pub(in crate::shard) fn write_pending(&mut self, id: u32) {
-        let Some(connection) = self.connections.get_mut(id as usize) else {
+    pub(in crate::shard) fn write_pending(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.index()) else {
             return;
         };
         let Transport::WebSocket(wire) = &mut connection.transport else {

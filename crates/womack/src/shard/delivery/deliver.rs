@@ -126,7 +126,7 @@ impl Shard {
                 if excepted.contains(&id) {
                     continue;
                 }
-                if let Some(connection) = connections.get_mut(id as usize) {
+                if let Some(connection) = connections.get_mut(id.index()) {
                     round.add(id, &mut connection.outbox, span);
                     count += 1;
                 }

@@ -87,7 +87,7 @@ impl Shard {
         let mut count = 0;
         let (channel, topic) = (&fanout.channel, fanout.topic);
         self.channels.for_places(channel, topic, slice, |id| {
-            let Some(connection) = connections.get_mut(id as usize) else {
+            let Some(connection) = connections.get_mut(id.index()) else {
                 return;
             };
             let first = fanout.first_for(id);
@@ -116,7 +116,7 @@ impl Shard {
             self.channels.release(&fanout.channel, fanout.topic);
         }
         for (place, moved) in moved {
-            let connection = self.connections.get_mut(moved.connection as usize);
+            let connection = self.connections.get_mut(moved.connection.index());
             let other = connection.and_then(|found| found.memberships.get_mut(moved.membership));
             if let Some(other) = other {
                 other.place = place;

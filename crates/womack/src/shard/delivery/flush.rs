@@ -5,7 +5,10 @@ use std::io;
 use womack_proto::CloseReason;
 
 use super::round::{Span, Spans, write_spans};
-use crate::shard::{Shard, connections::connection::Transport, io::ring::Job};
+use crate::{
+    shard::{Shard, connections::connection::Transport, io::ring::Job},
+    sid::ConnectionId,
+};
 
 /// From this many sends on, one system call for all of them is cheaper than one for each.
 const SENDS_FOR_THE_RING: usize = 8;
@@ -27,7 +30,7 @@ impl Shard {
         let gathers = self.ring.is_some() && dirty.len() >= SENDS_FOR_THE_RING;
         for &id in &dirty {
             // It may have closed since, or be a later one in the same place, without spans.
-            let Some(connection) = self.connections.get_mut(id as usize) else {
+            let Some(connection) = self.connections.get_mut(id.index()) else {
                 continue;
             };
             self.round.take(&mut connection.outbox, &mut spans);
@@ -81,14 +84,14 @@ impl Shard {
     }
 
     /// Sends a span each to many sockets. What a ring that fails does not take is written.
-    fn submit(&mut self, sends: &[(u32, Span)], spans: &mut Spans, written: &mut Written) {
+    fn submit(&mut self, sends: &[(ConnectionId, Span)], spans: &mut Spans, written: &mut Written) {
         let (round, connections) = (&self.round, &self.connections);
         let mut answers = std::mem::take(&mut self.answers);
         answers.clear();
         if let Some(ring) = &mut self.ring {
             // Answers are in the order of the jobs, so one that cannot be ends them.
             let jobs = sends.iter().map_while(|&(id, span)| {
-                let socket = connections.get(id as usize)?.socket()?;
+                let socket = connections.get(id.index())?.socket()?;
                 Some(Job {
                     socket,
                     bytes: round.bytes(span),
@@ -104,7 +107,7 @@ impl Shard {
             spans.push(span);
             let answered = answers.get(at).and_then(|answer| answer.taken());
             let taken = answered.unwrap_or_else(|| {
-                let connection = self.connections.get_mut(id as usize);
+                let connection = self.connections.get_mut(id.index());
                 let wire = connection.and_then(|found| found.wire_mut(false));
                 let wire = wire.ok_or(io::ErrorKind::NotConnected)?;
                 write_spans(&self.round, spans, wire)
@@ -119,15 +122,15 @@ impl Shard {
 #[derive(Default)]
 struct Written {
     /// What sockets did not take.
-    left_over: Vec<(u32, Spans)>,
-    broken: Vec<(u32, CloseReason)>,
+    left_over: Vec<(ConnectionId, Spans)>,
+    broken: Vec<(ConnectionId, CloseReason)>,
     writes: u64,
     bytes: u64,
 }
 
 impl Written {
     /// Notes what the socket of `id` took of its spans.
-    fn note(&mut self, id: u32, spans: &mut Spans, taken: io::Result<usize>) {
+    fn note(&mut self, id: ConnectionId, spans: &mut Spans, taken: io::Result<usize>) {
         self.writes += 1;
         match taken {
             Ok(count) => {

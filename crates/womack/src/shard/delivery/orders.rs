@@ -10,7 +10,7 @@ use super::round::Span;
 use crate::{
     command::{Deed, Dialect, Order},
     shard::Shard,
-    sid::Sid,
+    sid::{ConnectionId, Sid},
 };
 
 impl Shard {
@@ -50,13 +50,13 @@ impl Shard {
     }
 
     /// Queues an event for all of `ids`.
-    fn send_all(&mut self, namespace: NamespaceId, ids: &[u32], frames: &Frames) {
+    fn send_all(&mut self, namespace: NamespaceId, ids: &[ConnectionId], frames: &Frames) {
         let marks = self.common.marks_messages();
         let fate = marks.then(|| self.fate(namespace, None));
         let mut spans: SmallVec<[(Revision, Span); 2]> = SmallVec::new();
         let mut count = 0;
         for &id in ids {
-            let Some(connection) = self.connections.get_mut(id as usize) else {
+            let Some(connection) = self.connections.get_mut(id.index()) else {
                 continue;
             };
             let revision = connection.revision();
@@ -81,8 +81,8 @@ impl Shard {
 
     /// Takes a client out of all its namespaces, so that it does not come back by itself, and
     /// ends its connection.
-    fn dismiss(&mut self, id: u32) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    fn dismiss(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let joined: Vec<_> = connection
@@ -95,14 +95,14 @@ impl Shard {
     }
 
     /// The connections that are meant, each once.
-    fn selected(&self, namespace: NamespaceId, clients: &Selection) -> Vec<u32> {
+    fn selected(&self, namespace: NamespaceId, clients: &Selection) -> Vec<ConnectionId> {
         let mut ids = match &clients.rooms {
             Some(rooms) => self.members(namespace, rooms),
             None => self
                 .connections
                 .iter()
                 .filter(|(_, connection)| connection.is_joined(namespace))
-                .map(|(id, _)| id as u32)
+                .map(|(id, _)| ConnectionId::at(id))
                 .collect(),
         };
         let except = self.members(namespace, &clients.except);
@@ -110,13 +110,13 @@ impl Shard {
         ids
     }
 
-    fn is_joined(&self, id: u32, namespace: NamespaceId) -> bool {
-        let connection = self.connections.get(id as usize);
+    fn is_joined(&self, id: ConnectionId, namespace: NamespaceId) -> bool {
+        let connection = self.connections.get(id.index());
         connection.is_some_and(|connection| connection.is_joined(namespace))
     }
 
     /// The connections in any of `rooms`, each a channel or a session's id, in order.
-    fn members(&self, namespace: NamespaceId, rooms: &[String]) -> Vec<u32> {
+    fn members(&self, namespace: NamespaceId, rooms: &[String]) -> Vec<ConnectionId> {
         let path = &self.common.registry.get(namespace).path;
         let mut ids = Vec::new();
         for room in rooms {

@@ -19,6 +19,7 @@ use super::pending::{Fate, Pending};
 use crate::{
     memory::Ledger,
     shard::io::vectored::{SLICES_PER_WRITE, write_some},
+    sid::ConnectionId,
 };
 
 /// Buffers above this size are not kept for the next round.
@@ -45,7 +46,7 @@ impl Span {
 pub(crate) struct Round {
     buffer: Vec<u8>,
     spans: Vec<LinkedSpan>,
-    dirty: Vec<u32>,
+    dirty: Vec<ConnectionId>,
     /// The messages in the buffer, in order, if slow clients may be spared some.
     marks: Vec<Mark>,
 }
@@ -113,7 +114,7 @@ impl Round {
     }
 
     /// Gives the client with number `id` a span of the buffer.
-    pub(crate) fn add(&mut self, id: u32, outbox: &mut Outbox, span: Span) {
+    pub(crate) fn add(&mut self, id: ConnectionId, outbox: &mut Outbox, span: Span) {
         let next = self.spans.len() as u32;
         if let Some(last) = self.spans.get_mut(outbox.last as usize) {
             if last.span.end == span.start {
@@ -160,7 +161,7 @@ impl Round {
     }
 
     /// The clients that have spans, each at least once.
-    pub(crate) fn take_dirty(&mut self) -> Vec<u32> {
+    pub(crate) fn take_dirty(&mut self) -> Vec<ConnectionId> {
         mem::take(&mut self.dirty)
     }
 
@@ -174,7 +175,7 @@ impl Round {
     }
 
     /// Ends the round. `dirty` comes back so that its memory is used again.
-    pub(crate) fn finish(&mut self, mut dirty: Vec<u32>) {
+    pub(crate) fn finish(&mut self, mut dirty: Vec<ConnectionId>) {
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_BYTES);
         self.spans.clear();
@@ -291,12 +292,12 @@ mod tests {
         let (mut round, mut outbox, mut spans) = (Round::default(), Outbox::new(), Spans::new());
         for frame in ["ab", "cd", "ef"] {
             let span = round.append(frame.as_bytes());
-            round.add(7, &mut outbox, span);
+            round.add(ConnectionId(7), &mut outbox, span);
         }
         round.append(b"for another");
         let span = round.append(b"gh");
-        round.add(7, &mut outbox, span);
-        assert_eq!(round.take_dirty(), [7]);
+        round.add(ConnectionId(7), &mut outbox, span);
+        assert_eq!(round.take_dirty(), [ConnectionId(7)]);
         round.take(&mut outbox, &mut spans);
         let texts: Vec<_> = spans.iter().map(|&span| round.bytes(span)).collect();
         assert_eq!(texts, [b"abcdef".as_slice(), b"gh"]);
@@ -329,7 +330,7 @@ mod tests {
         for frame in ["abc", "-", "def"] {
             let span = round.append(frame.as_bytes());
             if frame != "-" {
-                round.add(7, &mut outbox, span);
+                round.add(ConnectionId(7), &mut outbox, span);
             }
         }
         round.take(&mut outbox, &mut spans);

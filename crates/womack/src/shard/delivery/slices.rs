@@ -17,7 +17,10 @@ use std::{
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::command::{Note, Topic};
+use crate::{
+    command::{Note, Topic},
+    sid::ConnectionId,
+};
 
 /// Bytes of messages that go out in one pass, but for a message that alone has more.
 const PASS_BYTES: usize = 1 << 20;
@@ -32,7 +35,7 @@ pub(in crate::shard) struct Message {
     pub(in crate::shard) bytes: Bytes,
     pub(in crate::shard) note: Option<Arc<Note>>,
     /// Connections that must not get it.
-    pub(in crate::shard) excepted: SmallVec<[u32; 4]>,
+    pub(in crate::shard) excepted: SmallVec<[ConnectionId; 4]>,
     pub(in crate::shard) received: Instant,
 }
 
@@ -60,7 +63,7 @@ pub(in crate::shard) struct Fanout {
     pass: Pass,
     waiting: VecDeque<Message>,
     /// Connections that came when so many of those that wait were there.
-    late: HashMap<u32, usize>,
+    late: HashMap<ConnectionId, usize>,
 }
 
 /// Messages on their way through the subscribers of a topic.
@@ -68,7 +71,7 @@ pub(in crate::shard) struct Fanout {
 struct Pass {
     messages: Vec<Message>,
     /// How many of them a connection does not get, if it came late.
-    skips: HashMap<u32, usize>,
+    skips: HashMap<ConnectionId, usize>,
     start: usize,
     done: usize,
     /// Places in the topic's list that it goes through.
@@ -102,7 +105,12 @@ impl Fanouts {
     }
 
     /// A connection has come to a topic.
-    pub(in crate::shard) fn joined(&mut self, channel: &str, topic: Topic, connection: u32) {
+    pub(in crate::shard) fn joined(
+        &mut self,
+        channel: &str,
+        topic: Topic,
+        connection: ConnectionId,
+    ) {
         if let Some(fanout) = self.find(channel, topic)
             && !fanout.waiting.is_empty()
         {
@@ -115,7 +123,7 @@ impl Fanouts {
         &mut self,
         channel: &str,
         topic: Topic,
-        connection: u32,
+        connection: ConnectionId,
         last: bool,
     ) {
         if last {
@@ -230,7 +238,7 @@ impl Fanout {
     }
 
     /// Which of the messages `connection` gets: these and all that follow.
-    pub(in crate::shard) fn first_for(&self, connection: u32) -> usize {
+    pub(in crate::shard) fn first_for(&self, connection: ConnectionId) -> usize {
         match self.pass.skips.is_empty() {
             true => 0,
             false => self.pass.skips.get(&connection).copied().unwrap_or(0),

@@ -11,6 +11,7 @@ use womack_proto::CloseReason;
 use super::nested_poll::NestedPoll;
 use crate::{
     shard::{READ_BYTES, Shard, connections::connection::Protocol},
+    sid::ConnectionId,
     websocket::Inbound,
 };
 
@@ -76,9 +77,10 @@ impl Shard {
             {
                 continue;
             }
-            let (Ok(id), is_probe) = (u32::try_from(token >> 1), token & 1 == 1) else {
+            let (Ok(slot), is_probe) = (u32::try_from(token >> 1), token & 1 == 1) else {
                 continue;
             };
+            let id = ConnectionId(slot);
             if event.is_writable() && !is_probe {
                 self.write_pending(id);
             }
@@ -104,7 +106,7 @@ impl Shard {
     }
 
     /// Reads what the WebSocket that is to be the transport of `id` has, if there is one.
-    pub(in crate::shard) fn read_probe(&mut self, id: u32) {
+    pub(in crate::shard) fn read_probe(&mut self, id: ConnectionId) {
         if self
             .polling(id)
             .is_some_and(|polling| polling.probe.is_some())
@@ -115,14 +117,14 @@ impl Shard {
 
     /// Reads what a socket has, to its end if that is known to be there. An event that was for an
     /// earlier connection in the same place finds nothing to read.
-    fn read(&mut self, id: u32, is_probe: bool, ends: bool) {
+    fn read(&mut self, id: ConnectionId, is_probe: bool, ends: bool) {
         let mut buffer = std::mem::take(&mut self.read_buffer);
         for reads in 0.. {
             if reads == READS_AT_ONCE {
                 self.unread.push((id, is_probe));
                 break;
             }
-            let connection = self.connections.get_mut(id as usize);
+            let connection = self.connections.get_mut(id.index());
             let Some(wire) = connection.and_then(|found| found.wire_mut(is_probe)) else {
                 break;
             };
@@ -148,7 +150,7 @@ impl Shard {
         self.read_buffer = buffer;
     }
 
-    fn end(&mut self, id: u32, is_probe: bool, reason: CloseReason) {
+    fn end(&mut self, id: ConnectionId, is_probe: bool, reason: CloseReason) {
         if is_probe {
             self.drop_probe(id);
         } else {
@@ -157,10 +159,10 @@ impl Shard {
     }
 
     /// Bytes came in on a WebSocket.
-    pub(in crate::shard) fn decode(&mut self, id: u32, is_probe: bool, bytes: &[u8]) {
+    pub(in crate::shard) fn decode(&mut self, id: ConnectionId, is_probe: bool, bytes: &[u8]) {
         let mut inbound = std::mem::take(&mut self.inbound);
         let mut is_plain = false;
-        if let Some(connection) = self.connections.get_mut(id as usize) {
+        if let Some(connection) = self.connections.get_mut(id.index()) {
             is_plain = matches!(connection.protocol, Protocol::Plain(_));
             if let Some(wire) = connection.wire_mut(is_probe) {
                 self.decoder.decode(&mut wire.partial, bytes, &mut inbound);
@@ -194,8 +196,8 @@ impl Shard {
     }
 
     /// Notes when the connection `id` wants to be looked at.
-    pub(in crate::shard) fn schedule(&mut self, id: u32) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    pub(in crate::shard) fn schedule(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let deadline = connection.deadline();
@@ -224,7 +226,7 @@ impl Shard {
         let mut due = Vec::new();
         self.wheel.turn(now, &mut due);
         for id in due {
-            let Some(connection) = self.connections.get(id as usize) else {
+            let Some(connection) = self.connections.get(id.index()) else {
                 continue;
             };
             if connection.protocol_deadline() <= now {
@@ -267,7 +269,7 @@ impl Shard {
     }
 
     /// Time has passed for what the client of `id` speaks.
-    pub(in crate::shard) fn protocol_timeout(&mut self, id: u32) {
+    pub(in crate::shard) fn protocol_timeout(&mut self, id: ConnectionId) {
         let now = Instant::now();
         self.with_session(id, |session, rules, out| {
             session.handle_timeout(now, rules, out)

@@ -19,7 +19,10 @@ use smallvec::{SmallVec, smallvec};
 use womack_proto::{NamespaceId, subscriber::Epoch};
 
 use super::subscribers::{Subscriber, Subscribers};
-use crate::command::{Interest, Interests, Topic};
+use crate::{
+    command::{Interest, Interests, Topic},
+    sid::ConnectionId,
+};
 
 type Map = DashMap<Arc<str>, SmallVec<[Entry; 1]>, RandomState>;
 
@@ -284,7 +287,7 @@ impl Channels {
         channel: &str,
         topic: Topic,
         places: Range<usize>,
-        each: impl FnMut(u32),
+        each: impl FnMut(ConnectionId),
     ) {
         let Some(entry) = self.map.get(channel) else {
             return;
@@ -313,7 +316,7 @@ impl Channels {
     }
 
     /// The subscribers of all topics of `channel` in `namespace`.
-    pub(crate) fn members(&self, channel: &str, namespace: NamespaceId) -> Vec<u32> {
+    pub(crate) fn members(&self, channel: &str, namespace: NamespaceId) -> Vec<ConnectionId> {
         let Some(entry) = self.map.get(channel) else {
             return Vec::new();
         };
@@ -325,7 +328,7 @@ impl Channels {
     }
 
     /// The subscribers of a topic of `channel`.
-    pub(crate) fn members_of(&self, channel: &str, topic: Topic) -> Vec<u32> {
+    pub(crate) fn members_of(&self, channel: &str, topic: Topic) -> Vec<ConnectionId> {
         let Some(entry) = self.map.get(channel) else {
             return Vec::new();
         };

@@ -22,6 +22,7 @@ use crate::{
         Shard,
         connections::connection::{Connection, Protocol},
     },
+    sid::ConnectionId,
 };
 
 /// Slots that are looked at before others have their turn.
@@ -39,7 +40,7 @@ pub(in crate::shard) struct Gaps {
     /// The last loss that began.
     last: LossNumber,
     /// Clients that came to a topic while losses were open, and the last loss before they came.
-    late: Map<Key, Map<u32, LossNumber>>,
+    late: Map<Key, Map<ConnectionId, LossNumber>>,
     /// Gaps of which clients are being told, and the slot that is next.
     telling: VecDeque<(Arc<Gap>, usize)>,
 }
@@ -69,7 +70,7 @@ impl Gaps {
     }
 
     /// A client has come to a channel.
-    pub(in crate::shard) fn joined(&mut self, id: u32, key: &Key) {
+    pub(in crate::shard) fn joined(&mut self, id: ConnectionId, key: &Key) {
         if self.open > 0 {
             let clients = self.late.entry(key.clone()).or_default();
             clients.insert(id, self.last);
@@ -77,7 +78,7 @@ impl Gaps {
     }
 
     /// A client has left a channel.
-    pub(in crate::shard) fn left(&mut self, id: u32, key: &Key) {
+    pub(in crate::shard) fn left(&mut self, id: ConnectionId, key: &Key) {
         if self.late.is_empty() {
             return;
         }
@@ -90,7 +91,7 @@ impl Gaps {
     }
 
     /// Whether a client has come to a channel after a loss, so that it missed nothing by it.
-    fn is_late(&self, id: u32, key: &Key, loss: LossNumber) -> bool {
+    fn is_late(&self, id: ConnectionId, key: &Key, loss: LossNumber) -> bool {
         let clients = self.late.get(key);
         let came = clients.and_then(|clients| clients.get(&id));
         came.is_some_and(|came| *came >= loss)
@@ -133,9 +134,7 @@ impl Shard {
         };
         let is_last = part.end == slots;
         for slot in part {
-            if let Ok(id) = u32::try_from(slot) {
-                self.tell_gap(id, &gap);
-            }
+            self.tell_gap(ConnectionId::at(slot), &gap);
         }
         if is_last {
             self.gaps.told(&gap);
@@ -144,8 +143,8 @@ impl Shard {
     }
 
     /// Tells a client of a gap, once in each of its namespaces that has a channel concerned.
-    fn tell_gap(&mut self, id: u32, gap: &Gap) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    fn tell_gap(&mut self, id: ConnectionId, gap: &Gap) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let form = self.form(id);
@@ -169,8 +168,8 @@ impl Shard {
     }
 
     /// The form of messages to a client without Engine.IO; `None` for a session.
-    pub(in crate::shard) fn form(&self, id: u32) -> Option<Form> {
-        match &self.connections.get(id as usize)?.protocol {
+    pub(in crate::shard) fn form(&self, id: ConnectionId) -> Option<Form> {
+        match &self.connections.get(id.index())?.protocol {
             Protocol::Session(_) => None,
             Protocol::Plain(plain) => Some(plain.form()),
         }
@@ -179,7 +178,7 @@ impl Shard {
     /// The channels of a client on which it may have missed something, by namespace.
     fn concerned(
         &self,
-        id: u32,
+        id: ConnectionId,
         connection: &Connection,
         gap: &Gap,
     ) -> SmallVec<[(NamespaceId, Vec<String>); 1]> {
@@ -229,21 +228,27 @@ mod tests {
         };
         let [a, b] = ["a", "b"].map(|name| (Arc::from(name), topic));
         let [first, second] = [1, 2].map(LossNumber);
-        gaps.joined(1, &a);
+        gaps.joined(ConnectionId(1), &a);
         gaps.began(first);
-        gaps.joined(2, &a);
-        gaps.joined(3, &a);
-        gaps.left(3, &a);
+        gaps.joined(ConnectionId(2), &a);
+        gaps.joined(ConnectionId(3), &a);
+        gaps.left(ConnectionId(3), &a);
         gaps.began(second);
-        gaps.joined(4, &b);
-        assert!(!gaps.is_late(1, &a, first) && !gaps.is_late(3, &a, first));
-        assert!(gaps.is_late(2, &a, first) && !gaps.is_late(2, &a, second));
-        assert!(gaps.is_late(4, &b, first) && gaps.is_late(4, &b, second));
+        gaps.joined(ConnectionId(4), &b);
+        assert!(
+            !gaps.is_late(ConnectionId(1), &a, first) && !gaps.is_late(ConnectionId(3), &a, first)
+        );
+        assert!(
+            gaps.is_late(ConnectionId(2), &a, first) && !gaps.is_late(ConnectionId(2), &a, second)
+        );
+        assert!(
+            gaps.is_late(ConnectionId(4), &b, first) && gaps.is_late(ConnectionId(4), &b, second)
+        );
         gaps.told(&gap(1, false));
         gaps.told(&gap(1, true));
-        assert!(gaps.is_late(4, &b, second));
+        assert!(gaps.is_late(ConnectionId(4), &b, second));
         gaps.told(&gap(2, true));
-        assert!(!gaps.is_late(4, &b, second) && gaps.late.is_empty());
+        assert!(!gaps.is_late(ConnectionId(4), &b, second) && gaps.late.is_empty());
     }
 
     #[test]

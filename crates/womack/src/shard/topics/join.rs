@@ -21,6 +21,7 @@ use crate::{
         Shard,
         connections::connection::{Connection, Protocol},
     },
+    sid::ConnectionId,
 };
 
 /// The outcome of a join.
@@ -36,7 +37,7 @@ impl Shard {
     /// Puts a client into a channel, on behalf of a request that waits for no answer.
     pub(in crate::shard) fn join(
         &mut self,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         channel: &Channel,
         dialect: Dialect,
@@ -58,7 +59,7 @@ impl Shard {
     /// it speaks now. `None` when it may be in no more.
     fn try_join(
         &mut self,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         channel: &Channel,
         dialect: Dialect,
@@ -67,7 +68,7 @@ impl Shard {
             .common
             .registry
             .redis_channel(namespace, channel.as_str());
-        let connection = self.connections.get_mut(id as usize)?;
+        let connection = self.connections.get_mut(id.index())?;
         let encodings = connection.encodings();
         let known = connection.memberships.find_any(&name, namespace, encodings);
         if let Some((_, topic)) = known {
@@ -130,7 +131,7 @@ impl Shard {
     /// Puts a client into channels and acknowledges when all of them are live.
     pub(in crate::shard) fn join_acknowledged(
         &mut self,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         join: JoinAcknowledged,
     ) {
@@ -154,7 +155,7 @@ impl Shard {
             }
             return;
         }
-        let Some(connection) = self.connections.get(id as usize) else {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let client = (id, connection.secret);
@@ -271,17 +272,17 @@ impl Shard {
     /// Whether a client, named by its slot and its secret, is still there, in its namespace.
     pub(in crate::shard) fn is_same(
         &self,
-        (id, secret): (u32, u64),
+        (id, secret): (ConnectionId, u64),
         namespace: NamespaceId,
     ) -> bool {
-        let connection = self.connections.get(id as usize);
+        let connection = self.connections.get(id.index());
         connection.is_some_and(|found| found.secret == secret && found.is_joined(namespace))
     }
 
     /// Says whether channels that a client asked for are live.
     fn answer_join(
         &mut self,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         (ack, answer): (u64, &str),
         is_live: bool,
@@ -293,12 +294,12 @@ impl Shard {
 
     pub(in crate::shard) fn acknowledge(
         &mut self,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         ack: u64,
         args: &str,
     ) {
-        let connection = self.connections.get(id as usize);
+        let connection = self.connections.get(id.index());
         if connection.is_some_and(|found| matches!(found.protocol, Protocol::Plain(_))) {
             return self.send_line(id, args);
         }
@@ -308,7 +309,12 @@ impl Shard {
     }
 
     /// Takes a client out of a channel.
-    pub(in crate::shard) fn leave(&mut self, id: u32, namespace: NamespaceId, channel: &Channel) {
+    pub(in crate::shard) fn leave(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        channel: &Channel,
+    ) {
         let name = self
             .common
             .registry
@@ -317,8 +323,8 @@ impl Shard {
     }
 
     /// The same of a channel by its name at Redis.
-    fn leave_named(&mut self, id: u32, namespace: NamespaceId, channel: &Arc<str>) {
-        let Some(connection) = self.connections.get_mut(id as usize) else {
+    fn leave_named(&mut self, id: ConnectionId, namespace: NamespaceId, channel: &Arc<str>) {
+        let Some(connection) = self.connections.get_mut(id.index()) else {
             return;
         };
         let encodings = connection.encodings();
@@ -345,8 +351,8 @@ impl Shard {
     }
 
     /// Takes a client out of all channels of a namespace.
-    pub(in crate::shard) fn leave_namespace(&mut self, id: u32, namespace: NamespaceId) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    pub(in crate::shard) fn leave_namespace(&mut self, id: ConnectionId, namespace: NamespaceId) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let memberships = connection
@@ -360,7 +366,7 @@ impl Shard {
     }
 
     /// Takes a connection, which is closing, out of all channels.
-    pub(in crate::shard) fn leave_all(&mut self, id: u32, connection: &mut Connection) {
+    pub(in crate::shard) fn leave_all(&mut self, id: ConnectionId, connection: &mut Connection) {
         for membership in std::mem::take(&mut connection.memberships).iter() {
             let client = (id, &*connection);
             let namespace = membership.topic.namespace;
@@ -375,14 +381,14 @@ impl Shard {
     }
 
     /// Gives a place in a topic up.
-    fn give_up(&mut self, id: u32, membership: &Membership) {
+    fn give_up(&mut self, id: ConnectionId, membership: &Membership) {
         let key = (membership.channel.clone(), membership.topic);
         self.gaps.left(id, &key);
         let left = self
             .channels
             .leave(&membership.channel, membership.topic, membership.place);
         if let Some(moved) = left.moved {
-            let connection = self.connections.get_mut(moved.connection as usize);
+            let connection = self.connections.get_mut(moved.connection.index());
             let other = connection.and_then(|found| found.memberships.get_mut(moved.membership));
             if let Some(other) = other {
                 other.place = membership.place;
@@ -400,7 +406,13 @@ impl Shard {
     }
 
     /// Tells a client that it is in a channel no more although it did not leave.
-    fn tell_unsubscribed(&mut self, id: u32, namespace: NamespaceId, channel: &str, reason: &str) {
+    fn tell_unsubscribed(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        channel: &str,
+        reason: &str,
+    ) {
         let common = self.common.clone();
         let channel = common.registry.channel(namespace, channel);
         let unsubscribed = Unsubscribed {

@@ -2,11 +2,11 @@
 
 use womack_proto::NamespaceId;
 
-use crate::engine::TimeoutQueue;
+use crate::{engine::TimeoutQueue, sid::ConnectionId};
 
 /// A client's presence query, and the acknowledgement that answers it.
 pub(crate) struct PendingQuery {
-    pub(crate) connection: u32,
+    pub(crate) connection: ConnectionId,
     /// Tells the connection from a later one in the same slot.
     pub(crate) secret: u64,
     pub(crate) namespace: NamespaceId,

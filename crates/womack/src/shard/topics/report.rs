@@ -13,6 +13,7 @@ use crate::{
     ledger::Limit,
     report::{Count, Custom, Meta, Place, Question, Report},
     shard::{Shard, connections::connection::Connection},
+    sid::ConnectionId,
 };
 
 /// Memberships that are reported at one go when clients are counted: what is published meanwhile
@@ -26,11 +27,11 @@ impl Shard {
     pub(in crate::shard) fn report_member(
         &self,
         report: fn(Place) -> Report,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         channel: &Arc<str>,
     ) {
-        if let Some(connection) = self.connections.get(id as usize) {
+        if let Some(connection) = self.connections.get(id.index()) {
             self.report_place(report, (id, connection), namespace, channel);
         }
     }
@@ -39,7 +40,7 @@ impl Shard {
     pub(in crate::shard) fn report_place(
         &self,
         report: fn(Place) -> Report,
-        (id, connection): (u32, &Connection),
+        (id, connection): (ConnectionId, &Connection),
         namespace: NamespaceId,
         channel: &Arc<str>,
     ) {
@@ -56,8 +57,13 @@ impl Shard {
     }
 
     /// Remembers something about a client. Others are told if it is in channels already.
-    pub(in crate::shard) fn set_meta(&mut self, id: u32, namespace: NamespaceId, meta: Meta) {
-        let Some(connection) = self.connections.get(id as usize) else {
+    pub(in crate::shard) fn set_meta(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        meta: Meta,
+    ) {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         // A handler may have taken it out of the namespace before.
@@ -78,14 +84,14 @@ impl Shard {
     /// Hands to the back end what a client sent it.
     pub(in crate::shard) fn report_custom(
         &self,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         data: Box<RawValue>,
     ) {
         let Some(reports) = &self.common.reports else {
             return;
         };
-        let Some(connection) = self.connections.get(id as usize) else {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let custom = Custom {
@@ -106,10 +112,11 @@ impl Shard {
         let end = u32::try_from(self.connections.capacity()).expect("fewer than 2^31 files");
         let (mut slot, mut counted) = (from, 0);
         while slot < end && counted < COUNTED_AT_ONCE && ((slot - from) as usize) < SLOTS_AT_ONCE {
-            if let Some(connection) = self.connections.get(slot as usize) {
+            let id = ConnectionId(slot);
+            if let Some(connection) = self.connections.get(id.index()) {
                 let memberships = connection.memberships.iter();
-                for membership in memberships.filter(|found| self.is_settled(slot, found)) {
-                    let client = (slot, connection);
+                for membership in memberships.filter(|found| self.is_settled(id, found)) {
+                    let client = (id, connection);
                     let namespace = membership.topic.namespace;
                     self.report_place(Report::Present, client, namespace, &membership.channel);
                     counted += 1;
@@ -126,7 +133,7 @@ impl Shard {
     }
 
     /// Whether the back end has heard of a client's membership.
-    fn is_settled(&self, id: u32, membership: &Membership) -> bool {
+    fn is_settled(&self, id: ConnectionId, membership: &Membership) -> bool {
         // A clone of the name costs more than the look.
         self.acks.is_empty()
             || self
@@ -137,13 +144,13 @@ impl Shard {
     /// Asks for a client who is in a channel, on all nodes.
     pub(in crate::shard) fn ask_presence(
         &mut self,
-        id: u32,
+        id: ConnectionId,
         namespace: NamespaceId,
         channel: &Channel,
         (ack, unavailable): (u64, String),
     ) {
         let common = self.common.clone();
-        let Some(connection) = self.connections.get(id as usize) else {
+        let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
         let full = self.presence_queries.len() >= common.config.limits.load().max_waiting_acks;

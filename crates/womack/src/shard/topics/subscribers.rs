@@ -3,17 +3,19 @@
 
 use std::slice::SliceIndex;
 
+use crate::sid::ConnectionId;
+
 /// A connection in a topic. The two numbers find each other: the connection's membership holds
 /// the place in this list, and this holds the place in the connection's list of memberships.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Subscriber {
-    pub(crate) connection: u32,
+    pub(crate) connection: ConnectionId,
     pub(crate) membership: u32,
 }
 
 /// Stands where somebody has left.
 const GAP: Subscriber = Subscriber {
-    connection: u32::MAX,
+    connection: ConnectionId(u32::MAX),
     membership: u32::MAX,
 };
 
@@ -107,7 +109,7 @@ impl Subscribers {
     pub(in crate::shard) fn at(
         &self,
         places: impl SliceIndex<[Subscriber], Output = [Subscriber]>,
-    ) -> impl Iterator<Item = u32> {
+    ) -> impl Iterator<Item = ConnectionId> {
         let subscribers = self.list.get(places).unwrap_or_default().iter();
         let there = subscribers.filter(|subscriber| **subscriber != GAP);
         there.map(|subscriber| subscriber.connection)
@@ -120,7 +122,7 @@ mod tests {
 
     fn subscriber(connection: u32) -> Subscriber {
         Subscriber {
-            connection,
+            connection: ConnectionId(connection),
             membership: 0,
         }
     }
@@ -151,9 +153,9 @@ mod tests {
             assert_eq!(subscribers.remove(place), None);
         }
         assert_eq!((subscribers.count(), subscribers.all().len()), (2, 4));
-        assert!(subscribers.at(1..4).eq([1, 2]));
+        assert!(subscribers.at(1..4).eq([1, 2].map(ConnectionId)));
         assert_eq!(subscribers.at(4..9).next(), None);
         assert_eq!(subscribers.close_gaps(), [(0, subscriber(2))]);
-        assert!(subscribers.at(..).eq([2, 1]));
+        assert!(subscribers.at(..).eq([2, 1].map(ConnectionId)));
     }
 }

@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     command::Encoding,
     shard::topics::{channels::Channels, subscribers::Subscriber},
+    sid::ConnectionId,
 };
 
 const TOPIC: Topic = Topic {
@@ -18,9 +19,9 @@ struct Model {
     channels: Channels,
     fanouts: Fanouts,
     /// By connection, where it is in the channel.
-    places: HashMap<u32, u32>,
+    places: HashMap<ConnectionId, u32>,
     /// By connection, the first message that it is to get, and all that it got.
-    got: HashMap<u32, (u64, Vec<u64>)>,
+    got: HashMap<ConnectionId, (u64, Vec<u64>)>,
     published: u64,
 }
 
@@ -36,7 +37,7 @@ impl Model {
         }
     }
 
-    fn join(&mut self, connection: u32) {
+    fn join(&mut self, connection: ConnectionId) {
         if self.places.contains_key(&connection) {
             return;
         }
@@ -50,7 +51,7 @@ impl Model {
         self.got.insert(connection, (self.published, Vec::new()));
     }
 
-    fn leave(&mut self, connection: u32) {
+    fn leave(&mut self, connection: ConnectionId) {
         let Some(place) = self.places.remove(&connection) else {
             return;
         };
@@ -115,10 +116,10 @@ impl Model {
             let expected: Vec<_> = (*first..self.published).collect();
             assert!(
                 expected.starts_with(got),
-                "{connection}: {got:?} of {expected:?}"
+                "{connection:?}: {got:?} of {expected:?}"
             );
             if is_done && self.places.contains_key(connection) {
-                assert_eq!(*got, expected, "{connection}");
+                assert_eq!(*got, expected, "{connection:?}");
             }
         }
     }
@@ -132,8 +133,8 @@ proptest! {
         let mut model = Model::new();
         for (operation, value) in operations {
             match operation {
-                0 | 1 => model.join(value),
-                2 => model.leave(value),
+                0 | 1 => model.join(ConnectionId(value)),
+                2 => model.leave(ConnectionId(value)),
                 3 => model.publish(),
                 _ => model.step(1 + value as usize % 5),
             }
@@ -149,7 +150,7 @@ proptest! {
 #[test]
 fn passes_begin_at_different_places_and_go_round() {
     let mut model = Model::new();
-    (0..100).for_each(|connection| model.join(connection));
+    (0..100).for_each(|id| model.join(ConnectionId(id)));
     let mut starts = Vec::new();
     for _ in 0..5 {
         model.publish();
@@ -171,7 +172,7 @@ fn passes_begin_at_different_places_and_go_round() {
 #[test]
 fn what_waits_is_bounded_in_number_and_bytes() {
     let mut model = Model::new();
-    model.join(0);
+    model.join(ConnectionId(0));
     (0..=MOST_WAITING).for_each(|_| model.publish());
     assert!(model.fanouts.is_full());
     model.step(1);

@@ -17,7 +17,7 @@ fn join(channels: &Channels, topic: Topic, connection: u32) -> Joined {
         "c".into(),
         topic,
         Subscriber {
-            connection,
+            connection: ConnectionId(connection),
             membership: connection * 10,
         },
     )
@@ -26,7 +26,7 @@ fn join(channels: &Channels, topic: Topic, connection: u32) -> Joined {
 fn subscribers(channels: &Channels, topic: Topic) -> Vec<u32> {
     let mut found = Vec::new();
     let places = 0..channels.read("c", topic, |all, _| all.len()).unwrap_or(0);
-    channels.for_places("c", topic, places, |connection| found.push(connection));
+    channels.for_places("c", topic, places, |id| found.push(id.0));
     found
 }
 
@@ -40,7 +40,7 @@ fn last_subscriber_takes_the_place_of_the_one_that_leaves() {
     assert_eq!(
         left.moved,
         Some(Subscriber {
-            connection: 3,
+            connection: ConnectionId(3),
             membership: 30
         })
     );
@@ -61,12 +61,15 @@ fn places_that_are_held_stay_until_gaps_are_closed() {
     }
     assert_eq!(join(&channels, TOPIC, 6).place, 5);
     assert_eq!(subscribers(&channels, TOPIC), [2, 3, 6]);
-    assert_eq!(channels.members("c", TOPIC.namespace), [2, 3, 6]);
+    assert_eq!(
+        channels.members("c", TOPIC.namespace),
+        [2, 3, 6].map(ConnectionId)
+    );
     assert_eq!(channels.reader().loads("c")[0].load.subscribers, 3);
     let moved = channels.close_gaps("c", TOPIC);
     let to: Vec<_> = moved
         .iter()
-        .map(|(place, who)| (*place, who.connection))
+        .map(|(place, who)| (*place, who.connection.0))
         .collect();
     assert_eq!(to, [(0, 6)]);
     assert_eq!(subscribers(&channels, TOPIC), [6, 2, 3]);
@@ -75,7 +78,7 @@ fn places_that_are_held_stay_until_gaps_are_closed() {
         channels
             .leave("c", TOPIC, 0)
             .moved
-            .map(|who| who.connection),
+            .map(|who| who.connection.0),
         Some(3)
     );
     channels.hold("c", TOPIC);
@@ -93,8 +96,8 @@ fn topics_of_one_channel_are_apart_and_go_with_their_last_subscriber() {
     assert_eq!(interests.len(), 2);
     assert!(channels.set_live("c", interests[0], EPOCH));
     assert!(channels.is_live("c", TOPIC) && !channels.is_live("c", OTHER));
-    assert_eq!(channels.members("c", OTHER.namespace), [1]);
-    assert_eq!(channels.members("x", OTHER.namespace), [0_u32; 0]);
+    assert_eq!(channels.members("c", OTHER.namespace), [ConnectionId(1)]);
+    assert_eq!(channels.members("x", OTHER.namespace), []);
     assert!(channels.leave("c", TOPIC, 0).last);
     assert_eq!(reader.interests("c")[..], [interests[1]]);
     assert!(channels.leave("c", OTHER, 0).last);
