@@ -100,6 +100,7 @@ impl Worker {
             registry,
             ring,
             self.dirty.clone(),
+            Instant::now(),
         );
         // Nobody waits for the reader when the start has failed elsewhere.
         self.reader.send(shard.channels_reader()).ok();
@@ -187,10 +188,10 @@ async fn readiness_loop(shard: Rc<RefCell<Shard>>, mut readiness: Readiness) {
             continue;
         }
         {
-            let mut shard = shard.borrow_mut();
-            shard.ready(readiness.events());
+            let (mut shard, now) = (shard.borrow_mut(), Instant::now());
+            shard.ready(readiness.events(), now);
             if unread {
-                shard.read_unread();
+                shard.read_unread(now);
             }
         }
         yield_now().await;
@@ -218,10 +219,7 @@ async fn timer_loop(shard: Rc<RefCell<Shard>>) {
 async fn relief_loop(shard: Rc<RefCell<Shard>>) {
     loop {
         sleep(RELIEF_INTERVAL).await;
-        let mut shard = shard.borrow_mut();
-        shard.tick(Instant::now());
-        shard.relieve();
-        shard.flush();
+        shard.borrow_mut().tick(Instant::now());
     }
 }
 
@@ -244,21 +242,21 @@ async fn command_loop(shard: &RefCell<Shard>, queue: &mut Receiver<ToShard>) {
             () = ready(()), if fans_out || !takes => {}
         }
         {
-            let mut shard = shard.borrow_mut();
+            let (mut shard, now) = (shard.borrow_mut(), Instant::now());
             if fans_out && (tells_gaps || is_enough) {
                 // Messages from before a gap go out before it is told.
-                shard.continue_fan_outs();
+                shard.continue_fan_outs(now);
             } else if tells_gaps {
-                shard.tell_gaps();
+                shard.tell_gaps(now);
             } else {
                 let is_drain = |command: &ToShard| matches!(command, ToShard::Drain);
                 is_asked_to_drain |= commands.iter().any(is_drain);
-                shard.apply_commands(&mut commands);
+                shard.apply_commands(&mut commands, now);
             }
             draining = is_asked_to_drain && commands.is_empty() && !shard.has_gaps_to_tell();
         }
         // Reads, accepts and pings have their turn between two batches.
         yield_now().await;
     }
-    shard.borrow_mut().finish_fan_outs();
+    shard.borrow_mut().finish_fan_outs(Instant::now());
 }

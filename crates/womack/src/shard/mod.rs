@@ -140,6 +140,9 @@ impl Common {
 pub(crate) struct Shard {
     id: ShardId,
     common: Arc<Common>,
+    /// The time of what is being handled; a shard reads no clock.
+    now: Instant,
+    /// When the shard began, from which packets are counted.
     started: Instant,
     metrics: ShardMetrics,
     ledger: Ledger,
@@ -189,11 +192,13 @@ impl Shard {
         poll: mio::Registry,
         ring: Option<Ring>,
         dirty: Arc<DirtyChannels>,
+        now: Instant,
     ) -> Self {
         let config = &common.config;
         Self {
             id,
-            started: Instant::now(),
+            now,
+            started: now,
             metrics: common.metrics.shards.of(id).clone(),
             ledger: common.memory.ledger(id).clone(),
             connections: Slab::new(),
@@ -201,8 +206,8 @@ impl Shard {
             channels: Channels::new(),
             round: Round::default(),
             fanouts: Fanouts::default(),
-            wheel: Wheel::new(Instant::now()),
-            ages: Ages::new(config.nodes.max_connection_age, Instant::now()),
+            wheel: Wheel::new(now),
+            ages: Ages::new(config.nodes.max_connection_age, now),
             goodbyes: Goodbyes::default(),
             acks: PendingAcks::new(config.subscribe_timeout),
             presence_queries: PresenceQueries::new(config.subscribe_timeout),
@@ -218,7 +223,7 @@ impl Shard {
             closing_sockets: ClosingSockets::new(common.memory.ledger(id).clone()),
             timer: Rc::new(Notify::new()),
             next_turn: None,
-            stalls: StallDetector::new(Instant::now()),
+            stalls: StallDetector::new(now),
             unread: Vec::new(),
             batch: 0,
             received: None,
@@ -244,7 +249,9 @@ impl Shard {
         early: &[u8],
         (endpoint, revision): (u8, Revision),
         admitted: Admitted,
+        now: Instant,
     ) {
+        self.now = now;
         let slot = self.connections.vacant_key();
         let wire = match Wire::open(stream, token(slot, false), &self.poll) {
             Ok(wire) => wire,
@@ -268,7 +275,9 @@ impl Shard {
         endpoint: u8,
         handshake: &Handshake,
         admitted: Admitted,
+        now: Instant,
     ) -> Option<PollBody> {
+        self.now = now;
         let format = Format::new(handshake, self.layer(endpoint));
         let transport = Transport::Polling(Box::new(Polling::new(format)));
         let id = self.open_session(transport, (endpoint, handshake.revision), admitted)?;
@@ -284,7 +293,7 @@ impl Shard {
         admitted: Admitted,
     ) -> Option<ConnectionId> {
         let (layer, rules) = (self.layer(endpoint), &self.common.rules);
-        let session = Session::open(revision, layer, rules, Instant::now());
+        let session = Session::open(revision, layer, rules, self.now);
         self.open(transport, endpoint, Protocol::Session(session), admitted)
     }
 
@@ -342,7 +351,7 @@ impl Shard {
             self.addresses.insert(id, address);
         }
         self.schedule(id);
-        if let Some(end) = self.ages.begin(id, secret, Instant::now()) {
+        if let Some(end) = self.ages.begin(id, secret, self.now) {
             self.wake_timer(end);
         }
         Some(id)
@@ -364,7 +373,7 @@ impl Shard {
         }
         // The wheel may be some milliseconds late; a session that has timed out must not be
         // seen alive by anyone.
-        let now = Instant::now();
+        let now = self.now;
         if connection.protocol_deadline() <= now && self.stalls.catches_up(now).is_none() {
             self.protocol_timeout(sid.slot);
         }

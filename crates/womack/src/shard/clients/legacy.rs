@@ -41,7 +41,9 @@ impl Shard {
         endpoint: u8,
         scripts: bool,
         admitted: Admitted,
+        now: Instant,
     ) -> Handshaken {
+        self.now = now;
         let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
         let Some(id) = self.open_session(transport, (endpoint, Revision::Legacy), admitted) else {
             return Handshaken::Unavailable;
@@ -59,7 +61,7 @@ impl Shard {
     /// A WebSocket is to be the transport of the session `sid`. `early` was read from it already.
     pub(in crate::shard) fn attach(&mut self, sid: Sid, stream: TcpStream, early: &[u8]) {
         let Some(id) = self.find(sid).filter(|&id| self.awaits_transport(id)) else {
-            return self.turn_away_unknown(stream);
+            return self.turn_away_unknown(stream, self.now);
         };
         let wire = match Wire::open(stream, token(id.index(), false), &self.poll) {
             Ok(wire) => wire,
@@ -69,8 +71,9 @@ impl Shard {
             connection.transport = Transport::WebSocket(wire);
         }
         self.common.metrics.clients.upgraded();
+        let now = self.now;
         self.with_session(id, |session, rules, _| {
-            session.handle_websocket(Instant::now(), rules);
+            session.handle_websocket(now, rules);
         });
         // What waited since the handshake goes out here.
         self.write_pending(id);
@@ -80,10 +83,11 @@ impl Shard {
     }
 
     /// Tells a WebSocket of no session that its client is to shake hands again.
-    pub(crate) fn turn_away_unknown(&mut self, stream: TcpStream) {
+    pub(crate) fn turn_away_unknown(&mut self, stream: TcpStream, now: Instant) {
+        self.now = now;
         let mut outbox = Outbox::new();
         let told = Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes();
-        outbox.keep(told, &self.ledger);
+        outbox.keep(told, &self.ledger, self.now);
         self.turn_away(stream, outbox, "no such session");
     }
 

@@ -25,7 +25,9 @@ impl Shard {
         early: &[u8],
         (endpoint, namespace): (u8, NamespaceId),
         admitted: Admitted,
+        now: Instant,
     ) {
+        self.now = now;
         let slot = self.connections.vacant_key();
         let wire = match Wire::open(stream, token(slot, false), &self.poll) {
             Ok(wire) => wire,
@@ -36,7 +38,7 @@ impl Shard {
             _ => Form::Messages,
         };
         let timing = &self.common.rules.timing;
-        let plain = Plain::open(form, namespace, timing, Instant::now());
+        let plain = Plain::open(form, namespace, timing, self.now);
         let (transport, protocol) = (Transport::WebSocket(wire), Protocol::Plain(plain));
         let Some(id) = self.open(transport, endpoint, protocol, admitted) else {
             return;

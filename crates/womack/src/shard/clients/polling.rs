@@ -1,7 +1,5 @@
 //! Sessions whose transport is HTTP long-polling.
 
-use std::time::Instant;
-
 use tokio::sync::oneshot;
 use womack_proto::{
     CloseReason, Frame, frame,
@@ -51,8 +49,9 @@ impl Shard {
             return self.close(id, CloseReason::PollAborted);
         }
         polling.waiting = Some((token, answer));
+        let now = self.now;
         self.with_session(id, |session, rules, _| {
-            session.handle_poll(Instant::now(), rules);
+            session.handle_poll(now, rules);
         });
         self.answer_poll(id);
         let waiting = self.polling(id).filter(|found| found.waiting.is_some());
@@ -113,7 +112,7 @@ impl Shard {
 
     fn take_packets(&mut self, sid: Sid, body: &[u8]) -> PostAnswer {
         let Some(id) = self.find(sid) else {
-            let is_known = self.goodbyes.is_by_server(sid.secret, Instant::now());
+            let is_known = self.goodbyes.is_by_server(sid.secret, self.now);
             return match is_known {
                 true => PostAnswer::Ended,
                 false => PostAnswer::UnknownSid,
@@ -130,7 +129,7 @@ impl Shard {
                 return PostAnswer::BadRequest;
             }
         };
-        let (mut last, now) = (PostAnswer::Ok, Instant::now());
+        let (mut last, now) = (PostAnswer::Ok, self.now);
         for packet in packets {
             if !self.keeps_pace(id, now) {
                 return PostAnswer::BadRequest;
@@ -171,7 +170,7 @@ impl Shard {
         };
         let pending = connection.outbox.pending.as_mut()?;
         let before = pending.len();
-        let expired = pending.expire(Instant::now());
+        let expired = pending.expire(self.now);
         let body = (pending.len() > 0).then(|| {
             let (body, taken) = encode(polling.format, pending.chunks());
             pending.advance(taken);
@@ -210,8 +209,9 @@ impl Shard {
         if answer.send(PollAnswer::Packets(body)).is_err() {
             return self.close(id, CloseReason::PollAborted);
         }
+        let now = self.now;
         self.with_session(id, |session, rules, _| {
-            session.handle_poll_answered(Instant::now(), rules);
+            session.handle_poll_answered(now, rules);
         });
     }
 
@@ -226,7 +226,7 @@ impl Shard {
         self.round.take(&mut outbox, &mut spans);
         for span in spans {
             let bytes = self.ledger.share(self.round.bytes(span).to_vec());
-            outbox.keep(bytes, &self.ledger);
+            outbox.keep(bytes, &self.ledger, self.now);
         }
         if let Some(probe) = polling.probe {
             self.finish(probe.wire, Outbox::new(), None, reason);
@@ -242,7 +242,7 @@ impl Shard {
 
     /// The answer to a GET for a session that is not there any more.
     fn answer_late(&mut self, sid: Sid) -> PollAnswer {
-        match self.goodbyes.take(sid.secret, Instant::now()) {
+        match self.goodbyes.take(sid.secret, self.now) {
             Some(Farewell::Client(format)) => {
                 last_answer(format, &Outbox::new(), CloseReason::ClientDisconnect)
             }

@@ -53,7 +53,9 @@ impl Shard {
         wish: &Wish<'_>,
         cut: Rc<Notify>,
         admitted: Admitted,
+        now: Instant,
     ) -> Result<Opened, Problem> {
+        self.now = now;
         let limits = ChannelLimits::of(&self.common.config.limits.load());
         if wish.channels.is_empty() {
             return Err(Problem::NoChannel);
@@ -68,7 +70,7 @@ impl Shard {
             batch: self.batch,
         };
         let timing = &self.common.rules.timing;
-        let plain = Plain::open(Form::Events, wish.namespace, timing, Instant::now());
+        let plain = Plain::open(Form::Events, wish.namespace, timing, self.now);
         let transport = Transport::Events(Box::new(stream));
         let id = self
             .open(transport, endpoint, Protocol::Plain(plain), admitted)
@@ -112,7 +114,8 @@ impl Shard {
     }
 
     /// The client of an event stream is gone.
-    pub(crate) fn close_events(&mut self, sid: Sid) {
+    pub(crate) fn close_events(&mut self, sid: Sid, now: Instant) {
+        self.now = now;
         if let Some(id) = self.find(sid) {
             self.close(id, CloseReason::TransportClose);
             self.flush();
@@ -136,7 +139,7 @@ impl Shard {
                 let before = stream.queue.len();
                 for span in spans {
                     let bytes = self.ledger.share(self.round.bytes(span).to_vec());
-                    stream.queue.keep(bytes, Fate::Begun, Instant::now());
+                    stream.queue.keep(bytes, Fate::Begun, self.now);
                 }
                 let kept = (stream.queue.len() - before) as i64;
                 self.common

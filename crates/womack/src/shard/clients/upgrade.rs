@@ -44,7 +44,7 @@ impl Shard {
             Ok(wire) => wire,
             Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
         };
-        let deadline = Instant::now() + self.common.config.handshake_timeout;
+        let deadline = self.now + self.common.config.handshake_timeout;
         if let Some(polling) = self.polling(id) {
             polling.probe = Some(Probe {
                 wire,
@@ -149,18 +149,19 @@ impl Shard {
 
     /// A poll that comes while a probe has been answered is not kept waiting.
     pub(in crate::shard) fn end_poll_soon(&mut self, id: ConnectionId) {
+        let now = self.now;
         let Some(probe) = self.probe_mut(id) else {
             return;
         };
         if probe.answered {
-            probe.noop_at = Some(Instant::now() + POLL_DURING_PROBE);
+            probe.noop_at = Some(now + POLL_DURING_PROBE);
             self.schedule(id);
         }
     }
 
     fn write_to_probe(&mut self, id: ConnectionId, frame: &[u8]) {
         let mut outbox = Outbox::new();
-        outbox.keep(Bytes::copy_from_slice(frame), &self.ledger);
+        outbox.keep(Bytes::copy_from_slice(frame), &self.ledger, self.now);
         let Some(probe) = self.probe_mut(id) else {
             return;
         };

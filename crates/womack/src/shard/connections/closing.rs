@@ -81,7 +81,7 @@ impl Shard {
                 };
                 // Clients of 0.9 that leave ask for nothing more.
                 if let Some(farewell) = farewell.filter(|_| polling.format != Format::Legacy) {
-                    let now = Instant::now();
+                    let now = self.now;
                     self.goodbyes.remember(connection.secret, farewell, now);
                 }
                 self.answer_last(*polling, connection.outbox, reason);
@@ -105,13 +105,13 @@ impl Shard {
         self.round.take(&mut outbox, &mut spans);
         for &span in &spans {
             let bytes = self.ledger.share(self.round.bytes(span).to_vec());
-            outbox.keep(bytes, &self.ledger);
+            outbox.keep(bytes, &self.ledger, self.now);
         }
         self.spans = spans;
         if let Some(last) = last {
-            outbox.keep(last.into_bytes(), &self.ledger);
+            outbox.keep(last.into_bytes(), &self.ledger, self.now);
         }
-        let now = Instant::now();
+        let now = self.now;
         if matches!(
             reason,
             CloseReason::SlowConsumer | CloseReason::MemoryBudget
@@ -143,7 +143,8 @@ impl Shard {
     }
 
     /// Ends up to `count` sessions because the server stops.
-    pub(crate) fn retire_some(&mut self, count: usize) {
+    pub(crate) fn retire_some(&mut self, count: usize, now: Instant) {
+        self.now = now;
         let connections = self.connections.iter();
         let staying = connections.filter(|(_, connection)| !connection.is_ending());
         let ids: Vec<_> = staying
@@ -164,7 +165,8 @@ impl Shard {
     }
 
     /// Closes all sessions because the server ends.
-    pub(crate) fn close_all(&mut self) {
+    pub(crate) fn close_all(&mut self, now: Instant) {
+        self.now = now;
         let ids: Vec<_> = self
             .connections
             .iter()

@@ -33,7 +33,7 @@ impl Shard {
             .sum();
         let shared = (total > self.round.len()).then(|| self.round.freeze(&self.ledger));
         let room = Room::of(&self.common.config.limits.load());
-        let (batch, now) = (self.batch, Instant::now());
+        let (batch, now) = (self.batch, self.now);
         let mut thinned = Thinned::default();
         for (id, spans) in left_over {
             let Some(connection) = self.connections.get_mut(id.index()) else {
@@ -123,7 +123,7 @@ impl Shard {
     }
 
     /// Closes the clients for whom most waits, until the memory has room.
-    pub(crate) fn relieve(&mut self) {
+    pub(in crate::shard) fn relieve(&mut self) {
         let common = self.common.clone();
         let (memory, limits) = (&common.memory, common.config.limits.load());
         if !memory.is_short(&limits) || !memory.weighs_on(self.id) {
@@ -156,7 +156,7 @@ impl Shard {
             return;
         };
         let before = pending.len();
-        let expired = pending.expire(Instant::now());
+        let expired = pending.expire(self.now);
         let waiting = pending.len();
         let done = pending.write_to(wire);
         let left = pending.len();

@@ -18,7 +18,8 @@ pub(in crate::shard) const ROUND_BYTES: usize = 4 << 20;
 impl Shard {
     /// Does what other threads want, and writes what came of it. Commands that come after a gap are
     /// left in `commands` until clients have been told of it.
-    pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>) {
+    pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>, now: Instant) {
+        self.now = now;
         self.batch += 1;
         self.metrics.batches.inc();
         self.metrics.commands.inc_by(commands.len() as u64);
@@ -33,7 +34,7 @@ impl Shard {
                 ToShard::Deliver(delivery) => self.deliver(&delivery),
                 ToShard::Order(order) => {
                     // It may be about those for whom messages wait.
-                    self.finish_fan_outs();
+                    self.finish_fan_outs(now);
                     self.order(&order);
                 }
                 ToShard::Live {
@@ -57,16 +58,16 @@ impl Shard {
                 self.flush();
             }
         }
-        self.continue_fan_outs();
+        self.continue_fan_outs(now);
     }
 
     /// Does all that other threads want, without regard to others.
-    pub(crate) fn apply_all(&mut self, commands: &mut Vec<ToShard>) {
+    pub(crate) fn apply_all(&mut self, commands: &mut Vec<ToShard>, now: Instant) {
         loop {
-            self.apply_commands(commands);
-            self.finish_fan_outs();
+            self.apply_commands(commands, now);
+            self.finish_fan_outs(now);
             while self.has_gaps_to_tell() {
-                self.tell_gaps();
+                self.tell_gaps(now);
             }
             if commands.is_empty() {
                 return;
@@ -74,8 +75,15 @@ impl Shard {
         }
     }
 
+    /// Does what a client of this server asks of the session that it names.
+    pub(crate) fn handle_request(&mut self, request: SessionRequest, now: Instant) {
+        self.now = now;
+        self.request(request);
+        self.flush();
+    }
+
     /// Does what a client asks of the session that it names, without writing yet.
-    pub(crate) fn request(&mut self, SessionRequest { sid, kind }: SessionRequest) {
+    fn request(&mut self, SessionRequest { sid, kind }: SessionRequest) {
         match kind {
             RequestKind::Poll {
                 token,

@@ -1,5 +1,7 @@
 //! What a shard does for topics with many subscribers, between all else.
 
+use std::time::Instant;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -34,7 +36,8 @@ impl Shard {
     }
 
     /// Writes a slice of each topic that has one.
-    pub(crate) fn continue_fan_outs(&mut self) {
+    pub(crate) fn continue_fan_outs(&mut self, now: Instant) {
+        self.now = now;
         self.fan_out_some();
         self.flush();
     }
@@ -57,9 +60,9 @@ impl Shard {
     }
 
     /// Writes all that waits, without regard to others.
-    pub(crate) fn finish_fan_outs(&mut self) {
+    pub(crate) fn finish_fan_outs(&mut self, now: Instant) {
         while self.has_fan_outs() {
-            self.continue_fan_outs();
+            self.continue_fan_outs(now);
         }
     }
 

@@ -6,7 +6,11 @@ use womack_proto::CloseReason;
 
 use super::round::{Span, Spans, write_spans};
 use crate::{
-    shard::{Shard, connections::connection::Transport, io::ring::Job},
+    shard::{
+        Shard,
+        connections::connection::Transport,
+        io::{elapsed_since, ring::Job},
+    },
     sid::ConnectionId,
 };
 
@@ -15,7 +19,7 @@ const SENDS_FOR_THE_RING: usize = 8;
 
 impl Shard {
     /// Writes to every client what the round has for it.
-    pub(crate) fn flush(&mut self) {
+    pub(in crate::shard) fn flush(&mut self) {
         // A client that is closed here may leave something for others: acknowledgements, say.
         while !self.round.is_clean() {
             self.flush_once();
@@ -72,7 +76,7 @@ impl Shard {
         self.keep(left_over, &mut broken);
         if let Some(received) = self.received.take() {
             let seconds = &self.common.metrics.deliveries.seconds;
-            seconds.observe(received.elapsed());
+            seconds.observe(elapsed_since(received));
         }
         self.round.finish(dirty);
         for (id, reason) in broken {

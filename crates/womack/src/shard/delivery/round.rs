@@ -225,11 +225,11 @@ impl Outbox {
     }
 
     /// Keeps the last bytes of a client, which are written or not.
-    pub(crate) fn keep(&mut self, bytes: Bytes, ledger: &Ledger) {
+    pub(crate) fn keep(&mut self, bytes: Bytes, ledger: &Ledger, now: Instant) {
         if !bytes.is_empty() {
             let pending = &mut self.pending;
             let pending = pending.get_or_insert_with(|| Box::new(Pending::new(ledger)));
-            pending.push(bytes, Fate::Begun, Instant::now());
+            pending.push(bytes, Fate::Begun, now);
         }
     }
 }

@@ -248,7 +248,7 @@ mod tests {
         let stream = |socket| net::TcpStream::from(OwnedFd::from(socket));
         let wire = Wire::open(stream(one), Token(2), poll.registry()).unwrap();
         let mut outbox = Outbox::new();
-        outbox.keep(bytes.clone(), &sockets.ledger);
+        outbox.keep(bytes.clone(), &sockets.ledger, now);
         sockets.add(wire, outbox, now, poll.registry());
         stream(other)
     }

@@ -10,3 +10,11 @@ pub(super) mod readiness;
 pub(super) mod ring;
 pub(super) mod vectored;
 pub(super) mod wire;
+
+use std::time::{Duration, Instant};
+
+/// How long ago a message reached the router. It is measured only: nothing that a shard decides
+/// depends on a clock.
+pub(super) fn elapsed_since(received: Instant) -> Duration {
+    received.elapsed()
+}

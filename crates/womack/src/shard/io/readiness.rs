@@ -67,7 +67,8 @@ impl Readiness {
 
 impl Shard {
     /// Sockets are ready.
-    pub(crate) fn ready(&mut self, events: &Events) {
+    pub(crate) fn ready(&mut self, events: &Events, now: Instant) {
+        self.now = now;
         for event in events {
             let token = event.token().0;
             let buffer = &mut self.read_buffer;
@@ -98,7 +99,8 @@ impl Shard {
     }
 
     /// Goes on reading where more was there.
-    pub(crate) fn read_unread(&mut self) {
+    pub(crate) fn read_unread(&mut self, now: Instant) {
+        self.now = now;
         for (id, is_probe) in std::mem::take(&mut self.unread) {
             self.read(id, is_probe, true);
         }
@@ -168,7 +170,7 @@ impl Shard {
                 self.decoder.decode(&mut wire.partial, bytes, &mut inbound);
             }
         }
-        let (mut is_probe, now) = (is_probe, Instant::now());
+        let (mut is_probe, now) = (is_probe, self.now);
         for inbound in inbound.drain(..) {
             if is_probe {
                 is_probe = !self.probe_inbound(id, inbound);
@@ -218,6 +220,7 @@ impl Shard {
 
     /// Sees to the deadlines that are over.
     pub(crate) fn turn(&mut self, now: Instant) {
+        self.now = now;
         if let Some(until) = self.stalls.catches_up(now) {
             // Bytes that came while the process did not run are read first.
             self.next_turn = Some(until);
@@ -253,9 +256,13 @@ impl Shard {
             .min();
     }
 
-    /// The thread runs. To be called several times a second.
+    /// The thread runs. To be called several times a second: memory may be short, to which other
+    /// shards may have come.
     pub(crate) fn tick(&mut self, now: Instant) {
+        self.now = now;
         self.stalls.tick(now);
+        self.relieve();
+        self.flush();
     }
 
     /// When [`Shard::turn`] wants to be called.
@@ -270,7 +277,7 @@ impl Shard {
 
     /// Time has passed for what the client of `id` speaks.
     pub(in crate::shard) fn protocol_timeout(&mut self, id: ConnectionId) {
-        let now = Instant::now();
+        let now = self.now;
         self.with_session(id, |session, rules, out| {
             session.handle_timeout(now, rules, out)
         });

@@ -9,6 +9,7 @@ use std::{
     collections::{HashMap, VecDeque},
     ops::Range,
     sync::Arc,
+    time::Instant,
 };
 
 use ahash::RandomState;
@@ -127,7 +128,8 @@ impl Shard {
     }
 
     /// Tells some clients of a gap.
-    pub(crate) fn tell_gaps(&mut self) {
+    pub(crate) fn tell_gaps(&mut self, now: Instant) {
+        self.now = now;
         let slots = self.connections.capacity();
         let Some((gap, part)) = self.gaps.next(slots) else {
             return;

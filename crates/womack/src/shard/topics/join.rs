@@ -165,8 +165,7 @@ impl Shard {
         let is_full = self.acks.len() >= self.common.config.limits.load().max_waiting_acks;
         let known = &self.channels;
         let is_live = |(channel, topic): &Key| known.is_live(channel, *topic);
-        self.acks
-            .wait(ack, channels.collect(), is_live, Instant::now());
+        self.acks.wait(ack, channels.collect(), is_live, self.now);
         if is_full {
             self.common.metrics.limit(Limit::MaxWaitingAcks);
             if let Some(refused) = self.acks.fail_last() {

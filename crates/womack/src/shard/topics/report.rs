@@ -171,7 +171,7 @@ impl Shard {
         };
         let question = Question {
             shard: self.id,
-            token: self.presence_queries.push(query, Instant::now()),
+            token: self.presence_queries.push(query, self.now),
             namespace,
             channel: common.registry.redis_channel(namespace, channel.as_str()),
         };
