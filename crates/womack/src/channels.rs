@@ -259,6 +259,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Limits,
+        engine::JoinReply,
         namespace::{Action, Memberships, View},
     };
 
@@ -325,7 +326,10 @@ mod tests {
                         Dialect::Events => "join",
                         Dialect::Juggernaut => "join for messages",
                     };
-                    format!("{how}, ack {} {}", join.ack, join.live)
+                    let JoinReply::Ack(ack) = join.answer.reply else {
+                        panic!("{:?}", join.answer);
+                    };
+                    format!("{how}, ack {ack} {}", join.answer.live)
                 }
                 Action::SetMeta(meta) => format!("meta {meta}"),
                 Action::Report(data) => format!("report {data}"),

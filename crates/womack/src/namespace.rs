@@ -24,7 +24,13 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId, Revision};
 
-use crate::{command::Dialect, ledger::Limit, report::Meta, settings::SlowClient};
+use crate::{
+    command::Dialect,
+    engine::{JoinAnswer, JoinReply},
+    ledger::Limit,
+    report::Meta,
+    settings::SlowClient,
+};
 
 /// What a namespace does with its clients.
 ///
@@ -185,9 +191,11 @@ impl<'a> Client<'a> {
             .push(Action::JoinAcknowledged(Box::new(JoinAcknowledged {
                 channels,
                 dialect: self.dialect,
-                ack,
-                live: live.to_owned(),
-                unavailable: unavailable.to_owned(),
+                answer: JoinAnswer {
+                    reply: JoinReply::Ack(ack),
+                    live: live.to_owned(),
+                    unavailable: unavailable.to_owned(),
+                },
             })));
     }
 
@@ -298,9 +306,7 @@ pub(crate) enum Action {
 pub(crate) struct JoinAcknowledged {
     pub(crate) channels: Vec<Channel>,
     pub(crate) dialect: Dialect,
-    pub(crate) ack: u64,
-    pub(crate) live: String,
-    pub(crate) unavailable: String,
+    pub(crate) answer: JoinAnswer,
 }
 
 /// The server's namespaces by their number, which is also their number in

@@ -41,6 +41,14 @@ impl ConnectionId {
     }
 }
 
+/// A client that cannot be taken for a later one in the same slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ConnectionRef {
+    pub(crate) id: ConnectionId,
+    /// What cannot be guessed of its session's id.
+    pub(crate) secret: u64,
+}
+
 /// A session id, or a session's id in one namespace.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Sid {

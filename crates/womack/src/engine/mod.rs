@@ -12,7 +12,7 @@ mod timeout_queue;
 pub(crate) use self::{
     dirty_channels::DirtyChannels,
     open_gaps::{EndedGap, LostChannels, OpenGaps},
-    pending_acks::{Answered, Key, PendingAck, PendingAcks},
+    pending_acks::{Answered, JoinAnswer, JoinReply, Key, PendingAck, PendingAcks},
     refusals::Refusals,
     stall_detector::StallDetector,
     timeout_queue::{Ticket, TimeoutQueue},

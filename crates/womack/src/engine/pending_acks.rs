@@ -19,26 +19,43 @@ use ahash::RandomState;
 use womack_proto::NamespaceId;
 
 use super::{Ticket, TimeoutQueue};
-use crate::{command::Topic, sid::ConnectionId};
+use crate::{
+    command::Topic,
+    sid::{ConnectionId, ConnectionRef},
+};
 
 /// A topic of a channel, in which a client may be.
 pub(crate) type Key = (Arc<str>, Topic);
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
+/// The way in which a client hears that it is in channels, or is not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum JoinReply {
+    /// By the acknowledgement with the number that the client gave it.
+    Ack(u64),
+    /// By a line, which has no number: the client knows it by what it calls it.
+    Line,
+    /// By its event stream, which begins, or does not.
+    StreamOpen,
+}
+
+/// The answer to a request to join channels.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct JoinAnswer {
+    pub(crate) reply: JoinReply,
+    /// Its text when all channels are live.
+    pub(crate) live: String,
+    /// Its text when they will not be.
+    pub(crate) unavailable: String,
+}
+
 /// An acknowledgement that waits.
 #[derive(Debug)]
 pub(crate) struct PendingAck {
-    pub(crate) connection: ConnectionId,
-    /// Tells the connection from a later one in the same slot.
-    pub(crate) secret: u64,
+    pub(crate) client: ConnectionRef,
     pub(crate) namespace: NamespaceId,
-    /// The number that the client gave it.
-    pub(crate) ack: u64,
-    /// The answer when all channels are live.
-    pub(crate) live: String,
-    /// The answer when they will not be.
-    pub(crate) unavailable: String,
+    pub(crate) answer: JoinAnswer,
     /// All channels of the request.
     channels: Vec<Key>,
     /// Channels that were not live when they were counted.
@@ -48,19 +65,15 @@ pub(crate) struct PendingAck {
 }
 
 impl PendingAck {
-    pub(crate) fn new(
-        (connection, secret): (ConnectionId, u64),
+    pub(crate) const fn new(
+        client: ConnectionRef,
         namespace: NamespaceId,
-        ack: u64,
-        (live, unavailable): (String, String),
+        answer: JoinAnswer,
     ) -> Self {
         Self {
-            connection,
-            secret,
+            client,
             namespace,
-            ack,
-            live,
-            unavailable,
+            answer,
             channels: Vec::new(),
             missing: 0,
             counted: 0,
@@ -162,7 +175,7 @@ impl PendingAcks {
         is_live: impl Fn(&Key) -> bool,
         now: Instant,
     ) {
-        let connection = ack.connection;
+        let connection = ack.client.id;
         ack.channels = channels.iter().map(|(key, _)| key.clone()).collect();
         ack.count(&is_live, self.losses);
         let ticket = self.acks.push(ack, now);
@@ -293,7 +306,7 @@ impl PendingAcks {
         let ack = self.acks.remove(ticket)?;
         let mut settled = Vec::new();
         for key in &ack.channels {
-            self.release(key, (ticket, &ack), |membership| {
+            self.release(key, ticket, ack.client.id, |membership| {
                 if std::mem::replace(&mut membership.state, State::Settled) != State::Settled {
                     settled.push(key.clone());
                 }
@@ -314,7 +327,7 @@ impl PendingAcks {
     fn failed(&mut self, ticket: Ticket, ack: PendingAck) -> Answered {
         let mut ended = Vec::new();
         for key in &ack.channels {
-            self.release(key, (ticket, &ack), |membership| {
+            self.release(key, ticket, ack.client.id, |membership| {
                 if membership.state == State::Provisional && membership.acks.is_empty() {
                     ended.push(key.clone());
                 }
@@ -330,13 +343,14 @@ impl PendingAcks {
     fn release(
         &mut self,
         key: &Key,
-        (ticket, ack): (Ticket, &PendingAck),
+        ticket: Ticket,
+        connection: ConnectionId,
         release: impl FnOnce(&mut Membership),
     ) {
         let Some(clients) = self.memberships.get_mut(key) else {
             return;
         };
-        let Some(membership) = clients.get_mut(&ack.connection) else {
+        let Some(membership) = clients.get_mut(&connection) else {
             return;
         };
         if let Ok(at) = membership.acks.binary_search(&ticket) {
@@ -344,7 +358,7 @@ impl PendingAcks {
         }
         release(membership);
         if !membership.is_kept() {
-            clients.remove(&ack.connection);
+            clients.remove(&connection);
             if clients.is_empty() {
                 self.memberships.remove(key);
             }

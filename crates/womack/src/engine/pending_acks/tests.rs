@@ -32,8 +32,16 @@ impl Scene {
 
     /// A request with an acknowledgement; a name that begins with `+` is joined by it.
     fn request(&mut self, ack: u64, names: &[&str]) {
-        let texts = (String::new(), String::new());
-        let waiting = PendingAck::new((CLIENT, 2), NamespaceId(0), ack, texts);
+        let client = ConnectionRef {
+            id: CLIENT,
+            secret: 2,
+        };
+        let answer = JoinAnswer {
+            reply: JoinReply::Ack(ack),
+            live: String::new(),
+            unavailable: String::new(),
+        };
+        let waiting = PendingAck::new(client, NamespaceId(0), answer);
         let channels = names.iter().map(|name| match name.strip_prefix('+') {
             Some(name) => (key(name), true),
             None => (key(name), false),
@@ -68,7 +76,10 @@ fn told(answered: Vec<Answered>) -> Vec<(u64, Vec<String>)> {
     let name = |(name, _): &Key| name.to_string();
     let told = |found: &Answered| {
         let names = found.memberships.iter().map(name);
-        (found.ack.ack, names.collect())
+        let JoinReply::Ack(ack) = found.ack.answer.reply else {
+            panic!("{found:?}");
+        };
+        (ack, names.collect())
     };
     answered.iter().map(told).collect()
 }

@@ -7,6 +7,7 @@ use womack_proto::{
 
 use crate::{
     command::Dialect,
+    engine::{JoinAnswer, JoinReply},
     namespace::JoinAcknowledged,
     requests::{ChannelLimits, Problem},
     shard::Shard,
@@ -60,10 +61,11 @@ impl Shard {
                 let join = JoinAcknowledged {
                     channels,
                     dialect: Dialect::Events,
-                    // A line has no number; the client knows it by what it calls it.
-                    ack: 0,
-                    live: request.done(),
-                    unavailable: lines::refused(late.code(), &late.to_string(), request.id),
+                    answer: JoinAnswer {
+                        reply: JoinReply::Line,
+                        live: request.done(),
+                        unavailable: lines::refused(late.code(), &late.to_string(), request.id),
+                    },
                 };
                 self.join_acknowledged(id, namespace, join);
             }

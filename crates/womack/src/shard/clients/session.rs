@@ -156,7 +156,7 @@ impl Shard {
                     channel,
                     ack,
                     unavailable,
-                } => self.ask_presence(id, namespace, &channel, (ack, unavailable)),
+                } => self.ask_presence(id, namespace, &channel, ack, unavailable),
                 Action::Limit(limit) => self.common.metrics.limit(limit),
                 Action::Disconnect => self.disconnect(id, namespace),
             }

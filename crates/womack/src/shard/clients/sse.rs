@@ -13,11 +13,12 @@ use super::{event_queue::EventQueue, event_stream::EventStream};
 use crate::{
     admission::Admitted,
     command::Dialect,
+    engine::{JoinAnswer, JoinReply},
     namespace::{JoinAcknowledged, Memberships},
     requests::{ChannelLimits, Problem},
     shard::{
         Shard,
-        connections::connection::{Protocol, Transport},
+        connections::connection::{Connection, Protocol, Transport},
         delivery::{
             pending::Fate,
             round::{Outbox, Spans},
@@ -85,23 +86,25 @@ impl Shard {
         let join = JoinAcknowledged {
             channels,
             dialect: Dialect::Events,
-            ack: 0,
-            live: String::new(),
-            unavailable: String::new(),
+            answer: JoinAnswer {
+                reply: JoinReply::StreamOpen,
+                live: String::new(),
+                unavailable: String::new(),
+            },
         };
         self.join_acknowledged(id, wish.namespace, join);
         self.flush();
         Ok(Opened { sid, queue, live })
     }
 
-    /// The channels that an event stream was opened for are live, or will not be in time. False if
-    /// the client has no event stream.
-    pub(in crate::shard) fn begin_events(&mut self, id: ConnectionId, is_live: bool) -> bool {
-        let Some(connection) = self.connections.get_mut(id.index()) else {
-            return false;
-        };
-        let Transport::Events(stream) = &mut connection.transport else {
-            return false;
+    /// The channels that an event stream was opened for are live, or will not be in time.
+    pub(in crate::shard) fn begin_events(&mut self, id: ConnectionId, is_live: bool) {
+        let Some(Connection {
+            transport: Transport::Events(stream),
+            ..
+        }) = self.connections.get_mut(id.index())
+        else {
+            return;
         };
         if let Some(opening) = stream.opening.take() {
             // Nobody listens any more when the client has just gone.
@@ -110,7 +113,6 @@ impl Shard {
         if !is_live {
             self.close(id, CloseReason::Unavailable);
         }
-        true
     }
 
     /// The client of an event stream is gone.

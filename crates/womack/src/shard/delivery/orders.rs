@@ -110,7 +110,7 @@ impl Shard {
         ids
     }
 
-    fn is_joined(&self, id: ConnectionId, namespace: NamespaceId) -> bool {
+    fn is_in(&self, id: ConnectionId, namespace: NamespaceId) -> bool {
         let connection = self.connections.get(id.index());
         connection.is_some_and(|connection| connection.is_joined(namespace))
     }
@@ -123,7 +123,7 @@ impl Shard {
             // What is for one session is not for those in a channel of its name.
             if Sid::parse_in(path, room).is_some() {
                 let named = self.connection_named(room, namespace);
-                ids.extend(named.filter(|&id| self.is_joined(id, namespace)));
+                ids.extend(named.filter(|&id| self.is_in(id, namespace)));
             } else {
                 let channel = self.common.registry.redis_channel(namespace, room);
                 ids.append(&mut self.channels.members(&channel, namespace));

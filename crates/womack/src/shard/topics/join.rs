@@ -11,17 +11,14 @@ use womack_proto::{
 use super::{memberships::Membership, subscribers::Subscriber};
 use crate::{
     command::{Dialect, Interests, LossNumber, LostScope, Topic},
-    engine::{Answered, Key, PendingAck},
+    engine::{Answered, JoinAnswer, JoinReply, Key, PendingAck},
     ledger::Limit,
     memory::MEMBERSHIP_BYTES,
     namespace::JoinAcknowledged,
     report::Report,
     requests::Problem,
-    shard::{
-        Shard,
-        connections::connection::{Connection, Protocol},
-    },
-    sid::ConnectionId,
+    shard::{Shard, connections::connection::Connection},
+    sid::{ConnectionId, ConnectionRef},
 };
 
 /// The outcome of a join.
@@ -142,12 +139,12 @@ impl Shard {
                 for joined in joins.iter().filter(|joined: &&Join| joined.is_new) {
                     self.leave_named(id, namespace, &joined.key.0);
                 }
-                return self.answer_join(id, namespace, (join.ack, &join.unavailable), false);
+                return self.answer_join(id, namespace, &join.answer, false);
             };
             joins.push(joined);
         }
         if joins.iter().all(|join| join.is_live) {
-            self.answer_join(id, namespace, (join.ack, &join.live), true);
+            self.answer_join(id, namespace, &join.answer, true);
             for Join { key, is_new, .. } in joins {
                 if self.acks.told_live(&key, id, is_new) {
                     self.report_member(Report::Subscribed, id, namespace, &key.0);
@@ -158,9 +155,11 @@ impl Shard {
         let Some(connection) = self.connections.get(id.index()) else {
             return;
         };
-        let client = (id, connection.secret);
-        let texts = (join.live, join.unavailable);
-        let ack = PendingAck::new(client, namespace, join.ack, texts);
+        let client = ConnectionRef {
+            id,
+            secret: connection.secret,
+        };
+        let ack = PendingAck::new(client, namespace, join.answer);
         let channels = joins.into_iter().map(|join| (join.key, join.is_new));
         let is_full = self.acks.len() >= self.common.config.limits.load().max_waiting_acks;
         let known = &self.channels;
@@ -237,11 +236,11 @@ impl Shard {
     /// All channels of a request are live.
     fn succeed_join(&mut self, done: &Answered) {
         let Answered { ack, memberships } = done;
-        if !self.is_same((ack.connection, ack.secret), ack.namespace) {
+        if !self.is_joined(ack.client, ack.namespace) {
             return;
         }
-        let (id, namespace) = (ack.connection, ack.namespace);
-        self.answer_join(id, namespace, (ack.ack, &ack.live), true);
+        let (id, namespace) = (ack.client.id, ack.namespace);
+        self.answer_join(id, namespace, &ack.answer, true);
         for (channel, _) in memberships {
             self.report_member(Report::Subscribed, id, namespace, channel);
         }
@@ -250,14 +249,14 @@ impl Shard {
     /// A request has failed; memberships end that nobody else has asked for.
     fn fail_join(&mut self, failed: Answered) {
         let Answered { ack, memberships } = failed;
-        if !self.is_same((ack.connection, ack.secret), ack.namespace) {
+        if !self.is_joined(ack.client, ack.namespace) {
             return;
         }
-        let (id, namespace) = (ack.connection, ack.namespace);
+        let (id, namespace) = (ack.client.id, ack.namespace);
         for (channel, _) in &memberships {
             self.leave_named(id, namespace, channel);
         }
-        self.answer_join(id, namespace, (ack.ack, &ack.unavailable), false);
+        self.answer_join(id, namespace, &ack.answer, false);
     }
 
     /// Answers requests that have waited for Redis too long.
@@ -268,14 +267,14 @@ impl Shard {
         }
     }
 
-    /// Whether a client, named by its slot and its secret, is still there, in its namespace.
-    pub(in crate::shard) fn is_same(
+    /// Whether a client is still there, in its namespace.
+    pub(in crate::shard) fn is_joined(
         &self,
-        (id, secret): (ConnectionId, u64),
+        client: ConnectionRef,
         namespace: NamespaceId,
     ) -> bool {
-        let connection = self.connections.get(id.index());
-        connection.is_some_and(|found| found.secret == secret && found.is_joined(namespace))
+        let connection = self.connections.get(client.id.index());
+        connection.is_some_and(|found| found.secret == client.secret && found.is_joined(namespace))
     }
 
     /// Says whether channels that a client asked for are live.
@@ -283,11 +282,18 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         namespace: NamespaceId,
-        (ack, answer): (u64, &str),
+        answer: &JoinAnswer,
         is_live: bool,
     ) {
-        if !self.begin_events(id, is_live) {
-            self.acknowledge(id, namespace, ack, answer);
+        let text = if is_live {
+            &answer.live
+        } else {
+            &answer.unavailable
+        };
+        match answer.reply {
+            JoinReply::Ack(ack) => self.acknowledge(id, namespace, ack, text),
+            JoinReply::Line => self.send_line(id, text),
+            JoinReply::StreamOpen => self.begin_events(id, is_live),
         }
     }
 
@@ -298,10 +304,6 @@ impl Shard {
         ack: u64,
         args: &str,
     ) {
-        let connection = self.connections.get(id.index());
-        if connection.is_some_and(|found| matches!(found.protocol, Protocol::Plain(_))) {
-            return self.send_line(id, args);
-        }
         self.with_session(id, |session, rules, out| {
             session.acknowledge(namespace, ack, args, &[], rules, out);
         });

@@ -2,13 +2,11 @@
 
 use womack_proto::NamespaceId;
 
-use crate::{engine::TimeoutQueue, sid::ConnectionId};
+use crate::{engine::TimeoutQueue, sid::ConnectionRef};
 
 /// A client's presence query, and the acknowledgement that answers it.
 pub(crate) struct PendingQuery {
-    pub(crate) connection: ConnectionId,
-    /// Tells the connection from a later one in the same slot.
-    pub(crate) secret: u64,
+    pub(crate) client: ConnectionRef,
     pub(crate) namespace: NamespaceId,
     pub(crate) ack: u64,
     /// The answer if the members are not known, or not in time.

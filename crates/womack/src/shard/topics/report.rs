@@ -13,7 +13,7 @@ use crate::{
     ledger::Limit,
     report::{Count, Custom, Meta, Place, Question, Report},
     shard::{Shard, connections::connection::Connection},
-    sid::ConnectionId,
+    sid::{ConnectionId, ConnectionRef},
 };
 
 /// Memberships that are reported at one go when clients are counted: what is published meanwhile
@@ -147,7 +147,8 @@ impl Shard {
         id: ConnectionId,
         namespace: NamespaceId,
         channel: &Channel,
-        (ack, unavailable): (u64, String),
+        ack: u64,
+        unavailable: String,
     ) {
         let common = self.common.clone();
         let Some(connection) = self.connections.get(id.index()) else {
@@ -163,8 +164,10 @@ impl Shard {
             return self.acknowledge(id, namespace, ack, &unavailable);
         };
         let query = PendingQuery {
-            connection: id,
-            secret: connection.secret,
+            client: ConnectionRef {
+                id,
+                secret: connection.secret,
+            },
             namespace,
             ack,
             unavailable,
@@ -198,8 +201,8 @@ impl Shard {
 
     fn answer_query(&mut self, query: &PendingQuery, answer: Option<&str>) {
         let answer = answer.unwrap_or(&query.unavailable);
-        if self.is_same((query.connection, query.secret), query.namespace) {
-            self.acknowledge(query.connection, query.namespace, query.ack, answer);
+        if self.is_joined(query.client, query.namespace) {
+            self.acknowledge(query.client.id, query.namespace, query.ack, answer);
         }
     }
 }
