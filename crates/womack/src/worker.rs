@@ -88,7 +88,7 @@ impl Worker {
 
     async fn serve(self) -> io::Result<()> {
         let readiness = Readiness::new()?;
-        let registry = readiness.registry()?;
+        let sockets = readiness.sockets()?;
         let ring = self.uses_ring.then(Ring::open).transpose();
         let ring = ring.unwrap_or_else(|error| {
             tracing::warn!(shard = self.id.0, %error, "no io_uring, writing without it");
@@ -97,7 +97,7 @@ impl Worker {
         let shard = Shard::new(
             self.id,
             self.common.clone(),
-            registry,
+            sockets,
             ring,
             self.dirty.clone(),
             Instant::now(),

@@ -81,9 +81,10 @@ impl Http {
             } => {
                 let mut shard = self.shard.borrow_mut();
                 return shard.open_websocket(
-                    stream,
+                    stream.into(),
                     &early,
-                    (endpoint, revision),
+                    endpoint,
+                    revision,
                     admitted,
                     Instant::now(),
                 );
@@ -95,9 +96,10 @@ impl Http {
             } => {
                 let mut shard = self.shard.borrow_mut();
                 return shard.open_plain(
-                    stream,
+                    stream.into(),
                     &early,
-                    (endpoint, namespace),
+                    endpoint,
+                    namespace,
                     admitted,
                     Instant::now(),
                 );
@@ -108,7 +110,7 @@ impl Http {
                 return self
                     .shard
                     .borrow_mut()
-                    .turn_away_unknown(stream, Instant::now());
+                    .turn_away_unknown(stream.into(), Instant::now());
             }
         };
         // A full queue drops the stream, which the client sees at once.

@@ -15,61 +15,51 @@ mod io;
 mod topics;
 
 use std::{
-    collections::HashMap,
-    net::{IpAddr, TcpStream},
-    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use mio::Token;
-use slab::Slab;
-use tokio::sync::Notify;
 use womack_proto::{
     Frame, Handshake, Layer, Limits, NamespaceId, Namespaces, Output, Revision, Rules, Session,
     Timing, handshake, payload::Format,
 };
 
+#[cfg(feature = "bench")]
+pub(crate) use self::delivery::round::{Outbox, Round};
 pub(crate) use self::{
     clients::{event_queue::EventQueue, legacy::Handshaken, sse::Wish},
-    delivery::round::{Outbox, Round},
-    io::{closing_sockets::CLOSING_TIME, readiness::Readiness, ring::Ring},
+    io::{
+        closing_sockets::CLOSING_TIME, readiness::Readiness, ring::Ring, sockets::Sockets,
+        wire::Socket,
+    },
     topics::channels::{ChannelsReader, Load, TopicLoad},
 };
 use self::{
+    clients::{
+        kind::{Kind, Transport},
+        polling::Polling,
+    },
     connections::{
-        connection::{ChannelsOf, Connection, Polling, Protocol, Transport},
-        lifetimes::Ages,
-        metas::Metas,
-        rate_limit::Pace,
-        recently_closed::Goodbyes,
-        wheel::Wheel,
+        connection::{ChannelsOf, Connection},
+        connections::Connections,
+        timers::Timers,
     },
-    delivery::{
-        round::{Span, Spans},
-        slices::Fanouts,
-    },
-    io::{closing_sockets::ClosingSockets, ring::Answer, wire::Wire},
-    topics::{
-        channels::Channels, gaps::Gaps, memberships::Memberships, presence_queries::PresenceQueries,
-    },
+    delivery::egress::Egress,
+    io::{closing_sockets::ClosingSockets, ingress::Ingress, socket_id::SocketId},
+    topics::{presence_queries::PresenceQueries, subscriptions::Subscriptions},
 };
 use crate::{
     admission::{Admission, Admitted},
     command::PollBody,
     config::Config,
-    engine::{DirtyChannels, PendingAcks, StallDetector},
+    engine::DirtyChannels,
     families::Families,
     memory::{self, Ledger, Memory},
     metrics::{Metrics, ShardMetrics},
     namespace::{Messages, Registry},
     report::Reports,
     sid::{ConnectionId, ShardId, Sid, SidSource},
-    websocket::{Decoder, Inbound},
 };
-
-/// Bytes that are read from a socket at one go.
-const READ_BYTES: usize = 64 * 1024;
 
 /// How long a poll of a Socket.IO 0.9 client waits at most, as in the original server. Where
 /// something on the way makes more frequent pings necessary, it must not wait longer either.
@@ -137,134 +127,82 @@ impl Common {
 }
 
 /// A shard's state. One task at a time borrows it, never across an await.
+///
+/// Its parts do not know one another: what one needs of another, the shard hands over.
 pub(crate) struct Shard {
     id: ShardId,
     common: Arc<Common>,
-    /// The time of what is being handled; a shard reads no clock.
-    now: Instant,
-    /// When the shard began, from which packets are counted.
-    started: Instant,
     metrics: ShardMetrics,
     ledger: Ledger,
-    connections: Slab<Connection>,
-    /// Where clients come from, as far as that is limited.
-    addresses: HashMap<ConnectionId, IpAddr>,
-    channels: Channels,
-    round: Round,
-    fanouts: Fanouts,
-    wheel: Wheel,
-    ages: Ages,
-    acks: PendingAcks,
-    goodbyes: Goodbyes,
+    /// The time of what is being handled; a shard reads no clock.
+    now: Instant,
+    connections: Connections,
+    subscriptions: Subscriptions,
     presence_queries: PresenceQueries,
-    metas: Metas,
-    decoder: Decoder,
-    poll: mio::Registry,
-    /// Sends rounds with one system call; none where the system has it not.
-    ring: Option<Ring>,
-    /// Takes channels that the router has to look at.
-    dirty: Arc<DirtyChannels>,
-    gaps: Gaps,
+    egress: Egress,
+    ingress: Ingress,
+    sockets: Sockets,
     closing_sockets: ClosingSockets,
-    /// Told when a deadline comes before all others.
-    timer: Rc<Notify>,
-    next_turn: Option<Instant>,
-    stalls: StallDetector,
-    /// Sockets that have more than was read at one go.
-    unread: Vec<(ConnectionId, bool)>,
-    /// How many batches of commands have been begun.
-    batch: u64,
-    /// When the first message of this round reached the router.
-    received: Option<Instant>,
-    // Buffers that are lent to whoever needs one and come back empty.
-    read_buffer: Box<[u8]>,
-    inbound: Vec<Inbound>,
+    timers: Timers,
+    /// Buffers for what sessions say, lent to whoever needs one and empty otherwise.
     outputs: Vec<Vec<Output>>,
-    spans: Spans,
-    sends: Vec<(ConnectionId, Span)>,
-    answers: Vec<Answer>,
 }
 
 impl Shard {
     pub(crate) fn new(
         id: ShardId,
         common: Arc<Common>,
-        poll: mio::Registry,
+        sockets: Sockets,
         ring: Option<Ring>,
         dirty: Arc<DirtyChannels>,
         now: Instant,
     ) -> Self {
-        let config = &common.config;
+        let (config, ledger) = (&common.config, common.memory.ledger(id));
+        let (timeout, tells_gaps) = (config.subscribe_timeout, config.redis.gap_notices);
         Self {
             id,
-            now,
-            started: now,
             metrics: common.metrics.shards.of(id).clone(),
-            ledger: common.memory.ledger(id).clone(),
-            connections: Slab::new(),
-            addresses: HashMap::new(),
-            channels: Channels::new(),
-            round: Round::default(),
-            fanouts: Fanouts::default(),
-            wheel: Wheel::new(now),
-            ages: Ages::new(config.nodes.max_connection_age, now),
-            goodbyes: Goodbyes::default(),
-            acks: PendingAcks::new(config.subscribe_timeout),
-            presence_queries: PresenceQueries::new(config.subscribe_timeout),
-            metas: Metas::default(),
-            decoder: Decoder::new(
-                config.limits.load().max_payload_bytes,
-                common.memory.ledger(id),
-            ),
-            poll,
-            ring,
-            dirty,
-            gaps: Gaps::new(config.redis.gap_notices),
-            closing_sockets: ClosingSockets::new(common.memory.ledger(id).clone()),
-            timer: Rc::new(Notify::new()),
-            next_turn: None,
-            stalls: StallDetector::new(now),
-            unread: Vec::new(),
-            batch: 0,
-            received: None,
-            read_buffer: vec![0; READ_BYTES].into(),
-            inbound: Vec::new(),
+            ledger: ledger.clone(),
+            now,
+            connections: Connections::new(now),
+            subscriptions: Subscriptions::new(id, dirty, timeout, tells_gaps),
+            presence_queries: PresenceQueries::new(timeout),
+            egress: Egress::new(ring, ledger.clone()),
+            ingress: Ingress::new(config.limits.load().max_payload_bytes, ledger),
+            sockets,
+            closing_sockets: ClosingSockets::new(ledger.clone()),
+            timers: Timers::new(config.nodes.max_connection_age, now),
             outputs: Vec::new(),
-            spans: Spans::new(),
-            sends: Vec::new(),
-            answers: Vec::new(),
             common,
         }
     }
 
     /// The reading half of this shard's map.
     pub(crate) fn channels_reader(&self) -> ChannelsReader {
-        self.channels.reader()
+        self.subscriptions.reader()
     }
 
     /// Opens a session whose transport is a WebSocket. `early` was read from it already.
     pub(crate) fn open_websocket(
         &mut self,
-        stream: TcpStream,
+        socket: Socket,
         early: &[u8],
-        (endpoint, revision): (u8, Revision),
+        endpoint: u8,
+        revision: Revision,
         admitted: Admitted,
         now: Instant,
     ) {
         self.now = now;
-        let slot = self.connections.vacant_key();
-        let wire = match Wire::open(stream, token(slot, false), &self.poll) {
-            Ok(wire) => wire,
-            Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
+        let name = SocketId::Client(self.connections.next_id());
+        let Some(wire) = self.open_wire(socket, name) else {
+            return;
         };
         let transport = Transport::WebSocket(wire);
-        let Some(id) = self.open_session(transport, (endpoint, revision), admitted) else {
+        let Some(id) = self.open_session(transport, endpoint, revision, admitted) else {
             return;
         };
         self.greet(id);
-        if !early.is_empty() {
-            self.decode(id, false, early);
-        }
+        self.read_early(name, early);
         self.flush();
     }
 
@@ -280,7 +218,7 @@ impl Shard {
         self.now = now;
         let format = Format::new(handshake, self.layer(endpoint));
         let transport = Transport::Polling(Box::new(Polling::new(format)));
-        let id = self.open_session(transport, (endpoint, handshake.revision), admitted)?;
+        let id = self.open_session(transport, endpoint, handshake.revision, admitted)?;
         self.greet(id);
         self.flush();
         self.take_body(id)
@@ -289,22 +227,23 @@ impl Shard {
     fn open_session(
         &mut self,
         transport: Transport,
-        (endpoint, revision): (u8, Revision),
+        endpoint: u8,
+        revision: Revision,
         admitted: Admitted,
     ) -> Option<ConnectionId> {
         let (layer, rules) = (self.layer(endpoint), &self.common.rules);
         let session = Session::open(revision, layer, rules, self.now);
-        self.open(transport, endpoint, Protocol::Session(session), admitted)
+        self.open(Kind::session_over(transport, session), endpoint, admitted)
     }
 
     /// Sends the open packet, and what follows it unasked.
     fn greet(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
         let open = handshake::open_packet(
-            &self.sid(id, connection.secret).to_string(),
-            matches!(connection.transport, Transport::Polling(_)),
+            &self.sid(id, connection.secret()).to_string(),
+            connection.kind().polling().is_some(),
             &self.common.rules.timing,
             self.common.config.limits.load().max_payload_bytes,
         );
@@ -317,13 +256,7 @@ impl Shard {
     }
 
     /// Makes room for a client, which is told nothing yet.
-    fn open(
-        &mut self,
-        transport: Transport,
-        endpoint: u8,
-        protocol: Protocol,
-        admitted: Admitted,
-    ) -> Option<ConnectionId> {
+    fn open(&mut self, kind: Kind, endpoint: u8, admitted: Admitted) -> Option<ConnectionId> {
         let secret = match SidSource::secret() {
             Ok(secret) => secret,
             Err(error) => {
@@ -331,29 +264,13 @@ impl Shard {
                 return None;
             }
         };
-        let connection = Connection {
-            protocol,
-            secret,
-            transport,
-            outbox: Outbox::new(),
-            memberships: Memberships::default(),
-            endpoint,
-            pace: Pace::default(),
-        };
-        self.common
-            .metrics
-            .clients
-            .opened(connection.transport_label());
+        self.common.metrics.clients.opened(kind.label());
         self.metrics.connections.inc();
-        let id = ConnectionId::at(self.connections.insert(connection));
+        let connection = Connection::new(kind, endpoint, secret);
+        let id = self.connections.add(connection, admitted.stay());
         self.ledger.charge(memory::CLIENT_BYTES);
-        if let Some(address) = admitted.stay() {
-            self.addresses.insert(id, address);
-        }
         self.schedule(id);
-        if let Some(end) = self.ages.begin(id, secret, self.now) {
-            self.wake_timer(end);
-        }
+        self.timers.begin(id, secret, self.now);
         Some(id)
     }
 
@@ -366,20 +283,18 @@ impl Shard {
 
     /// The connection of a session id, if it is this shard's and alive.
     fn find(&mut self, sid: Sid) -> Option<ConnectionId> {
-        let connection = self.connections.get(sid.slot.index())?;
+        let connection = self.connections.get(sid.slot)?;
         let known = sid.node == self.common.sids.node && sid.shard == self.id;
-        if !known || connection.secret != sid.secret {
+        if !known || connection.secret() != sid.secret {
             return None;
         }
         // The wheel may be some milliseconds late; a session that has timed out must not be
         // seen alive by anyone.
-        let now = self.now;
-        if connection.protocol_deadline() <= now && self.stalls.catches_up(now).is_none() {
+        let is_over = connection.kind().protocol_deadline() <= self.now;
+        if is_over && self.timers.count(self.now) {
             self.protocol_timeout(sid.slot);
         }
-        self.connections
-            .contains(sid.slot.index())
-            .then_some(sid.slot)
+        self.connections.get(sid.slot).map(|_| sid.slot)
     }
 
     /// Calls a method of the session of `id`, if that is what it speaks, then does what the session
@@ -389,11 +304,8 @@ impl Shard {
         id: ConnectionId,
         call: impl FnOnce(&mut Session, &Rules, &mut Vec<Output>),
     ) {
-        let Some(Connection {
-            protocol: Protocol::Session(session),
-            ..
-        }) = self.connections.get_mut(id.index())
-        else {
+        let connection = self.connections.get_mut(id);
+        let Some(session) = connection.and_then(|found| found.kind_mut().session_mut()) else {
             return;
         };
         let mut outputs = self.outputs.pop().unwrap_or_default();
@@ -410,18 +322,16 @@ impl Shard {
 
     /// Puts whole frames into the outbox of `id`.
     fn send(&mut self, id: ConnectionId, frames: &[u8]) {
-        let Some(connection) = self.connections.get_mut(id.index()) else {
-            return;
-        };
-        let span = self.round.append(frames);
-        self.round.add(id, &mut connection.outbox, span);
+        if let Some(connection) = self.connections.get_mut(id) {
+            self.egress.send(id, connection.outbox_mut(), frames);
+        }
     }
 
     fn channels_of(&self, id: ConnectionId, namespace: NamespaceId) -> ChannelsOf<'_> {
-        let connection = self.connections.get(id.index());
-        let encodings = connection.map_or(&[][..], Connection::encodings);
+        let connection = self.connections.get(id);
+        let encodings = connection.map_or(&[][..], |found| found.kind().encodings());
         ChannelsOf {
-            memberships: connection.map(|found| &found.memberships),
+            memberships: connection.map(Connection::memberships),
             namespace,
             encodings,
             registry: &self.common.registry,
@@ -432,9 +342,4 @@ impl Shard {
     pub(crate) fn len(&self) -> usize {
         self.connections.len()
     }
-}
-
-/// Names a socket to the system: the connection's slot, and whether it is its probe.
-const fn token(slot: usize, probe: bool) -> Token {
-    Token(slot << 1 | probe as usize)
 }

@@ -3,7 +3,7 @@
 //! A session is opened by a handshake, without a transport. It counts as polling, with no poll
 //! that waits, until a WebSocket is brought to it; what it has to say waits in its outbox.
 
-use std::{net::TcpStream, time::Instant};
+use std::time::Instant;
 
 use womack_proto::{
     CloseReason, Frame, Revision,
@@ -12,14 +12,13 @@ use womack_proto::{
     payload::Format,
 };
 
+use super::{kind::Transport, polling::Polling};
 use crate::{
     admission::Admitted,
     shard::{
         Shard,
-        connections::connection::{Polling, Transport},
         delivery::round::Outbox,
-        io::wire::Wire,
-        token,
+        io::{socket_id::SocketId, wire::Socket},
     },
     sid::{ConnectionId, Sid},
 };
@@ -45,30 +44,30 @@ impl Shard {
     ) -> Handshaken {
         self.now = now;
         let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
-        let Some(id) = self.open_session(transport, (endpoint, Revision::Legacy), admitted) else {
+        let Some(id) = self.open_session(transport, endpoint, Revision::Legacy, admitted) else {
             return Handshaken::Unavailable;
         };
         self.start(id);
         self.flush();
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return Handshaken::Unauthorized;
         };
-        let sid = self.sid(id, connection.secret).to_string();
+        let sid = self.sid(id, connection.secret()).to_string();
         let timing = &self.common.rules.timing;
         Handshaken::Opened(legacy_handshake::handshake_line(&sid, timing, scripts))
     }
 
     /// A WebSocket is to be the transport of the session `sid`. `early` was read from it already.
-    pub(in crate::shard) fn attach(&mut self, sid: Sid, stream: TcpStream, early: &[u8]) {
+    pub(in crate::shard) fn attach(&mut self, sid: Sid, socket: Socket, early: &[u8]) {
         let Some(id) = self.find(sid).filter(|&id| self.awaits_transport(id)) else {
-            return self.turn_away_unknown(stream, self.now);
+            return self.turn_away_unknown(socket, self.now);
         };
-        let wire = match Wire::open(stream, token(id.index(), false), &self.poll) {
-            Ok(wire) => wire,
-            Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
+        let name = SocketId::Client(id);
+        let Some(wire) = self.open_wire(socket, name) else {
+            return;
         };
-        if let Some(connection) = self.connections.get_mut(id.index()) {
-            connection.transport = Transport::WebSocket(wire);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.kind_mut().upgrade(wire);
         }
         self.common.metrics.clients.upgraded();
         let now = self.now;
@@ -77,18 +76,16 @@ impl Shard {
         });
         // What waited since the handshake goes out here.
         self.write_pending(id);
-        if !early.is_empty() {
-            self.decode(id, false, early);
-        }
+        self.read_early(name, early);
     }
 
     /// Tells a WebSocket of no session that its client is to shake hands again.
-    pub(crate) fn turn_away_unknown(&mut self, stream: TcpStream, now: Instant) {
+    pub(crate) fn turn_away_unknown(&mut self, socket: Socket, now: Instant) {
         self.now = now;
         let mut outbox = Outbox::new();
         let told = Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes();
-        outbox.keep(told, &self.ledger, self.now);
-        self.turn_away(stream, outbox, "no such session");
+        outbox.keep(told, &self.ledger, now);
+        self.turn_away(socket, outbox, "no such session");
     }
 
     /// The client of the session `sid` says by a request of its own that it is gone.
@@ -99,14 +96,13 @@ impl Shard {
     }
 
     fn awaits_transport(&self, id: ConnectionId) -> bool {
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return false;
         };
-        let Transport::Polling(polling) = &connection.transport else {
-            return false;
-        };
-        let is_free = polling.waiting.is_none() && polling.ending.is_none();
-        connection.revision() == Some(Revision::Legacy) && is_free
+        let polling = connection.kind().polling();
+        let is_free =
+            polling.is_some_and(|polling| !polling.is_waiting() && polling.ending().is_none());
+        connection.kind().revision() == Some(Revision::Legacy) && is_free
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
 impl Shard {
     /// Tells a client that has just connected its session id.
     pub(in crate::shard) fn greet_with_line(&mut self, id: ConnectionId, namespace: NamespaceId) {
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
         let line = lines::session(&self.client_id(id, connection, namespace));

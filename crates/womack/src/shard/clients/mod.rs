@@ -2,6 +2,7 @@
 
 pub(super) mod event_queue;
 pub(super) mod event_stream;
+pub(super) mod kind;
 pub(super) mod legacy;
 pub(super) mod lines;
 pub(super) mod plain;

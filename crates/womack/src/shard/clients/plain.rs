@@ -1,17 +1,16 @@
 //! Clients without Engine.IO.
 
-use std::{net::TcpStream, time::Instant};
+use std::time::Instant;
 
-use womack_proto::{Form, Frame, Message, NamespaceId, Plain, Revision};
+use womack_proto::{Frame, Message, NamespaceId, Revision};
 
+use super::kind::Kind;
 use crate::{
     admission::Admitted,
     namespace::{MessageClient, Messages},
     shard::{
         Shard, Speaks,
-        connections::connection::{Connection, Protocol, Transport},
-        io::wire::Wire,
-        token,
+        io::{socket_id::SocketId, wire::Socket},
     },
     sid::ConnectionId,
     websocket::Inbound,
@@ -21,54 +20,47 @@ impl Shard {
     /// Opens a WebSocket that carries no Engine.IO. `early` was read from it already.
     pub(crate) fn open_plain(
         &mut self,
-        stream: TcpStream,
+        socket: Socket,
         early: &[u8],
-        (endpoint, namespace): (u8, NamespaceId),
+        endpoint: u8,
+        namespace: NamespaceId,
         admitted: Admitted,
         now: Instant,
     ) {
         self.now = now;
-        let slot = self.connections.vacant_key();
-        let wire = match Wire::open(stream, token(slot, false), &self.poll) {
-            Ok(wire) => wire,
-            Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
-        };
-        let form = match self.common.endpoints[usize::from(endpoint)].speaks {
-            Speaks::Lines => Form::Lines,
-            _ => Form::Messages,
-        };
-        let timing = &self.common.rules.timing;
-        let plain = Plain::open(form, namespace, timing, self.now);
-        let (transport, protocol) = (Transport::WebSocket(wire), Protocol::Plain(plain));
-        let Some(id) = self.open(transport, endpoint, protocol, admitted) else {
+        let name = SocketId::Client(self.connections.next_id());
+        let Some(wire) = self.open_wire(socket, name) else {
             return;
         };
-        if form == Form::Lines {
+        let timing = &self.common.rules.timing;
+        let kind = match self.common.endpoints[usize::from(endpoint)].speaks {
+            Speaks::Lines => Kind::lines(wire, namespace, timing, now),
+            _ => Kind::raw(wire, namespace, timing, now),
+        };
+        let greets = matches!(kind, Kind::Lines(_));
+        let Some(id) = self.open(kind, endpoint, admitted) else {
+            return;
+        };
+        if greets {
             self.greet_with_line(id, namespace);
         }
-        if !early.is_empty() {
-            self.decode(id, false, early);
-        }
+        self.read_early(name, early);
         self.flush();
     }
 
     /// Something came in from a client without Engine.IO.
-    pub(in crate::shard) fn plain_message(
-        &mut self,
-        id: ConnectionId,
-        now: Instant,
-        message: Inbound,
-    ) {
+    pub(in crate::shard) fn plain_message(&mut self, id: ConnectionId, message: Inbound) {
         let common = self.common.clone();
-        let Some(connection) = self.connections.get_mut(id.index()) else {
+        let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        let Protocol::Plain(plain) = &mut connection.protocol else {
+        let endpoint = connection.endpoint();
+        let Some(plain) = connection.kind_mut().plain_mut() else {
             return;
         };
-        plain.handle_sign_of_life(now, &common.rules.timing);
+        plain.handle_sign_of_life(self.now, &common.rules.timing);
         let namespace = plain.namespace();
-        let endpoint = &common.endpoints[usize::from(connection.endpoint)];
+        let endpoint = &common.endpoints[endpoint];
         self.schedule(id);
         match (&endpoint.speaks, namespace, message) {
             (_, _, Inbound::Pong | Inbound::Reply(_) | Inbound::Closed(..)) => {}
@@ -99,15 +91,12 @@ impl Shard {
     }
 
     /// Time has passed for a client, which may be one without Engine.IO.
-    pub(in crate::shard) fn plain_timeout(&mut self, id: ConnectionId, now: Instant) {
-        let Some(Connection {
-            protocol: Protocol::Plain(plain),
-            ..
-        }) = self.connections.get_mut(id.index())
-        else {
+    pub(in crate::shard) fn plain_timeout(&mut self, id: ConnectionId) {
+        let connection = self.connections.get_mut(id);
+        let Some(plain) = connection.and_then(|found| found.kind_mut().plain_mut()) else {
             return;
         };
-        let due = plain.handle_timeout(now, &self.common.rules.timing);
+        let due = plain.handle_timeout(self.now, &self.common.rules.timing);
         match due {
             Ok(None) => {}
             Ok(Some(bytes)) => {

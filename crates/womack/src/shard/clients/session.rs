@@ -4,10 +4,7 @@ use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output};
 
 use crate::{
     namespace::{Action, Client, MessageClient, View},
-    shard::{
-        Shard, Speaks,
-        connections::connection::{Connection, Protocol},
-    },
+    shard::{Shard, Speaks, connections::connection::Connection},
     sid::ConnectionId,
 };
 
@@ -29,10 +26,10 @@ impl Shard {
     }
 
     fn connect(&mut self, id: ConnectionId, namespace: NamespaceId, auth: Option<&str>) {
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
-        let Some(revision) = connection.revision() else {
+        let Some(revision) = connection.kind().revision() else {
             return;
         };
         let sid = self.client_id(id, connection, namespace);
@@ -78,13 +75,16 @@ impl Shard {
 
     fn event(&mut self, id: ConnectionId, namespace: NamespaceId, event: &Event) {
         self.common.metrics.clients.events.inc();
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
-        let Some(revision) = connection.revision() else {
+        let Some(revision) = connection.kind().revision() else {
             return;
         };
-        let (sid, secret) = (self.client_id(id, connection, namespace), connection.secret);
+        let (sid, secret) = (
+            self.client_id(id, connection, namespace),
+            connection.secret(),
+        );
         let mut actions = Vec::new();
         let common = self.common.clone();
         {
@@ -95,7 +95,7 @@ impl Shard {
                 revision,
                 namespace: path,
                 auth: None,
-                meta: self.metas.get(secret, namespace).map(AsRef::as_ref),
+                meta: self.connections.meta(secret, namespace).map(AsRef::as_ref),
                 channels: &channels,
             };
             let handler = &common.registry.get(namespace).handler;
@@ -105,14 +105,14 @@ impl Shard {
     }
 
     fn message(&mut self, id: ConnectionId, message: Message) {
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
         let common = self.common.clone();
-        let Some(revision) = connection.revision() else {
+        let Some(revision) = connection.kind().revision() else {
             return;
         };
-        let endpoint = &common.endpoints[usize::from(connection.endpoint)];
+        let endpoint = &common.endpoints[connection.endpoint()];
         let Speaks::EngineIo(handler) = &endpoint.speaks else {
             return;
         };
@@ -165,8 +165,7 @@ impl Shard {
 
     /// Takes a client out of a namespace, and tells it so.
     pub(in crate::shard) fn disconnect(&mut self, id: ConnectionId, namespace: NamespaceId) {
-        let connection = self.connections.get(id.index());
-        if connection.is_some_and(|found| matches!(found.protocol, Protocol::Plain(_))) {
+        if self.connections.form(id).is_some() {
             // It is in no other, and cannot be told otherwise.
             return self.close(id, CloseReason::ServerDisconnect);
         }
@@ -179,9 +178,10 @@ impl Shard {
     }
 
     fn tell_left(&mut self, id: ConnectionId, namespace: NamespaceId, reason: CloseReason) {
-        if let Some(connection) = self.connections.get(id.index()) {
+        if let Some(connection) = self.connections.get(id) {
+            let secret = connection.secret();
             self.tell_disconnect(id, connection, namespace, reason);
-            self.metas.forget(connection.secret, namespace);
+            self.connections.forget_meta(secret, namespace);
         }
     }
 
@@ -193,7 +193,7 @@ impl Shard {
         namespace: NamespaceId,
         reason: CloseReason,
     ) {
-        let Some(revision) = connection.revision() else {
+        let Some(revision) = connection.kind().revision() else {
             return;
         };
         let sid = self.client_id(id, connection, namespace);
@@ -205,8 +205,8 @@ impl Shard {
             namespace: &entry.path,
             auth: None,
             meta: self
-                .metas
-                .get(connection.secret, namespace)
+                .connections
+                .meta(connection.secret(), namespace)
                 .map(AsRef::as_ref),
             channels: &channels,
         };

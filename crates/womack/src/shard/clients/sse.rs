@@ -9,7 +9,7 @@ use std::{rc::Rc, time::Instant};
 use tokio::sync::{Notify, oneshot};
 use womack_proto::{Channel, CloseReason, Form, NamespaceId, Plain, event_stream};
 
-use super::{event_queue::EventQueue, event_stream::EventStream};
+use super::{event_queue::EventQueue, event_stream::EventStream, kind::Kind};
 use crate::{
     admission::Admitted,
     command::Dialect,
@@ -18,11 +18,7 @@ use crate::{
     requests::{ChannelLimits, Problem},
     shard::{
         Shard,
-        connections::connection::{Connection, Protocol, Transport},
-        delivery::{
-            pending::Fate,
-            round::{Outbox, Spans},
-        },
+        delivery::{pending::Fate, round::Outbox},
     },
     sid::{ConnectionId, Sid},
 };
@@ -65,19 +61,14 @@ impl Shard {
         limits.admit(&channels, &NoChannels)?;
         let queue = Rc::new(EventQueue::new(cut, &self.ledger));
         let (opening, live) = oneshot::channel();
-        let stream = EventStream {
-            queue: queue.clone(),
-            opening: Some(opening),
-            batch: self.batch,
-        };
         let timing = &self.common.rules.timing;
-        let plain = Plain::open(Form::Events, wish.namespace, timing, self.now);
-        let transport = Transport::Events(Box::new(stream));
+        let plain = Plain::open(Form::Events, wish.namespace, timing, now);
+        let stream = EventStream::open(queue.clone(), opening, self.egress.batch(), plain);
         let id = self
-            .open(transport, endpoint, Protocol::Plain(plain), admitted)
+            .open(Kind::EventStream(Box::new(stream)), endpoint, admitted)
             .ok_or(Problem::Unavailable)?;
-        let connection = &self.connections[id.index()];
-        let sid = self.sid(id, connection.secret);
+        let connection = self.connections.get(id).ok_or(Problem::Unavailable)?;
+        let sid = self.sid(id, connection.secret());
         let first = event_stream::session(&self.client_id(id, connection, wish.namespace));
         self.send(id, first.as_bytes());
         if let Some(last) = wish.last {
@@ -99,17 +90,11 @@ impl Shard {
 
     /// The channels that an event stream was opened for are live, or will not be in time.
     pub(in crate::shard) fn begin_events(&mut self, id: ConnectionId, is_live: bool) {
-        let Some(Connection {
-            transport: Transport::Events(stream),
-            ..
-        }) = self.connections.get_mut(id.index())
-        else {
+        let connection = self.connections.get_mut(id);
+        let Some(stream) = connection.and_then(|found| found.kind_mut().event_stream_mut()) else {
             return;
         };
-        if let Some(opening) = stream.opening.take() {
-            // Nobody listens any more when the client has just gone.
-            opening.send(is_live).ok();
-        }
+        stream.begin(is_live);
         if !is_live {
             self.close(id, CloseReason::Unavailable);
         }
@@ -126,30 +111,28 @@ impl Shard {
 
     /// Ends the stream of a client whose connection has ended, with what is left for it.
     pub(in crate::shard) fn finish_events(
-        &self,
+        &mut self,
         stream: &EventStream,
         mut outbox: Outbox,
         reason: CloseReason,
     ) {
-        let mut spans = Spans::new();
-        self.round.take(&mut outbox, &mut spans);
+        let (last, queue) = (self.egress.take(&mut outbox), stream.queue());
         match reason {
-            CloseReason::SlowConsumer | CloseReason::MemoryBudget => stream.queue.cut(),
+            CloseReason::SlowConsumer | CloseReason::MemoryBudget => queue.cut(),
             // Nobody takes it any more.
-            CloseReason::TransportClose => stream.queue.end(),
+            CloseReason::TransportClose => queue.end(),
             _ => {
-                let before = stream.queue.len();
-                for span in spans {
-                    let bytes = self.ledger.share(self.round.bytes(span).to_vec());
-                    stream.queue.keep(bytes, Fate::Begun, self.now);
+                let before = queue.len();
+                for bytes in last {
+                    queue.keep(bytes, Fate::Begun, self.now);
                 }
-                let kept = (stream.queue.len() - before) as i64;
+                let kept = (queue.len() - before) as i64;
                 self.common
                     .metrics
                     .deliveries
                     .client_queue_bytes
                     .inc_by(kept);
-                stream.queue.end();
+                queue.end();
             }
         }
     }

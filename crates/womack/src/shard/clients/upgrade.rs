@@ -4,22 +4,20 @@
 //! `3probe` and ends the poll that waits, so that the client stops polling. Until the client's `5`
 //! comes, polls are answered as before and nothing else is written to the WebSocket.
 
-use std::{
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use womack_proto::{Frame, payload::Format};
+use womack_proto::{CloseReason, Frame, payload::Format};
 
 use crate::{
     ledger::Limit,
     shard::{
         Shard,
-        connections::connection::{Connection, Probe, Transport},
         delivery::round::Outbox,
-        io::wire::Wire,
-        token,
+        io::{
+            socket_id::SocketId,
+            wire::{Socket, Wire},
+        },
     },
     sid::{ConnectionId, Sid},
     websocket::Inbound,
@@ -28,42 +26,72 @@ use crate::{
 /// How long a poll may wait while a probe that was answered has not become the transport yet.
 const POLL_DURING_PROBE: Duration = Duration::from_millis(50);
 
-impl Shard {
-    /// A WebSocket asks to become the transport of the session `sid`.
-    pub(in crate::shard) fn probe(&mut self, sid: Sid, stream: TcpStream, early: &[u8]) {
-        let found = self.find(sid);
-        let free = found.filter(|&id| {
-            self.polling(id)
-                .is_some_and(|polling| polling.probe.is_none() && polling.format != Format::Legacy)
-        });
-        let Some(id) = free else {
-            // The session has its WebSocket, or is gone: the newcomer is told to go.
-            return self.turn_away(stream, Outbox::new(), "session has a transport");
-        };
-        let wire = match Wire::open(stream, token(id.index(), true), &self.poll) {
-            Ok(wire) => wire,
-            Err(error) => return tracing::debug!(%error, "a WebSocket was gone before it opened"),
-        };
-        let deadline = self.now + self.common.config.handshake_timeout;
-        if let Some(polling) = self.polling(id) {
-            polling.probe = Some(Probe {
-                wire,
-                answered: false,
-                deadline,
-                noop_at: None,
-            });
-        }
-        self.schedule(id);
-        if !early.is_empty() {
-            self.decode(id, true, early);
+/// A WebSocket that asks to become a polling session's transport.
+pub(crate) struct Probe {
+    wire: Wire,
+    /// Whether its probe was answered; from then on polls are ended soon.
+    is_answered: bool,
+    /// When its time is up.
+    deadline: Instant,
+    /// When a waiting poll is to be ended.
+    noop_at: Option<Instant>,
+}
+
+impl Probe {
+    const fn new(wire: Wire, deadline: Instant) -> Self {
+        Self {
+            wire,
+            is_answered: false,
+            deadline,
+            noop_at: None,
         }
     }
 
+    pub(super) const fn wire_mut(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    pub(super) fn into_wire(self) -> Wire {
+        self.wire
+    }
+
+    /// When something is to be done about it.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let noop_at = self.noop_at;
+        noop_at.map_or(self.deadline, |at| at.min(self.deadline))
+    }
+}
+
+impl Shard {
+    /// A WebSocket asks to become the transport of the session `sid`.
+    pub(in crate::shard) fn probe(&mut self, sid: Sid, socket: Socket, early: &[u8]) {
+        let found = self.find(sid);
+        let free = found.filter(|&id| {
+            let polling = self.connections.polling_mut(id);
+            polling.is_some_and(|polling| {
+                polling.probe().is_none() && polling.format() != Format::Legacy
+            })
+        });
+        let Some(id) = free else {
+            // The session has its WebSocket, or is gone: the newcomer is told to go.
+            return self.turn_away(socket, Outbox::new(), "session has a transport");
+        };
+        let name = SocketId::Probe(id);
+        let Some(wire) = self.open_wire(socket, name) else {
+            return;
+        };
+        let deadline = self.now + self.common.config.handshake_timeout;
+        if let Some(polling) = self.connections.polling_mut(id) {
+            polling.begin_probe(Probe::new(wire, deadline));
+        }
+        self.schedule(id);
+        self.read_early(name, early);
+    }
+
     /// Ends a WebSocket that belongs to no connection, after what `outbox` has for it.
-    pub(in crate::shard) fn turn_away(&mut self, stream: TcpStream, outbox: Outbox, why: &str) {
-        // The token of no connection: nobody listens to this stream's events.
-        if let Ok(wire) = Wire::open(stream, token(usize::MAX >> 2, false), &self.poll) {
-            let reason = womack_proto::CloseReason::ServerDisconnect;
+    pub(in crate::shard) fn turn_away(&mut self, socket: Socket, outbox: Outbox, why: &str) {
+        if let Some(wire) = self.open_wire(socket, SocketId::Nobody) {
+            let reason = CloseReason::ServerDisconnect;
             self.finish(wire, outbox, Some(Frame::close(1008, why)), reason);
         }
     }
@@ -76,7 +104,7 @@ impl Shard {
                 let Some(probe) = self.probe_mut(id) else {
                     return false;
                 };
-                probe.answered = true;
+                probe.is_answered = true;
                 self.answer_noop(id);
             }
             Inbound::Text(text) if text.as_str() == "5" => return self.upgrade(id),
@@ -90,30 +118,27 @@ impl Shard {
     fn upgrade(&mut self, id: ConnectionId) -> bool {
         // The poll that still waits goes first: it belongs to the transport that ends here.
         self.answer_noop(id);
-        let Some(connection) = self.connections.get_mut(id.index()) else {
+        let Some(connection) = self.connections.get_mut(id) else {
             return false;
         };
-        let Transport::Polling(polling) = &mut connection.transport else {
+        let Some(polling) = connection.kind_mut().polling_mut() else {
             return false;
         };
-        if let Some(reason) = polling.ending {
+        if let Some(reason) = polling.ending() {
             self.close(id, reason);
             return false;
         }
-        let Some(Probe {
-            mut wire,
-            answered: true,
-            ..
-        }) = polling.probe.take()
-        else {
+        let probe = polling.take_probe().filter(|probe| probe.is_answered);
+        let wire = probe.and_then(|probe| {
+            let mut wire = probe.wire;
+            let renamed = self.sockets.rename(&mut wire, SocketId::Client(id));
+            renamed.is_ok().then_some(wire)
+        });
+        let Some(wire) = wire else {
             self.schedule(id);
             return false;
         };
-        if wire.rename(token(id.index(), false), &self.poll).is_err() {
-            self.schedule(id);
-            return false;
-        }
-        connection.transport = Transport::WebSocket(wire);
+        connection.kind_mut().upgrade(wire);
         self.common.metrics.clients.upgraded();
         self.schedule(id);
         // What waited for the next poll goes out here.
@@ -123,17 +148,19 @@ impl Shard {
 
     /// Ends a WebSocket that did not become the transport; the session goes on by polling.
     pub(in crate::shard) fn drop_probe(&mut self, id: ConnectionId) {
-        let Some(probe) = self.polling(id).and_then(|polling| polling.probe.take()) else {
+        let polling = self.connections.polling_mut(id);
+        let Some(probe) = polling.and_then(|polling| polling.take_probe()) else {
             return;
         };
-        let reason = womack_proto::CloseReason::ServerDisconnect;
+        let reason = CloseReason::ServerDisconnect;
         let last = Frame::close(reason.websocket_code(), "no upgrade");
         self.finish(probe.wire, Outbox::new(), Some(last), reason);
         self.schedule(id);
     }
 
     /// Time has passed for the probe of `id`.
-    pub(in crate::shard) fn probe_timeout(&mut self, id: ConnectionId, now: Instant) {
+    pub(in crate::shard) fn probe_timeout(&mut self, id: ConnectionId) {
+        let now = self.now;
         let Some(probe) = self.probe_mut(id) else {
             return;
         };
@@ -149,39 +176,31 @@ impl Shard {
 
     /// A poll that comes while a probe has been answered is not kept waiting.
     pub(in crate::shard) fn end_poll_soon(&mut self, id: ConnectionId) {
-        let now = self.now;
+        let soon = self.now + POLL_DURING_PROBE;
         let Some(probe) = self.probe_mut(id) else {
             return;
         };
-        if probe.answered {
-            probe.noop_at = Some(now + POLL_DURING_PROBE);
+        if probe.is_answered {
+            probe.noop_at = Some(soon);
             self.schedule(id);
         }
     }
 
     fn write_to_probe(&mut self, id: ConnectionId, frame: &[u8]) {
+        let now = self.now;
         let mut outbox = Outbox::new();
-        outbox.keep(Bytes::copy_from_slice(frame), &self.ledger, self.now);
+        outbox.keep(Bytes::copy_from_slice(frame), &self.ledger, now);
         let Some(probe) = self.probe_mut(id) else {
             return;
         };
-        let written = outbox
-            .pending
-            .map_or(Ok(true), |mut pending| pending.write_to(&mut probe.wire));
+        let written = outbox.take_pending(now, |pending| pending.write_to(&mut probe.wire));
         // A fresh socket that does not take a few bytes is of no use.
-        if !matches!(written, Ok(true)) {
+        if !written.is_none_or(|written| matches!(written.result, Ok(true))) {
             self.drop_probe(id);
         }
     }
 
     fn probe_mut(&mut self, id: ConnectionId) -> Option<&mut Probe> {
-        let Connection {
-            transport: Transport::Polling(polling),
-            ..
-        } = self.connections.get_mut(id.index())?
-        else {
-            return None;
-        };
-        polling.probe.as_mut()
+        self.connections.polling_mut(id)?.probe_mut()
     }
 }

@@ -4,14 +4,19 @@ use std::time::Instant;
 
 use womack_proto::{CloseReason, Frame, payload::Format};
 
-use super::{
-    connection::{Connection, Transport},
-    recently_closed::Farewell,
-};
+use super::{connections::Removed, recently_closed::Farewell};
 use crate::{
     ledger::Limit,
     memory,
-    shard::{Shard, delivery::round::Outbox, io::wire::Wire},
+    shard::{
+        Shard,
+        clients::{
+            kind::{Kind, Transport},
+            polling::Polling,
+        },
+        delivery::round::Outbox,
+        io::wire::Wire,
+    },
     sid::ConnectionId,
 };
 
@@ -31,21 +36,21 @@ impl Shard {
         reason: CloseReason,
         code: Option<u16>,
     ) {
-        let Some(mut connection) = self.connections.try_remove(id.index()) else {
+        let Some(Removed {
+            mut connection,
+            address,
+        }) = self.connections.remove(id)
+        else {
             return;
         };
-        self.wheel.cancel(id);
-        self.ages.end(id);
-        let address = self.addresses.remove(&id);
+        self.timers.end(id);
         self.common.admission.leave(address);
         self.ledger.release(memory::CLIENT_BYTES);
+        let metrics = &self.common.metrics;
         if let Some(limit) = limit(reason) {
-            self.common.metrics.limit(limit);
+            metrics.limit(limit);
         }
-        self.common
-            .metrics
-            .clients
-            .closed(connection.transport_label(), reason);
+        metrics.clients.closed(connection.kind().label(), reason);
         self.metrics.connections.dec();
         tracing::debug!(
             shard = self.id.0,
@@ -54,38 +59,43 @@ impl Shard {
             "session closed"
         );
         self.leave_all(id, &mut connection);
-        if let Some(session) = connection.session() {
-            for namespace in session.joined() {
-                self.tell_disconnect(id, &connection, namespace, reason);
-                self.metas.forget(connection.secret, namespace);
-            }
+        let secret = connection.secret();
+        for namespace in connection.kind().joined() {
+            self.tell_disconnect(id, &connection, namespace, reason);
+            self.connections.forget_meta(secret, namespace);
         }
-        self.common
-            .metrics
-            .deliveries
-            .client_queue_bytes
-            .dec_by(connection.outbox.pending_bytes() as i64);
-        match connection.transport {
-            Transport::WebSocket(wire) => {
-                let last = code.map(|code| Frame::close(code, reason.as_str()));
-                self.finish(wire, connection.outbox, last, reason);
-            }
-            Transport::Events(stream) => self.finish_events(&stream, connection.outbox, reason),
-            Transport::Polling(polling) => {
-                let farewell = match reason {
-                    CloseReason::Shutdown | CloseReason::Aged => Some(Farewell::Server),
-                    CloseReason::ClientDisconnect if polling.waiting.is_none() => {
-                        Some(Farewell::Client(polling.format))
-                    }
-                    _ => None,
-                };
-                // Clients of 0.9 that leave ask for nothing more.
-                if let Some(farewell) = farewell.filter(|_| polling.format != Format::Legacy) {
-                    let now = self.now;
-                    self.goodbyes.remember(connection.secret, farewell, now);
+        let (kind, outbox) = connection.into_rest();
+        let waiting = outbox.pending_bytes() as i64;
+        let deliveries = &self.common.metrics.deliveries;
+        deliveries.client_queue_bytes.dec_by(waiting);
+        let last = code.map(|code| Frame::close(code, reason.as_str()));
+        match kind {
+            Kind::Session(client) => match client.into_transport() {
+                Transport::WebSocket(wire) => self.finish(wire, outbox, last, reason),
+                Transport::Polling(polling) => {
+                    self.remember_polling(secret, &polling, reason);
+                    self.answer_last(*polling, outbox, reason);
                 }
-                self.answer_last(*polling, connection.outbox, reason);
+            },
+            Kind::Lines(client) | Kind::Raw(client) => {
+                self.finish(client.into_wire(), outbox, last, reason);
             }
+            Kind::EventStream(stream) => self.finish_events(&stream, outbox, reason),
+        }
+    }
+
+    /// Remembers that a polling session has ended, if something may still come of its client.
+    fn remember_polling(&mut self, secret: u64, polling: &Polling, reason: CloseReason) {
+        let farewell = match reason {
+            CloseReason::Shutdown | CloseReason::Aged => Farewell::Server,
+            CloseReason::ClientDisconnect if !polling.is_waiting() => {
+                Farewell::Client(polling.format())
+            }
+            _ => return,
+        };
+        // Clients of 0.9 that leave ask for nothing more.
+        if polling.format() != Format::Legacy {
+            self.connections.remember(secret, farewell, self.now);
         }
     }
 
@@ -101,42 +111,33 @@ impl Shard {
         if reason == CloseReason::TransportError {
             return;
         }
-        let mut spans = std::mem::take(&mut self.spans);
-        self.round.take(&mut outbox, &mut spans);
-        for &span in &spans {
-            let bytes = self.ledger.share(self.round.bytes(span).to_vec());
-            outbox.keep(bytes, &self.ledger, self.now);
-        }
-        self.spans = spans;
+        self.egress.settle(&mut outbox, self.now);
         if let Some(last) = last {
             outbox.keep(last.into_bytes(), &self.ledger, self.now);
         }
-        let now = self.now;
-        if matches!(
-            reason,
-            CloseReason::SlowConsumer | CloseReason::MemoryBudget
-        ) {
-            self.closing_sockets.cut(wire, outbox, now, &self.poll);
-        } else {
-            self.closing_sockets.add(wire, outbox, now, &self.poll);
+        let closing = &mut self.closing_sockets;
+        match reason {
+            CloseReason::SlowConsumer | CloseReason::MemoryBudget => {
+                closing.cut(wire, outbox, self.now, &self.sockets);
+            }
+            _ => closing.add(wire, outbox, self.now, &self.sockets),
         }
-        if let Some(deadline) = self.closing_sockets.next_deadline() {
-            self.wake_timer(deadline);
+        if let Some(deadline) = closing.next_deadline() {
+            self.timers.wake_by(deadline);
         }
     }
 
     /// Ends the session `id` so that its client opens another, elsewhere perhaps. A client that is
     /// between two polls gets what waits for it, and hears by the first poll that finds nothing more.
     pub(in crate::shard) fn retire(&mut self, id: ConnectionId, reason: CloseReason) {
-        let polling = self.polling(id).filter(|found| found.waiting.is_none());
-        let Some(polling) = polling else {
+        let polling = self.connections.polling_mut(id);
+        let Some(polling) = polling.filter(|found| !found.is_waiting()) else {
             return self.close(id, reason);
         };
-        polling.ending = Some(reason);
+        polling.end(reason);
         // Or something would come for as long as something is published.
-        let connection = self.connections.get(id.index());
-        let session = connection.and_then(Connection::session);
-        let joined: Vec<_> = session.map_or_else(Vec::new, |session| session.joined().collect());
+        let connection = self.connections.get(id);
+        let joined = connection.map_or_else(Vec::new, |found| found.kind().joined());
         for namespace in joined {
             self.leave_namespace(id, namespace);
         }
@@ -145,12 +146,7 @@ impl Shard {
     /// Ends up to `count` sessions because the server stops.
     pub(crate) fn retire_some(&mut self, count: usize, now: Instant) {
         self.now = now;
-        let connections = self.connections.iter();
-        let staying = connections.filter(|(_, connection)| !connection.is_ending());
-        let ids: Vec<_> = staying
-            .map(|(id, _)| ConnectionId::at(id))
-            .take(count)
-            .collect();
+        let ids: Vec<_> = self.connections.staying().take(count).collect();
         for id in ids {
             self.retire(id, CloseReason::Shutdown);
         }
@@ -159,23 +155,21 @@ impl Shard {
 
     /// How many sessions are not about to end.
     pub(crate) fn staying(&self) -> usize {
-        let connections = self.connections.iter();
-        let staying = connections.filter(|(_, connection)| !connection.is_ending());
-        staying.count()
+        self.connections.staying().count()
     }
 
     /// Closes all sessions because the server ends.
     pub(crate) fn close_all(&mut self, now: Instant) {
         self.now = now;
-        let ids: Vec<_> = self
-            .connections
-            .iter()
-            .map(|(id, _)| ConnectionId::at(id))
-            .collect();
-        for id in ids {
+        for id in self.connections.ids() {
             self.close(id, CloseReason::Shutdown);
         }
         self.flush();
+    }
+
+    /// Whether WebSockets that have ended are still open.
+    pub(crate) const fn has_closing_sockets(&self) -> bool {
+        self.closing_sockets.len() > 0
     }
 }
 

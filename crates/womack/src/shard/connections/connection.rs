@@ -1,255 +1,181 @@
-//! A shard's record of one session.
+//! A shard's record of one client.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
-    time::Instant,
+    io,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
-use womack_proto::{
-    Channel, CloseReason, Form, NamespaceId, Plain, Revision, Session, payload::Format,
-};
+use womack_proto::{Channel, NamespaceId};
 
 use super::rate_limit::Pace;
 use crate::{
-    command::{Dialect, Encoding, PollAnswer},
+    command::Encoding,
     ledger::Limit,
     memory::Ledger,
-    metrics,
     namespace::{self, Registry},
     shard::{
-        clients::{event_stream::EventStream, repetitions::Repetitions},
+        clients::kind::Kind,
         delivery::{
-            pending::{Fate, Pending, Room, Thinned},
-            round::Outbox,
+            egress::Recipient,
+            pending::{Fate, Room, Thinned},
+            round::{Outbox, Taken},
         },
-        io::wire::Wire,
-        topics::memberships,
+        topics::memberships::Memberships,
     },
 };
 
-/// A shard's record of one session. What an idle client costs is mostly this; a test asserts its
+/// A shard's record of one client. What an idle client costs is mostly this; a test asserts its
 /// size.
 pub(crate) struct Connection {
-    pub(crate) protocol: Protocol,
+    kind: Kind,
     /// What cannot be guessed of the session's id.
-    pub(crate) secret: u64,
-    pub(crate) transport: Transport,
-    pub(crate) outbox: Outbox,
-    pub(crate) memberships: memberships::Memberships,
+    secret: u64,
+    outbox: Outbox,
+    memberships: Memberships,
     /// Which of the server's endpoints the session was opened at.
-    pub(crate) endpoint: u8,
+    endpoint: u8,
     /// What it may still send.
-    pub(crate) pace: Pace,
-}
-
-/// What a client speaks, and how far it has come.
-pub(crate) enum Protocol {
-    /// Engine.IO, mostly with Socket.IO in it.
-    Session(Session),
-    /// Neither of them.
-    Plain(Plain),
-}
-
-/// How packets reach the client.
-pub(crate) enum Transport {
-    WebSocket(Wire),
-    Polling(Box<Polling>),
-    Events(Box<EventStream>),
-}
-
-/// A client that polls.
-pub(crate) struct Polling {
-    /// How its bodies are written.
-    pub(crate) format: Format,
-    /// The GET that waits for packets, and its number.
-    pub(crate) waiting: Option<(u64, oneshot::Sender<PollAnswer>)>,
-    /// A WebSocket that asks to take over.
-    pub(crate) probe: Option<Probe>,
-    /// Why the session ends with the first poll that finds nothing more, if it does.
-    pub(crate) ending: Option<CloseReason>,
-    /// Which GETs are repetitions of others.
-    pub(crate) repetitions: Repetitions,
-}
-
-/// A WebSocket that asks to become a polling session's transport.
-pub(crate) struct Probe {
-    pub(crate) wire: Wire,
-    /// Whether its probe was answered; from then on polls are ended soon.
-    pub(crate) answered: bool,
-    /// When its time is up.
-    pub(crate) deadline: Instant,
-    /// When a waiting poll is to be ended.
-    pub(crate) noop_at: Option<Instant>,
-}
-
-impl Polling {
-    pub(crate) const fn new(format: Format) -> Self {
-        Self {
-            format,
-            waiting: None,
-            probe: None,
-            ending: None,
-            repetitions: Repetitions::new(),
-        }
-    }
+    pace: Pace,
 }
 
 impl Connection {
-    /// When this connection wants to be looked at.
-    pub(crate) fn deadline(&self) -> Instant {
-        let deadline = self.protocol_deadline();
-        let Some(probe) = self.probe() else {
-            return deadline;
-        };
-        let probe_deadline = probe
-            .noop_at
-            .map_or(probe.deadline, |at| at.min(probe.deadline));
-        deadline.min(probe_deadline)
-    }
-
-    /// When what the client speaks wants something to be done.
-    pub(crate) fn protocol_deadline(&self) -> Instant {
-        match &self.protocol {
-            Protocol::Session(session) => session.deadline(),
-            Protocol::Plain(plain) => plain.deadline(),
+    /// A client that has just come to an endpoint. Nobody can guess its `secret`.
+    pub(in crate::shard) fn new(kind: Kind, endpoint: u8, secret: u64) -> Self {
+        Self {
+            kind,
+            secret,
+            outbox: Outbox::new(),
+            memberships: Memberships::default(),
+            endpoint,
+            pace: Pace::default(),
         }
     }
 
-    /// The session, unless the client speaks something else.
-    pub(crate) const fn session(&self) -> Option<&Session> {
-        match &self.protocol {
-            Protocol::Session(session) => Some(session),
-            Protocol::Plain(_) => None,
+    pub(in crate::shard) const fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub(in crate::shard) const fn kind_mut(&mut self) -> &mut Kind {
+        &mut self.kind
+    }
+
+    pub(in crate::shard) const fn secret(&self) -> u64 {
+        self.secret
+    }
+
+    /// Which of the server's endpoints the session was opened at.
+    pub(in crate::shard) fn endpoint(&self) -> usize {
+        usize::from(self.endpoint)
+    }
+
+    pub(in crate::shard) const fn outbox_mut(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    pub(in crate::shard) const fn memberships(&self) -> &Memberships {
+        &self.memberships
+    }
+
+    pub(in crate::shard) const fn memberships_mut(&mut self) -> &mut Memberships {
+        &mut self.memberships
+    }
+
+    /// The client as a round is written to it.
+    pub(in crate::shard) const fn as_recipient(&mut self) -> Recipient<'_> {
+        Recipient {
+            outbox: &mut self.outbox,
+            wire: self.kind.wire_mut(),
         }
     }
 
-    /// What revision of Engine.IO the client speaks, if it does.
-    pub(crate) fn revision(&self) -> Option<Revision> {
-        self.session().map(Session::revision)
+    /// Counts a packet of the client, which may send `rate` a second, at a time in milliseconds.
+    /// False if it sends too fast.
+    pub(super) fn take_packet(&mut self, rate: u32, millis: u32) -> bool {
+        self.pace.take(rate, millis)
     }
 
-    /// Whether the client is in `namespace`.
-    pub(crate) fn is_joined(&self, namespace: NamespaceId) -> bool {
-        match &self.protocol {
-            Protocol::Session(session) => session.is_joined(namespace),
-            Protocol::Plain(plain) => plain.namespace() == Some(namespace),
-        }
-    }
-
-    /// How messages of a channel are written for the client, if it joins speaking `dialect`.
-    pub(crate) const fn encoding(&self, dialect: Dialect) -> Encoding {
-        match &self.protocol {
-            Protocol::Session(session) => Encoding::of(session.revision(), dialect),
-            Protocol::Plain(plain) => match plain.form() {
-                Form::Events => Encoding::Events,
-                Form::Lines | Form::Messages => Encoding::Lines,
-            },
-        }
-    }
-
-    /// How messages may be written for the client.
-    pub(crate) const fn encodings(&self) -> &'static [Encoding] {
-        match &self.protocol {
-            Protocol::Session(session) => Encoding::all_of(session.revision()),
-            Protocol::Plain(plain) => match plain.form() {
-                Form::Events => &[Encoding::Events],
-                Form::Lines | Form::Messages => &[Encoding::Lines],
-            },
-        }
+    /// When this connection wants to be looked at, if what waits for the client may wait for
+    /// `max_queue_time`.
+    pub(in crate::shard) fn deadline(&self, max_queue_time: Option<Duration>) -> Instant {
+        let deadline = self.kind.deadline();
+        let expiry = max_queue_time.and_then(|time| {
+            // The limit is what is beyond, and time has grains.
+            Some(self.oldest()? + time + Duration::from_millis(1))
+        });
+        expiry.map_or(deadline, |expiry| expiry.min(deadline))
     }
 
     /// Whether the session ends with one of the client's next polls.
-    pub(crate) fn is_ending(&self) -> bool {
-        match &self.transport {
-            Transport::Polling(polling) => polling.ending.is_some(),
-            Transport::WebSocket(_) | Transport::Events(_) => false,
-        }
-    }
-
-    pub(crate) fn probe(&self) -> Option<&Probe> {
-        match &self.transport {
-            Transport::Polling(polling) => polling.probe.as_ref(),
-            Transport::WebSocket(_) | Transport::Events(_) => None,
-        }
-    }
-
-    pub(crate) fn wire_mut(&mut self, probe: bool) -> Option<&mut Wire> {
-        match &mut self.transport {
-            Transport::WebSocket(wire) if !probe => Some(wire),
-            Transport::Polling(polling) if probe => {
-                polling.probe.as_mut().map(|probe| &mut probe.wire)
-            }
-            _ => None,
-        }
+    pub(in crate::shard) fn is_ending(&self) -> bool {
+        let polling = self.kind.polling();
+        polling.is_some_and(|polling| polling.ending().is_some())
     }
 
     /// Keeps bytes that the client has still to take. Whether they replace others.
-    pub(crate) fn keep(&mut self, bytes: Bytes, fate: Fate, now: Instant, ledger: &Ledger) -> bool {
-        if let Transport::Events(stream) = &self.transport {
-            return stream.queue.keep(bytes, fate, now);
+    pub(in crate::shard) fn keep(
+        &mut self,
+        bytes: Bytes,
+        fate: Fate,
+        now: Instant,
+        ledger: &Ledger,
+    ) -> bool {
+        match &self.kind {
+            Kind::EventStream(stream) => stream.queue().keep(bytes, fate, now),
+            _ => self.outbox.push(bytes, fate, now, ledger),
         }
-        let pending = &mut self.outbox.pending;
-        let pending = pending.get_or_insert_with(|| Box::new(Pending::new(ledger)));
-        pending.push(bytes, fate, now)
     }
 
     /// How many bytes the client has still to take.
-    pub(crate) fn pending_bytes(&self) -> usize {
-        match &self.transport {
-            Transport::Events(stream) => stream.queue.len(),
+    pub(in crate::shard) fn pending_bytes(&self) -> usize {
+        match &self.kind {
+            Kind::EventStream(stream) => stream.queue().len(),
             _ => self.outbox.pending_bytes(),
         }
     }
 
-    /// As [`Pending::thin`].
-    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
-        match (&self.transport, &mut self.outbox.pending) {
-            (Transport::Events(stream), _) => stream.queue.thin(room, now),
-            (_, Some(pending)) => pending.thin(room, now),
-            (_, None) => (Thinned::default(), None),
+    /// As [`Pending::thin`](crate::shard::delivery::pending::Pending::thin).
+    pub(in crate::shard) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
+        match &self.kind {
+            Kind::EventStream(stream) => stream.queue().thin(room, now),
+            _ => self.outbox.thin(room, now),
         }
     }
 
-    /// What a message takes that has not come to its end.
-    pub(crate) fn partial_bytes(&self) -> usize {
-        let Transport::WebSocket(wire) = &self.transport else {
-            return 0;
-        };
-        wire.partial.as_ref().map_or(0, |partial| partial.bytes())
+    /// Writes to the client's WebSocket what earlier rounds left over; `None` if it has none, or
+    /// nothing was left.
+    pub(in crate::shard) fn write_pending(
+        &mut self,
+        now: Instant,
+    ) -> Option<Taken<io::Result<bool>>> {
+        let wire = self.kind.wire_mut()?;
+        self.outbox
+            .take_pending(now, |pending| pending.write_to(wire))
+    }
+
+    /// What the client takes of the memory by reading slowly, or by sending slowly.
+    pub(super) fn weight(&self) -> usize {
+        let partial = self.kind.wire().map_or(0, |wire| wire.partial_bytes());
+        self.pending_bytes() + partial
     }
 
     /// Since when the oldest message waits that the client has still to take.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
-        match &self.transport {
-            Transport::Events(stream) => stream.queue.oldest(),
-            _ => self.outbox.pending.as_ref()?.oldest(),
+    fn oldest(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::EventStream(stream) => stream.queue().oldest(),
+            _ => self.outbox.oldest(),
         }
     }
 
-    /// The socket of a client whose transport is a WebSocket.
-    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
-        match &self.transport {
-            Transport::WebSocket(wire) => Some(wire.as_fd()),
-            Transport::Polling(_) | Transport::Events(_) => None,
-        }
-    }
-
-    /// How the client is counted.
-    pub(crate) const fn transport_label(&self) -> metrics::Transport {
-        match (&self.protocol, &self.transport) {
-            (_, Transport::Events(_)) => metrics::Transport::Events,
-            (Protocol::Plain(_), _) => metrics::Transport::Plain,
-            (_, Transport::WebSocket(_)) => metrics::Transport::WebSocket,
-            (_, Transport::Polling(_)) => metrics::Transport::Polling,
-        }
+    /// What is left of a client that is gone.
+    pub(in crate::shard) fn into_rest(self) -> (Kind, Outbox) {
+        (self.kind, self.outbox)
     }
 }
 
 /// The channels of a client in one namespace, as a handler may see them.
 pub(crate) struct ChannelsOf<'a> {
-    pub(crate) memberships: Option<&'a memberships::Memberships>,
+    pub(crate) memberships: Option<&'a Memberships>,
     pub(crate) namespace: NamespaceId,
     /// Those that the client's topics may have.
     pub(crate) encodings: &'static [Encoding],

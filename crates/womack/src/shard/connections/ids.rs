@@ -21,9 +21,9 @@ impl Shard {
         connection: &Connection,
         namespace: NamespaceId,
     ) -> String {
-        let secret = connection.secret;
+        let secret = connection.secret();
         let path = &self.common.registry.get(namespace).path;
-        match connection.revision() {
+        match connection.kind().revision() {
             None | Some(Revision::V4) => self.namespace_sid(id, secret, namespace).to_string(),
             Some(Revision::V3) if path != "/" => format!("{path}#{}", self.sid(id, secret)),
             Some(Revision::V3 | Revision::Legacy) => self.sid(id, secret).to_string(),
@@ -54,9 +54,9 @@ impl Shard {
             None => (None, id),
         };
         let sid = Sid::parse(id)?;
-        let connection = self.connections.get(sid.slot.index())?;
-        let secret = connection.secret;
-        let is_it = match connection.revision() {
+        let connection = self.connections.get(sid.slot)?;
+        let secret = connection.secret();
+        let is_it = match connection.kind().revision() {
             None | Some(Revision::V4) => {
                 path.is_none() && sid == self.namespace_sid(sid.slot, secret, namespace)
             }

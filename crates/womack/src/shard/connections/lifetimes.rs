@@ -6,13 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use womack_proto::CloseReason;
-
 use super::wheel::Wheel;
-use crate::{shard::Shard, sid::ConnectionId};
+use crate::sid::ConnectionId;
 
 /// When clients have reached their greatest age. Costs nothing where there is none.
-pub(in crate::shard) struct Ages {
+pub(super) struct Ages {
     limited: Option<Limited>,
 }
 
@@ -24,7 +22,7 @@ struct Limited {
 }
 
 impl Ages {
-    pub(in crate::shard) fn new(age: Option<Duration>, now: Instant) -> Self {
+    pub(super) fn new(age: Option<Duration>, now: Instant) -> Self {
         let limited = age.map(|age| Limited {
             age,
             wheel: Wheel::new(now),
@@ -34,12 +32,7 @@ impl Ages {
     }
 
     /// A client has come, whose `chance` is a random number. Returns when it is to go.
-    pub(in crate::shard) fn begin(
-        &mut self,
-        id: ConnectionId,
-        chance: u64,
-        now: Instant,
-    ) -> Option<Instant> {
+    pub(super) fn begin(&mut self, id: ConnectionId, chance: u64, now: Instant) -> Option<Instant> {
         let limited = self.limited.as_mut()?;
         let chance = chance as f64 / u64::MAX as f64;
         let end = now + limited.age.mul_f64(0.9 + chance / 5.0);
@@ -48,19 +41,19 @@ impl Ages {
     }
 
     /// A client has gone.
-    pub(in crate::shard) fn end(&mut self, id: ConnectionId) {
+    pub(super) fn end(&mut self, id: ConnectionId) {
         if let Some(limited) = &mut self.limited {
             limited.wheel.cancel(id);
         }
     }
 
     /// When the next client may have to go.
-    pub(in crate::shard) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         self.limited.as_ref()?.wheel.next()
     }
 
     /// The clients that have to go.
-    fn due(&mut self, now: Instant) -> Vec<ConnectionId> {
+    pub(super) fn due(&mut self, now: Instant) -> Vec<ConnectionId> {
         let mut due = Vec::new();
         if let Some(limited) = &mut self.limited {
             limited.wheel.turn(now, &mut due);
@@ -84,15 +77,6 @@ impl Limited {
         }
         self.ends[at] = end;
         self.wheel.set(id, end);
-    }
-}
-
-impl Shard {
-    /// Ends the sessions of clients that have reached their greatest age.
-    pub(in crate::shard) fn expire_ages(&mut self, now: Instant) {
-        for id in self.ages.due(now) {
-            self.retire(id, CloseReason::Aged);
-        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 pub(super) mod closing;
 pub(super) mod connection;
+pub(super) mod connections;
 pub(super) mod ids;
 pub(super) mod lifetimes;
 pub(super) mod metas;
 pub(super) mod rate_limit;
 pub(super) mod recently_closed;
+pub(super) mod timers;
+pub(super) mod turn;
 pub(super) mod wheel;

@@ -1,7 +1,5 @@
 //! How fast one client may send packets.
 
-use std::time::Instant;
-
 use womack_proto::CloseReason;
 
 use crate::{shard::Shard, sid::ConnectionId};
@@ -22,7 +20,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// Takes one packet of `rate` a second. False if none is left.
-    fn take(&mut self, rate: u32, now: u32) -> bool {
+    pub(super) fn take(&mut self, rate: u32, now: u32) -> bool {
         let passed = u64::from(now.wrapping_sub(self.at)) * u64::from(rate);
         self.at = now;
         let refilled = u32::try_from(passed).unwrap_or(u32::MAX);
@@ -37,16 +35,9 @@ impl Pace {
 
 impl Shard {
     /// Counts a packet of a client, which is closed if it sends them too fast. False then.
-    pub(in crate::shard) fn keeps_pace(&mut self, id: ConnectionId, now: Instant) -> bool {
+    pub(in crate::shard) fn keeps_pace(&mut self, id: ConnectionId) -> bool {
         let rate = self.common.config.limits.load().max_packets_per_second;
-        if rate == 0 {
-            return true;
-        }
-        let millis = now.saturating_duration_since(self.started).as_millis() as u32;
-        let Some(connection) = self.connections.get_mut(id.index()) else {
-            return true;
-        };
-        if connection.pace.take(rate, millis) {
+        if rate == 0 || self.connections.take_packet(id, rate, self.now) {
             return true;
         }
         self.close(id, CloseReason::PacketRate);

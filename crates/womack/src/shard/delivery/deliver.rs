@@ -11,16 +11,12 @@ use crate::{
     shard::Shard,
 };
 
-/// Frames gathered before clients are written to. Bounds the memory of a round, and with it how
-/// far a burst merges.
-pub(in crate::shard) const ROUND_BYTES: usize = 4 << 20;
-
 impl Shard {
     /// Does what other threads want, and writes what came of it. Commands that come after a gap are
     /// left in `commands` until clients have been told of it.
     pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>, now: Instant) {
         self.now = now;
-        self.batch += 1;
+        self.egress.begin_batch();
         self.metrics.batches.inc();
         self.metrics.commands.inc_by(commands.len() as u64);
         gather(commands);
@@ -43,8 +39,8 @@ impl Shard {
                     epoch,
                 } => self.live(&channel, &interests, epoch),
                 ToShard::Refused { channel, interests } => self.refused(&channel, &interests),
-                ToShard::Lost(loss, scope) => self.lost(loss, &scope),
-                ToShard::Gap(gap) => self.gaps.ended(gap),
+                ToShard::Lost(loss, scope) => self.subscriptions.lost(loss, &scope),
+                ToShard::Gap(gap) => self.subscriptions.gap_ended(gap),
                 ToShard::Beat(beat) => beat.answer(),
                 ToShard::Count { count, from } => self.count(count, from),
                 ToShard::Presence { token, answer } => {
@@ -54,7 +50,7 @@ impl Shard {
                 // The shard's tasks see to it.
                 ToShard::Drain => {}
             }
-            if self.round.len() > ROUND_BYTES {
+            if self.egress.is_full() {
                 self.flush();
             }
         }
@@ -89,13 +85,13 @@ impl Shard {
                 token,
                 stamp,
                 answer,
-            } => self.poll(sid, (token, stamp), answer),
+            } => self.poll(sid, token, stamp, answer),
             RequestKind::PollAborted { token } => self.abort_poll(sid, token),
             RequestKind::AnswerLost { loss } => self.answer_lost(sid, loss),
             RequestKind::PollEnough { token } => self.end_poll(sid, token),
             RequestKind::Post { body, answer } => self.post(sid, &body, answer),
-            RequestKind::Upgrade { stream, early } => self.probe(sid, stream, &early),
-            RequestKind::Attach { stream, early } => self.attach(sid, stream, &early),
+            RequestKind::Upgrade { stream, early } => self.probe(sid, stream.into(), &early),
+            RequestKind::Attach { stream, early } => self.attach(sid, stream.into(), &early),
             RequestKind::Goodbye => self.goodbye(sid),
         }
     }
@@ -119,43 +115,33 @@ impl Shard {
             0 => usize::MAX,
             most => most,
         };
-        let (round, connections) = (&mut self.round, &mut self.connections);
-        let reached = self.channels.read(channel, topic, |subscribers, is_held| {
-            if is_held || subscribers.len() > most {
-                return None;
-            }
-            let span = round.append(&delivery.bytes);
-            if let Some(fate) = fate {
-                round.mark(span, fate);
-            }
-            let mut count = 0;
-            for subscriber in subscribers {
-                let id = subscriber.connection;
-                if excepted.contains(&id) {
-                    continue;
+        let (egress, connections) = (&mut self.egress, &mut self.connections);
+        let reached = self
+            .subscriptions
+            .read(channel, topic, most, |subscribers| {
+                let span = egress.append(&delivery.bytes, fate);
+                let mut count = 0;
+                for subscriber in subscribers {
+                    let id = subscriber.connection;
+                    if excepted.contains(&id) {
+                        continue;
+                    }
+                    if let Some(connection) = connections.get_mut(id) {
+                        egress.add(id, connection.outbox_mut(), span);
+                        count += 1;
+                    }
                 }
-                if let Some(connection) = connections.get_mut(id.index()) {
-                    round.add(id, &mut connection.outbox, span);
-                    count += 1;
-                }
-            }
-            Some(count)
-        });
+                count
+            });
         match reached {
             Some(Some(count)) => {
                 self.metrics.deliveries.inc_by(count);
-                self.note_received(delivery.received);
+                self.egress.note_received(delivery.received);
             }
             Some(None) => self.fan_out(delivery),
             // Everybody has left since the router looked.
             None => {}
         }
-    }
-
-    /// A message that reached the router at `received` is in this round.
-    pub(in crate::shard) fn note_received(&mut self, received: Instant) {
-        let first = self.received.map_or(received, |first| first.min(received));
-        self.received = Some(first);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod backpressure;
 pub(super) mod deliver;
+pub(super) mod egress;
 pub(super) mod fan_out;
 pub(super) mod flush;
 pub(super) mod orders;

@@ -20,7 +20,7 @@ impl Shard {
         match &order.deed {
             Deed::Send(frames) => {
                 self.send_all(namespace, &ids, frames);
-                self.note_received(order.received);
+                self.egress.note_received(order.received);
             }
             Deed::Join(channels) => {
                 for &id in &ids {
@@ -56,24 +56,22 @@ impl Shard {
         let mut spans: SmallVec<[(Revision, Span); 2]> = SmallVec::new();
         let mut count = 0;
         for &id in ids {
-            let Some(connection) = self.connections.get_mut(id.index()) else {
+            let Some(connection) = self.connections.get_mut(id) else {
                 continue;
             };
-            let revision = connection.revision();
+            let revision = connection.kind().revision();
             let suited = revision.and_then(|revision| Some((revision, frames.of(revision)?)));
             let Some((revision, frames)) = suited else {
                 self.common.metrics.deliveries.undeliverable.inc();
                 continue;
             };
             let known = spans.iter().find(|(known, _)| *known == revision);
-            let span = known.map_or_else(|| self.round.append(frames), |(_, span)| *span);
-            if known.is_none() {
+            let span = known.map(|(_, span)| *span).unwrap_or_else(|| {
+                let span = self.egress.append(frames, fate.clone());
                 spans.push((revision, span));
-                if let Some(fate) = &fate {
-                    self.round.mark(span, fate.clone());
-                }
-            }
-            self.round.add(id, &mut connection.outbox, span);
+                span
+            });
+            self.egress.add(id, connection.outbox_mut(), span);
             count += 1;
         }
         self.metrics.deliveries.inc_by(count);
@@ -82,13 +80,10 @@ impl Shard {
     /// Takes a client out of all its namespaces, so that it does not come back by itself, and
     /// ends its connection.
     fn dismiss(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
-        let joined: Vec<_> = connection
-            .session()
-            .map_or_else(Vec::new, |s| s.joined().collect());
-        for namespace in joined {
+        for namespace in connection.kind().joined() {
             self.disconnect(id, namespace);
         }
         self.close(id, CloseReason::ServerDisconnect);
@@ -98,12 +93,7 @@ impl Shard {
     fn selected(&self, namespace: NamespaceId, clients: &Selection) -> Vec<ConnectionId> {
         let mut ids = match &clients.rooms {
             Some(rooms) => self.members(namespace, rooms),
-            None => self
-                .connections
-                .iter()
-                .filter(|(_, connection)| connection.is_joined(namespace))
-                .map(|(id, _)| ConnectionId::at(id))
-                .collect(),
+            None => self.connections.in_namespace(namespace),
         };
         let except = self.members(namespace, &clients.except);
         ids.retain(|id| except.binary_search(id).is_err());
@@ -111,8 +101,8 @@ impl Shard {
     }
 
     fn is_in(&self, id: ConnectionId, namespace: NamespaceId) -> bool {
-        let connection = self.connections.get(id.index());
-        connection.is_some_and(|connection| connection.is_joined(namespace))
+        let connection = self.connections.get(id);
+        connection.is_some_and(|connection| connection.kind().is_joined(namespace))
     }
 
     /// The connections in any of `rooms`, each a channel or a session's id, in order.
@@ -126,7 +116,7 @@ impl Shard {
                 ids.extend(named.filter(|&id| self.is_in(id, namespace)));
             } else {
                 let channel = self.common.registry.redis_channel(namespace, room);
-                ids.append(&mut self.channels.members(&channel, namespace));
+                ids.append(&mut self.subscriptions.members(&channel, namespace));
             }
         }
         ids.sort_unstable();

@@ -15,8 +15,9 @@ use std::{
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::pending::{Fate, Pending};
+use super::pending::{Fate, Pending, Room, Thinned};
 use crate::{
+    ledger::Limit,
     memory::Ledger,
     shard::io::vectored::{SLICES_PER_WRITE, write_some},
     sid::ConnectionId,
@@ -36,6 +37,14 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// All that is from the first to the last of `spans`, which are neighbours.
+    pub(crate) fn over(spans: &[Self]) -> Self {
+        Self {
+            start: spans.first().map_or(0, |span| span.start),
+            end: spans.last().map_or(0, |span| span.end),
+        }
+    }
+
     pub(crate) const fn len(self) -> usize {
         (self.end - self.start) as usize
     }
@@ -207,7 +216,7 @@ const fn begun(fate: &Fate) -> Fate {
 pub(crate) struct Outbox {
     first: u32,
     last: u32,
-    pub(crate) pending: Option<Box<Pending>>,
+    pending: Option<Box<Pending>>,
 }
 
 impl Outbox {
@@ -219,19 +228,85 @@ impl Outbox {
         }
     }
 
+    /// Whether earlier rounds left something over.
+    pub(crate) const fn has_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Bytes that earlier rounds left over.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.pending.as_ref().map_or(0, |pending| pending.len())
     }
 
+    /// What earlier rounds left over.
+    pub(crate) fn pending(&self) -> Option<&Pending> {
+        self.pending.as_deref()
+    }
+
+    /// What earlier rounds left over, for one who has nothing in this round any more.
+    pub(crate) fn into_pending(self) -> Option<Box<Pending>> {
+        self.pending
+    }
+
+    /// Adds bytes to what earlier rounds left over. Whether they replace others.
+    pub(crate) fn push(&mut self, bytes: Bytes, fate: Fate, now: Instant, ledger: &Ledger) -> bool {
+        let pending = &mut self.pending;
+        let pending = pending.get_or_insert_with(|| Box::new(Pending::new(ledger)));
+        pending.push(bytes, fate, now)
+    }
+
     /// Keeps the last bytes of a client, which are written or not.
     pub(crate) fn keep(&mut self, bytes: Bytes, ledger: &Ledger, now: Instant) {
         if !bytes.is_empty() {
-            let pending = &mut self.pending;
-            let pending = pending.get_or_insert_with(|| Box::new(Pending::new(ledger)));
-            pending.push(bytes, Fate::Begun, now);
+            self.push(bytes, Fate::Begun, now, ledger);
         }
     }
+
+    /// As [`Pending::thin`].
+    pub(crate) fn thin(&mut self, room: &Room, now: Instant) -> (Thinned, Option<Limit>) {
+        let pending = self.pending.as_mut();
+        pending.map_or_else(Default::default, |pending| pending.thin(room, now))
+    }
+
+    /// As [`Pending::oldest`].
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.pending.as_ref()?.oldest()
+    }
+
+    /// Takes away what is of no use any more, then lets `take` have of what earlier rounds left
+    /// over. `None` if they left nothing.
+    pub(crate) fn take_pending<R>(
+        &mut self,
+        now: Instant,
+        take: impl FnOnce(&mut Pending) -> R,
+    ) -> Option<Taken<R>> {
+        let pending = self.pending.as_mut()?;
+        let before = pending.len();
+        let expired = pending.expire(now);
+        let waiting = pending.len();
+        let result = take(pending);
+        let left = pending.len();
+        if pending.len() == 0 {
+            self.pending = None;
+        }
+        Some(Taken {
+            result,
+            gone: before - left,
+            taken: waiting - left,
+            expired,
+        })
+    }
+}
+
+/// What was taken of what earlier rounds left over.
+pub(crate) struct Taken<R> {
+    pub(crate) result: R,
+    /// Bytes that do not wait any more.
+    pub(crate) gone: usize,
+    /// How many of them were taken; the others were of no use any more.
+    pub(crate) taken: usize,
+    /// Messages that were of no use any more.
+    pub(crate) expired: u64,
 }
 
 /// Writes the spans of a round. Returns how many of their bytes the socket took.

@@ -11,18 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mio::{Registry, Token};
 use slab::Slab;
 
-use super::wire::Wire;
+use super::{socket_id::SocketId, sockets::Sockets, wire::Wire};
 use crate::{
     engine::{Ticket, TimeoutQueue},
-    ledger::Limit,
     memory::{CLOSING_BYTES, Charge, Ledger},
-    shard::{
-        Shard,
-        delivery::{pending::Pending, round::Outbox},
-    },
+    shard::delivery::{pending::Pending, round::Outbox},
 };
 
 /// How long a connection that the server has ended stays open for its client to read the end.
@@ -68,56 +63,49 @@ impl ClosingSockets {
     }
 
     /// Takes a WebSocket that ends when what is left in its outbox is written.
-    pub(crate) fn add(&mut self, wire: Wire, outbox: Outbox, now: Instant, registry: &Registry) {
+    pub(crate) fn add(&mut self, wire: Wire, outbox: Outbox, now: Instant, known: &Sockets) {
         let entry = self.tickets.vacant_entry();
         let key = entry.key();
         let mut socket = ClosingSocket {
             wire,
-            pending: outbox.pending,
+            pending: outbox.into_pending(),
             key,
             _charge: self.ledger.hold(CLOSING_BYTES),
         };
-        socket.wire.partial = None;
-        // Its events begin anew with the token, so what came before is told again.
+        socket.wire.forget_partial();
+        // Its events begin anew with the name, so what came before is told again.
         let written = socket.write();
-        let told = written.and_then(|()| socket.wire.rename(token(key), registry));
+        let told = written.and_then(|()| known.rename(&mut socket.wire, SocketId::Closing(key)));
         if told.is_ok() {
             entry.insert(self.sockets.push(socket, now));
         }
     }
 
     /// Takes a WebSocket that ends with what its socket takes of the outbox now.
-    pub(crate) fn cut(
-        &mut self,
-        mut wire: Wire,
-        outbox: Outbox,
-        now: Instant,
-        registry: &Registry,
-    ) {
-        if let Some(mut pending) = outbox.pending {
+    pub(crate) fn cut(&mut self, mut wire: Wire, outbox: Outbox, now: Instant, known: &Sockets) {
+        if let Some(mut pending) = outbox.into_pending() {
             // Whether it is written or not, this is the end.
             pending.write_to(&mut wire).ok();
         }
-        self.add(wire, Outbox::new(), now, registry);
+        self.add(wire, Outbox::new(), now, known);
     }
 
-    /// The socket with this token is ready. False if it is none of these. What is read into
-    /// `buffer` is of no use to anybody.
-    pub(crate) fn ready(&mut self, token: Token, buffer: &mut [u8], registry: &Registry) -> bool {
-        let Some(key) = key(token) else {
-            return false;
-        };
+    /// The socket with this key is ready. What is read into `buffer` is of no use to anybody.
+    pub(crate) fn ready(&mut self, key: usize, buffer: &mut [u8], known: &Sockets) {
         // An event that was for an earlier one in the same place finds nothing to do.
         let ticket = self.tickets.get(key);
-        if let Some(socket) = ticket.and_then(|ticket| self.sockets.get_mut(*ticket)) {
-            match socket.advance(buffer) {
-                Ok(Progress::Waits) => {}
-                // The socket tells of it again under its token, even if that is the same.
-                Ok(Progress::HasMore) => drop(socket.wire.rename(token, registry)),
-                Ok(Progress::Done) | Err(_) => self.remove(key),
+        let Some(socket) = ticket.and_then(|ticket| self.sockets.get_mut(*ticket)) else {
+            return;
+        };
+        match socket.advance(buffer) {
+            Ok(Progress::Waits) => {}
+            // The socket tells of it again under its name, even if that is the same.
+            Ok(Progress::HasMore) => {
+                // One of which the system tells no more ends when its time is up.
+                known.rename(&mut socket.wire, SocketId::Closing(key)).ok();
             }
+            Ok(Progress::Done) | Err(_) => self.remove(key),
         }
-        true
     }
 
     /// Closes those whose time is up.
@@ -135,6 +123,18 @@ impl ClosingSockets {
     /// How many there are.
     pub(crate) const fn len(&self) -> usize {
         self.sockets.len()
+    }
+
+    /// Cuts those first for which most waits, for as long as `is_tight` says that there is too
+    /// little memory, and tells `cut` of each.
+    pub(crate) fn relieve(&mut self, is_tight: impl Fn() -> bool, mut cut: impl FnMut()) {
+        let mut weights = self.weights();
+        while is_tight()
+            && let Some((_, key)) = weights.pop()
+        {
+            cut();
+            self.remove(key);
+        }
     }
 
     /// How much waits for each that still has bytes, and its key; the least first.
@@ -186,42 +186,6 @@ impl ClosingSocket {
     }
 }
 
-impl Shard {
-    /// Whether WebSockets that have ended are still open.
-    pub(crate) const fn has_closing_sockets(&self) -> bool {
-        self.closing_sockets.len() > 0
-    }
-
-    /// Cuts WebSockets that have ended, those first for which most waits, until the memory has
-    /// room: it is rather for clients that stay.
-    pub(in crate::shard) fn relieve_closing_sockets(&mut self) {
-        let common = self.common.clone();
-        let limits = common.config.limits.load();
-        let mut weights = self.closing_sockets.weights();
-        while common.memory.is_tight(&limits)
-            && let Some((_, key)) = weights.pop()
-        {
-            common.metrics.limit(Limit::MemoryBudget);
-            self.closing_sockets.remove(key);
-        }
-    }
-}
-
-/// Names the socket with this key to the system. No connection has a token so high.
-const fn token(key: usize) -> Token {
-    Token(usize::MAX - key)
-}
-
-/// The key that a token names, if it is one of [`token`].
-const fn key(token: Token) -> Option<usize> {
-    let key = usize::MAX - token.0;
-    if key <= usize::MAX >> 1 {
-        Some(key)
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -234,6 +198,7 @@ mod tests {
     use mio::{Events, Poll};
 
     use super::*;
+    use crate::sid::ConnectionId;
 
     /// More than a socket takes at once.
     const BYTES: usize = 1 << 20;
@@ -242,32 +207,28 @@ mod tests {
     fn closing(
         sockets: &mut ClosingSockets,
         bytes: &Bytes,
-        (poll, now): (&Poll, Instant),
+        known: &Sockets,
+        now: Instant,
     ) -> net::TcpStream {
         let (one, other) = UnixStream::pair().unwrap();
         let stream = |socket| net::TcpStream::from(OwnedFd::from(socket));
-        let wire = Wire::open(stream(one), Token(2), poll.registry()).unwrap();
+        let id = SocketId::Client(ConnectionId(1));
+        let wire = known.open(stream(one).into(), id).unwrap();
         let mut outbox = Outbox::new();
         outbox.keep(bytes.clone(), &sockets.ledger, now);
-        sockets.add(wire, outbox, now, poll.registry());
+        sockets.add(wire, outbox, now, known);
         stream(other)
     }
 
     /// Takes the events that there are.
-    fn events(sockets: &mut ClosingSockets, poll: &mut Poll) {
+    fn events(sockets: &mut ClosingSockets, poll: &mut Poll, known: &Sockets) {
         let mut events = Events::with_capacity(1024);
         poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
         for event in &events {
-            assert!(sockets.ready(event.token(), &mut [0; 64], poll.registry()));
-        }
-    }
-
-    #[test]
-    fn tokens_of_connections_are_none_of_closing_sockets() {
-        assert_eq!(key(token(0)), Some(0));
-        assert_eq!(key(token(70_000)), Some(70_000));
-        for slot in [0, 1, u32::MAX as usize, usize::MAX >> 2] {
-            assert_eq!(key(Token(slot << 1 | 1)), None);
+            let SocketId::Closing(key) = SocketId::of(event.token()) else {
+                panic!("{event:?}");
+            };
+            sockets.ready(key, &mut [0; 64], known);
         }
     }
 
@@ -275,10 +236,11 @@ mod tests {
     fn three_thousand_that_close_at_once_lose_nothing_and_leave_nothing() {
         rlimit::increase_nofile_limit(u64::MAX).unwrap();
         let (ledger, mut poll) = (Ledger::default(), Poll::new().unwrap());
+        let known = Sockets::watched_by(poll.registry().try_clone().unwrap());
         let (mut sockets, now) = (ClosingSockets::new(ledger.clone()), Instant::now());
         let bytes = ledger.share(vec![7; BYTES]);
         let clients: Vec<_> = (0..3000)
-            .map(|_| closing(&mut sockets, &bytes, (&poll, now)))
+            .map(|_| closing(&mut sockets, &bytes, &known, now))
             .collect();
         drop(bytes);
         assert_eq!(sockets.len(), 3000);
@@ -291,7 +253,7 @@ mod tests {
                     Ok(0) => break,
                     Ok(count) => read += count,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        events(&mut sockets, &mut poll);
+                        events(&mut sockets, &mut poll, &known);
                     }
                     Err(error) => panic!("{error} after {read} bytes"),
                 }
@@ -299,7 +261,7 @@ mod tests {
             assert_eq!(read, BYTES);
         }
         while sockets.len() > 0 {
-            events(&mut sockets, &mut poll);
+            events(&mut sockets, &mut poll, &known);
         }
         assert_eq!(ledger.bytes(), 0);
     }
@@ -307,11 +269,12 @@ mod tests {
     #[test]
     fn whoever_does_not_read_is_closed_when_the_time_is_up() {
         let (ledger, mut poll) = (Ledger::default(), Poll::new().unwrap());
+        let known = Sockets::watched_by(poll.registry().try_clone().unwrap());
         let (mut sockets, now) = (ClosingSockets::new(ledger.clone()), Instant::now());
         let bytes = ledger.share(vec![7; BYTES]);
-        let _client = closing(&mut sockets, &bytes, (&poll, now));
+        let _client = closing(&mut sockets, &bytes, &known, now);
         drop(bytes);
-        events(&mut sockets, &mut poll);
+        events(&mut sockets, &mut poll, &known);
         let deadline = now + CLOSING_TIME;
         assert_eq!(sockets.next_deadline(), Some(deadline));
         sockets.expire(deadline - Duration::from_millis(1));

@@ -19,10 +19,7 @@ use womack_proto::{Form, NamespaceId, event_stream, gap, lines};
 use crate::{
     command::{Gap, LossNumber},
     engine::Key,
-    shard::{
-        Shard,
-        connections::connection::{Connection, Protocol},
-    },
+    shard::Shard,
     sid::ConnectionId,
 };
 
@@ -92,14 +89,14 @@ impl Gaps {
     }
 
     /// Whether a client has come to a channel after a loss, so that it missed nothing by it.
-    fn is_late(&self, id: ConnectionId, key: &Key, loss: LossNumber) -> bool {
+    pub(super) fn is_late(&self, id: ConnectionId, key: &Key, loss: LossNumber) -> bool {
         let clients = self.late.get(key);
         let came = clients.and_then(|clients| clients.get(&id));
         came.is_some_and(|came| *came >= loss)
     }
 
     /// The next clients of a gap to look at, in a shard that has `slots`.
-    fn next(&mut self, slots: usize) -> Option<(Arc<Gap>, Range<usize>)> {
+    pub(super) fn next(&mut self, slots: usize) -> Option<(Arc<Gap>, Range<usize>)> {
         let (gap, next) = self.telling.front_mut()?;
         let start = *next;
         *next = (start + SLOTS_AT_ONCE).min(slots);
@@ -110,8 +107,13 @@ impl Gaps {
         Some(part)
     }
 
+    /// Whether clients are to be told of a gap.
+    pub(super) fn has_more(&self) -> bool {
+        !self.telling.is_empty()
+    }
+
     /// Everybody was told of a gap.
-    fn told(&mut self, gap: &Gap) {
+    pub(super) fn told(&mut self, gap: &Gap) {
         if gap.is_last {
             self.open = self.open.saturating_sub(1);
         }
@@ -124,14 +126,14 @@ impl Gaps {
 impl Shard {
     /// Whether clients are to be told of a gap.
     pub(crate) fn has_gaps_to_tell(&self) -> bool {
-        !self.gaps.telling.is_empty()
+        self.subscriptions.has_gaps_to_tell()
     }
 
     /// Tells some clients of a gap.
     pub(crate) fn tell_gaps(&mut self, now: Instant) {
         self.now = now;
-        let slots = self.connections.capacity();
-        let Some((gap, part)) = self.gaps.next(slots) else {
+        let slots = self.connections.slots();
+        let Some((gap, part)) = self.subscriptions.next_gap(slots) else {
             return;
         };
         let is_last = part.end == slots;
@@ -139,18 +141,15 @@ impl Shard {
             self.tell_gap(ConnectionId::at(slot), &gap);
         }
         if is_last {
-            self.gaps.told(&gap);
+            self.subscriptions.gap_told(&gap);
         }
         self.flush();
     }
 
     /// Tells a client of a gap, once in each of its namespaces that has a channel concerned.
     fn tell_gap(&mut self, id: ConnectionId, gap: &Gap) {
-        let Some(connection) = self.connections.get(id.index()) else {
-            return;
-        };
-        let form = self.form(id);
-        for (namespace, channels) in self.concerned(id, connection, gap) {
+        let form = self.connections.form(id);
+        for (namespace, channels) in self.concerned(id, gap) {
             let channels: Vec<_> = channels.iter().map(String::as_str).collect();
             let notice = gap::Gap {
                 channels: &channels,
@@ -169,31 +168,15 @@ impl Shard {
         }
     }
 
-    /// The form of messages to a client without Engine.IO; `None` for a session.
-    pub(in crate::shard) fn form(&self, id: ConnectionId) -> Option<Form> {
-        match &self.connections.get(id.index())?.protocol {
-            Protocol::Session(_) => None,
-            Protocol::Plain(plain) => Some(plain.form()),
-        }
-    }
-
     /// The channels of a client on which it may have missed something, by namespace.
-    fn concerned(
-        &self,
-        id: ConnectionId,
-        connection: &Connection,
-        gap: &Gap,
-    ) -> SmallVec<[(NamespaceId, Vec<String>); 1]> {
+    fn concerned(&self, id: ConnectionId, gap: &Gap) -> SmallVec<[(NamespaceId, Vec<String>); 1]> {
         let mut concerned: SmallVec<[(NamespaceId, Vec<String>); 1]> = SmallVec::new();
-        for membership in connection.memberships.iter() {
+        let Some(connection) = self.connections.get(id) else {
+            return concerned;
+        };
+        let memberships = connection.memberships();
+        for membership in self.subscriptions.missed(id, memberships, gap) {
             let (channel, namespace) = (&*membership.channel, membership.topic.namespace);
-            if !gap.channels.contains(channel) {
-                continue;
-            }
-            let key = (membership.channel.clone(), membership.topic);
-            if self.gaps.is_late(id, &key, gap.loss) {
-                continue;
-            }
             let registry = &self.common.registry;
             let name = registry.channel(namespace, channel).unwrap_or(channel);
             let name = name.to_owned();

@@ -1,6 +1,6 @@
 //! Joining and leaving channels.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use womack_proto::{
     Channel, Form, NamespaceId, event_stream,
@@ -8,27 +8,18 @@ use womack_proto::{
     unsubscribed::{self, Unsubscribed},
 };
 
-use super::{memberships::Membership, subscribers::Subscriber};
+use super::subscriptions::{Join, Moved, Target};
 use crate::{
-    command::{Dialect, Interests, LossNumber, LostScope, Topic},
-    engine::{Answered, JoinAnswer, JoinReply, Key, PendingAck},
+    command::{Dialect, Interests},
+    engine::{Answered, JoinAnswer, JoinReply, PendingAck},
     ledger::Limit,
     memory::MEMBERSHIP_BYTES,
     namespace::JoinAcknowledged,
     report::Report,
     requests::Problem,
     shard::{Shard, connections::connection::Connection},
-    sid::{ConnectionId, ConnectionRef},
+    sid::ConnectionId,
 };
-
-/// The outcome of a join.
-pub(in crate::shard) struct Join {
-    key: Key,
-    /// The client was not in the channel.
-    is_new: bool,
-    /// Messages that are published from now on arrive.
-    is_live: bool,
-}
 
 impl Shard {
     /// Puts a client into a channel, on behalf of a request that waits for no answer.
@@ -39,21 +30,14 @@ impl Shard {
         channel: &Channel,
         dialect: Dialect,
     ) {
-        let Some(join) = self.try_join(id, namespace, channel, dialect) else {
-            return;
-        };
-        let Join {
-            key,
-            is_new,
-            is_live,
-        } = join;
-        if self.acks.joined(&key, id, is_new, is_live) {
-            self.report_member(Report::Subscribed, id, namespace, &key.0);
+        if let Some(join) = self.try_join(id, namespace, channel, dialect)
+            && self.subscriptions.settle(id, &join)
+        {
+            self.report_member(Report::Subscribed, id, namespace, &join.key.0);
         }
     }
 
-    /// Puts a client into a channel. One that is in it stays there as it came, whatever dialect
-    /// it speaks now. `None` when it may be in no more.
+    /// Puts a client into a channel. `None` when it may be in no more.
     fn try_join(
         &mut self,
         id: ConnectionId,
@@ -61,68 +45,29 @@ impl Shard {
         channel: &Channel,
         dialect: Dialect,
     ) -> Option<Join> {
-        let name = self
-            .common
-            .registry
-            .redis_channel(namespace, channel.as_str());
-        let connection = self.connections.get_mut(id.index())?;
-        let encodings = connection.encodings();
-        let known = connection.memberships.find_any(&name, namespace, encodings);
-        if let Some((_, topic)) = known {
-            let is_live = self.channels.is_live(&name, topic);
-            return Some(Join {
-                key: (name, topic),
-                is_new: false,
-                is_live,
-            });
-        }
+        let registry = &self.common.registry;
+        let connection = self.connections.get_mut(id)?;
         // Handlers keep to the limit themselves, with an answer; this is for those that do not.
-        let namespaces = self.common.registry.len();
-        let most = self
-            .common
-            .config
-            .limits
-            .load()
-            .max_channels_per_client
-            .saturating_mul(namespaces);
-        let membership = connection.memberships.next();
-        if membership as usize >= most {
-            self.common.metrics.limit(Limit::MaxChannelsPerClient);
-            return None;
-        }
-        let topic = Topic {
+        let most = self.common.config.limits.load().max_channels_per_client;
+        let target = Target {
+            channel: registry.redis_channel(namespace, channel.as_str()),
             namespace,
-            encoding: connection.encoding(dialect),
+            encoding: connection.kind().encoding(dialect),
+            encodings: connection.kind().encodings(),
+            max_memberships: most.saturating_mul(registry.len()),
         };
-        let joined = self.channels.join(
-            name,
-            topic,
-            Subscriber {
-                connection: id,
-                membership,
-            },
-        );
-        let key = (joined.channel.clone(), topic);
-        self.gaps.joined(id, &key);
-        let place = joined.place;
-        connection.memberships.push(Membership {
-            channel: joined.channel.clone(),
-            topic,
-            place,
-        });
-        self.common.metrics.clients.subscriptions.inc();
-        self.ledger.charge(MEMBERSHIP_BYTES);
-        if !self.fanouts.is_empty() {
-            self.fanouts.joined(&joined.channel, topic, id);
+        let join = self
+            .subscriptions
+            .join(id, connection.memberships_mut(), target);
+        match &join {
+            None => self.common.metrics.limit(Limit::MaxChannelsPerClient),
+            Some(join) if join.is_new => {
+                self.common.metrics.clients.subscriptions.inc();
+                self.ledger.charge(MEMBERSHIP_BYTES);
+            }
+            Some(_) => {}
         }
-        if joined.first {
-            self.dirty.mark(self.id, joined.channel.clone());
-        }
-        Some(Join {
-            key,
-            is_new: true,
-            is_live: joined.live,
-        })
+        join
     }
 
     /// Puts a client into channels and acknowledges when all of them are live.
@@ -130,48 +75,42 @@ impl Shard {
         &mut self,
         id: ConnectionId,
         namespace: NamespaceId,
-        join: JoinAcknowledged,
+        request: JoinAcknowledged,
     ) {
         let mut joins = Vec::new();
-        for channel in &join.channels {
-            let Some(joined) = self.try_join(id, namespace, channel, join.dialect) else {
+        for channel in &request.channels {
+            let Some(join) = self.try_join(id, namespace, channel, request.dialect) else {
                 // It may be in no more channels, so it is in none by this request.
-                for joined in joins.iter().filter(|joined: &&Join| joined.is_new) {
-                    self.leave_named(id, namespace, &joined.key.0);
+                for join in joins.iter().filter(|join: &&Join| join.is_new) {
+                    self.leave_named(id, namespace, &join.key.0);
                 }
-                return self.answer_join(id, namespace, &join.answer, false);
+                return self.answer_join(id, namespace, &request.answer, false);
             };
-            joins.push(joined);
+            joins.push(join);
         }
         if joins.iter().all(|join| join.is_live) {
-            self.answer_join(id, namespace, &join.answer, true);
-            for Join { key, is_new, .. } in joins {
-                if self.acks.told_live(&key, id, is_new) {
-                    self.report_member(Report::Subscribed, id, namespace, &key.0);
+            self.answer_join(id, namespace, &request.answer, true);
+            for join in joins {
+                if self.subscriptions.told_live(id, &join) {
+                    self.report_member(Report::Subscribed, id, namespace, &join.key.0);
                 }
             }
             return;
         }
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(client) = self.connections.named(id) else {
             return;
         };
-        let client = ConnectionRef {
-            id,
-            secret: connection.secret,
-        };
-        let ack = PendingAck::new(client, namespace, join.answer);
-        let channels = joins.into_iter().map(|join| (join.key, join.is_new));
-        let is_full = self.acks.len() >= self.common.config.limits.load().max_waiting_acks;
-        let known = &self.channels;
-        let is_live = |(channel, topic): &Key| known.is_live(channel, *topic);
-        self.acks.wait(ack, channels.collect(), is_live, self.now);
+        let ack = PendingAck::new(client, namespace, request.answer);
+        let most = self.common.config.limits.load().max_waiting_acks;
+        let is_full = self.subscriptions.waiting() >= most;
+        self.subscriptions.wait(ack, joins, self.now);
         if is_full {
             self.common.metrics.limit(Limit::MaxWaitingAcks);
-            if let Some(refused) = self.acks.fail_last() {
+            if let Some(refused) = self.subscriptions.fail_last() {
                 self.fail_join(refused);
             }
-        } else if let Some(next) = self.acks.next_deadline() {
-            self.wake_timer(next);
+        } else if let Some(next) = self.subscriptions.next_deadline() {
+            self.timers.wake_by(next);
         }
     }
 
@@ -183,13 +122,7 @@ impl Shard {
         epoch: Epoch,
     ) {
         for &interest in interests {
-            if !self.channels.set_live(channel, interest, epoch) {
-                continue;
-            }
-            let key = (channel.clone(), interest.topic);
-            let known = &self.channels;
-            let is_live = |(channel, topic): &Key| known.is_live(channel, *topic);
-            let (answered, settled) = self.acks.live(&key, is_live);
+            let (answered, settled) = self.subscriptions.live(channel, interest, epoch);
             for done in answered {
                 self.succeed_join(&done);
             }
@@ -202,13 +135,10 @@ impl Shard {
     /// Redis refuses `channel`: these interests in it end, and whoever is in it is told.
     pub(in crate::shard) fn refused(&mut self, channel: &Arc<str>, interests: &Interests) {
         for &interest in interests {
-            if !self.channels.has_interest(channel, interest) {
-                continue;
-            }
             let namespace = interest.topic.namespace;
-            for id in self.channels.members_of(channel, interest.topic) {
+            for id in self.subscriptions.interested(channel, interest) {
                 let key = (channel.clone(), interest.topic);
-                let is_told = self.acks.is_waited_for(&key, id);
+                let is_told = self.subscriptions.is_waited_for(&key, id);
                 self.leave_named(id, namespace, channel);
                 if !is_told {
                     self.tell_unsubscribed(id, namespace, channel, Problem::Unavailable.code());
@@ -217,26 +147,10 @@ impl Shard {
         }
     }
 
-    /// Channels bring nothing until Redis has confirmed them again.
-    pub(in crate::shard) fn lost(&mut self, loss: Option<LossNumber>, scope: &LostScope) {
-        match scope {
-            LostScope::Connection(epoch) => self.channels.lost_connection(*epoch),
-            LostScope::Channels(channels) => {
-                for channel in channels {
-                    self.channels.set_lost(channel);
-                }
-            }
-        }
-        self.acks.lost();
-        if let Some(loss) = loss {
-            self.gaps.began(loss);
-        }
-    }
-
     /// All channels of a request are live.
     fn succeed_join(&mut self, done: &Answered) {
         let Answered { ack, memberships } = done;
-        if !self.is_joined(ack.client, ack.namespace) {
+        if !self.connections.is_joined(ack.client, ack.namespace) {
             return;
         }
         let (id, namespace) = (ack.client.id, ack.namespace);
@@ -249,7 +163,7 @@ impl Shard {
     /// A request has failed; memberships end that nobody else has asked for.
     fn fail_join(&mut self, failed: Answered) {
         let Answered { ack, memberships } = failed;
-        if !self.is_joined(ack.client, ack.namespace) {
+        if !self.connections.is_joined(ack.client, ack.namespace) {
             return;
         }
         let (id, namespace) = (ack.client.id, ack.namespace);
@@ -260,21 +174,11 @@ impl Shard {
     }
 
     /// Answers requests that have waited for Redis too long.
-    pub(in crate::shard) fn expire_acks(&mut self, now: Instant) {
-        while let Some(late) = self.acks.expire(now) {
+    pub(in crate::shard) fn expire_acks(&mut self) {
+        while let Some(late) = self.subscriptions.expire(self.now) {
             self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
             self.fail_join(late);
         }
-    }
-
-    /// Whether a client is still there, in its namespace.
-    pub(in crate::shard) fn is_joined(
-        &self,
-        client: ConnectionRef,
-        namespace: NamespaceId,
-    ) -> bool {
-        let connection = self.connections.get(client.id.index());
-        connection.is_some_and(|found| found.secret == client.secret && found.is_joined(namespace))
     }
 
     /// Says whether channels that a client asked for are live.
@@ -325,85 +229,54 @@ impl Shard {
 
     /// The same of a channel by its name at Redis.
     fn leave_named(&mut self, id: ConnectionId, namespace: NamespaceId, channel: &Arc<str>) {
-        let Some(connection) = self.connections.get_mut(id.index()) else {
+        let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        let encodings = connection.encodings();
-        let known = connection
-            .memberships
-            .find_any(channel, namespace, encodings);
-        let Some((number, _)) = known else {
+        let encodings = connection.kind().encodings();
+        let memberships = connection.memberships_mut();
+        let subscriptions = &mut self.subscriptions;
+        let ended = subscriptions.leave(id, memberships, channel, namespace, encodings);
+        let Some(ended) = ended else {
             return;
         };
-        let (membership, moved) = connection.memberships.remove(number);
-        if let Some(moved) = moved {
-            self.channels
-                .set_membership(&moved.channel, moved.topic, moved.place, number);
-        }
-        let key = (channel.clone(), membership.topic);
-        let (was_settled, failed) = self.acks.left(&key, id);
-        if was_settled {
+        if ended.was_settled {
             self.report_member(Report::Unsubscribed, id, namespace, channel);
         }
-        self.give_up(id, &membership);
-        for ack in failed {
+        self.note_end(ended.moved);
+        for ack in ended.failed {
             self.fail_join(ack);
         }
     }
 
     /// Takes a client out of all channels of a namespace.
     pub(in crate::shard) fn leave_namespace(&mut self, id: ConnectionId, namespace: NamespaceId) {
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
-        let memberships = connection
-            .memberships
-            .iter()
-            .filter(|found| found.topic.namespace == namespace);
-        let channels: Vec<_> = memberships.map(|found| found.channel.clone()).collect();
-        for channel in channels {
+        for channel in connection.memberships().channels_in(namespace) {
             self.leave_named(id, namespace, &channel);
         }
     }
 
     /// Takes a connection, which is closing, out of all channels.
     pub(in crate::shard) fn leave_all(&mut self, id: ConnectionId, connection: &mut Connection) {
-        for membership in std::mem::take(&mut connection.memberships).iter() {
-            let client = (id, &*connection);
-            let namespace = membership.topic.namespace;
-            let key = (membership.channel.clone(), membership.topic);
+        for membership in std::mem::take(connection.memberships_mut()).iter() {
+            let ended = self.subscriptions.end(id, membership);
             // Nobody is left to be told that acknowledgements have failed.
-            let (was_settled, _) = self.acks.left(&key, id);
-            if was_settled {
-                self.report_place(Report::Unsubscribed, client, namespace, &membership.channel);
+            if ended.was_settled {
+                self.report_place(Report::Unsubscribed, id, connection, membership);
             }
-            self.give_up(id, membership);
+            self.note_end(ended.moved);
         }
     }
 
-    /// Gives a place in a topic up.
-    fn give_up(&mut self, id: ConnectionId, membership: &Membership) {
-        let key = (membership.channel.clone(), membership.topic);
-        self.gaps.left(id, &key);
-        let left = self
-            .channels
-            .leave(&membership.channel, membership.topic, membership.place);
-        if let Some(moved) = left.moved {
-            let connection = self.connections.get_mut(moved.connection.index());
-            let other = connection.and_then(|found| found.memberships.get_mut(moved.membership));
-            if let Some(other) = other {
-                other.place = membership.place;
-            }
+    /// A membership has ended, whose place another subscriber may have now.
+    fn note_end(&mut self, moved: Option<Moved>) {
+        if let Some(moved) = moved {
+            self.connections.note_place(moved);
         }
         self.common.metrics.clients.subscriptions.dec();
         self.ledger.release(MEMBERSHIP_BYTES);
-        if !self.fanouts.is_empty() {
-            let (channel, topic) = (&membership.channel, membership.topic);
-            self.fanouts.left(channel, topic, id, left.last);
-        }
-        if left.last {
-            self.dirty.mark(self.id, membership.channel.clone());
-        }
     }
 
     /// Tells a client that it is in a channel no more although it did not leave.
@@ -420,7 +293,7 @@ impl Shard {
             channel: channel.unwrap_or_default(),
             reason,
         };
-        match self.form(id) {
+        match self.connections.form(id) {
             None => self.with_session(id, |session, rules, out| {
                 let (name, args) = (unsubscribed::EVENT, unsubscribed.to_json());
                 session.emit(namespace, name, &args, &[], rules, out);

@@ -98,6 +98,13 @@ impl Memberships {
         self.list.get_mut(number as usize)
     }
 
+    /// The channels of a namespace.
+    pub(crate) fn channels_in(&self, namespace: NamespaceId) -> Vec<Arc<str>> {
+        let found = self.iter();
+        let found = found.filter(|found| found.topic.namespace == namespace);
+        found.map(|found| found.channel.clone()).collect()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Membership> {
         self.list.iter()
     }

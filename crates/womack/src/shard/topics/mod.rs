@@ -7,3 +7,4 @@ pub(super) mod memberships;
 pub(super) mod presence_queries;
 pub(super) mod report;
 pub(super) mod subscribers;
+pub(super) mod subscriptions;

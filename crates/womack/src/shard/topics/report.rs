@@ -2,7 +2,7 @@
 //!
 //! Nothing of it happens when the server publishes no events.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use womack_proto::{Channel, NamespaceId};
@@ -13,7 +13,7 @@ use crate::{
     ledger::Limit,
     report::{Count, Custom, Meta, Place, Question, Report},
     shard::{Shard, connections::connection::Connection},
-    sid::{ConnectionId, ConnectionRef},
+    sid::ConnectionId,
 };
 
 /// Memberships that are reported at one go when clients are counted: what is published meanwhile
@@ -31,29 +31,45 @@ impl Shard {
         namespace: NamespaceId,
         channel: &Arc<str>,
     ) {
-        if let Some(connection) = self.connections.get(id.index()) {
-            self.report_place(report, (id, connection), namespace, channel);
+        let Some(reports) = &self.common.reports else {
+            return;
+        };
+        if let Some(connection) = self.connections.get(id) {
+            let place = self.place(id, connection, namespace, channel);
+            reports.send(report(place), &self.common.metrics);
         }
     }
 
-    /// The same of a client that may be out of its place `id` already.
+    /// The same of a client that may be out of its slot already, and was in a channel.
     pub(in crate::shard) fn report_place(
         &self,
         report: fn(Place) -> Report,
-        (id, connection): (ConnectionId, &Connection),
-        namespace: NamespaceId,
-        channel: &Arc<str>,
+        id: ConnectionId,
+        connection: &Connection,
+        membership: &Membership,
     ) {
         let Some(reports) = &self.common.reports else {
             return;
         };
-        let place = Place {
+        let (channel, namespace) = (&membership.channel, membership.topic.namespace);
+        let place = self.place(id, connection, namespace, channel);
+        reports.send(report(place), &self.common.metrics);
+    }
+
+    fn place(
+        &self,
+        id: ConnectionId,
+        connection: &Connection,
+        namespace: NamespaceId,
+        channel: &Arc<str>,
+    ) -> Place {
+        let meta = self.connections.meta(connection.secret(), namespace);
+        Place {
             session: self.client_id(id, connection, namespace),
             namespace,
             channel: channel.clone(),
-            meta: self.metas.get(connection.secret, namespace).cloned(),
-        };
-        reports.send(report(place), &self.common.metrics);
+            meta: meta.cloned(),
+        }
     }
 
     /// Remembers something about a client. Others are told if it is in channels already.
@@ -63,21 +79,23 @@ impl Shard {
         namespace: NamespaceId,
         meta: Meta,
     ) {
-        let Some(connection) = self.connections.get(id.index()) else {
+        // A handler may have taken it out of the namespace before.
+        let client = self.connections.named(id);
+        let Some(client) = client.filter(|client| self.connections.is_joined(*client, namespace))
+        else {
             return;
         };
-        // A handler may have taken it out of the namespace before.
-        if !connection.is_joined(namespace) {
+        if !self.connections.set_meta(client.secret, namespace, meta) {
             return;
         }
-        if !self.metas.set(connection.secret, namespace, meta) {
+        let Some(connection) = self.connections.get(id) else {
             return;
-        }
-        let memberships = connection.memberships.iter();
-        let settled = memberships.filter(|found| self.is_settled(id, found));
-        for membership in settled.filter(|found| found.topic.namespace == namespace) {
-            let client = (id, connection);
-            self.report_place(Report::Present, client, namespace, &membership.channel);
+        };
+        let memberships = connection.memberships().iter();
+        for membership in memberships.filter(|found| found.topic.namespace == namespace) {
+            if self.subscriptions.is_settled(id, membership) {
+                self.report_place(Report::Present, id, connection, membership);
+            }
         }
     }
 
@@ -91,13 +109,16 @@ impl Shard {
         let Some(reports) = &self.common.reports else {
             return;
         };
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
         let custom = Custom {
             session: self.client_id(id, connection, namespace),
             namespace,
-            meta: self.metas.get(connection.secret, namespace).cloned(),
+            meta: self
+                .connections
+                .meta(connection.secret(), namespace)
+                .cloned(),
             data,
         };
         reports.send(Report::Custom(Box::new(custom)), &self.common.metrics);
@@ -109,16 +130,15 @@ impl Shard {
             return;
         };
         // A slab's slots are below its capacity.
-        let end = u32::try_from(self.connections.capacity()).expect("fewer than 2^31 files");
+        let end = u32::try_from(self.connections.slots()).expect("fewer than 2^31 files");
         let (mut slot, mut counted) = (from, 0);
         while slot < end && counted < COUNTED_AT_ONCE && ((slot - from) as usize) < SLOTS_AT_ONCE {
             let id = ConnectionId(slot);
-            if let Some(connection) = self.connections.get(id.index()) {
-                let memberships = connection.memberships.iter();
-                for membership in memberships.filter(|found| self.is_settled(id, found)) {
-                    let client = (id, connection);
-                    let namespace = membership.topic.namespace;
-                    self.report_place(Report::Present, client, namespace, &membership.channel);
+            if let Some(connection) = self.connections.get(id) {
+                let memberships = connection.memberships().iter();
+                let settled = memberships.filter(|found| self.subscriptions.is_settled(id, found));
+                for membership in settled {
+                    self.report_place(Report::Present, id, connection, membership);
                     counted += 1;
                 }
             }
@@ -132,15 +152,6 @@ impl Shard {
         reports.send(counted, &self.common.metrics);
     }
 
-    /// Whether the back end has heard of a client's membership.
-    fn is_settled(&self, id: ConnectionId, membership: &Membership) -> bool {
-        // A clone of the name costs more than the look.
-        self.acks.is_empty()
-            || self
-                .acks
-                .is_settled(&(membership.channel.clone(), membership.topic), id)
-    }
-
     /// Asks for a client who is in a channel, on all nodes.
     pub(in crate::shard) fn ask_presence(
         &mut self,
@@ -151,7 +162,7 @@ impl Shard {
         unavailable: String,
     ) {
         let common = self.common.clone();
-        let Some(connection) = self.connections.get(id.index()) else {
+        let Some(client) = self.connections.named(id) else {
             return;
         };
         let full = self.presence_queries.len() >= common.config.limits.load().max_waiting_acks;
@@ -164,10 +175,7 @@ impl Shard {
             return self.acknowledge(id, namespace, ack, &unavailable);
         };
         let query = PendingQuery {
-            client: ConnectionRef {
-                id,
-                secret: connection.secret,
-            },
+            client,
             namespace,
             ack,
             unavailable,
@@ -180,7 +188,7 @@ impl Shard {
         };
         reports.send(Report::Asked(question), &common.metrics);
         if let Some(next) = self.presence_queries.next_deadline() {
-            self.wake_timer(next);
+            self.timers.wake_by(next);
         }
     }
 
@@ -192,8 +200,8 @@ impl Shard {
     }
 
     /// Answers the questions that have waited too long.
-    pub(in crate::shard) fn expire_questions(&mut self, now: Instant) {
-        while let Some((_, query)) = self.presence_queries.expire(now) {
+    pub(in crate::shard) fn expire_questions(&mut self) {
+        while let Some((_, query)) = self.presence_queries.expire(self.now) {
             self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
             self.answer_query(&query, None);
         }
@@ -201,7 +209,7 @@ impl Shard {
 
     fn answer_query(&mut self, query: &PendingQuery, answer: Option<&str>) {
         let answer = answer.unwrap_or(&query.unavailable);
-        if self.is_joined(query.client, query.namespace) {
+        if self.connections.is_joined(query.client, query.namespace) {
             self.acknowledge(query.client.id, query.namespace, query.ack, answer);
         }
     }
