@@ -1,8 +1,10 @@
 //! What the benchmarks measure of the delivery path; no part of the interface.
 
-use womack_engine::{Outbox, Round};
-
-use crate::queue;
+use crate::{
+    queue,
+    shard::{Outbox, Round},
+    sid::ConnectionId,
+};
 
 /// A round and its clients, without sockets.
 pub struct FanOut {
@@ -22,7 +24,7 @@ impl FanOut {
     /// Appends `frame` once, and a span of it to each client.
     pub fn append(&mut self, frame: &[u8]) {
         let span = self.round.append(frame);
-        for (id, outbox) in (0..).zip(&mut self.outboxes) {
+        for (id, outbox) in (0..).map(ConnectionId).zip(&mut self.outboxes) {
             self.round.add(id, outbox, span);
         }
     }
@@ -32,7 +34,7 @@ impl FanOut {
         let dirty = self.round.take_dirty();
         let (mut spans, mut count) = (Default::default(), 0);
         for &id in &dirty {
-            self.round.take(&mut self.outboxes[id as usize], &mut spans);
+            self.round.take(&mut self.outboxes[id.index()], &mut spans);
             count += spans.len();
         }
         self.round.finish(dirty);

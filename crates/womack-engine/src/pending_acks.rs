@@ -20,6 +20,7 @@ use womack_proto::NamespaceId;
 
 use crate::{
     command::Topic,
+    sid::{ConnectionId, ConnectionRef},
     timeout_queue::{Ticket, TimeoutQueue},
 };
 
@@ -28,19 +29,33 @@ pub(crate) type Key = (Arc<str>, Topic);
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
+/// The way in which a client hears that it is in channels, or is not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum JoinReply {
+    /// By the acknowledgement with the number that the client gave it.
+    Ack(u64),
+    /// By a line, which has no number: the client knows it by what it calls it.
+    Line,
+    /// By its event stream, which begins, or does not.
+    StreamOpen,
+}
+
+/// The answer to a request to join channels.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct JoinAnswer {
+    pub(crate) reply: JoinReply,
+    /// Its text when all channels are live.
+    pub(crate) live: String,
+    /// Its text when they will not be.
+    pub(crate) unavailable: String,
+}
+
 /// An acknowledgement that waits.
 #[derive(Debug)]
 pub(crate) struct PendingAck {
-    pub(crate) connection: u32,
-    /// Tells the connection from a later one in the same slot.
-    pub(crate) secret: u64,
+    pub(crate) client: ConnectionRef,
     pub(crate) namespace: NamespaceId,
-    /// The number that the client gave it.
-    pub(crate) ack: u64,
-    /// The answer when all channels are live.
-    pub(crate) live: String,
-    /// The answer when they will not be.
-    pub(crate) unavailable: String,
+    pub(crate) answer: JoinAnswer,
     /// All channels of the request.
     channels: Vec<Key>,
     /// Channels that were not live when they were counted.
@@ -50,19 +65,15 @@ pub(crate) struct PendingAck {
 }
 
 impl PendingAck {
-    pub(crate) fn new(
-        (connection, secret): (u32, u64),
+    pub(crate) const fn new(
+        client: ConnectionRef,
         namespace: NamespaceId,
-        ack: u64,
-        (live, unavailable): (String, String),
+        answer: JoinAnswer,
     ) -> Self {
         Self {
-            connection,
-            secret,
+            client,
             namespace,
-            ack,
-            live,
-            unavailable,
+            answer,
             channels: Vec::new(),
             missing: 0,
             counted: 0,
@@ -98,7 +109,7 @@ enum State {
 /// The memberships of a shard that are not settled, and the acknowledgements that wait for them.
 pub(crate) struct PendingAcks {
     acks: TimeoutQueue<PendingAck>,
-    memberships: Map<Key, Map<u32, Membership>>,
+    memberships: Map<Key, Map<ConnectionId, Membership>>,
     /// Losses since the start. Counts of missing channels of before are void.
     losses: u32,
 }
@@ -123,7 +134,7 @@ impl PendingAcks {
     pub(crate) fn joined(
         &mut self,
         key: &Key,
-        connection: u32,
+        connection: ConnectionId,
         is_new: bool,
         is_live: bool,
     ) -> bool {
@@ -147,7 +158,7 @@ impl PendingAcks {
     }
 
     /// A client has been told that it is live in a channel. True if the membership is settled by it.
-    pub(crate) fn told_live(&mut self, key: &Key, connection: u32, is_new: bool) -> bool {
+    pub(crate) fn told_live(&mut self, key: &Key, connection: ConnectionId, is_new: bool) -> bool {
         let known = self.memberships.get_mut(key);
         let known = known.and_then(|clients| clients.get_mut(&connection));
         known.map_or(is_new, |membership| {
@@ -164,7 +175,7 @@ impl PendingAcks {
         is_live: impl Fn(&Key) -> bool,
         now: Instant,
     ) {
-        let connection = ack.connection;
+        let connection = ack.client.id;
         ack.channels = channels.iter().map(|(key, _)| key.clone()).collect();
         ack.count(&is_live, self.losses);
         let ticket = self.acks.push(ack, now);
@@ -190,7 +201,7 @@ impl PendingAcks {
         &mut self,
         key: &Key,
         is_live: impl Fn(&Key) -> bool,
-    ) -> (Vec<Answered>, Vec<u32>) {
+    ) -> (Vec<Answered>, Vec<ConnectionId>) {
         let Some(clients) = self.memberships.get_mut(key) else {
             return Default::default();
         };
@@ -230,7 +241,7 @@ impl PendingAcks {
 
     /// A client has left a channel. Returns whether the membership was settled, and the
     /// acknowledgements that fail for it.
-    pub(crate) fn left(&mut self, key: &Key, connection: u32) -> (bool, Vec<Answered>) {
+    pub(crate) fn left(&mut self, key: &Key, connection: ConnectionId) -> (bool, Vec<Answered>) {
         let Some(clients) = self.memberships.get_mut(key) else {
             return (true, Vec::new());
         };
@@ -251,7 +262,7 @@ impl PendingAcks {
     }
 
     /// Whether a client's membership is settled.
-    pub(crate) fn is_settled(&self, key: &Key, connection: u32) -> bool {
+    pub(crate) fn is_settled(&self, key: &Key, connection: ConnectionId) -> bool {
         let clients = self.memberships.get(key);
         let membership = clients.and_then(|clients| clients.get(&connection));
         membership.is_none_or(|membership| membership.state == State::Settled)
@@ -270,7 +281,7 @@ impl PendingAcks {
     }
 
     /// Whether an acknowledgement waits for a client's membership.
-    pub(crate) fn is_waited_for(&self, key: &Key, connection: u32) -> bool {
+    pub(crate) fn is_waited_for(&self, key: &Key, connection: ConnectionId) -> bool {
         let clients = self.memberships.get(key);
         let membership = clients.and_then(|clients| clients.get(&connection));
         membership.is_some_and(|membership| !membership.acks.is_empty())
@@ -281,7 +292,7 @@ impl PendingAcks {
         self.acks.next_deadline()
     }
 
-    fn insert(&mut self, key: Key, connection: u32, state: State) {
+    fn insert(&mut self, key: Key, connection: ConnectionId, state: State) {
         let membership = Membership {
             state,
             acks: VecDeque::new(),
@@ -295,7 +306,7 @@ impl PendingAcks {
         let ack = self.acks.remove(ticket)?;
         let mut settled = Vec::new();
         for key in &ack.channels {
-            self.release(key, (ticket, &ack), |membership| {
+            self.release(key, ticket, ack.client.id, |membership| {
                 if std::mem::replace(&mut membership.state, State::Settled) != State::Settled {
                     settled.push(key.clone());
                 }
@@ -316,7 +327,7 @@ impl PendingAcks {
     fn failed(&mut self, ticket: Ticket, ack: PendingAck) -> Answered {
         let mut ended = Vec::new();
         for key in &ack.channels {
-            self.release(key, (ticket, &ack), |membership| {
+            self.release(key, ticket, ack.client.id, |membership| {
                 if membership.state == State::Provisional && membership.acks.is_empty() {
                     ended.push(key.clone());
                 }
@@ -332,13 +343,14 @@ impl PendingAcks {
     fn release(
         &mut self,
         key: &Key,
-        (ticket, ack): (Ticket, &PendingAck),
+        ticket: Ticket,
+        connection: ConnectionId,
         release: impl FnOnce(&mut Membership),
     ) {
         let Some(clients) = self.memberships.get_mut(key) else {
             return;
         };
-        let Some(membership) = clients.get_mut(&ack.connection) else {
+        let Some(membership) = clients.get_mut(&connection) else {
             return;
         };
         if let Ok(at) = membership.acks.binary_search(&ticket) {
@@ -346,7 +358,7 @@ impl PendingAcks {
         }
         release(membership);
         if !membership.is_kept() {
-            clients.remove(&ack.connection);
+            clients.remove(&connection);
             if clients.is_empty() {
                 self.memberships.remove(key);
             }

@@ -21,6 +21,31 @@ const CHARACTERS: usize = 24;
 /// Characters that say nothing but the node.
 const NODE_CHARACTERS: usize = 5;
 
+/// The number of a connection in its shard, which goes to a later one when it is free again.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(transparent)]
+pub struct ConnectionId(pub u32);
+
+impl ConnectionId {
+    /// The connection in a slot of its shard, of which there are never more than files.
+    pub fn at(slot: usize) -> Self {
+        Self(u32::try_from(slot).expect("fewer than 2^31 files"))
+    }
+
+    /// The slot of the connection.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A client that cannot be taken for a later one in the same slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ConnectionRef {
+    pub id: ConnectionId,
+    /// What cannot be guessed of its session's id.
+    pub secret: u64,
+}
+
 /// A session id, or a session's id in one namespace.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Sid {
@@ -28,8 +53,8 @@ pub struct Sid {
     pub node: u32,
     /// The shard that owns the session.
     pub shard: ShardId,
-    /// The session's slot in its shard.
-    pub slot: u32,
+    /// The session's connection.
+    pub slot: ConnectionId,
     /// What cannot be guessed.
     pub secret: u64,
 }
@@ -49,7 +74,7 @@ impl Sid {
         rest.is_empty().then(|| Self {
             node: u32::from_be_bytes(*node),
             shard: ShardId(u16::from_be_bytes(*shard)),
-            slot: u32::from_be_bytes(*slot),
+            slot: ConnectionId(u32::from_be_bytes(*slot)),
             secret: u64::from_be_bytes(*secret),
         })
     }
@@ -67,7 +92,7 @@ impl fmt::Display for Sid {
         let mut bytes = [0; BYTES];
         bytes[..4].copy_from_slice(&self.node.to_be_bytes());
         bytes[4..6].copy_from_slice(&self.shard.0.to_be_bytes());
-        bytes[6..10].copy_from_slice(&self.slot.to_be_bytes());
+        bytes[6..10].copy_from_slice(&self.slot.0.to_be_bytes());
         bytes[10..].copy_from_slice(&self.secret.to_be_bytes());
         formatter.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
@@ -105,7 +130,7 @@ impl SidSource {
         let sid = Sid {
             node: self.node,
             shard: ShardId(0),
-            slot: 0,
+            slot: ConnectionId(0),
             secret: 0,
         };
         let mut text = sid.to_string();
@@ -127,7 +152,7 @@ mod tests {
     const SID: Sid = Sid {
         node: 7,
         shard: ShardId(2),
-        slot: 70_000,
+        slot: ConnectionId(70_000),
         secret: u64::MAX - 1,
     };
 

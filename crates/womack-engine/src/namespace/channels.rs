@@ -264,7 +264,10 @@ mod tests {
     use womack_proto::Channel;
 
     use super::*;
-    use crate::namespace::{Action, Memberships, View};
+    use crate::{
+        namespace::{Action, Memberships, View},
+        pending_acks::JoinReply,
+    };
 
     struct Joined(Vec<&'static str>);
 
@@ -329,7 +332,10 @@ mod tests {
                         Dialect::Events => "join",
                         Dialect::Juggernaut => "join for messages",
                     };
-                    format!("{how}, ack {} {}", join.ack, join.live)
+                    let JoinReply::Ack(ack) = join.answer.reply else {
+                        panic!("{:?}", join.answer);
+                    };
+                    format!("{how}, ack {ack} {}", join.answer.live)
                 }
                 Action::SetMeta(meta) => format!("meta {meta}"),
                 Action::Report(data) => format!("report {data}"),

@@ -31,7 +31,11 @@ use womack_ledger::Limit;
 use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId, Revision};
 
 pub use self::channels::{Channels, ChannelsSettings};
-use crate::{command::Dialect, report::Meta};
+use crate::{
+    command::Dialect,
+    pending_acks::{JoinAnswer, JoinReply},
+    report::Meta,
+};
 
 /// What becomes of what waits for a client that reads too slowly.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
@@ -205,9 +209,11 @@ impl<'a> Client<'a> {
             .push(Action::JoinAcknowledged(Box::new(JoinAcknowledged {
                 channels,
                 dialect: self.dialect,
-                ack,
-                live: live.to_owned(),
-                unavailable: unavailable.to_owned(),
+                answer: JoinAnswer {
+                    reply: JoinReply::Ack(ack),
+                    live: live.to_owned(),
+                    unavailable: unavailable.to_owned(),
+                },
             })));
     }
 
@@ -316,11 +322,9 @@ pub(crate) enum Action {
 }
 
 pub(crate) struct JoinAcknowledged {
-    pub channels: Vec<Channel>,
-    pub dialect: Dialect,
-    pub ack: u64,
-    pub live: String,
-    pub unavailable: String,
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) dialect: Dialect,
+    pub(crate) answer: JoinAnswer,
 }
 
 /// The server's namespaces by their number, which is also their number in

@@ -8,7 +8,7 @@ const TOPIC: Topic = Topic {
     encoding: Encoding::Modern,
 };
 const TIMEOUT: Duration = Duration::from_secs(5);
-const CLIENT: u32 = 1;
+const CLIENT: ConnectionId = ConnectionId(1);
 
 fn key(name: &str) -> Key {
     (name.into(), TOPIC)
@@ -32,8 +32,16 @@ impl Scene {
 
     /// A request with an acknowledgement; a name that begins with `+` is joined by it.
     fn request(&mut self, ack: u64, names: &[&str]) {
-        let texts = (String::new(), String::new());
-        let waiting = PendingAck::new((CLIENT, 2), NamespaceId(0), ack, texts);
+        let client = ConnectionRef {
+            id: CLIENT,
+            secret: 2,
+        };
+        let answer = JoinAnswer {
+            reply: JoinReply::Ack(ack),
+            live: String::new(),
+            unavailable: String::new(),
+        };
+        let waiting = PendingAck::new(client, NamespaceId(0), answer);
         let channels = names.iter().map(|name| match name.strip_prefix('+') {
             Some(name) => (key(name), true),
             None => (key(name), false),
@@ -44,7 +52,7 @@ impl Scene {
         self.pending.wait(waiting, channels, is_live, self.now);
     }
 
-    fn goes_live(&mut self, name: &'static str) -> (Vec<(u64, Vec<String>)>, Vec<u32>) {
+    fn goes_live(&mut self, name: &'static str) -> (Vec<(u64, Vec<String>)>, Vec<ConnectionId>) {
         self.live.insert(name);
         let live = &self.live;
         let is_live = |(name, _): &Key| live.contains(&**name);
@@ -68,7 +76,10 @@ fn told(answered: Vec<Answered>) -> Vec<(u64, Vec<String>)> {
     let name = |(name, _): &Key| name.to_string();
     let told = |found: &Answered| {
         let names = found.memberships.iter().map(name);
-        (found.ack.ack, names.collect())
+        let JoinReply::Ack(ack) = found.ack.answer.reply else {
+            panic!("{found:?}");
+        };
+        (ack, names.collect())
     };
     answered.iter().map(told).collect()
 }

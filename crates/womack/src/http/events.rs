@@ -86,7 +86,7 @@ impl Http {
         };
         let opened = {
             let mut shard = self.shard.borrow_mut();
-            shard.open_events(endpoint, &wish, cut.clone(), admitted)?
+            shard.open_events(endpoint, &wish, cut.clone(), admitted, Instant::now())?
         };
         // From here on the stream is closed when this is dropped.
         let body = EventBody {
@@ -141,7 +141,7 @@ impl Drop for EventBody {
     fn drop(&mut self) {
         // The shard is lent to one task at a time, and never while another's answer is dropped.
         if let Ok(mut shard) = self.shard.try_borrow_mut() {
-            shard.close_events(self.sid);
+            shard.close_events(self.sid, Instant::now());
         }
         let left = self.queue.len() as i64;
         self.metrics.deliveries.client_queue_bytes.dec_by(left);

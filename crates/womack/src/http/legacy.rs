@@ -4,7 +4,7 @@
 //! looks for them in answers with status 200. Pages of browsers that know no CORS use scripts and
 //! forms, which any page may; so they are refused where not every origin may connect.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
@@ -105,7 +105,7 @@ impl Http {
         };
         let scripts = self.offers_scripts();
         let mut shard = self.shard.borrow_mut();
-        let handshaken = shard.shake_hands(endpoint, scripts, admitted);
+        let handshaken = shard.shake_hands(endpoint, scripts, admitted, Instant::now());
         match (handshaken, jsonp) {
             (Handshaken::Opened(line), _) => answer(jsonp, line.into()),
             (Handshaken::Unauthorized, None) => self.refuse(HandshakeError::Forbidden),

@@ -1,6 +1,6 @@
 //! Long-polling: a GET that waits for packets, a POST that brings them.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -56,7 +56,7 @@ impl Http {
         admitted: Admitted,
     ) -> Response<Body> {
         let mut shard = self.shard.borrow_mut();
-        match shard.open_polling(endpoint, handshake, admitted) {
+        match shard.open_polling(endpoint, handshake, admitted, Instant::now()) {
             Some(PollBody { bytes, content }) => packets(content, bytes),
             None => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -180,8 +180,7 @@ impl Http {
     pub(super) fn ask(&self, request: SessionRequest) -> Result<(), ()> {
         if self.is_own(request.sid) && request.sid.shard == self.id {
             let mut shard = self.shard.borrow_mut();
-            shard.request(request);
-            shard.flush();
+            shard.handle_request(request, Instant::now());
             return Ok(());
         }
         self.forward(request)

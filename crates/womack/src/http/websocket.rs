@@ -1,6 +1,6 @@
 //! The way from an HTTP request to a WebSocket.
 
-use std::{net::TcpStream, rc::Rc};
+use std::{net::TcpStream, rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -78,7 +78,14 @@ impl Http {
                 admitted,
             } => {
                 let mut shard = self.shard.borrow_mut();
-                return shard.open_websocket(stream, &early, (endpoint, revision), admitted);
+                return shard.open_websocket(
+                    stream.into(),
+                    &early,
+                    endpoint,
+                    revision,
+                    admitted,
+                    Instant::now(),
+                );
             }
             Purpose::Plain {
                 endpoint,
@@ -86,11 +93,23 @@ impl Http {
                 admitted,
             } => {
                 let mut shard = self.shard.borrow_mut();
-                return shard.open_plain(stream, &early, (endpoint, namespace), admitted);
+                return shard.open_plain(
+                    stream.into(),
+                    &early,
+                    endpoint,
+                    namespace,
+                    admitted,
+                    Instant::now(),
+                );
             }
             Purpose::Upgrade(sid) => (sid, RequestKind::Upgrade { stream, early }),
             Purpose::Attach(Some(sid)) => (sid, RequestKind::Attach { stream, early }),
-            Purpose::Attach(None) => return self.shard.borrow_mut().turn_away_unknown(stream),
+            Purpose::Attach(None) => {
+                return self
+                    .shard
+                    .borrow_mut()
+                    .turn_away_unknown(stream.into(), Instant::now());
+            }
         };
         // A full queue drops the stream, which the client sees at once.
         self.ask(SessionRequest { sid, kind }).ok();

@@ -98,18 +98,20 @@ pub(crate) async fn close_sessions(
         let due = (sessions as f64 * passed.min(1.0)).ceil() as usize;
         // Clients that left by themselves count as closed: the pace is by the clock.
         let closed = sessions.saturating_sub(shard.borrow().staying());
-        shard.borrow_mut().retire_some(due.saturating_sub(closed));
+        shard
+            .borrow_mut()
+            .retire_some(due.saturating_sub(closed), Instant::now());
         if shard.borrow().len() == 0 || start.elapsed() >= drain + LAST_POLLS {
             break;
         }
         select! {
             () = sleep(DRAIN_STEP) => {}
             () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {
-                shard.borrow_mut().apply_all(&mut commands);
+                shard.borrow_mut().apply_all(&mut commands, Instant::now());
             }
         }
     }
-    shard.borrow_mut().close_all();
+    shard.borrow_mut().close_all(Instant::now());
 }
 
 /// Does what other threads want of a shard whose sessions are closed: requests for them are still
@@ -121,9 +123,9 @@ pub(crate) async fn handle_commands(shard: Rc<RefCell<Shard>>, mut queue: Receiv
             () = sleep(DRAIN_STEP) => {}
             () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {}
         }
-        let mut shard = shard.borrow_mut();
-        shard.apply_all(&mut commands);
-        shard.close_all();
+        let (mut shard, now) = (shard.borrow_mut(), Instant::now());
+        shard.apply_all(&mut commands, now);
+        shard.close_all(now);
     }
 }
 

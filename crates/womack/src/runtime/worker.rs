@@ -83,7 +83,7 @@ impl Worker {
 
     async fn serve(self) -> io::Result<()> {
         let readiness = Readiness::new()?;
-        let registry = readiness.registry()?;
+        let sockets = readiness.sockets()?;
         let ring = self.uses_ring.then(Ring::open).transpose();
         let ring = ring.unwrap_or_else(|error| {
             tracing::warn!(shard = self.id.0, %error, "no io_uring, writing without it");
@@ -92,9 +92,10 @@ impl Worker {
         let shard = Shard::new(
             self.id,
             self.server.engine.clone(),
-            registry,
+            sockets,
             ring,
             self.dirty.clone(),
+            Instant::now(),
         );
         // Nobody waits for the reader when the start has failed elsewhere.
         self.reader.send(shard.channels_reader()).ok();
@@ -173,10 +174,10 @@ async fn readiness_loop(shard: Rc<RefCell<Shard>>, mut readiness: Readiness) {
             continue;
         }
         {
-            let mut shard = shard.borrow_mut();
-            shard.ready(readiness.events());
+            let (mut shard, now) = (shard.borrow_mut(), Instant::now());
+            shard.ready(readiness.events(), now);
             if unread {
-                shard.read_unread();
+                shard.read_unread(now);
             }
         }
         yield_now().await;
@@ -204,10 +205,7 @@ async fn timer_loop(shard: Rc<RefCell<Shard>>) {
 async fn relief_loop(shard: Rc<RefCell<Shard>>) {
     loop {
         sleep(RELIEF_INTERVAL).await;
-        let mut shard = shard.borrow_mut();
-        shard.tick(Instant::now());
-        shard.relieve();
-        shard.flush();
+        shard.borrow_mut().tick(Instant::now());
     }
 }
 
@@ -230,21 +228,21 @@ async fn command_loop(shard: &RefCell<Shard>, queue: &mut Receiver<ToShard>) {
             () = ready(()), if fans_out || !takes => {}
         }
         {
-            let mut shard = shard.borrow_mut();
+            let (mut shard, now) = (shard.borrow_mut(), Instant::now());
             if fans_out && (tells_gaps || is_enough) {
                 // Messages from before a gap go out before it is told.
-                shard.continue_fan_outs();
+                shard.continue_fan_outs(now);
             } else if tells_gaps {
-                shard.tell_gaps();
+                shard.tell_gaps(now);
             } else {
                 let is_drain = |command: &ToShard| matches!(command, ToShard::Drain);
                 is_asked_to_drain |= commands.iter().any(is_drain);
-                shard.apply_commands(&mut commands);
+                shard.apply_commands(&mut commands, now);
             }
             draining = is_asked_to_drain && commands.is_empty() && !shard.has_gaps_to_tell();
         }
         // Reads, accepts and pings have their turn between two batches.
         yield_now().await;
     }
-    shard.borrow_mut().finish_fan_outs();
+    shard.borrow_mut().finish_fan_outs(Instant::now());
 }

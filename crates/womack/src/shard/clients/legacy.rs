@@ -1,0 +1,118 @@
+//! Sessions of Socket.IO 0.9, as far as they begin and end in another way.
+//!
+//! A session is opened by a handshake, without a transport. It counts as polling, with no poll
+//! that waits, until a WebSocket is brought to it; what it has to say waits in its outbox.
+
+use std::time::Instant;
+
+use womack_proto::{
+    CloseReason, Frame, Revision,
+    legacy::{NOOP, NOT_HANDSHAKEN},
+    legacy_handshake,
+    payload::Format,
+};
+
+use super::{kind::Transport, polling::Polling};
+use crate::{
+    admission::Admitted,
+    shard::{
+        Shard,
+        delivery::round::Outbox,
+        io::{socket_id::SocketId, wire::Socket},
+    },
+    sid::{ConnectionId, Sid},
+};
+
+/// What came of a handshake.
+pub(crate) enum Handshaken {
+    /// A session, of which this line tells its client.
+    Opened(String),
+    /// The handler of `/` keeps the client out, and without `/` there is no session.
+    Unauthorized,
+    /// The server cannot open a session.
+    Unavailable,
+}
+
+impl Shard {
+    /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.
+    pub(crate) fn shake_hands(
+        &mut self,
+        endpoint: u8,
+        scripts: bool,
+        admitted: Admitted,
+        now: Instant,
+    ) -> Handshaken {
+        self.now = now;
+        let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
+        let Some(id) = self.open_session(transport, endpoint, Revision::Legacy, admitted) else {
+            return Handshaken::Unavailable;
+        };
+        self.start(id);
+        self.flush();
+        let Some(connection) = self.connections.get(id) else {
+            return Handshaken::Unauthorized;
+        };
+        let sid = self.sid(id, connection.secret()).to_string();
+        let timing = &self.common.rules.timing;
+        Handshaken::Opened(legacy_handshake::handshake_line(&sid, timing, scripts))
+    }
+
+    /// A WebSocket is to be the transport of the session `sid`. `early` was read from it already.
+    pub(in crate::shard) fn attach(&mut self, sid: Sid, socket: Socket, early: &[u8]) {
+        let Some(id) = self.find(sid).filter(|&id| self.awaits_transport(id)) else {
+            return self.turn_away_unknown(socket, self.now);
+        };
+        let name = SocketId::Client(id);
+        let Some(wire) = self.open_wire(socket, name) else {
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.kind_mut().upgrade(wire);
+        }
+        self.common.metrics.clients.upgraded();
+        let now = self.now;
+        self.with_session(id, |session, rules, _| {
+            session.handle_websocket(now, rules);
+        });
+        // What waited since the handshake goes out here.
+        self.write_pending(id);
+        self.read_early(name, early);
+    }
+
+    /// Tells a WebSocket of no session that its client is to shake hands again.
+    pub(crate) fn turn_away_unknown(&mut self, socket: Socket, now: Instant) {
+        self.now = now;
+        let mut outbox = Outbox::new();
+        let told = Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes();
+        outbox.keep(told, &self.ledger, now);
+        self.turn_away(socket, outbox, "no such session");
+    }
+
+    /// The client of the session `sid` says by a request of its own that it is gone.
+    pub(in crate::shard) fn goodbye(&mut self, sid: Sid) {
+        if let Some(id) = self.find(sid) {
+            self.close(id, CloseReason::ClientDisconnect);
+        }
+    }
+
+    fn awaits_transport(&self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get(id) else {
+            return false;
+        };
+        let polling = connection.kind().polling();
+        let is_free =
+            polling.is_some_and(|polling| !polling.is_waiting() && polling.ending().is_none());
+        connection.kind().revision() == Some(Revision::Legacy) && is_free
+    }
+}
+
+/// What the last answer to a client ends with. Nothing but word from the server that it does not
+/// know the session brings a client back that should come back.
+pub(in crate::shard) fn last_packet(reason: CloseReason) -> Option<Frame> {
+    match reason {
+        CloseReason::ClientDisconnect => Some(NOOP),
+        // The packet that says so is there already.
+        CloseReason::ServerDisconnect => None,
+        _ => Some(Frame::text(&[NOT_HANDSHAKEN.as_bytes()])),
+    }
+}

@@ -1,0 +1,109 @@
+//! Clients without Engine.IO.
+
+use std::time::Instant;
+
+use womack_proto::{Frame, Message, NamespaceId, Revision};
+
+use super::kind::Kind;
+use crate::{
+    admission::Admitted,
+    namespace::{MessageClient, Messages},
+    shard::{
+        Shard, Speaks,
+        io::{socket_id::SocketId, wire::Socket},
+    },
+    sid::ConnectionId,
+    websocket::Inbound,
+};
+
+impl Shard {
+    /// Opens a WebSocket that carries no Engine.IO. `early` was read from it already.
+    pub(crate) fn open_plain(
+        &mut self,
+        socket: Socket,
+        early: &[u8],
+        endpoint: u8,
+        namespace: NamespaceId,
+        admitted: Admitted,
+        now: Instant,
+    ) {
+        self.now = now;
+        let name = SocketId::Client(self.connections.next_id());
+        let Some(wire) = self.open_wire(socket, name) else {
+            return;
+        };
+        let timing = &self.common.rules.timing;
+        let kind = match self.common.endpoints[usize::from(endpoint)].speaks {
+            Speaks::Lines => Kind::lines(wire, namespace, timing, now),
+            _ => Kind::raw(wire, namespace, timing, now),
+        };
+        let greets = matches!(kind, Kind::Lines(_));
+        let Some(id) = self.open(kind, endpoint, admitted) else {
+            return;
+        };
+        if greets {
+            self.greet_with_line(id, namespace);
+        }
+        self.read_early(name, early);
+        self.flush();
+    }
+
+    /// Something came in from a client without Engine.IO.
+    pub(in crate::shard) fn plain_message(&mut self, id: ConnectionId, message: Inbound) {
+        let common = self.common.clone();
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let endpoint = connection.endpoint();
+        let Some(plain) = connection.kind_mut().plain_mut() else {
+            return;
+        };
+        plain.handle_sign_of_life(self.now, &common.rules.timing);
+        let namespace = plain.namespace();
+        let endpoint = &common.endpoints[endpoint];
+        self.schedule(id);
+        match (&endpoint.speaks, namespace, message) {
+            (_, _, Inbound::Pong | Inbound::Reply(_) | Inbound::Closed(..)) => {}
+            (Speaks::WebSocket(handler), _, Inbound::Text(text)) => {
+                self.hand_on(id, &**handler, Message::Text(text.as_str().to_owned()));
+            }
+            (Speaks::WebSocket(handler), _, Inbound::Binary(data)) => {
+                self.hand_on(id, &**handler, Message::Binary(data));
+            }
+            (_, Some(namespace), Inbound::Text(text)) => {
+                self.line(id, namespace, Some(text.as_str()));
+            }
+            (_, Some(namespace), Inbound::Binary(_)) => self.line(id, namespace, None),
+            (_, None, _) => {}
+        }
+    }
+
+    fn hand_on(&mut self, id: ConnectionId, handler: &dyn Messages, message: Message) {
+        let mut replies = Vec::new();
+        handler.on_message(&mut MessageClient::new(&mut replies), message);
+        for reply in replies {
+            let frame = match reply {
+                Message::Text(text) => Frame::text(&[text.as_bytes()]),
+                Message::Binary(data) => Frame::binary(Revision::V4, &data),
+            };
+            self.send(id, frame.as_bytes());
+        }
+    }
+
+    /// Time has passed for a client, which may be one without Engine.IO.
+    pub(in crate::shard) fn plain_timeout(&mut self, id: ConnectionId) {
+        let connection = self.connections.get_mut(id);
+        let Some(plain) = connection.and_then(|found| found.kind_mut().plain_mut()) else {
+            return;
+        };
+        let due = plain.handle_timeout(self.now, &self.common.rules.timing);
+        match due {
+            Ok(None) => {}
+            Ok(Some(bytes)) => {
+                self.schedule(id);
+                self.send(id, bytes);
+            }
+            Err(reason) => self.close(id, reason),
+        }
+    }
+}

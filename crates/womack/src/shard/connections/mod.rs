@@ -1,0 +1,13 @@
+//! Connections: records of clients, their ids, deadlines and ends.
+
+pub(super) mod closing;
+pub(super) mod connection;
+pub(super) mod connections;
+pub(super) mod ids;
+pub(super) mod lifetimes;
+pub(super) mod metas;
+pub(super) mod rate_limit;
+pub(super) mod recently_closed;
+pub(super) mod timers;
+pub(super) mod turn;
+pub(super) mod wheel;

@@ -1,0 +1,129 @@
+//! Clients that do not take at once what there is for them: what is kept, what makes room, who is
+//! closed.
+
+use womack_proto::CloseReason;
+
+use super::{
+    egress::LeftOver,
+    pending::{Room, Thinned},
+};
+use crate::{ledger::Limit, shard::Shard, sid::ConnectionId};
+
+impl Shard {
+    /// Keeps what sockets did not take, and tells of those whose clients read too slowly.
+    pub(in crate::shard) fn keep(
+        &mut self,
+        left_over: Vec<LeftOver>,
+        broken: &mut Vec<(ConnectionId, CloseReason)>,
+    ) {
+        if left_over.is_empty() {
+            return;
+        }
+        let shared = self.egress.share(&left_over);
+        let room = Room::of(&self.common.config.limits.load());
+        let mut thinned = Thinned::default();
+        for LeftOver { id, spans } in left_over {
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            let before = connection.pending_bytes();
+            let stream = connection.kind_mut().event_stream_mut();
+            let mut passed = None;
+            let is_stream = stream.is_some();
+            if stream.is_some_and(|stream| stream.begins(self.egress.batch())) {
+                let (gone, limit) = connection.thin(&room, self.now);
+                thinned += gone;
+                passed = limit;
+            }
+            for span in spans {
+                for (bytes, fate) in self.egress.pieces(span, shared.as_ref()) {
+                    let replaced = connection.keep(bytes, fate, self.now, &self.ledger);
+                    thinned.replaced += u64::from(replaced);
+                }
+            }
+            let kept = connection.pending_bytes() as i64 - before as i64;
+            self.common
+                .metrics
+                .deliveries
+                .client_queue_bytes
+                .inc_by(kept);
+            if !is_stream {
+                self.answer_poll(id);
+                passed = self.thin(id, &room);
+            }
+            if let Some(limit) = passed {
+                self.common.metrics.limit(limit);
+                broken.push((id, CloseReason::SlowConsumer));
+            } else if before == 0 && room.time.is_some() {
+                self.schedule(id);
+            }
+        }
+        thinned.count(&self.common.metrics);
+    }
+
+    /// Takes away what may go of what waits for a client, until the rest has room. Returns the
+    /// limit that is passed all the same.
+    fn thin(&mut self, id: ConnectionId, room: &Room) -> Option<Limit> {
+        let connection = self.connections.get_mut(id)?;
+        let before = connection.pending_bytes();
+        let (thinned, passed) = connection.thin(room, self.now);
+        let gone = (before - connection.pending_bytes()) as i64;
+        if gone > 0 {
+            self.common
+                .metrics
+                .deliveries
+                .client_queue_bytes
+                .dec_by(gone);
+            thinned.count(&self.common.metrics);
+        }
+        passed
+    }
+
+    /// Time has passed for what waits for a client.
+    pub(in crate::shard) fn queue_timeout(&mut self, id: ConnectionId) {
+        let room = Room::of(&self.common.config.limits.load());
+        if room.time.is_none() {
+            return;
+        }
+        if let Some(limit) = self.thin(id, &room) {
+            self.common.metrics.limit(limit);
+            self.close(id, CloseReason::SlowConsumer);
+        }
+    }
+
+    /// Closes the clients for whom most waits, until the memory has room. Of what has ended and is
+    /// still to be written, all goes before: memory is rather for clients that stay.
+    pub(in crate::shard) fn relieve(&mut self) {
+        let common = self.common.clone();
+        let (memory, limits) = (&common.memory, common.config.limits.load());
+        if !memory.is_short(&limits) || !memory.weighs_on(self.id) {
+            return;
+        }
+        let count = || common.metrics.limit(Limit::MemoryBudget);
+        self.closing_sockets
+            .relieve(|| memory.is_tight(&limits), count);
+        let mut heaviest = self.connections.weights();
+        while memory.is_tight(&limits)
+            && let Some((_, id)) = heaviest.pop()
+        {
+            count();
+            self.close(id, CloseReason::MemoryBudget);
+        }
+    }
+
+    /// A WebSocket takes bytes again.
+    pub(in crate::shard) fn write_pending(&mut self, id: ConnectionId) {
+        let connection = self.connections.get_mut(id);
+        let Some(taken) = connection.and_then(|found| found.write_pending(self.now)) else {
+            return;
+        };
+        let deliveries = &self.common.metrics.deliveries;
+        deliveries.client_queue_bytes.dec_by(taken.gone as i64);
+        deliveries.sent_bytes.inc_by(taken.taken as u64);
+        deliveries.writes.inc();
+        deliveries.spared("expired", taken.expired);
+        if taken.result.is_err() {
+            self.close(id, CloseReason::TransportError);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What comes in on a shard's WebSockets.
+
+use super::{socket_id::SocketId, wire::Wire};
+use crate::{
+    memory::Ledger,
+    websocket::{Decoder, Inbound},
+};
+
+/// Bytes that are read from a socket at one go.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads from one socket before others have their turn.
+pub(in crate::shard) const READS_AT_ONCE: usize = 16;
+
+/// Reads and decodes what comes in. All sockets of a shard share its buffers.
+pub(in crate::shard) struct Ingress {
+    decoder: Decoder,
+    buffer: Box<[u8]>,
+    /// Lent to whoever reads, and empty otherwise.
+    inbound: Vec<Inbound>,
+    /// Sockets that have more than was read at one go.
+    unread: Vec<SocketId>,
+}
+
+/// How far a socket was read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::shard) enum Progress {
+    /// It is empty, and tells when it is not.
+    Empty,
+    /// There may be more.
+    More,
+    /// Nothing will come any more.
+    Ended,
+    /// It has failed.
+    Broken,
+}
+
+impl Ingress {
+    /// A message may have `max_payload_bytes`. Those that are incomplete are charged to `ledger`.
+    pub(in crate::shard) fn new(max_payload_bytes: usize, ledger: &Ledger) -> Self {
+        Self {
+            decoder: Decoder::new(max_payload_bytes, ledger),
+            buffer: vec![0; READ_BYTES].into(),
+            inbound: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
+
+    /// Lends a buffer for what comes in; it is to be given back.
+    pub(in crate::shard) fn lend(&mut self) -> Vec<Inbound> {
+        std::mem::take(&mut self.inbound)
+    }
+
+    /// Takes the buffer back.
+    pub(in crate::shard) fn give_back(&mut self, mut inbound: Vec<Inbound>) {
+        inbound.clear();
+        self.inbound = inbound;
+    }
+
+    /// Reads once from `wire`, to its end if that is known to be there.
+    pub(in crate::shard) fn read(
+        &mut self,
+        wire: &mut Wire,
+        to_end: bool,
+        inbound: &mut Vec<Inbound>,
+    ) -> Progress {
+        match wire.read(&mut self.buffer) {
+            Ok(None) => Progress::Empty,
+            Ok(Some(0)) => Progress::Ended,
+            Ok(Some(count)) => {
+                wire.decode(&mut self.decoder, &self.buffer[..count], inbound);
+                // Less than there was room for: the socket is empty, and tells when it is not.
+                match count < READ_BYTES && !to_end {
+                    true => Progress::Empty,
+                    false => Progress::More,
+                }
+            }
+            Err(_) => Progress::Broken,
+        }
+    }
+
+    /// Decodes bytes that were read from `wire` before it came to the shard.
+    pub(in crate::shard) fn decode(
+        &mut self,
+        wire: &mut Wire,
+        bytes: &[u8],
+        inbound: &mut Vec<Inbound>,
+    ) {
+        wire.decode(&mut self.decoder, bytes, inbound);
+    }
+
+    /// A buffer for bytes that nobody looks at.
+    pub(in crate::shard) fn scratch(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    /// Leaves the rest of what a socket has for later: it does not tell of it again.
+    pub(in crate::shard) fn postpone(&mut self, socket: SocketId) {
+        self.unread.push(socket);
+    }
+
+    /// Whether sockets have more than was read at one go.
+    pub(in crate::shard) const fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// The sockets that have more than was read at one go.
+    pub(in crate::shard) fn take_unread(&mut self) -> Vec<SocketId> {
+        std::mem::take(&mut self.unread)
+    }
+}

@@ -1,0 +1,81 @@
+//! A socket in memory, for tests: what a client reads and writes without a system.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    io::{self, Read, Write},
+    rc::Rc,
+};
+
+/// Both ends of a socket in memory.
+#[derive(Clone, Default)]
+pub(crate) struct MemorySocket(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    /// What the client has written and the shard has not read.
+    incoming: VecDeque<u8>,
+    /// What the shard has written and the client has not taken.
+    outgoing: Vec<u8>,
+    /// How many bytes the socket takes before it is full.
+    room: usize,
+    /// Whether the shard writes no more.
+    is_finished: bool,
+}
+
+impl MemorySocket {
+    /// A socket that takes so many bytes before its client must read.
+    pub(crate) fn with_room(room: usize) -> Self {
+        let socket = Self::default();
+        socket.0.borrow_mut().room = room;
+        socket
+    }
+
+    /// The client writes.
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        self.0.borrow_mut().incoming.extend(bytes);
+    }
+
+    /// The client reads all that there is, and so makes room for as much.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let state = &mut *self.0.borrow_mut();
+        state.room += state.outgoing.len();
+        std::mem::take(&mut state.outgoing)
+    }
+
+    /// Whether the shard has ended the stream.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.0.borrow().is_finished
+    }
+
+    pub(super) fn finish(&self) {
+        self.0.borrow_mut().is_finished = true;
+    }
+}
+
+impl Read for &MemorySocket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.borrow_mut();
+        if state.incoming.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        state.incoming.read(buffer)
+    }
+}
+
+impl Write for &MemorySocket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.borrow_mut();
+        let count = bytes.len().min(state.room);
+        if count == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        state.room -= count;
+        state.outgoing.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

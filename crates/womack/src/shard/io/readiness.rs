@@ -1,0 +1,74 @@
+//! What the system tells a shard: sockets that are ready.
+//!
+//! All WebSockets of a shard are in one poll of its own, and that poll is one entry in the
+//! runtime's. An idle client therefore has no task, no waker and no buffer.
+
+use std::io;
+
+use mio::Events;
+
+use super::{nested_poll::NestedPoll, socket_id::SocketId, sockets::Sockets};
+
+/// Events taken at one go, between which other tasks of the shard run.
+const EVENTS: usize = 1024;
+
+/// The poll of a shard's WebSockets.
+pub(crate) struct Readiness {
+    poll: NestedPoll,
+    events: Events,
+}
+
+/// What is known of a socket that is ready.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketEvent {
+    pub(crate) socket: SocketId,
+    pub(crate) is_readable: bool,
+    pub(crate) is_writable: bool,
+    /// Whether nothing follows what there is to read, or the socket has failed.
+    pub(crate) ends: bool,
+}
+
+impl Readiness {
+    /// # Errors
+    /// The system's.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            poll: NestedPoll::new()?,
+            events: Events::with_capacity(EVENTS),
+        })
+    }
+
+    /// Sockets that are registered here.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn sockets(&self) -> io::Result<Sockets> {
+        let registry = self.poll.registry().try_clone()?;
+        Ok(Sockets::watched_by(registry))
+    }
+
+    /// Waits until sockets are ready. The events are then in [`Readiness::events`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) async fn wait(&mut self) -> io::Result<()> {
+        self.poll.wait(&mut self.events).await
+    }
+
+    /// Takes the sockets that are ready, without waiting.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn look(&mut self) -> io::Result<()> {
+        self.poll.look(&mut self.events)
+    }
+
+    pub(crate) fn events(&self) -> impl Iterator<Item = SocketEvent> {
+        self.events.iter().map(|event| SocketEvent {
+            socket: SocketId::of(event.token()),
+            is_readable: event.is_readable(),
+            is_writable: event.is_writable(),
+            ends: event.is_read_closed() || event.is_error(),
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! A stream that carries a WebSocket: the only way out to one.
+
+use std::{
+    io::{self, Read, Write},
+    net::{self, Shutdown},
+    os::fd::AsFd,
+};
+
+use mio::{Interest, Registry, Token, net::TcpStream};
+
+#[cfg(test)]
+use super::memory::MemorySocket;
+use super::ring::Job;
+use crate::websocket::{Decoder, Inbound, Partial};
+
+/// A socket as it comes to a shard, whose poll does not know it yet.
+pub(crate) enum Socket {
+    /// One of the system's.
+    System(net::TcpStream),
+    /// One in memory.
+    #[cfg(test)]
+    Memory(MemorySocket),
+}
+
+impl From<net::TcpStream> for Socket {
+    fn from(stream: net::TcpStream) -> Self {
+        Self::System(stream)
+    }
+}
+
+/// A WebSocket's stream, registered with its shard's poll for as long as it lives.
+pub(crate) struct Wire {
+    stream: Stream,
+    /// The decoder's state while a message is incomplete.
+    partial: Option<Box<Partial>>,
+}
+
+enum Stream {
+    System(TcpStream),
+    #[cfg(test)]
+    Memory(MemorySocket),
+}
+
+impl Wire {
+    /// Takes `socket`; its events carry `token`.
+    ///
+    /// # Errors
+    /// The system's, or there is no poll for a socket of the system.
+    pub(super) fn open(
+        socket: Socket,
+        token: Token,
+        registry: Option<&Registry>,
+    ) -> io::Result<Self> {
+        let stream = match socket {
+            Socket::System(stream) => {
+                stream.set_nonblocking(true)?;
+                let mut stream = TcpStream::from_std(stream);
+                let registry = registry.ok_or(io::ErrorKind::NotConnected)?;
+                registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+                Stream::System(stream)
+            }
+            #[cfg(test)]
+            Socket::Memory(socket) => Stream::Memory(socket),
+        };
+        Ok(Self {
+            stream,
+            partial: None,
+        })
+    }
+
+    /// Changes the token of the stream's events, which begin anew.
+    ///
+    /// # Errors
+    /// The system's, or there is no poll for a socket of the system.
+    pub(super) fn register_anew(
+        &mut self,
+        token: Token,
+        registry: Option<&Registry>,
+    ) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::System(stream) => {
+                let registry = registry.ok_or(io::ErrorKind::NotConnected)?;
+                registry.reregister(stream, token, Interest::READABLE | Interest::WRITABLE)
+            }
+            #[cfg(test)]
+            Stream::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Reads once; `None` when there is nothing now, zero at the end of the stream.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            let read = match &mut self.stream {
+                Stream::System(stream) => stream.read(buffer),
+                #[cfg(test)]
+                Stream::Memory(socket) => (&*socket).read(buffer),
+            };
+            match read {
+                Ok(count) => return Ok(Some(count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Decodes `bytes`, which came in on this stream.
+    pub(super) fn decode(
+        &mut self,
+        decoder: &mut Decoder,
+        bytes: &[u8],
+        inbound: &mut Vec<Inbound>,
+    ) {
+        decoder.decode(&mut self.partial, bytes, inbound);
+    }
+
+    /// Gives up a message that is incomplete.
+    pub(super) fn forget_partial(&mut self) {
+        self.partial = None;
+    }
+
+    /// Bytes of a message that is incomplete, and of what decodes it.
+    pub(in crate::shard) fn partial_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.bytes())
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn finish(&self) {
+        match &self.stream {
+            // A stream that is broken already has nothing to finish.
+            Stream::System(stream) => drop(stream.shutdown(Shutdown::Write)),
+            #[cfg(test)]
+            Stream::Memory(socket) => socket.finish(),
+        }
+    }
+
+    /// What a ring is to send on this stream; `None` if a ring cannot.
+    pub(in crate::shard) fn job<'a>(&'a self, bytes: &'a [u8]) -> Option<Job<'a>> {
+        match &self.stream {
+            Stream::System(stream) => Some(Job {
+                socket: stream.as_fd(),
+                bytes,
+            }),
+            #[cfg(test)]
+            Stream::Memory(_) => None,
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::System(stream) => stream.write(bytes),
+            #[cfg(test)]
+            Stream::Memory(socket) => (&*socket).write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.stream {
+            Stream::System(stream) => stream.write_vectored(slices),
+            #[cfg(test)]
+            Stream::Memory(socket) => (&*socket).write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

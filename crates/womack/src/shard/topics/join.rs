@@ -1,0 +1,307 @@
+//! Joining and leaving channels.
+
+use std::sync::Arc;
+
+use womack_proto::{
+    Channel, Form, NamespaceId, event_stream,
+    subscriber::Epoch,
+    unsubscribed::{self, Unsubscribed},
+};
+
+use super::subscriptions::{Join, Moved, Target};
+use crate::{
+    command::{Dialect, Interests},
+    engine::{Answered, JoinAnswer, JoinReply, PendingAck},
+    ledger::Limit,
+    memory::MEMBERSHIP_BYTES,
+    namespace::JoinAcknowledged,
+    report::Report,
+    requests::Problem,
+    shard::{Shard, connections::connection::Connection},
+    sid::ConnectionId,
+};
+
+impl Shard {
+    /// Puts a client into a channel, on behalf of a request that waits for no answer.
+    pub(in crate::shard) fn join(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        channel: &Channel,
+        dialect: Dialect,
+    ) {
+        if let Some(join) = self.try_join(id, namespace, channel, dialect)
+            && self.subscriptions.settle(id, &join)
+        {
+            self.report_member(Report::Subscribed, id, namespace, &join.key.0);
+        }
+    }
+
+    /// Puts a client into a channel. `None` when it may be in no more.
+    fn try_join(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        channel: &Channel,
+        dialect: Dialect,
+    ) -> Option<Join> {
+        let registry = &self.common.registry;
+        let connection = self.connections.get_mut(id)?;
+        // Handlers keep to the limit themselves, with an answer; this is for those that do not.
+        let most = self.common.config.limits.load().max_channels_per_client;
+        let target = Target {
+            channel: registry.redis_channel(namespace, channel.as_str()),
+            namespace,
+            encoding: connection.kind().encoding(dialect),
+            encodings: connection.kind().encodings(),
+            max_memberships: most.saturating_mul(registry.len()),
+        };
+        let join = self
+            .subscriptions
+            .join(id, connection.memberships_mut(), target);
+        match &join {
+            None => self.common.metrics.limit(Limit::MaxChannelsPerClient),
+            Some(join) if join.is_new => {
+                self.common.metrics.clients.subscriptions.inc();
+                self.ledger.charge(MEMBERSHIP_BYTES);
+            }
+            Some(_) => {}
+        }
+        join
+    }
+
+    /// Puts a client into channels and acknowledges when all of them are live.
+    pub(in crate::shard) fn join_acknowledged(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        request: JoinAcknowledged,
+    ) {
+        let mut joins = Vec::new();
+        for channel in &request.channels {
+            let Some(join) = self.try_join(id, namespace, channel, request.dialect) else {
+                // It may be in no more channels, so it is in none by this request.
+                for join in joins.iter().filter(|join: &&Join| join.is_new) {
+                    self.leave_named(id, namespace, &join.key.0);
+                }
+                return self.answer_join(id, namespace, &request.answer, false);
+            };
+            joins.push(join);
+        }
+        if joins.iter().all(|join| join.is_live) {
+            self.answer_join(id, namespace, &request.answer, true);
+            for join in joins {
+                if self.subscriptions.told_live(id, &join) {
+                    self.report_member(Report::Subscribed, id, namespace, &join.key.0);
+                }
+            }
+            return;
+        }
+        let Some(client) = self.connections.named(id) else {
+            return;
+        };
+        let ack = PendingAck::new(client, namespace, request.answer);
+        let most = self.common.config.limits.load().max_waiting_acks;
+        let is_full = self.subscriptions.waiting() >= most;
+        self.subscriptions.wait(ack, joins, self.now);
+        if is_full {
+            self.common.metrics.limit(Limit::MaxWaitingAcks);
+            if let Some(refused) = self.subscriptions.fail_last() {
+                self.fail_join(refused);
+            }
+        } else if let Some(next) = self.subscriptions.next_deadline() {
+            self.timers.wake_by(next);
+        }
+    }
+
+    /// Redis has confirmed `channel` over a connection, for these interests.
+    pub(in crate::shard) fn live(
+        &mut self,
+        channel: &Arc<str>,
+        interests: &Interests,
+        epoch: Epoch,
+    ) {
+        for &interest in interests {
+            let (answered, settled) = self.subscriptions.live(channel, interest, epoch);
+            for done in answered {
+                self.succeed_join(&done);
+            }
+            for id in settled {
+                self.report_member(Report::Subscribed, id, interest.topic.namespace, channel);
+            }
+        }
+    }
+
+    /// Redis refuses `channel`: these interests in it end, and whoever is in it is told.
+    pub(in crate::shard) fn refused(&mut self, channel: &Arc<str>, interests: &Interests) {
+        for &interest in interests {
+            let namespace = interest.topic.namespace;
+            for id in self.subscriptions.interested(channel, interest) {
+                let key = (channel.clone(), interest.topic);
+                let is_told = self.subscriptions.is_waited_for(&key, id);
+                self.leave_named(id, namespace, channel);
+                if !is_told {
+                    self.tell_unsubscribed(id, namespace, channel, Problem::Unavailable.code());
+                }
+            }
+        }
+    }
+
+    /// All channels of a request are live.
+    fn succeed_join(&mut self, done: &Answered) {
+        let Answered { ack, memberships } = done;
+        if !self.connections.is_joined(ack.client, ack.namespace) {
+            return;
+        }
+        let (id, namespace) = (ack.client.id, ack.namespace);
+        self.answer_join(id, namespace, &ack.answer, true);
+        for (channel, _) in memberships {
+            self.report_member(Report::Subscribed, id, namespace, channel);
+        }
+    }
+
+    /// A request has failed; memberships end that nobody else has asked for.
+    fn fail_join(&mut self, failed: Answered) {
+        let Answered { ack, memberships } = failed;
+        if !self.connections.is_joined(ack.client, ack.namespace) {
+            return;
+        }
+        let (id, namespace) = (ack.client.id, ack.namespace);
+        for (channel, _) in &memberships {
+            self.leave_named(id, namespace, channel);
+        }
+        self.answer_join(id, namespace, &ack.answer, false);
+    }
+
+    /// Answers requests that have waited for Redis too long.
+    pub(in crate::shard) fn expire_acks(&mut self) {
+        while let Some(late) = self.subscriptions.expire(self.now) {
+            self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
+            self.fail_join(late);
+        }
+    }
+
+    /// Says whether channels that a client asked for are live.
+    fn answer_join(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        answer: &JoinAnswer,
+        is_live: bool,
+    ) {
+        let text = if is_live {
+            &answer.live
+        } else {
+            &answer.unavailable
+        };
+        match answer.reply {
+            JoinReply::Ack(ack) => self.acknowledge(id, namespace, ack, text),
+            JoinReply::Line => self.send_line(id, text),
+            JoinReply::StreamOpen => self.begin_events(id, is_live),
+        }
+    }
+
+    pub(in crate::shard) fn acknowledge(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        ack: u64,
+        args: &str,
+    ) {
+        self.with_session(id, |session, rules, out| {
+            session.acknowledge(namespace, ack, args, &[], rules, out);
+        });
+    }
+
+    /// Takes a client out of a channel.
+    pub(in crate::shard) fn leave(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        channel: &Channel,
+    ) {
+        let name = self
+            .common
+            .registry
+            .redis_channel(namespace, channel.as_str());
+        self.leave_named(id, namespace, &name);
+    }
+
+    /// The same of a channel by its name at Redis.
+    fn leave_named(&mut self, id: ConnectionId, namespace: NamespaceId, channel: &Arc<str>) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let encodings = connection.kind().encodings();
+        let memberships = connection.memberships_mut();
+        let subscriptions = &mut self.subscriptions;
+        let ended = subscriptions.leave(id, memberships, channel, namespace, encodings);
+        let Some(ended) = ended else {
+            return;
+        };
+        if ended.was_settled {
+            self.report_member(Report::Unsubscribed, id, namespace, channel);
+        }
+        self.note_end(ended.moved);
+        for ack in ended.failed {
+            self.fail_join(ack);
+        }
+    }
+
+    /// Takes a client out of all channels of a namespace.
+    pub(in crate::shard) fn leave_namespace(&mut self, id: ConnectionId, namespace: NamespaceId) {
+        let Some(connection) = self.connections.get(id) else {
+            return;
+        };
+        for channel in connection.memberships().channels_in(namespace) {
+            self.leave_named(id, namespace, &channel);
+        }
+    }
+
+    /// Takes a connection, which is closing, out of all channels.
+    pub(in crate::shard) fn leave_all(&mut self, id: ConnectionId, connection: &mut Connection) {
+        for membership in std::mem::take(connection.memberships_mut()).iter() {
+            let ended = self.subscriptions.end(id, membership);
+            // Nobody is left to be told that acknowledgements have failed.
+            if ended.was_settled {
+                self.report_place(Report::Unsubscribed, id, connection, membership);
+            }
+            self.note_end(ended.moved);
+        }
+    }
+
+    /// A membership has ended, whose place another subscriber may have now.
+    fn note_end(&mut self, moved: Option<Moved>) {
+        if let Some(moved) = moved {
+            self.connections.note_place(moved);
+        }
+        self.common.metrics.clients.subscriptions.dec();
+        self.ledger.release(MEMBERSHIP_BYTES);
+    }
+
+    /// Tells a client that it is in a channel no more although it did not leave.
+    fn tell_unsubscribed(
+        &mut self,
+        id: ConnectionId,
+        namespace: NamespaceId,
+        channel: &str,
+        reason: &str,
+    ) {
+        let common = self.common.clone();
+        let channel = common.registry.channel(namespace, channel);
+        let unsubscribed = Unsubscribed {
+            channel: channel.unwrap_or_default(),
+            reason,
+        };
+        match self.connections.form(id) {
+            None => self.with_session(id, |session, rules, out| {
+                let (name, args) = (unsubscribed::EVENT, unsubscribed.to_json());
+                session.emit(namespace, name, &args, &[], rules, out);
+            }),
+            Some(Form::Events) => {
+                self.send(id, event_stream::unsubscribed(&unsubscribed).as_bytes());
+            }
+            Some(Form::Lines | Form::Messages) => self.send_line(id, &unsubscribed.to_line()),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Topics: who is in which channel, and what waits for Redis.
+
+pub(super) mod channels;
+pub(super) mod gaps;
+pub(super) mod join;
+pub(super) mod memberships;
+pub(super) mod presence_queries;
+pub(super) mod report;
+pub(super) mod subscribers;
+pub(super) mod subscriptions;
