@@ -10,10 +10,9 @@ use womack_proto::{
     subscriber::Epoch,
 };
 
-use crate::{beat::Beat, report::Count, timeout_queue::Ticket};
-pub(crate) use crate::{
-    encoding::{Dialect, Encoding, Published, Topic},
-    session_request::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest},
+use crate::{
+    beat::Beat, encoding::Topic, report::Count, session_request::SessionRequest,
+    timeout_queue::Ticket,
 };
 
 /// A shard's interest in a topic: from its first local subscriber until the last has left.

@@ -46,18 +46,14 @@ mod limits;
 mod live;
 mod metrics;
 mod namespace;
-mod pending_acks;
 mod queue;
 mod report;
 mod router;
 mod session_request;
-#[path = "../../womack/src/shard/mod.rs"]
 mod shard;
 mod sid;
-mod stall_detector;
 mod throttle;
 mod timeout_queue;
-mod websocket;
 
 pub use womack_ledger::ShardId;
 
@@ -89,35 +85,10 @@ pub use self::{
     },
     session_request::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
     shard::{
-        CLOSING_TIME, ChannelsReader, EventQueue, Handshaken, Load, Readiness, Ring, Shard,
-        TopicLoad, Wish,
+        CLOSING_TIME, ChannelsReader, EventQueue, Handshaken, Load, Opened, Readiness, Ring, Shard,
+        Socket, SocketEvent, Sockets, TopicLoad, Wish,
     },
-    sid::{Sid, SidSource},
+    sid::{ConnectionId, Sid, SidSource},
     throttle::Throttle,
     timeout_queue::{Ticket, TimeoutQueue},
 };
-
-// The names under which the shard knows its neighbours, until it moves here.
-mod engine {
-    pub(crate) use crate::{
-        dirty_channels::DirtyChannels,
-        pending_acks::{Answered, Key, PendingAck, PendingAcks},
-        stall_detector::StallDetector,
-        timeout_queue::{Ticket, TimeoutQueue},
-    };
-}
-mod ledger {
-    pub(crate) use womack_ledger::Limit;
-}
-mod memory {
-    pub(crate) use womack_ledger::{CLIENT_BYTES, CLOSING_BYTES, Charge, Ledger, MEMBERSHIP_BYTES};
-}
-mod admission {
-    pub(crate) use womack_ledger::Admitted;
-}
-mod settings {
-    pub(crate) use crate::namespace::SlowClient;
-}
-mod requests {
-    pub(crate) use crate::namespace::requests::*;
-}

@@ -11,7 +11,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-pub(crate) use womack_ledger::ShardId;
+use womack_ledger::ShardId;
 use womack_proto::NamespaceId;
 
 /// Bytes of an id before they are written as text.
@@ -40,7 +40,7 @@ impl ConnectionId {
 
 /// A client that cannot be taken for a later one in the same slot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ConnectionRef {
+pub(crate) struct ConnectionRef {
     pub id: ConnectionId,
     /// What cannot be guessed of its session's id.
     pub secret: u64,

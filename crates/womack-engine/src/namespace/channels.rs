@@ -10,7 +10,7 @@ use super::{
     Client, Namespace,
     requests::{ChannelLimits, Problem},
 };
-use crate::{command::Dialect, limits::Limits, live::Live};
+use crate::{encoding::Dialect, limits::Limits, live::Live};
 
 /// The stock behaviour of a namespace: the client events `subscribe`, `unsubscribe`, `meta`,
 /// `event` and `presence`; where the server is told so, Juggernaut's messages too.
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
     use crate::{
         namespace::{Action, Memberships, View},
-        pending_acks::JoinReply,
+        shard::topics::pending_acks::JoinReply,
     };
 
     struct Joined(Vec<&'static str>);

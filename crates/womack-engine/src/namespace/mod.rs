@@ -32,9 +32,9 @@ use womack_proto::{Channel, CloseReason, Event, Message, NamespaceId, Revision};
 
 pub use self::channels::{Channels, ChannelsSettings};
 use crate::{
-    command::Dialect,
-    pending_acks::{JoinAnswer, JoinReply},
+    encoding::Dialect,
     report::Meta,
+    shard::topics::pending_acks::{JoinAnswer, JoinReply},
 };
 
 /// What becomes of what waits for a client that reads too slowly.

@@ -14,7 +14,8 @@ use womack_proto::{
 
 use super::{Output, Router, routes::TopicRoute};
 use crate::{
-    command::{Delivery, Note, Published, ToShard, Topic},
+    command::{Delivery, Note, ToShard},
+    encoding::{Published, Topic},
     namespace::{Registry, SlowClient},
 };
 

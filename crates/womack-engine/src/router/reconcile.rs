@@ -7,7 +7,10 @@ use womack_ledger::ShardId;
 use womack_proto::subscriber::{Epoch, Generation, Subscription};
 
 use super::{Now, Output, Router, SubscriberRequest, routes::RouteChange};
-use crate::command::{Interests, ToShard, Topic};
+use crate::{
+    command::{Interests, ToShard},
+    encoding::Topic,
+};
 
 impl Router {
     pub(super) fn reconcile_channel(

@@ -14,7 +14,10 @@ use womack_ledger::ShardId;
 use womack_proto::subscriber::{Epoch, Generation};
 
 use super::refusals::Refusals;
-use crate::command::{Interest, Interests, Topic};
+use crate::{
+    command::{Interest, Interests},
+    encoding::Topic,
+};
 
 type Map<K, V> = std::collections::HashMap<K, V, ahash::RandomState>;
 

@@ -8,28 +8,32 @@
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
-mod clients;
-mod connections;
+pub(crate) mod clients;
+pub(crate) mod connections;
 mod delivery;
 mod io;
-mod topics;
+pub(crate) mod topics;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use womack_proto::{
-    Frame, Handshake, Layer, Limits, NamespaceId, Namespaces, Output, Revision, Rules, Session,
-    Timing, handshake, payload::Format,
+    Frame, Handshake, Layer, NamespaceId, Output, Revision, Rules, Session, handshake,
+    payload::Format,
 };
 
 #[cfg(feature = "bench")]
 pub(crate) use self::delivery::round::{Outbox, Round};
-pub(crate) use self::{
-    clients::{event_queue::EventQueue, legacy::Handshaken, sse::Wish},
+pub use self::{
+    clients::{
+        event_queue::EventQueue,
+        legacy::Handshaken,
+        sse::{Opened, Wish},
+    },
     io::{
-        closing_sockets::CLOSING_TIME, readiness::Readiness, ring::Ring, sockets::Sockets,
+        closing_sockets::CLOSING_TIME,
+        readiness::{Readiness, SocketEvent},
+        ring::Ring,
+        sockets::Sockets,
         wire::Socket,
     },
     topics::channels::{ChannelsReader, Load, TopicLoad},
@@ -49,89 +53,20 @@ use self::{
     topics::{presence_queries::PresenceQueries, subscriptions::Subscriptions},
 };
 use crate::{
-    admission::{Admission, Admitted},
-    command::PollBody,
-    config::Config,
-    engine::DirtyChannels,
-    families::Families,
-    memory::{self, Ledger, Memory},
-    metrics::{Metrics, ShardMetrics},
-    namespace::{Messages, Registry},
-    report::Reports,
-    sid::{ConnectionId, ShardId, Sid, SidSource},
+    context::{Context, Speaks},
+    dirty_channels::DirtyChannels,
+    metrics::ShardMetrics,
+    session_request::PollBody,
+    sid::{ConnectionId, Sid, SidSource},
 };
-
-/// How long a poll of a Socket.IO 0.9 client waits at most, as in the original server. Where
-/// something on the way makes more frequent pings necessary, it must not wait longer either.
-const POLL_DURATION: Duration = Duration::from_secs(20);
-
-/// What all shards of a server have in common and none changes.
-pub(crate) struct Common {
-    pub(crate) config: Config,
-    pub(crate) rules: Rules,
-    pub(crate) registry: Registry,
-    pub(crate) families: Families,
-    pub(crate) endpoints: Vec<Endpoint>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) sids: SidSource,
-    pub(crate) admission: Arc<Admission>,
-    pub(crate) memory: Memory,
-    /// Where shards say what the back end shall hear; `None` if it shall hear nothing.
-    pub(crate) reports: Option<Reports>,
-}
-
-/// A path where sessions are opened, and what is spoken there.
-pub(crate) struct Endpoint {
-    pub(crate) path: String,
-    pub(crate) speaks: Speaks,
-}
-
-/// What is spoken at an endpoint.
-pub(crate) enum Speaks {
-    /// Socket.IO in Engine.IO.
-    SocketIo,
-    /// Engine.IO alone; its messages go here.
-    EngineIo(Arc<dyn Messages>),
-    /// WebSocket; its messages go here as they are.
-    WebSocket(Arc<dyn Messages>),
-    /// JSON lines over WebSocket.
-    Lines,
-    /// Server-sent events.
-    Events,
-}
-
-impl Common {
-    /// Whether the messages of a round are told apart: some may go for others, or are counted.
-    pub(crate) fn marks_messages(&self) -> bool {
-        let limits = self.config.limits.load();
-        limits.max_client_queue_messages > 0 || self.registry.thins()
-    }
-
-    pub(crate) fn rules(config: &Config, registry: &[String]) -> Rules {
-        Rules {
-            timing: Timing {
-                ping_interval: config.ping_interval,
-                ping_timeout: config.ping_timeout,
-                connect_timeout: config.handshake_timeout,
-                poll_duration: POLL_DURATION.min(config.ping_interval),
-                ..Timing::default()
-            },
-            limits: Limits {
-                max_attachments: 64,
-                max_attachment_bytes: config.limits.load().max_payload_bytes,
-                max_namespaces: registry.len(),
-            },
-            namespaces: Namespaces::new(registry.iter().map(String::as_str)),
-        }
-    }
-}
+use womack_ledger::{Admitted, CLIENT_BYTES, Ledger, ShardId};
 
 /// A shard's state. One task at a time borrows it, never across an await.
 ///
 /// Its parts do not know one another: what one needs of another, the shard hands over.
-pub(crate) struct Shard {
+pub struct Shard {
     id: ShardId,
-    common: Arc<Common>,
+    context: Arc<Context>,
     metrics: ShardMetrics,
     ledger: Ledger,
     /// The time of what is being handled; a shard reads no clock.
@@ -149,19 +84,20 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(
+    /// A shard without clients, whose channels are marked in `dirty`.
+    pub fn new(
         id: ShardId,
-        common: Arc<Common>,
+        context: Arc<Context>,
         sockets: Sockets,
         ring: Option<Ring>,
         dirty: Arc<DirtyChannels>,
         now: Instant,
     ) -> Self {
-        let (config, ledger) = (&common.config, common.memory.ledger(id));
-        let (timeout, tells_gaps) = (config.subscribe_timeout, config.redis.gap_notices);
+        let (config, ledger) = (&context.config, context.memory.ledger(id));
+        let (timeout, tells_gaps) = (config.subscribe_timeout, config.gap_notices);
         Self {
             id,
-            metrics: common.metrics.shards.of(id).clone(),
+            metrics: context.metrics.shards.of(id).clone(),
             ledger: ledger.clone(),
             now,
             connections: Connections::new(now),
@@ -171,19 +107,19 @@ impl Shard {
             ingress: Ingress::new(config.limits.load().max_payload_bytes, ledger),
             sockets,
             closing_sockets: ClosingSockets::new(ledger.clone()),
-            timers: Timers::new(config.nodes.max_connection_age, now),
+            timers: Timers::new(config.max_connection_age, now),
             outputs: Vec::new(),
-            common,
+            context,
         }
     }
 
     /// The reading half of this shard's map.
-    pub(crate) fn channels_reader(&self) -> ChannelsReader {
+    pub fn channels_reader(&self) -> ChannelsReader {
         self.subscriptions.reader()
     }
 
     /// Opens a session whose transport is a WebSocket. `early` was read from it already.
-    pub(crate) fn open_websocket(
+    pub fn open_websocket(
         &mut self,
         socket: Socket,
         early: &[u8],
@@ -208,7 +144,7 @@ impl Shard {
 
     /// Opens a session whose transport is polling. Returns its open packet, and what else the
     /// server has to say at once.
-    pub(crate) fn open_polling(
+    pub fn open_polling(
         &mut self,
         endpoint: u8,
         handshake: &Handshake,
@@ -231,7 +167,7 @@ impl Shard {
         revision: Revision,
         admitted: Admitted,
     ) -> Option<ConnectionId> {
-        let (layer, rules) = (self.layer(endpoint), &self.common.rules);
+        let (layer, rules) = (self.layer(endpoint), &self.context.rules);
         let session = Session::open(revision, layer, rules, self.now);
         self.open(Kind::session_over(transport, session), endpoint, admitted)
     }
@@ -244,8 +180,8 @@ impl Shard {
         let open = handshake::open_packet(
             &self.sid(id, connection.secret()).to_string(),
             connection.kind().polling().is_some(),
-            &self.common.rules.timing,
-            self.common.config.limits.load().max_payload_bytes,
+            &self.context.rules.timing,
+            self.context.config.limits.load().max_payload_bytes,
         );
         self.send(id, Frame::text(&[open.as_bytes()]).as_bytes());
         self.start(id);
@@ -264,18 +200,18 @@ impl Shard {
                 return None;
             }
         };
-        self.common.metrics.clients.opened(kind.label());
+        self.context.metrics.clients.opened(kind.label());
         self.metrics.connections.inc();
         let connection = Connection::new(kind, endpoint, secret);
         let id = self.connections.add(connection, admitted.stay());
-        self.ledger.charge(memory::CLIENT_BYTES);
+        self.ledger.charge(CLIENT_BYTES);
         self.schedule(id);
         self.timers.begin(id, secret, self.now);
         Some(id)
     }
 
     fn layer(&self, endpoint: u8) -> Layer {
-        match self.common.endpoints[usize::from(endpoint)].speaks {
+        match self.context.endpoints[usize::from(endpoint)].speaks {
             Speaks::EngineIo(_) => Layer::EngineIo,
             _ => Layer::SocketIo,
         }
@@ -284,7 +220,7 @@ impl Shard {
     /// The connection of a session id, if it is this shard's and alive.
     fn find(&mut self, sid: Sid) -> Option<ConnectionId> {
         let connection = self.connections.get(sid.slot)?;
-        let known = sid.node == self.common.sids.node && sid.shard == self.id;
+        let known = sid.node == self.context.sids.node && sid.shard == self.id;
         if !known || connection.secret() != sid.secret {
             return None;
         }
@@ -310,7 +246,7 @@ impl Shard {
         };
         let mut outputs = self.outputs.pop().unwrap_or_default();
         let before = session.deadline();
-        call(session, &self.common.rules, &mut outputs);
+        call(session, &self.context.rules, &mut outputs);
         if session.deadline() != before {
             self.schedule(id);
         }
@@ -334,12 +270,12 @@ impl Shard {
             memberships: connection.map(Connection::memberships),
             namespace,
             encodings,
-            registry: &self.common.registry,
+            registry: &self.context.registry,
         }
     }
 
     /// How many sessions this shard has.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.connections.len()
     }
 }

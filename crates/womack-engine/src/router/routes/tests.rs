@@ -1,7 +1,7 @@
 use womack_proto::NamespaceId;
 
 use super::*;
-use crate::command::Encoding;
+use crate::encoding::Encoding;
 
 const GRACE: Duration = Duration::from_secs(2);
 const TOPIC: Topic = Topic {

@@ -11,15 +11,12 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use womack_ledger::{Ledger, Limit};
 
-use crate::{
-    ledger::Limit,
-    memory::Ledger,
-    shard::delivery::pending::{Fate, Pending, Room, Thinned},
-};
+use crate::shard::delivery::pending::{Fate, Pending, Room, Thinned};
 
 /// What waits for the client of an event stream.
-pub(crate) struct EventQueue {
+pub struct EventQueue {
     pending: RefCell<Pending>,
     ended: Cell<bool>,
     /// The body, when it waits for more.
@@ -52,7 +49,7 @@ impl EventQueue {
     }
 
     /// As [`Pending::expire`].
-    pub(crate) fn expire(&self, now: Instant) -> u64 {
+    pub fn expire(&self, now: Instant) -> u64 {
         self.pending.borrow_mut().expire(now)
     }
 
@@ -74,12 +71,12 @@ impl EventQueue {
     }
 
     /// How many bytes wait.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.pending.borrow().len()
     }
 
     /// Takes up to `most` bytes from the beginning; `None` at the end.
-    pub(crate) fn poll_take(&self, context: &Context<'_>, most: usize) -> Poll<Option<Bytes>> {
+    pub fn poll_take(&self, context: &Context<'_>, most: usize) -> Poll<Option<Bytes>> {
         if let Some(bytes) = self.pending.borrow_mut().take(most) {
             return Poll::Ready(Some(bytes));
         }

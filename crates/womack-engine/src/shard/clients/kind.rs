@@ -6,7 +6,7 @@ use womack_proto::{Form, NamespaceId, Plain, Revision, Session, Timing};
 
 use super::{event_stream::EventStream, polling::Polling, upgrade::Probe};
 use crate::{
-    command::{Dialect, Encoding},
+    encoding::{Dialect, Encoding},
     metrics,
     shard::io::wire::Wire,
 };

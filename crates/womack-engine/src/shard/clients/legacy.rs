@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use womack_ledger::Admitted;
 use womack_proto::{
     CloseReason, Frame, Revision,
     legacy::{NOOP, NOT_HANDSHAKEN},
@@ -14,7 +15,6 @@ use womack_proto::{
 
 use super::{kind::Transport, polling::Polling};
 use crate::{
-    admission::Admitted,
     shard::{
         Shard,
         delivery::round::Outbox,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What came of a handshake.
-pub(crate) enum Handshaken {
+pub enum Handshaken {
     /// A session, of which this line tells its client.
     Opened(String),
     /// The handler of `/` keeps the client out, and without `/` there is no session.
@@ -35,7 +35,7 @@ pub(crate) enum Handshaken {
 
 impl Shard {
     /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.
-    pub(crate) fn shake_hands(
+    pub fn shake_hands(
         &mut self,
         endpoint: u8,
         scripts: bool,
@@ -53,7 +53,7 @@ impl Shard {
             return Handshaken::Unauthorized;
         };
         let sid = self.sid(id, connection.secret()).to_string();
-        let timing = &self.common.rules.timing;
+        let timing = &self.context.rules.timing;
         Handshaken::Opened(legacy_handshake::handshake_line(&sid, timing, scripts))
     }
 
@@ -69,7 +69,7 @@ impl Shard {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.kind_mut().upgrade(wire);
         }
-        self.common.metrics.clients.upgraded();
+        self.context.metrics.clients.upgraded();
         let now = self.now;
         self.with_session(id, |session, rules, _| {
             session.handle_websocket(now, rules);
@@ -80,7 +80,7 @@ impl Shard {
     }
 
     /// Tells a WebSocket of no session that its client is to shake hands again.
-    pub(crate) fn turn_away_unknown(&mut self, socket: Socket, now: Instant) {
+    pub fn turn_away_unknown(&mut self, socket: Socket, now: Instant) {
         self.now = now;
         let mut outbox = Outbox::new();
         let told = Frame::text(&[NOT_HANDSHAKEN.as_bytes()]).into_bytes();

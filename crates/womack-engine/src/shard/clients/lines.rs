@@ -6,11 +6,15 @@ use womack_proto::{
 };
 
 use crate::{
-    command::Dialect,
-    engine::{JoinAnswer, JoinReply},
-    namespace::JoinAcknowledged,
-    requests::{ChannelLimits, Problem},
-    shard::Shard,
+    encoding::Dialect,
+    namespace::{
+        JoinAcknowledged,
+        requests::{ChannelLimits, Problem},
+    },
+    shard::{
+        Shard,
+        topics::pending_acks::{JoinAnswer, JoinReply},
+    },
     sid::ConnectionId,
 };
 
@@ -31,7 +35,7 @@ impl Shard {
         namespace: NamespaceId,
         line: Option<&str>,
     ) {
-        self.common.metrics.clients.events.inc();
+        self.context.metrics.clients.events.inc();
         let decoded = line.map_or(Err(NotARequest { id: None }), Request::decode);
         let (done, request) = match &decoded {
             Ok(request) => (self.line_request(id, namespace, request), request.id),
@@ -39,7 +43,7 @@ impl Shard {
         };
         if let Err(problem) = done {
             if let Some(limit) = problem.limit() {
-                self.common.metrics.limit(limit);
+                self.context.metrics.limit(limit);
             }
             let line = lines::refused(problem.code(), &problem.to_string(), request);
             self.send_line(id, &line);
@@ -52,7 +56,7 @@ impl Shard {
         namespace: NamespaceId,
         request: &Request<'_>,
     ) -> Result<(), Problem> {
-        let limits = ChannelLimits::of(&self.common.config.limits.load());
+        let limits = ChannelLimits::of(&self.context.config.limits.load());
         let channels = limits.channels(&request.channels)?;
         match request.verb {
             Verb::Subscribe => {

@@ -2,23 +2,23 @@
 
 use std::time::Instant;
 
+use womack_ledger::Admitted;
 use womack_proto::{Frame, Message, NamespaceId, Revision};
 
 use super::kind::Kind;
 use crate::{
-    admission::Admitted,
+    context::Speaks,
     namespace::{MessageClient, Messages},
     shard::{
-        Shard, Speaks,
-        io::{socket_id::SocketId, wire::Socket},
+        Shard,
+        io::{socket_id::SocketId, websocket::Inbound, wire::Socket},
     },
     sid::ConnectionId,
-    websocket::Inbound,
 };
 
 impl Shard {
     /// Opens a WebSocket that carries no Engine.IO. `early` was read from it already.
-    pub(crate) fn open_plain(
+    pub fn open_plain(
         &mut self,
         socket: Socket,
         early: &[u8],
@@ -32,8 +32,8 @@ impl Shard {
         let Some(wire) = self.open_wire(socket, name) else {
             return;
         };
-        let timing = &self.common.rules.timing;
-        let kind = match self.common.endpoints[usize::from(endpoint)].speaks {
+        let timing = &self.context.rules.timing;
+        let kind = match self.context.endpoints[usize::from(endpoint)].speaks {
             Speaks::Lines => Kind::lines(wire, namespace, timing, now),
             _ => Kind::raw(wire, namespace, timing, now),
         };
@@ -50,7 +50,7 @@ impl Shard {
 
     /// Something came in from a client without Engine.IO.
     pub(in crate::shard) fn plain_message(&mut self, id: ConnectionId, message: Inbound) {
-        let common = self.common.clone();
+        let context = self.context.clone();
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -58,9 +58,9 @@ impl Shard {
         let Some(plain) = connection.kind_mut().plain_mut() else {
             return;
         };
-        plain.handle_sign_of_life(self.now, &common.rules.timing);
+        plain.handle_sign_of_life(self.now, &context.rules.timing);
         let namespace = plain.namespace();
-        let endpoint = &common.endpoints[endpoint];
+        let endpoint = &context.endpoints[endpoint];
         self.schedule(id);
         match (&endpoint.speaks, namespace, message) {
             (_, _, Inbound::Pong | Inbound::Reply(_) | Inbound::Closed(..)) => {}
@@ -96,7 +96,7 @@ impl Shard {
         let Some(plain) = connection.and_then(|found| found.kind_mut().plain_mut()) else {
             return;
         };
-        let due = plain.handle_timeout(self.now, &self.common.rules.timing);
+        let due = plain.handle_timeout(self.now, &self.context.rules.timing);
         match due {
             Ok(None) => {}
             Ok(Some(bytes)) => {

@@ -13,7 +13,7 @@ use super::{
     upgrade::Probe,
 };
 use crate::{
-    command::{PollAnswer, PollBody, PostAnswer},
+    session_request::{PollAnswer, PollBody, PostAnswer},
     shard::{
         Shard,
         connections::recently_closed::Farewell,
@@ -209,7 +209,7 @@ impl Shard {
         else {
             return PostAnswer::BadRequest;
         };
-        let most = self.common.config.limits.load().max_packets_per_payload;
+        let most = self.context.config.limits.load().max_packets_per_payload;
         let packets = match payload::decode(format, body, most) {
             Ok(packets) => packets,
             Err(error) => {
@@ -260,7 +260,7 @@ impl Shard {
                 body
             })
         })?;
-        let (deliveries, body) = (&self.common.metrics.deliveries, taken.result);
+        let (deliveries, body) = (&self.context.metrics.deliveries, taken.result);
         deliveries.client_queue_bytes.dec_by(taken.gone as i64);
         deliveries.spared("expired", taken.expired);
         let bytes = body.as_ref().map_or(0, |body| body.bytes.len());

@@ -3,8 +3,9 @@
 use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output};
 
 use crate::{
+    context::Speaks,
     namespace::{Action, Client, MessageClient, View},
-    shard::{Shard, Speaks, connections::connection::Connection},
+    shard::{Shard, connections::connection::Connection},
     sid::ConnectionId,
 };
 
@@ -34,10 +35,10 @@ impl Shard {
         };
         let sid = self.client_id(id, connection, namespace);
         let mut actions = Vec::new();
-        let common = self.common.clone();
+        let context = self.context.clone();
         let refusal = {
             let channels = self.channels_of(id, namespace);
-            let path = &common.registry.get(namespace).path;
+            let path = &context.registry.get(namespace).path;
             let view = View {
                 id: &sid,
                 revision,
@@ -47,7 +48,7 @@ impl Shard {
                 channels: &channels,
             };
             let mut client = Client::new(view, &mut actions);
-            common
+            context
                 .registry
                 .get(namespace)
                 .handler
@@ -74,7 +75,7 @@ impl Shard {
     }
 
     fn event(&mut self, id: ConnectionId, namespace: NamespaceId, event: &Event) {
-        self.common.metrics.clients.events.inc();
+        self.context.metrics.clients.events.inc();
         let Some(connection) = self.connections.get(id) else {
             return;
         };
@@ -86,10 +87,10 @@ impl Shard {
             connection.secret(),
         );
         let mut actions = Vec::new();
-        let common = self.common.clone();
+        let context = self.context.clone();
         {
             let channels = self.channels_of(id, namespace);
-            let path = &common.registry.get(namespace).path;
+            let path = &context.registry.get(namespace).path;
             let view = View {
                 id: &sid,
                 revision,
@@ -98,7 +99,7 @@ impl Shard {
                 meta: self.connections.meta(secret, namespace).map(AsRef::as_ref),
                 channels: &channels,
             };
-            let handler = &common.registry.get(namespace).handler;
+            let handler = &context.registry.get(namespace).handler;
             handler.on_event(&mut Client::new(view, &mut actions), event);
         }
         self.act(id, namespace, actions);
@@ -108,11 +109,11 @@ impl Shard {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
-        let common = self.common.clone();
+        let context = self.context.clone();
         let Some(revision) = connection.kind().revision() else {
             return;
         };
-        let endpoint = &common.endpoints[connection.endpoint()];
+        let endpoint = &context.endpoints[connection.endpoint()];
         let Speaks::EngineIo(handler) = &endpoint.speaks else {
             return;
         };
@@ -157,7 +158,7 @@ impl Shard {
                     ack,
                     unavailable,
                 } => self.ask_presence(id, namespace, &channel, ack, unavailable),
-                Action::Limit(limit) => self.common.metrics.limit(limit),
+                Action::Limit(limit) => self.context.metrics.limit(limit),
                 Action::Disconnect => self.disconnect(id, namespace),
             }
         }
@@ -197,7 +198,7 @@ impl Shard {
             return;
         };
         let sid = self.client_id(id, connection, namespace);
-        let entry = self.common.registry.get(namespace);
+        let entry = self.context.registry.get(namespace);
         let channels = self.channels_of(id, namespace);
         let view = View {
             id: &sid,

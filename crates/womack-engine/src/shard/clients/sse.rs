@@ -7,36 +7,42 @@
 use std::{rc::Rc, time::Instant};
 
 use tokio::sync::{Notify, oneshot};
+use womack_ledger::Admitted;
 use womack_proto::{Channel, CloseReason, Form, NamespaceId, Plain, event_stream};
 
 use super::{event_queue::EventQueue, event_stream::EventStream, kind::Kind};
 use crate::{
-    admission::Admitted,
-    command::Dialect,
-    engine::{JoinAnswer, JoinReply},
-    namespace::{JoinAcknowledged, Memberships},
-    requests::{ChannelLimits, Problem},
+    encoding::Dialect,
+    namespace::{
+        JoinAcknowledged, Memberships,
+        requests::{ChannelLimits, Problem},
+    },
     shard::{
         Shard,
         delivery::{pending::Fate, round::Outbox},
+        topics::pending_acks::{JoinAnswer, JoinReply},
     },
     sid::{ConnectionId, Sid},
 };
 
 /// The body's side of an event stream.
-pub(crate) struct Opened {
-    pub(crate) sid: Sid,
-    pub(crate) queue: Rc<EventQueue>,
+pub struct Opened {
+    /// The session.
+    pub sid: Sid,
+    /// What waits for the client.
+    pub queue: Rc<EventQueue>,
     /// Says whether the channels are live, which is when the answer begins.
-    pub(crate) live: oneshot::Receiver<bool>,
+    pub live: oneshot::Receiver<bool>,
 }
 
 /// What a client asks of an event stream.
-pub(crate) struct Wish<'a> {
-    pub(crate) namespace: NamespaceId,
-    pub(crate) channels: &'a [String],
+pub struct Wish<'a> {
+    /// The namespace.
+    pub namespace: NamespaceId,
+    /// The names of the channels.
+    pub channels: &'a [String],
     /// The event that the client had last.
-    pub(crate) last: Option<&'a str>,
+    pub last: Option<&'a str>,
 }
 
 impl Shard {
@@ -44,7 +50,7 @@ impl Shard {
     ///
     /// # Errors
     /// The client asks for no channel, for one that cannot be, or for too many.
-    pub(crate) fn open_events(
+    pub fn open_events(
         &mut self,
         endpoint: u8,
         wish: &Wish<'_>,
@@ -53,7 +59,7 @@ impl Shard {
         now: Instant,
     ) -> Result<Opened, Problem> {
         self.now = now;
-        let limits = ChannelLimits::of(&self.common.config.limits.load());
+        let limits = ChannelLimits::of(&self.context.config.limits.load());
         if wish.channels.is_empty() {
             return Err(Problem::NoChannel);
         }
@@ -61,7 +67,7 @@ impl Shard {
         limits.admit(&channels, &NoChannels)?;
         let queue = Rc::new(EventQueue::new(cut, &self.ledger));
         let (opening, live) = oneshot::channel();
-        let timing = &self.common.rules.timing;
+        let timing = &self.context.rules.timing;
         let plain = Plain::open(Form::Events, wish.namespace, timing, now);
         let stream = EventStream::open(queue.clone(), opening, self.egress.batch(), plain);
         let id = self
@@ -101,7 +107,7 @@ impl Shard {
     }
 
     /// The client of an event stream is gone.
-    pub(crate) fn close_events(&mut self, sid: Sid, now: Instant) {
+    pub fn close_events(&mut self, sid: Sid, now: Instant) {
         self.now = now;
         if let Some(id) = self.find(sid) {
             self.close(id, CloseReason::TransportClose);
@@ -127,7 +133,7 @@ impl Shard {
                     queue.keep(bytes, Fate::Begun, self.now);
                 }
                 let kept = (queue.len() - before) as i64;
-                self.common
+                self.context
                     .metrics
                     .deliveries
                     .client_queue_bytes

@@ -7,20 +7,20 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use womack_ledger::Limit;
 use womack_proto::{CloseReason, Frame, payload::Format};
 
 use crate::{
-    ledger::Limit,
     shard::{
         Shard,
         delivery::round::Outbox,
         io::{
             socket_id::SocketId,
+            websocket::Inbound,
             wire::{Socket, Wire},
         },
     },
     sid::{ConnectionId, Sid},
-    websocket::Inbound,
 };
 
 /// How long a poll may wait while a probe that was answered has not become the transport yet.
@@ -80,7 +80,7 @@ impl Shard {
         let Some(wire) = self.open_wire(socket, name) else {
             return;
         };
-        let deadline = self.now + self.common.config.handshake_timeout;
+        let deadline = self.now + self.context.config.handshake_timeout;
         if let Some(polling) = self.connections.polling_mut(id) {
             polling.begin_probe(Probe::new(wire, deadline));
         }
@@ -139,7 +139,7 @@ impl Shard {
             return false;
         };
         connection.kind_mut().upgrade(wire);
-        self.common.metrics.clients.upgraded();
+        self.context.metrics.clients.upgraded();
         self.schedule(id);
         // What waited for the next poll goes out here.
         self.write_pending(id);
@@ -165,7 +165,7 @@ impl Shard {
             return;
         };
         if probe.deadline <= now {
-            self.common.metrics.limit(Limit::HandshakeSeconds);
+            self.context.metrics.limit(Limit::HandshakeSeconds);
             return self.drop_probe(id);
         }
         if probe.noop_at.is_some_and(|at| at <= now) {

@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
+use womack_ledger::{CLIENT_BYTES, Limit};
 use womack_proto::{CloseReason, Frame, payload::Format};
 
 use super::{connections::Removed, recently_closed::Farewell};
 use crate::{
-    ledger::Limit,
-    memory,
     shard::{
         Shard,
         clients::{
@@ -44,9 +43,9 @@ impl Shard {
             return;
         };
         self.timers.end(id);
-        self.common.admission.leave(address);
-        self.ledger.release(memory::CLIENT_BYTES);
-        let metrics = &self.common.metrics;
+        self.context.admission.leave(address);
+        self.ledger.release(CLIENT_BYTES);
+        let metrics = &self.context.metrics;
         if let Some(limit) = limit(reason) {
             metrics.limit(limit);
         }
@@ -66,7 +65,7 @@ impl Shard {
         }
         let (kind, outbox) = connection.into_rest();
         let waiting = outbox.pending_bytes() as i64;
-        let deliveries = &self.common.metrics.deliveries;
+        let deliveries = &self.context.metrics.deliveries;
         deliveries.client_queue_bytes.dec_by(waiting);
         let last = code.map(|code| Frame::close(code, reason.as_str()));
         match kind {
@@ -144,7 +143,7 @@ impl Shard {
     }
 
     /// Ends up to `count` sessions because the server stops.
-    pub(crate) fn retire_some(&mut self, count: usize, now: Instant) {
+    pub fn retire_some(&mut self, count: usize, now: Instant) {
         self.now = now;
         let ids: Vec<_> = self.connections.staying().take(count).collect();
         for id in ids {
@@ -154,12 +153,12 @@ impl Shard {
     }
 
     /// How many sessions are not about to end.
-    pub(crate) fn staying(&self) -> usize {
+    pub fn staying(&self) -> usize {
         self.connections.staying().count()
     }
 
     /// Closes all sessions because the server ends.
-    pub(crate) fn close_all(&mut self, now: Instant) {
+    pub fn close_all(&mut self, now: Instant) {
         self.now = now;
         for id in self.connections.ids() {
             self.close(id, CloseReason::Shutdown);
@@ -168,7 +167,7 @@ impl Shard {
     }
 
     /// Whether WebSockets that have ended are still open.
-    pub(crate) const fn has_closing_sockets(&self) -> bool {
+    pub const fn has_closing_sockets(&self) -> bool {
         self.closing_sockets.len() > 0
     }
 }

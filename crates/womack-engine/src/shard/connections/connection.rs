@@ -6,13 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use womack_ledger::{Ledger, Limit};
 use womack_proto::{Channel, NamespaceId};
 
 use super::rate_limit::Pace;
 use crate::{
-    command::Encoding,
-    ledger::Limit,
-    memory::Ledger,
+    encoding::Encoding,
     namespace::{self, Registry},
     shard::{
         clients::kind::Kind,

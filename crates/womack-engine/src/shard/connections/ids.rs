@@ -22,7 +22,7 @@ impl Shard {
         namespace: NamespaceId,
     ) -> String {
         let secret = connection.secret();
-        let path = &self.common.registry.get(namespace).path;
+        let path = &self.context.registry.get(namespace).path;
         match connection.kind().revision() {
             None | Some(Revision::V4) => self.namespace_sid(id, secret, namespace).to_string(),
             Some(Revision::V3) if path != "/" => format!("{path}#{}", self.sid(id, secret)),
@@ -61,7 +61,7 @@ impl Shard {
                 path.is_none() && sid == self.namespace_sid(sid.slot, secret, namespace)
             }
             Some(Revision::V3 | Revision::Legacy) => {
-                let here = &self.common.registry.get(namespace).path;
+                let here = &self.context.registry.get(namespace).path;
                 path.is_none_or(|path| path == here) && sid == self.sid(sid.slot, secret)
             }
         };
@@ -71,7 +71,7 @@ impl Shard {
     /// The id of the session in the place `slot`.
     pub(in crate::shard) fn sid(&self, slot: ConnectionId, secret: u64) -> Sid {
         Sid {
-            node: self.common.sids.node,
+            node: self.context.sids.node,
             shard: self.id,
             slot,
             secret,
@@ -79,7 +79,7 @@ impl Shard {
     }
 
     fn namespace_sid(&self, slot: ConnectionId, secret: u64, namespace: NamespaceId) -> Sid {
-        let secret = self.common.sids.namespace_secret(secret, namespace);
+        let secret = self.context.sids.namespace_secret(secret, namespace);
         self.sid(slot, secret)
     }
 }

@@ -8,6 +8,7 @@ pub(super) mod lifetimes;
 pub(super) mod metas;
 pub(super) mod rate_limit;
 pub(super) mod recently_closed;
+pub(super) mod stall_detector;
 pub(super) mod timers;
 pub(super) mod turn;
 pub(super) mod wheel;

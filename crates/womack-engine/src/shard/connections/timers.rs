@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{lifetimes::Ages, wheel::Wheel};
-use crate::{engine::StallDetector, sid::ConnectionId};
+use crate::{shard::connections::stall_detector::StallDetector, sid::ConnectionId};
 
 /// The deadlines of a shard's connections, and the time of its next turn.
 ///

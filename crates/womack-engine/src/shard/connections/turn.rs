@@ -11,14 +11,14 @@ impl Shard {
     /// Notes when the connection `id` wants to be looked at.
     pub(in crate::shard) fn schedule(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get(id) {
-            let limits = self.common.config.limits.load();
+            let limits = self.context.config.limits.load();
             let deadline = connection.deadline(limits.max_client_queue_time);
             self.timers.set(id, deadline);
         }
     }
 
     /// Sees to the deadlines that are over.
-    pub(crate) fn turn(&mut self, now: Instant) {
+    pub fn turn(&mut self, now: Instant) {
         self.now = now;
         if !self.timers.begin_turn(now) {
             return;
@@ -50,7 +50,7 @@ impl Shard {
 
     /// The thread runs. To be called several times a second: memory may be short, to which other
     /// shards may have come.
-    pub(crate) fn tick(&mut self, now: Instant) {
+    pub fn tick(&mut self, now: Instant) {
         self.now = now;
         self.timers.tick(now);
         self.relieve();
@@ -58,12 +58,12 @@ impl Shard {
     }
 
     /// When [`Shard::turn`] wants to be called.
-    pub(crate) const fn next_turn(&self) -> Option<Instant> {
+    pub const fn next_turn(&self) -> Option<Instant> {
         self.timers.next_turn()
     }
 
     /// Told when [`Shard::next_turn`] has come nearer.
-    pub(crate) fn timer(&self) -> Rc<Notify> {
+    pub fn timer(&self) -> Rc<Notify> {
         self.timers.sooner()
     }
 

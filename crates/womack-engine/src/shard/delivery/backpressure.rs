@@ -1,13 +1,14 @@
 //! Clients that do not take at once what there is for them: what is kept, what makes room, who is
 //! closed.
 
+use womack_ledger::Limit;
 use womack_proto::CloseReason;
 
 use super::{
     egress::LeftOver,
     pending::{Room, Thinned},
 };
-use crate::{ledger::Limit, shard::Shard, sid::ConnectionId};
+use crate::{shard::Shard, sid::ConnectionId};
 
 impl Shard {
     /// Keeps what sockets did not take, and tells of those whose clients read too slowly.
@@ -20,7 +21,7 @@ impl Shard {
             return;
         }
         let shared = self.egress.share(&left_over);
-        let room = Room::of(&self.common.config.limits.load());
+        let room = Room::of(&self.context.config.limits.load());
         let mut thinned = Thinned::default();
         for LeftOver { id, spans } in left_over {
             let Some(connection) = self.connections.get_mut(id) else {
@@ -42,7 +43,7 @@ impl Shard {
                 }
             }
             let kept = connection.pending_bytes() as i64 - before as i64;
-            self.common
+            self.context
                 .metrics
                 .deliveries
                 .client_queue_bytes
@@ -52,13 +53,13 @@ impl Shard {
                 passed = self.thin(id, &room);
             }
             if let Some(limit) = passed {
-                self.common.metrics.limit(limit);
+                self.context.metrics.limit(limit);
                 broken.push((id, CloseReason::SlowConsumer));
             } else if before == 0 && room.time.is_some() {
                 self.schedule(id);
             }
         }
-        thinned.count(&self.common.metrics);
+        thinned.count(&self.context.metrics);
     }
 
     /// Takes away what may go of what waits for a client, until the rest has room. Returns the
@@ -69,24 +70,24 @@ impl Shard {
         let (thinned, passed) = connection.thin(room, self.now);
         let gone = (before - connection.pending_bytes()) as i64;
         if gone > 0 {
-            self.common
+            self.context
                 .metrics
                 .deliveries
                 .client_queue_bytes
                 .dec_by(gone);
-            thinned.count(&self.common.metrics);
+            thinned.count(&self.context.metrics);
         }
         passed
     }
 
     /// Time has passed for what waits for a client.
     pub(in crate::shard) fn queue_timeout(&mut self, id: ConnectionId) {
-        let room = Room::of(&self.common.config.limits.load());
+        let room = Room::of(&self.context.config.limits.load());
         if room.time.is_none() {
             return;
         }
         if let Some(limit) = self.thin(id, &room) {
-            self.common.metrics.limit(limit);
+            self.context.metrics.limit(limit);
             self.close(id, CloseReason::SlowConsumer);
         }
     }
@@ -94,16 +95,16 @@ impl Shard {
     /// Closes the clients for whom most waits, until the memory has room. Of what has ended and is
     /// still to be written, all goes before: memory is rather for clients that stay.
     pub(in crate::shard) fn relieve(&mut self) {
-        let common = self.common.clone();
-        let (memory, limits) = (&common.memory, common.config.limits.load());
-        if !memory.is_short(&limits) || !memory.weighs_on(self.id) {
+        let context = self.context.clone();
+        let (memory, limits) = (&context.memory, context.config.limits.load());
+        if !memory.is_short(limits.memory_budget_bytes) || !memory.weighs_on(self.id) {
             return;
         }
-        let count = || common.metrics.limit(Limit::MemoryBudget);
+        let count = || context.metrics.limit(Limit::MemoryBudget);
         self.closing_sockets
-            .relieve(|| memory.is_tight(&limits), count);
+            .relieve(|| memory.is_tight(limits.memory_budget_bytes), count);
         let mut heaviest = self.connections.weights();
-        while memory.is_tight(&limits)
+        while memory.is_tight(limits.memory_budget_bytes)
             && let Some((_, id)) = heaviest.pop()
         {
             count();
@@ -117,7 +118,7 @@ impl Shard {
         let Some(taken) = connection.and_then(|found| found.write_pending(self.now)) else {
             return;
         };
-        let deliveries = &self.common.metrics.deliveries;
+        let deliveries = &self.context.metrics.deliveries;
         deliveries.client_queue_bytes.dec_by(taken.gone as i64);
         deliveries.sent_bytes.inc_by(taken.taken as u64);
         deliveries.writes.inc();

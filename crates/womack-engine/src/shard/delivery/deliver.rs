@@ -6,15 +6,16 @@ use womack_proto::NamespaceId;
 
 use super::pending::Fate;
 use crate::{
-    command::{Delivery, Note, RequestKind, SessionRequest, ToShard},
-    settings::SlowClient,
+    command::{Delivery, Note, ToShard},
+    namespace::SlowClient,
+    session_request::{RequestKind, SessionRequest},
     shard::Shard,
 };
 
 impl Shard {
     /// Does what other threads want, and writes what came of it. Commands that come after a gap are
     /// left in `commands` until clients have been told of it.
-    pub(crate) fn apply_commands(&mut self, commands: &mut Vec<ToShard>, now: Instant) {
+    pub fn apply_commands(&mut self, commands: &mut Vec<ToShard>, now: Instant) {
         self.now = now;
         self.egress.begin_batch();
         self.metrics.batches.inc();
@@ -58,7 +59,7 @@ impl Shard {
     }
 
     /// Does all that other threads want, without regard to others.
-    pub(crate) fn apply_all(&mut self, commands: &mut Vec<ToShard>, now: Instant) {
+    pub fn apply_all(&mut self, commands: &mut Vec<ToShard>, now: Instant) {
         loop {
             self.apply_commands(commands, now);
             self.finish_fan_outs(now);
@@ -72,7 +73,7 @@ impl Shard {
     }
 
     /// Does what a client of this server asks of the session that it names.
-    pub(crate) fn handle_request(&mut self, request: SessionRequest, now: Instant) {
+    pub fn handle_request(&mut self, request: SessionRequest, now: Instant) {
         self.now = now;
         self.request(request);
         self.flush();
@@ -98,7 +99,7 @@ impl Shard {
 
     /// What may become of a message for those who read too slowly.
     pub(in crate::shard) fn fate(&self, namespace: NamespaceId, note: Option<Arc<Note>>) -> Fate {
-        match self.common.registry.get(namespace).slow_client {
+        match self.context.registry.get(namespace).slow_client {
             SlowClient::Close => Fate::Kept,
             SlowClient::DropOldest => Fate::Oldest,
             SlowClient::Latest => note.map_or(Fate::Kept, Fate::Latest),
@@ -108,10 +109,10 @@ impl Shard {
     /// Queues a frame for each subscriber.
     fn deliver(&mut self, delivery: &Delivery) {
         let (channel, topic) = (&delivery.channel, delivery.topic);
-        let marks = self.common.marks_messages();
+        let marks = self.context.marks_messages();
         let fate = marks.then(|| self.fate(topic.namespace, delivery.note.clone()));
         let excepted = self.excepted(&delivery.except, topic.namespace);
-        let most = match self.common.config.limits.load().fanout_slice {
+        let most = match self.context.config.limits.load().fanout_slice {
             0 => usize::MAX,
             most => most,
         };
@@ -168,7 +169,7 @@ mod tests {
     use womack_proto::NamespaceId;
 
     use super::*;
-    use crate::command::{Encoding, Topic};
+    use crate::encoding::{Encoding, Topic};
 
     fn message(channel: &str, encoding: Encoding) -> ToShard {
         ToShard::Deliver(Delivery {

@@ -4,6 +4,7 @@ use std::{io, mem, time::Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use womack_ledger::Ledger;
 use womack_proto::CloseReason;
 
 use super::{
@@ -11,7 +12,6 @@ use super::{
     round::{Outbox, Round, Span, Spans, write_spans},
 };
 use crate::{
-    memory::Ledger,
     shard::io::{
         ring::{Answer, Ring},
         wire::Wire,

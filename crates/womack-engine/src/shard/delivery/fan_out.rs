@@ -24,24 +24,24 @@ impl Shard {
     }
 
     /// Whether messages wait for their turn, or for their next slice.
-    pub(crate) fn has_fan_outs(&self) -> bool {
+    pub fn has_fan_outs(&self) -> bool {
         self.subscriptions.has_slices()
     }
 
     /// Whether so many wait that no more should be taken.
-    pub(crate) fn is_fanning_out_enough(&self) -> bool {
+    pub fn is_fanning_out_enough(&self) -> bool {
         self.subscriptions.has_enough_slices()
     }
 
     /// Writes a slice of each topic that has one.
-    pub(crate) fn continue_fan_outs(&mut self, now: Instant) {
+    pub fn continue_fan_outs(&mut self, now: Instant) {
         self.now = now;
         self.fan_out_some();
         self.flush();
     }
 
     /// Writes all that waits, without regard to others.
-    pub(crate) fn finish_fan_outs(&mut self, now: Instant) {
+    pub fn finish_fan_outs(&mut self, now: Instant) {
         while self.has_fan_outs() {
             self.continue_fan_outs(now);
         }
@@ -50,7 +50,7 @@ impl Shard {
     /// Queues a slice of each topic that has one.
     fn fan_out_some(&mut self) {
         for _ in 0..self.subscriptions.sliced_topics() {
-            let most = self.common.config.limits.load().fanout_slice;
+            let most = self.context.config.limits.load().fanout_slice;
             if let Some(slice) = self.subscriptions.begin_slice(most) {
                 self.fan_out_slice(slice);
             }
@@ -97,7 +97,7 @@ impl Shard {
 
     /// Appends the messages of a slice to the round, one after the other.
     fn append_all(&mut self, slice: &Slice) -> SmallVec<[Span; 4]> {
-        let marks = self.common.marks_messages();
+        let marks = self.context.marks_messages();
         let spans = slice.messages().iter().map(|message| {
             let fate = marks.then(|| self.fate(slice.namespace(), message.note.clone()));
             self.egress.append(&message.bytes, fate)

@@ -13,7 +13,7 @@ impl Shard {
 
     fn flush_once(&mut self) {
         let mut written = self.egress.write(&mut self.connections);
-        let deliveries = &self.common.metrics.deliveries;
+        let deliveries = &self.context.metrics.deliveries;
         deliveries.writes.inc_by(written.writes);
         deliveries.sent_bytes.inc_by(written.bytes);
         let left_over = std::mem::take(&mut written.left_over);
@@ -21,7 +21,7 @@ impl Shard {
         let has_kept = !left_over.is_empty();
         self.keep(left_over, &mut broken);
         if let Some(received) = self.egress.finish(written) {
-            let seconds = &self.common.metrics.deliveries.seconds;
+            let seconds = &self.context.metrics.deliveries.seconds;
             seconds.observe(elapsed_since(received));
         }
         for (id, reason) in broken {

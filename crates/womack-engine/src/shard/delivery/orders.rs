@@ -8,7 +8,8 @@ use womack_proto::{
 
 use super::round::Span;
 use crate::{
-    command::{Deed, Dialect, Order},
+    command::{Deed, Order},
+    encoding::Dialect,
     shard::Shard,
     sid::{ConnectionId, Sid},
 };
@@ -51,7 +52,7 @@ impl Shard {
 
     /// Queues an event for all of `ids`.
     fn send_all(&mut self, namespace: NamespaceId, ids: &[ConnectionId], frames: &Frames) {
-        let marks = self.common.marks_messages();
+        let marks = self.context.marks_messages();
         let fate = marks.then(|| self.fate(namespace, None));
         let mut spans: SmallVec<[(Revision, Span); 2]> = SmallVec::new();
         let mut count = 0;
@@ -62,7 +63,7 @@ impl Shard {
             let revision = connection.kind().revision();
             let suited = revision.and_then(|revision| Some((revision, frames.of(revision)?)));
             let Some((revision, frames)) = suited else {
-                self.common.metrics.deliveries.undeliverable.inc();
+                self.context.metrics.deliveries.undeliverable.inc();
                 continue;
             };
             let known = spans.iter().find(|(known, _)| *known == revision);
@@ -107,7 +108,7 @@ impl Shard {
 
     /// The connections in any of `rooms`, each a channel or a session's id, in order.
     fn members(&self, namespace: NamespaceId, rooms: &[String]) -> Vec<ConnectionId> {
-        let path = &self.common.registry.get(namespace).path;
+        let path = &self.context.registry.get(namespace).path;
         let mut ids = Vec::new();
         for room in rooms {
             // What is for one session is not for those in a channel of its name.
@@ -115,7 +116,7 @@ impl Shard {
                 let named = self.connection_named(room, namespace);
                 ids.extend(named.filter(|&id| self.is_in(id, namespace)));
             } else {
-                let channel = self.common.registry.redis_channel(namespace, room);
+                let channel = self.context.registry.redis_channel(namespace, room);
                 ids.append(&mut self.subscriptions.members(&channel, namespace));
             }
         }

@@ -15,12 +15,11 @@ use std::{
 use ahash::RandomState;
 use bytes::{Buf, Bytes};
 use smallvec::SmallVec;
+use womack_ledger::{Charge, Ledger, Limit};
 
 use crate::{
     command::Note,
-    config::Limits,
-    ledger::Limit,
-    memory::{Charge, Ledger},
+    limits::Limits,
     metrics::Metrics,
     shard::io::vectored::{SLICES_PER_WRITE, write_some},
 };

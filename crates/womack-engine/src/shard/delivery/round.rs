@@ -14,11 +14,10 @@ use std::{
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use womack_ledger::{Ledger, Limit};
 
 use super::pending::{Fate, Pending, Room, Thinned};
 use crate::{
-    ledger::Limit,
-    memory::Ledger,
     shard::io::vectored::{SLICES_PER_WRITE, write_some},
     sid::ConnectionId,
 };

@@ -17,10 +17,7 @@ use std::{
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{
-    command::{Note, Topic},
-    sid::ConnectionId,
-};
+use crate::{command::Note, encoding::Topic, sid::ConnectionId};
 
 /// Bytes of messages that go out in one pass, but for a message that alone has more.
 const PASS_BYTES: usize = 1 << 20;

@@ -12,16 +12,16 @@ use std::{
 };
 
 use slab::Slab;
+use womack_ledger::{CLOSING_BYTES, Charge, Ledger};
 
 use super::{socket_id::SocketId, sockets::Sockets, wire::Wire};
 use crate::{
-    engine::{Ticket, TimeoutQueue},
-    memory::{CLOSING_BYTES, Charge, Ledger},
     shard::delivery::{pending::Pending, round::Outbox},
+    timeout_queue::{Ticket, TimeoutQueue},
 };
 
 /// How long a connection that the server has ended stays open for its client to read the end.
-pub(crate) const CLOSING_TIME: Duration = Duration::from_secs(2);
+pub const CLOSING_TIME: Duration = Duration::from_secs(2);
 /// Reads from one socket before others have their turn.
 const READS_AT_ONCE: usize = 16;
 

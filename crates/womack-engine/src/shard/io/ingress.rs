@@ -1,10 +1,9 @@
 //! What comes in on a shard's WebSockets.
 
+use womack_ledger::Ledger;
+
 use super::{socket_id::SocketId, wire::Wire};
-use crate::{
-    memory::Ledger,
-    websocket::{Decoder, Inbound},
-};
+use crate::shard::io::websocket::{Decoder, Inbound};
 
 /// Bytes that are read from a socket at one go.
 const READ_BYTES: usize = 64 * 1024;

@@ -17,6 +17,7 @@ pub(super) mod ring;
 pub(super) mod socket_id;
 pub(super) mod sockets;
 pub(super) mod vectored;
+pub(super) mod websocket;
 pub(super) mod wire;
 
 /// How long ago a message reached the router. It is measured only: nothing that a shard decides

@@ -2,7 +2,7 @@
 
 use std::{io, os::fd::BorrowedFd};
 
-pub(crate) enum Ring {}
+pub enum Ring {}
 
 #[derive(Clone, Copy)]
 pub(in crate::shard) struct Job<'a> {

@@ -13,14 +13,14 @@ use super::{nested_poll::NestedPoll, socket_id::SocketId, sockets::Sockets};
 const EVENTS: usize = 1024;
 
 /// The poll of a shard's WebSockets.
-pub(crate) struct Readiness {
+pub struct Readiness {
     poll: NestedPoll,
     events: Events,
 }
 
 /// What is known of a socket that is ready.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SocketEvent {
+pub struct SocketEvent {
     pub(crate) socket: SocketId,
     pub(crate) is_readable: bool,
     pub(crate) is_writable: bool,
@@ -29,9 +29,11 @@ pub(crate) struct SocketEvent {
 }
 
 impl Readiness {
+    /// A poll without sockets.
+    ///
     /// # Errors
     /// The system's.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             poll: NestedPoll::new()?,
             events: Events::with_capacity(EVENTS),
@@ -42,7 +44,7 @@ impl Readiness {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn sockets(&self) -> io::Result<Sockets> {
+    pub fn sockets(&self) -> io::Result<Sockets> {
         let registry = self.poll.registry().try_clone()?;
         Ok(Sockets::watched_by(registry))
     }
@@ -51,7 +53,7 @@ impl Readiness {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) async fn wait(&mut self) -> io::Result<()> {
+    pub async fn wait(&mut self) -> io::Result<()> {
         self.poll.wait(&mut self.events).await
     }
 
@@ -59,11 +61,12 @@ impl Readiness {
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn look(&mut self) -> io::Result<()> {
+    pub fn look(&mut self) -> io::Result<()> {
         self.poll.look(&mut self.events)
     }
 
-    pub(crate) fn events(&self) -> impl Iterator<Item = SocketEvent> {
+    /// The sockets that are ready.
+    pub fn events(&self) -> impl Iterator<Item = SocketEvent> {
         self.events.iter().map(|event| SocketEvent {
             socket: SocketId::of(event.token()),
             is_readable: event.is_readable(),

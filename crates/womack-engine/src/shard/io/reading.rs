@@ -10,11 +10,14 @@ use super::{
     socket_id::SocketId,
     wire::{Socket, Wire},
 };
-use crate::{shard::Shard, sid::ConnectionId, websocket::Inbound};
+use crate::{
+    shard::{Shard, io::websocket::Inbound},
+    sid::ConnectionId,
+};
 
 impl Shard {
     /// Sockets are ready.
-    pub(crate) fn ready(&mut self, events: impl IntoIterator<Item = SocketEvent>, now: Instant) {
+    pub fn ready(&mut self, events: impl IntoIterator<Item = SocketEvent>, now: Instant) {
         self.now = now;
         for event in events {
             match event.socket {
@@ -34,12 +37,12 @@ impl Shard {
     }
 
     /// Whether sockets have more than was read at one go. They say nothing by themselves.
-    pub(crate) const fn has_unread(&self) -> bool {
+    pub const fn has_unread(&self) -> bool {
         self.ingress.has_unread()
     }
 
     /// Goes on reading where more was there.
-    pub(crate) fn read_unread(&mut self, now: Instant) {
+    pub fn read_unread(&mut self, now: Instant) {
         self.now = now;
         for socket in self.ingress.take_unread() {
             self.read(socket, true);

@@ -26,7 +26,7 @@ use rustix::net::SendFlags;
 const ENTRIES: u32 = 1024;
 
 /// A shard's queue of sends to the kernel.
-pub(crate) struct Ring {
+pub struct Ring {
     ring: IoUring,
 }
 
@@ -61,7 +61,7 @@ impl Ring {
     ///
     /// # Errors
     /// The system's: it may be too old for this use of io_uring, or forbid it.
-    pub(crate) fn open() -> io::Result<Self> {
+    pub fn open() -> io::Result<Self> {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_coop_taskrun()

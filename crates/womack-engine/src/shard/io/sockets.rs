@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Makes wires of sockets, of which the shard's poll tells when they are ready.
-pub(crate) struct Sockets {
+pub struct Sockets {
     /// `None` where all sockets are in memory.
     poll: Option<mio::Registry>,
 }

@@ -11,10 +11,10 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 #[cfg(test)]
 use super::memory::MemorySocket;
 use super::ring::Job;
-use crate::websocket::{Decoder, Inbound, Partial};
+use crate::shard::io::websocket::{Decoder, Inbound, Partial};
 
 /// A socket as it comes to a shard, whose poll does not know it yet.
-pub(crate) enum Socket {
+pub enum Socket {
     /// One of the system's.
     System(net::TcpStream),
     /// One in memory.

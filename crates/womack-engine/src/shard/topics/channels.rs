@@ -20,7 +20,8 @@ use womack_proto::{NamespaceId, subscriber::Epoch};
 
 use super::subscribers::{Subscriber, Subscribers};
 use crate::{
-    command::{Interest, Interests, Topic},
+    command::{Interest, Interests},
+    encoding::Topic,
     sid::ConnectionId,
 };
 
@@ -39,7 +40,7 @@ pub(crate) struct Channels {
 
 /// The reading half of a shard's map.
 #[derive(Clone)]
-pub(crate) struct ChannelsReader {
+pub struct ChannelsReader {
     map: Arc<Map>,
     connections: Arc<LiveConnections>,
 }
@@ -81,19 +82,22 @@ struct Entry {
 
 /// What a channel, or one topic of it, has to do.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Load {
-    pub(crate) subscribers: u64,
+pub struct Load {
+    /// Subscribers.
+    pub subscribers: u64,
     /// Messages since the first subscriber came; begins again at 2^32.
-    pub(crate) messages: u32,
+    pub messages: u32,
 }
 
 /// What one topic of a channel has to do in one shard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct TopicLoad {
-    pub(crate) topic: Topic,
+pub struct TopicLoad {
+    /// The topic.
+    pub topic: Topic,
     /// Whether Redis has confirmed the channel for it.
-    pub(crate) live: bool,
-    pub(crate) load: Load,
+    pub live: bool,
+    /// How much it has to do.
+    pub load: Load,
 }
 
 impl Entry {
@@ -359,7 +363,7 @@ impl ChannelsReader {
     }
 
     /// What each topic of `channel` has to do in this shard.
-    pub(crate) fn loads(&self, channel: &str) -> Vec<TopicLoad> {
+    pub fn loads(&self, channel: &str) -> Vec<TopicLoad> {
         let Some(entry) = self.map.get(channel) else {
             return Vec::new();
         };
@@ -373,7 +377,7 @@ impl ChannelsReader {
 
     /// Calls `each` with every Redis channel that has subscribers in this shard, and with what it
     /// has to do here. It must not look at this map or another one meanwhile.
-    pub(crate) fn for_each_channel(&self, mut each: impl FnMut(&Arc<str>, Load)) {
+    pub fn for_each_channel(&self, mut each: impl FnMut(&Arc<str>, Load)) {
         for entry in self.map.iter() {
             each(entry.key(), entry.iter().map(Entry::load).sum());
         }

@@ -18,8 +18,7 @@ use womack_proto::{Form, NamespaceId, event_stream, gap, lines};
 
 use crate::{
     command::{Gap, LossNumber},
-    engine::Key,
-    shard::Shard,
+    shard::{Shard, topics::pending_acks::Key},
     sid::ConnectionId,
 };
 
@@ -125,12 +124,12 @@ impl Gaps {
 
 impl Shard {
     /// Whether clients are to be told of a gap.
-    pub(crate) fn has_gaps_to_tell(&self) -> bool {
+    pub fn has_gaps_to_tell(&self) -> bool {
         self.subscriptions.has_gaps_to_tell()
     }
 
     /// Tells some clients of a gap.
-    pub(crate) fn tell_gaps(&mut self, now: Instant) {
+    pub fn tell_gaps(&mut self, now: Instant) {
         self.now = now;
         let slots = self.connections.slots();
         let Some((gap, part)) = self.subscriptions.next_gap(slots) else {
@@ -156,7 +155,7 @@ impl Shard {
                 from: gap.from,
                 to: gap.to,
             };
-            self.common.metrics.redis.gap_notices.inc();
+            self.context.metrics.redis.gap_notices.inc();
             match form {
                 None => self.with_session(id, |session, rules, out| {
                     let text = notice.to_json();
@@ -177,7 +176,7 @@ impl Shard {
         let memberships = connection.memberships();
         for membership in self.subscriptions.missed(id, memberships, gap) {
             let (channel, namespace) = (&*membership.channel, membership.topic.namespace);
-            let registry = &self.common.registry;
+            let registry = &self.context.registry;
             let name = registry.channel(namespace, channel).unwrap_or(channel);
             let name = name.to_owned();
             match concerned.iter_mut().find(|(known, _)| *known == namespace) {
@@ -192,7 +191,7 @@ impl Shard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Encoding, Topic};
+    use crate::encoding::{Encoding, Topic};
 
     fn gap(loss: u32, is_last: bool) -> Gap {
         Gap {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use womack_ledger::{Limit, MEMBERSHIP_BYTES};
 use womack_proto::{
     Channel, Form, NamespaceId, event_stream,
     subscriber::Epoch,
@@ -10,14 +11,15 @@ use womack_proto::{
 
 use super::subscriptions::{Join, Moved, Target};
 use crate::{
-    command::{Dialect, Interests},
-    engine::{Answered, JoinAnswer, JoinReply, PendingAck},
-    ledger::Limit,
-    memory::MEMBERSHIP_BYTES,
-    namespace::JoinAcknowledged,
+    command::Interests,
+    encoding::Dialect,
+    namespace::{JoinAcknowledged, requests::Problem},
     report::Report,
-    requests::Problem,
-    shard::{Shard, connections::connection::Connection},
+    shard::{
+        Shard,
+        connections::connection::Connection,
+        topics::pending_acks::{Answered, JoinAnswer, JoinReply, PendingAck},
+    },
     sid::ConnectionId,
 };
 
@@ -45,10 +47,10 @@ impl Shard {
         channel: &Channel,
         dialect: Dialect,
     ) -> Option<Join> {
-        let registry = &self.common.registry;
+        let registry = &self.context.registry;
         let connection = self.connections.get_mut(id)?;
         // Handlers keep to the limit themselves, with an answer; this is for those that do not.
-        let most = self.common.config.limits.load().max_channels_per_client;
+        let most = self.context.config.limits.load().max_channels_per_client;
         let target = Target {
             channel: registry.redis_channel(namespace, channel.as_str()),
             namespace,
@@ -60,9 +62,9 @@ impl Shard {
             .subscriptions
             .join(id, connection.memberships_mut(), target);
         match &join {
-            None => self.common.metrics.limit(Limit::MaxChannelsPerClient),
+            None => self.context.metrics.limit(Limit::MaxChannelsPerClient),
             Some(join) if join.is_new => {
-                self.common.metrics.clients.subscriptions.inc();
+                self.context.metrics.clients.subscriptions.inc();
                 self.ledger.charge(MEMBERSHIP_BYTES);
             }
             Some(_) => {}
@@ -101,11 +103,11 @@ impl Shard {
             return;
         };
         let ack = PendingAck::new(client, namespace, request.answer);
-        let most = self.common.config.limits.load().max_waiting_acks;
+        let most = self.context.config.limits.load().max_waiting_acks;
         let is_full = self.subscriptions.waiting() >= most;
         self.subscriptions.wait(ack, joins, self.now);
         if is_full {
-            self.common.metrics.limit(Limit::MaxWaitingAcks);
+            self.context.metrics.limit(Limit::MaxWaitingAcks);
             if let Some(refused) = self.subscriptions.fail_last() {
                 self.fail_join(refused);
             }
@@ -176,7 +178,7 @@ impl Shard {
     /// Answers requests that have waited for Redis too long.
     pub(in crate::shard) fn expire_acks(&mut self) {
         while let Some(late) = self.subscriptions.expire(self.now) {
-            self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
+            self.context.metrics.limit(Limit::SubscribeTimeoutSeconds);
             self.fail_join(late);
         }
     }
@@ -221,7 +223,7 @@ impl Shard {
         channel: &Channel,
     ) {
         let name = self
-            .common
+            .context
             .registry
             .redis_channel(namespace, channel.as_str());
         self.leave_named(id, namespace, &name);
@@ -275,7 +277,7 @@ impl Shard {
         if let Some(moved) = moved {
             self.connections.note_place(moved);
         }
-        self.common.metrics.clients.subscriptions.dec();
+        self.context.metrics.clients.subscriptions.dec();
         self.ledger.release(MEMBERSHIP_BYTES);
     }
 
@@ -287,8 +289,8 @@ impl Shard {
         channel: &str,
         reason: &str,
     ) {
-        let common = self.common.clone();
-        let channel = common.registry.channel(namespace, channel);
+        let context = self.context.clone();
+        let channel = context.registry.channel(namespace, channel);
         let unsubscribed = Unsubscribed {
             channel: channel.unwrap_or_default(),
             reason,

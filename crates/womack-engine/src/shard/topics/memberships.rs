@@ -6,7 +6,7 @@ use ahash::RandomState;
 use smallvec::SmallVec;
 use womack_proto::NamespaceId;
 
-use crate::command::{Encoding, Topic};
+use crate::encoding::{Encoding, Topic};
 
 /// From this many on, a client's channels are found by an index; below, looking through them is
 /// quicker and costs no memory.

@@ -19,7 +19,7 @@ use ahash::RandomState;
 use womack_proto::NamespaceId;
 
 use crate::{
-    command::Topic,
+    encoding::Topic,
     sid::{ConnectionId, ConnectionRef},
     timeout_queue::{Ticket, TimeoutQueue},
 };

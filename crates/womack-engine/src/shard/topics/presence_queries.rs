@@ -2,7 +2,7 @@
 
 use womack_proto::NamespaceId;
 
-use crate::{engine::TimeoutQueue, sid::ConnectionRef};
+use crate::{sid::ConnectionRef, timeout_queue::TimeoutQueue};
 
 /// A client's presence query, and the acknowledgement that answers it.
 pub(crate) struct PendingQuery {

@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use womack_ledger::Limit;
 use womack_proto::{Channel, NamespaceId};
 
 use super::{memberships::Membership, presence_queries::PendingQuery};
 use crate::{
-    engine::Ticket,
-    ledger::Limit,
     report::{Count, Custom, Meta, Place, Question, Report},
     shard::{Shard, connections::connection::Connection},
     sid::ConnectionId,
+    timeout_queue::Ticket,
 };
 
 /// Memberships that are reported at one go when clients are counted: what is published meanwhile
@@ -31,12 +31,12 @@ impl Shard {
         namespace: NamespaceId,
         channel: &Arc<str>,
     ) {
-        let Some(reports) = &self.common.reports else {
+        let Some(reports) = &self.context.reports else {
             return;
         };
         if let Some(connection) = self.connections.get(id) {
             let place = self.place(id, connection, namespace, channel);
-            reports.send(report(place), &self.common.metrics);
+            reports.send(report(place), &self.context.metrics);
         }
     }
 
@@ -48,12 +48,12 @@ impl Shard {
         connection: &Connection,
         membership: &Membership,
     ) {
-        let Some(reports) = &self.common.reports else {
+        let Some(reports) = &self.context.reports else {
             return;
         };
         let (channel, namespace) = (&membership.channel, membership.topic.namespace);
         let place = self.place(id, connection, namespace, channel);
-        reports.send(report(place), &self.common.metrics);
+        reports.send(report(place), &self.context.metrics);
     }
 
     fn place(
@@ -106,7 +106,7 @@ impl Shard {
         namespace: NamespaceId,
         data: Box<RawValue>,
     ) {
-        let Some(reports) = &self.common.reports else {
+        let Some(reports) = &self.context.reports else {
             return;
         };
         let Some(connection) = self.connections.get(id) else {
@@ -121,12 +121,12 @@ impl Shard {
                 .cloned(),
             data,
         };
-        reports.send(Report::Custom(Box::new(custom)), &self.common.metrics);
+        reports.send(Report::Custom(Box::new(custom)), &self.context.metrics);
     }
 
     /// Reports a part of the clients, beginning with the one in slot `from`.
     pub(in crate::shard) fn count(&self, count: Count, from: u32) {
-        let Some(reports) = &self.common.reports else {
+        let Some(reports) = &self.context.reports else {
             return;
         };
         // A slab's slots are below its capacity.
@@ -149,7 +149,7 @@ impl Shard {
             shard: self.id,
             next: (slot < end).then_some(slot),
         };
-        reports.send(counted, &self.common.metrics);
+        reports.send(counted, &self.context.metrics);
     }
 
     /// Asks for a client who is in a channel, on all nodes.
@@ -161,16 +161,16 @@ impl Shard {
         ack: u64,
         unavailable: String,
     ) {
-        let common = self.common.clone();
+        let context = self.context.clone();
         let Some(client) = self.connections.named(id) else {
             return;
         };
-        let full = self.presence_queries.len() >= common.config.limits.load().max_waiting_acks;
+        let full = self.presence_queries.len() >= context.config.limits.load().max_waiting_acks;
         if full {
-            common.metrics.limit(Limit::MaxWaitingAcks);
+            context.metrics.limit(Limit::MaxWaitingAcks);
         }
-        let entry = common.registry.get(namespace);
-        let reports = common.reports.as_ref();
+        let entry = context.registry.get(namespace);
+        let reports = context.reports.as_ref();
         let Some(reports) = reports.filter(|_| entry.presence && !full) else {
             return self.acknowledge(id, namespace, ack, &unavailable);
         };
@@ -184,9 +184,9 @@ impl Shard {
             shard: self.id,
             token: self.presence_queries.push(query, self.now),
             namespace,
-            channel: common.registry.redis_channel(namespace, channel.as_str()),
+            channel: context.registry.redis_channel(namespace, channel.as_str()),
         };
-        reports.send(Report::Asked(question), &common.metrics);
+        reports.send(Report::Asked(question), &context.metrics);
         if let Some(next) = self.presence_queries.next_deadline() {
             self.timers.wake_by(next);
         }
@@ -202,7 +202,7 @@ impl Shard {
     /// Answers the questions that have waited too long.
     pub(in crate::shard) fn expire_questions(&mut self) {
         while let Some((_, query)) = self.presence_queries.expire(self.now) {
-            self.common.metrics.limit(Limit::SubscribeTimeoutSeconds);
+            self.context.metrics.limit(Limit::SubscribeTimeoutSeconds);
             self.answer_query(&query, None);
         }
     }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use womack_ledger::ShardId;
 use womack_proto::{NamespaceId, subscriber::Epoch};
 
 use super::{
@@ -15,10 +16,14 @@ use super::{
     subscribers::Subscriber,
 };
 use crate::{
-    command::{Encoding, Gap, Interest, LossNumber, LostScope, Topic},
-    engine::{Answered, DirtyChannels, Key, PendingAck, PendingAcks},
-    shard::delivery::slices::{Fanout, Fanouts, Message},
-    sid::{ConnectionId, ShardId},
+    command::{Gap, Interest, LossNumber, LostScope},
+    dirty_channels::DirtyChannels,
+    encoding::{Encoding, Topic},
+    shard::{
+        delivery::slices::{Fanout, Fanouts, Message},
+        topics::pending_acks::{Answered, Key, PendingAck, PendingAcks},
+    },
+    sid::ConnectionId,
 };
 
 /// The places of a shard's clients in topics, the acknowledgements that wait for Redis to confirm

@@ -1,11 +1,9 @@
 use proptest::prelude::*;
+use womack_ledger::Limit;
 use womack_proto::NamespaceId;
 
 use super::*;
-use crate::{
-    command::{Encoding, Topic},
-    ledger::Limit,
-};
+use crate::encoding::{Encoding, Topic};
 
 /// Takes a number of bytes, then no more.
 struct Narrow {

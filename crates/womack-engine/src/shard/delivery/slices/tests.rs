@@ -3,7 +3,7 @@ use womack_proto::NamespaceId;
 
 use super::*;
 use crate::{
-    command::Encoding,
+    encoding::Encoding,
     shard::topics::{channels::Channels, subscribers::Subscriber},
     sid::ConnectionId,
 };

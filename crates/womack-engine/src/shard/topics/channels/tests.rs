@@ -1,5 +1,5 @@
 use super::*;
-use crate::command::Encoding;
+use crate::encoding::Encoding;
 
 const TOPIC: Topic = Topic {
     namespace: NamespaceId(0),

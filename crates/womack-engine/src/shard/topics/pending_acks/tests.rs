@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::command::Encoding;
+use crate::encoding::Encoding;
 
 const TOPIC: Topic = Topic {
     namespace: NamespaceId(0),
