@@ -3,10 +3,12 @@
 mod barrier;
 mod context;
 mod drain;
+mod handles;
 mod listen;
 mod pulse;
 mod router_task;
 mod running;
+mod shard_tasks;
 mod signals;
 mod source;
 mod start;
@@ -23,6 +25,7 @@ pub(crate) use self::{
     barrier::Barrier,
     context::ServerContext,
     drain::{Deadlines, DrainSteps, close_sessions, handle_commands, write_last_bytes},
+    handles::ServerHandles,
     listen::BACKLOG,
     running::Running,
     signals::Signals,

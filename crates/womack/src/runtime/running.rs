@@ -1,10 +1,6 @@
 //! A server that runs: waits for a signal, reloads, drains and joins.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, time::Instant};
 
 use tokio::{
     select,
@@ -13,10 +9,10 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 use womack_cluster::{RelayTask, ReporterTask};
-use womack_engine::{Sender, ToShard};
+use womack_engine::ToShard;
 
 use super::{
-    Deadlines, DrainSteps, ServerContext, Status,
+    Deadlines, ServerHandles,
     signals::{Signals, stop_at_once},
     supervisor,
 };
@@ -24,16 +20,11 @@ use crate::{error::Error, server::Reload};
 
 /// A server whose threads run.
 pub(crate) struct Running {
-    pub(super) shards: Vec<Sender<ToShard>>,
-    pub(super) status: Arc<Status>,
-    pub(super) steps: Arc<DrainSteps>,
+    pub(super) handles: ServerHandles,
     /// One for each shard's thread: what it ended with.
     pub(super) ended: Vec<oneshot::Receiver<io::Result<()>>>,
     pub(super) reporter: Option<ReporterTask>,
     pub(super) relay: Option<RelayTask>,
-    /// How long balancers have to find out that the server stops.
-    pub(super) drain_delay: Duration,
-    pub(super) server: Arc<ServerContext>,
     pub(super) reload: Option<Reload>,
 }
 
@@ -45,7 +36,7 @@ impl Running {
         };
         supervisor::reloading();
         match reload() {
-            Ok(new) => match self.server.config.take_over(&new)[..] {
+            Ok(new) => match self.handles.server.config.take_over(&new)[..] {
                 [] => info!("the settings have been read again"),
                 ref kept => {
                     let kept = kept.join(", ");
@@ -77,20 +68,22 @@ impl Running {
             }
         };
         supervisor::stopping();
-        self.status.leave();
-        if failed.is_none() && !self.drain_delay.is_zero() {
+        self.handles.status.leave();
+        // Balancers have to find out that the server stops.
+        let drain_delay = self.handles.server.config.nodes.drain_delay;
+        if failed.is_none() && !drain_delay.is_zero() {
             info!(
-                seconds = self.drain_delay.as_secs_f64(),
+                seconds = drain_delay.as_secs_f64(),
                 "serving until balancers know"
             );
             select! {
-                () = sleep(self.drain_delay) => {}
+                () = sleep(drain_delay) => {}
                 signal = signals.end() => stop_at_once(signal),
             }
         }
-        self.status.drain();
+        self.handles.status.drain();
         if let Some((ended, shard)) = failed {
-            for shard in &self.shards {
+            for shard in &self.handles.shards {
                 // Nobody waits for those that have no time: the process is about to end.
                 shard.send(ToShard::Drain).ok();
             }
@@ -100,7 +93,7 @@ impl Running {
             };
             return Err(Error::Thread(reason));
         }
-        let deadlines = Deadlines::new(Instant::now(), self.server.config.drain);
+        let deadlines = Deadlines::new(Instant::now(), self.handles.server.config.drain);
         select! {
             () = self.drain(deadlines) => Ok(()),
             signal = signals.end() => stop_at_once(signal),
@@ -109,7 +102,7 @@ impl Running {
 
     /// Takes the steps of the drain, none of them later than `deadlines` say.
     async fn drain(self, deadlines: Deadlines) {
-        let steps = &self.steps;
+        let steps = &self.handles.steps;
         let sessions_closed = async {
             self.tell_shards().await;
             steps.sessions_closed.opened().await;
@@ -150,7 +143,7 @@ impl Running {
     }
 
     async fn tell_shards(&self) {
-        for (number, shard) in self.shards.iter().enumerate() {
+        for (number, shard) in self.handles.shards.iter().enumerate() {
             if shard.send(ToShard::Drain).is_err() {
                 warn!(shard = number, "a shard is too busy to be told to stop");
                 shard.push_waiting(ToShard::Drain).await;

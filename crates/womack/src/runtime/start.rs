@@ -16,7 +16,7 @@ use womack_ledger::{Ledger, QUEUE_BYTES};
 use womack_redis::Backend;
 
 use super::{
-    DrainSteps, Running, ServerContext, Status,
+    DrainSteps, Running, ServerContext, ServerHandles, Status,
     listen::listen,
     source::Source,
     supervisor::{self, Ports},
@@ -128,17 +128,14 @@ impl Running {
         let ended = starter.start(threads, queues.router).await?;
         announce(address, admin_address);
         supervisor::ready();
-        let watching = supervisor::watch(starter.shards.clone(), starter.router_sender);
+        let handles = starter.handles;
+        let watching = supervisor::watch(handles.shards.clone(), starter.router_sender);
         tokio::task::spawn_local(watching);
         Ok(Self {
-            shards: starter.shards,
-            status: starter.status,
-            steps: starter.steps,
+            handles,
             ended,
             reporter,
             relay,
-            drain_delay: starter.server.config.nodes.drain_delay,
-            server: starter.server,
             reload,
         })
     }
@@ -176,15 +173,18 @@ impl ThreadStarter {
             memory.queues().iter().map(shard_queue).unzip();
         let (relay_sender, relay) = relays.then(|| queue(RELAY_QUEUE)).unzip();
         let relay_context = relays.then(|| server.relay_context());
-        let starter = Self {
+        let handles = ServerHandles {
             status: Arc::new(Status::new(relay_context.clone())),
             dirty: Arc::new(DirtyChannels::new(shards.len())),
             steps: Arc::new(DrainSteps::new(shards.len())),
             server,
-            backend,
-            router_sender,
             shards,
             relay: relay_sender,
+        };
+        let starter = Self {
+            handles,
+            backend,
+            router_sender,
             relay_context,
             uses_ring,
         };

@@ -8,12 +8,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use womack_cluster::{Relay, RelayContext, Reporter};
 use womack_engine::{
-    Beat, ChannelsReader, DirtyChannels, Receiver, Report, Sender, SessionRequest, ShardId, ToShard,
+    Beat, ChannelsReader, Receiver, Report, Sender, SessionRequest, ShardId, ToShard,
 };
 use womack_redis::Backend;
 
 use super::{
-    DrainSteps, ServerContext, Status, router_task::RouterTask, thread_runtime, worker::Worker,
+    ServerHandles,
+    router_task::RouterTask,
+    thread_runtime,
+    worker::{Worker, WorkerListeners},
 };
 use crate::{
     admin::{Diagnosis, Surveyor},
@@ -23,16 +26,11 @@ use crate::{
 
 /// What all threads are started with.
 pub(super) struct ThreadStarter {
-    pub(super) server: Arc<ServerContext>,
+    pub(super) handles: ServerHandles,
     pub(super) backend: Backend,
-    pub(super) status: Arc<Status>,
-    pub(super) dirty: Arc<DirtyChannels>,
     pub(super) router_sender: Sender<Beat>,
-    pub(super) shards: Vec<Sender<ToShard>>,
-    pub(super) relay: Option<Sender<SessionRequest>>,
     pub(super) relay_context: Option<Arc<RelayContext>>,
     pub(super) uses_ring: bool,
-    pub(super) steps: Arc<DrainSteps>,
 }
 
 /// What the threads of the shards take over.
@@ -73,10 +71,10 @@ impl ThreadStarter {
             host,
         } = self.start_shards(threads, &surveyor).await?;
         surveyor.begin(channels.clone());
-        if self.server.config.diagnose_publishes {
+        if self.handles.server.config.diagnose_publishes {
             let diagnosis = Diagnosis {
                 backend: self.backend.clone(),
-                server: self.server.clone(),
+                server: self.handles.server.clone(),
                 surveyor,
             };
             diagnosis.start()?;
@@ -113,29 +111,24 @@ impl ThreadStarter {
         // A single shard hosts the router too: a message then crosses no threads.
         let (host, mut guest) = (listeners.len() == 1).then(oneshot::channel).unzip();
         let has_admin = admin.is_some();
-        let may_publish = self.server.config.publish_key.load().is_some();
+        let may_publish = self.handles.server.config.publish_key.load().is_some();
         let (mut ended, mut readers) = (Vec::new(), Vec::new());
         for ((number, listener), queue) in (0..).zip(listeners).zip(queues) {
             let (reader_sender, reader) = oneshot::channel();
             let admin = admin.take();
+            let publish_at = admin.as_ref().filter(|_| may_publish);
             let worker = Worker {
                 id: ShardId(number),
-                server: self.server.clone(),
-                listener,
-                is_inherited,
-                publish_at: admin
-                    .as_ref()
-                    .filter(|_| may_publish)
-                    .map(|_| self.backend.clone()),
-                admin,
-                has_admin,
+                handles: self.handles.clone(),
+                publish_at: publish_at.map(|_| self.backend.clone()),
+                listeners: WorkerListeners {
+                    clients: listener,
+                    is_inherited,
+                    operators: admin,
+                    has_operators: has_admin,
+                },
                 uses_ring: self.uses_ring,
                 queue,
-                shards: self.shards.clone(),
-                relay: self.relay.clone(),
-                dirty: self.dirty.clone(),
-                status: self.status.clone(),
-                steps: self.steps.clone(),
                 assets: assets.clone(),
                 surveyor: surveyor.clone(),
                 reader: reader_sender,
@@ -162,10 +155,10 @@ impl ThreadStarter {
         Reporter {
             backend: self.backend.clone(),
             queue,
-            shards: self.shards.clone(),
-            context: self.server.engine.clone(),
-            config: self.server.config.reporter(),
-            metrics: self.server.metrics.events.clone(),
+            shards: self.handles.shards.clone(),
+            context: self.handles.server.engine.clone(),
+            config: self.handles.server.config.reporter(),
+            metrics: self.handles.server.metrics.events.clone(),
             finish: CancellationToken::new(),
         }
     }
@@ -179,7 +172,7 @@ impl ThreadStarter {
         Relay {
             backend: self.backend.clone(),
             queue,
-            shards: self.shards.clone(),
+            shards: self.handles.shards.clone(),
             context,
             finish: CancellationToken::new(),
         }
@@ -189,11 +182,11 @@ impl ThreadStarter {
         RouterTask {
             backend: self.backend.clone(),
             queue,
-            dirty: self.dirty.clone(),
-            shards: self.shards.clone(),
+            dirty: self.handles.dirty.clone(),
+            shards: self.handles.shards.clone(),
             channels,
-            server: self.server.clone(),
-            status: self.status.clone(),
+            server: self.handles.server.clone(),
+            status: self.handles.status.clone(),
         }
     }
 }
