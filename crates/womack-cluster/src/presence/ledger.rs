@@ -218,7 +218,8 @@ impl Ledger {
     pub(super) async fn members(
         &mut self,
         nodes: &[String],
-        (namespace, channel): (&str, &str),
+        namespace: &str,
+        channel: &str,
         most: usize,
     ) -> RedisResult<(u64, Vec<String>)> {
         let mut pipeline = Pipeline::new();

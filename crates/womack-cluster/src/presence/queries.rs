@@ -46,7 +46,7 @@ impl Running {
         let channel = channel(&context.registry, question.namespace, &question.channel);
         let nodes = ledger.nodes().await?;
         let most = context.config.limits.load().max_presence_members;
-        let (count, members) = ledger.members(&nodes, (namespace, channel), most).await?;
+        let (count, members) = ledger.members(&nodes, namespace, channel, most).await?;
         if count > most as u64 {
             context.metrics.limit(Limit::MaxPresenceMembers);
         }

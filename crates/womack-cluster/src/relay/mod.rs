@@ -272,8 +272,9 @@ impl Running {
         let place = (node, number);
         match kind {
             Kind::Ask { sid, wish } => {
-                let (wish, is_draining) = ((&*sid, wish), self.relay.context.is_draining());
-                self.owner.ask(place, wish, is_draining, &mut self.outgoing);
+                let is_draining = self.relay.context.is_draining();
+                self.owner
+                    .ask(place, &sid, wish, is_draining, &mut self.outgoing);
             }
             Kind::Gone => self.owner.gone(place, now),
             Kind::Lost { sid, loss } => self.owner.lost(&sid, loss),

@@ -64,7 +64,8 @@ impl Owner {
     pub(super) fn ask(
         &mut self,
         place: Place,
-        (sid, wish): (&str, Wish),
+        sid: &str,
+        wish: Wish,
         is_draining: bool,
         outgoing: &mut Outgoing,
     ) {

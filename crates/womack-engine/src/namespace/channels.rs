@@ -89,14 +89,8 @@ impl Channels {
     }
 
     fn meta(&self, client: &mut Client<'_>, event: &Event) -> Result<(), Problem> {
-        let meta = argument(
-            client,
-            event,
-            (
-                Limit::MaxMetaBytes,
-                self.settings.limits.load().max_meta_bytes,
-            ),
-        )?;
+        let most = self.settings.limits.load().max_meta_bytes;
+        let meta = argument(client, event, Limit::MaxMetaBytes, most)?;
         client.set_meta(meta);
         if let Some(ack) = event.ack {
             client.acknowledge(ack, DONE);
@@ -109,7 +103,7 @@ impl Channels {
             return Err(Problem::EventForbidden);
         }
         let most = self.settings.limits.load().max_event_bytes;
-        let data = argument(client, event, (Limit::MaxEventBytes, most))?;
+        let data = argument(client, event, Limit::MaxEventBytes, most)?;
         client.report(data);
         if let Some(ack) = event.ack {
             client.acknowledge(ack, DONE);
@@ -187,7 +181,8 @@ const DONE: &str = r#"{"ok":true}"#;
 fn argument(
     client: &mut Client<'_>,
     event: &Event,
-    (limit, most): (Limit, usize),
+    limit: Limit,
+    most: usize,
 ) -> Result<Box<RawValue>, Problem> {
     if event.args.len() > most {
         client.limit(limit);

@@ -174,8 +174,10 @@ impl Examiner {
 struct Verdicts {
     names: HashMap<Box<str>, Option<Difference>>,
     since: Instant,
-    /// Looks in the second that began then.
-    looks: (Instant, u32),
+    /// When the second began of which looks are counted.
+    second: Instant,
+    /// Looks in that second.
+    looks: u32,
 }
 
 /// What is to be done about a name.
@@ -194,7 +196,8 @@ impl Verdicts {
         Self {
             names: HashMap::new(),
             since: now,
-            looks: (now, 0),
+            second: now,
+            looks: 0,
         }
     }
 
@@ -206,13 +209,13 @@ impl Verdicts {
         if let Some(known) = self.names.get(name) {
             return Verdict::Known(*known);
         }
-        if now.duration_since(self.looks.0) >= Duration::from_secs(1) {
-            self.looks = (now, 0);
+        if now.duration_since(self.second) >= Duration::from_secs(1) {
+            (self.second, self.looks) = (now, 0);
         }
-        if self.looks.1 >= LOOKS_PER_SECOND {
+        if self.looks >= LOOKS_PER_SECOND {
             return Verdict::Later;
         }
-        self.looks.1 += 1;
+        self.looks += 1;
         Verdict::Look
     }
 

@@ -42,6 +42,7 @@ use womack_proto::relay::AnswerLoss;
 use super::{
     Http,
     client_stream::{ClientStream, StreamEnd},
+    polling::PollTarget,
 };
 
 /// An answer that has lain at the system for longer was read when its connection is reset: whoever
@@ -118,7 +119,7 @@ impl ClientConnection {
     pub(super) fn answer(
         &self,
         http: &Rc<Http>,
-        (sid, stamp): (Sid, Option<u64>),
+        PollTarget { sid, stamp }: PollTarget,
         bytes: Bytes,
     ) -> Bytes {
         let written = Arc::new(OnceLock::new());

@@ -34,8 +34,15 @@ pub(super) struct SilenceTimer {
     handshake: Duration,
     keep_alive: Duration,
     phase: Phase,
-    /// Bytes read and written up to the last look.
-    traffic: (u64, u64),
+    /// Up to the last look.
+    traffic: TrafficCount,
+}
+
+/// Bytes that a connection has read and written since it opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TrafficCount {
+    read: u64,
+    written: u64,
 }
 
 /// How far a connection is.
@@ -56,14 +63,15 @@ impl SilenceTimer {
             handshake,
             keep_alive,
             phase: Phase::Head(now),
-            traffic: (0, 0),
+            traffic: TrafficCount::default(),
         }
     }
 
     /// Takes what has happened up to `now`: bytes read and written since the connection opened, and
     /// whether a request is being answered.
-    pub(super) fn observe(&mut self, traffic: (u64, u64), is_answering: bool, now: Instant) {
-        let (has_read, has_written) = (traffic.0 > self.traffic.0, traffic.1 > self.traffic.1);
+    pub(super) fn observe(&mut self, traffic: TrafficCount, is_answering: bool, now: Instant) {
+        let has_read = traffic.read > self.traffic.read;
+        let has_written = traffic.written > self.traffic.written;
         self.traffic = traffic;
         self.phase = match self.phase {
             _ if is_answering => Phase::Answer,
@@ -123,7 +131,7 @@ impl Traffic {
                 let now = Instant::now();
                 let read = self.read.load(Ordering::Relaxed);
                 let written = self.written.load(Ordering::Relaxed);
-                timer.observe((read, written), is_answering(), now);
+                timer.observe(TrafficCount { read, written }, is_answering(), now);
                 let Some((due, limit)) = timer.deadline() else {
                     return Poll::Pending;
                 };
@@ -237,6 +245,10 @@ mod tests {
     const HANDSHAKE: Duration = Duration::from_secs(10);
     const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+    fn count(read: u64, written: u64) -> TrafficCount {
+        TrafficCount { read, written }
+    }
+
     fn seconds(start: Instant, count: u64) -> Instant {
         start + Duration::from_secs(count)
     }
@@ -247,14 +259,14 @@ mod tests {
         let mut timer = SilenceTimer::new(HANDSHAKE, KEEP_ALIVE, start);
         let head = |since: u64| Some((seconds(start, since + 10), Limit::HandshakeSeconds));
         assert_eq!(timer.deadline(), head(0));
-        timer.observe((5, 0), false, seconds(start, 9));
+        timer.observe(count(5, 0), false, seconds(start, 9));
         assert_eq!(timer.deadline(), head(0), "more bytes are no more time");
-        timer.observe((90, 0), true, seconds(start, 9));
+        timer.observe(count(90, 0), true, seconds(start, 9));
         assert_eq!(timer.deadline(), None);
-        timer.observe((90, 50), false, seconds(start, 40));
+        timer.observe(count(90, 50), false, seconds(start, 40));
         let idle = |since: u64| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
         assert_eq!(timer.deadline(), idle(40));
-        timer.observe((91, 50), false, seconds(start, 100));
+        timer.observe(count(91, 50), false, seconds(start, 100));
         assert_eq!(timer.deadline(), head(100));
     }
 
@@ -263,13 +275,13 @@ mod tests {
         let start = Instant::now();
         let mut timer = SilenceTimer::new(HANDSHAKE, KEEP_ALIVE, start);
         let idle = |since: u64| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
-        timer.observe((90, 50), false, seconds(start, 1));
+        timer.observe(count(90, 50), false, seconds(start, 1));
         assert_eq!(timer.deadline(), idle(1), "asked and answered at one go");
-        timer.observe((90, 99), false, seconds(start, 30));
+        timer.observe(count(90, 99), false, seconds(start, 30));
         assert_eq!(timer.deadline(), idle(30));
-        timer.observe((90, 99), false, seconds(start, 60));
+        timer.observe(count(90, 99), false, seconds(start, 60));
         assert_eq!(timer.deadline(), idle(30));
-        timer.observe((180, 150), false, seconds(start, 70));
+        timer.observe(count(180, 150), false, seconds(start, 70));
         assert_eq!(timer.deadline(), idle(70));
     }
 

@@ -20,7 +20,7 @@ use super::{
     answers::{respond, unavailable},
     cors,
     delivery::ClientConnection,
-    polling::overloaded,
+    polling::{PollTarget, overloaded},
     websocket::Purpose,
 };
 
@@ -66,14 +66,14 @@ impl Http {
                     }
                     Transport::WebSocket => self.websocket(request, Purpose::Attach(sid)),
                     Transport::XhrPolling => {
-                        self.legacy_polling(request, (sid, None), connection).await
+                        self.legacy_polling(request, sid, None, connection).await
                     }
                     Transport::JsonpPolling(_) if !self.offers_scripts() => {
                         self.refuse(HandshakeError::Forbidden)
                     }
                     Transport::JsonpPolling(index) => {
-                        let session = (sid, Some(index));
-                        self.legacy_polling(request, session, connection).await
+                        self.legacy_polling(request, sid, Some(index), connection)
+                            .await
                     }
                 }
             }
@@ -127,7 +127,8 @@ impl Http {
     async fn legacy_polling(
         self: &Rc<Self>,
         request: Request<Incoming>,
-        (sid, jsonp): (Option<Sid>, Option<JsonpIndex>),
+        sid: Option<Sid>,
+        jsonp: Option<JsonpIndex>,
         connection: &ClientConnection,
     ) -> Response<Body> {
         match *request.method() {
@@ -147,10 +148,11 @@ impl Http {
             return self.not_handshaken(jsonp);
         };
         // Stamps of 0.9 are milliseconds, of which two polls may have the same.
-        match self.packets_for(sid, None).await {
+        let poll = PollTarget { sid, stamp: None };
+        match self.packets_for(poll).await {
             None | Some(PollAnswer::Unavailable) => overloaded(),
             Some(PollAnswer::Packets(body)) => {
-                let watch = |bytes| connection.answer(self, (sid, None), bytes);
+                let watch = |bytes| connection.answer(self, poll, bytes);
                 answer_watched(jsonp, body.bytes.into(), watch)
             }
             Some(

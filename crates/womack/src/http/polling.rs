@@ -21,6 +21,14 @@ use super::{
     delivery::ClientConnection,
 };
 
+/// The session that a request polls, and which of its polls it is.
+#[derive(Clone, Copy)]
+pub(super) struct PollTarget {
+    pub(super) sid: Sid,
+    /// As `womack_proto::Handshake::stamp`.
+    pub(super) stamp: Option<u64>,
+}
+
 impl Http {
     /// A request that opens a session.
     pub(super) fn first_poll(
@@ -35,16 +43,16 @@ impl Http {
         }
     }
 
-    /// A request of the session `sid`.
+    /// A request of a session.
     pub(super) async fn polling(
         self: &Rc<Self>,
         request: Request<Incoming>,
-        (sid, stamp): (Sid, Option<u64>),
+        poll: PollTarget,
         connection: &ClientConnection,
     ) -> Response<Body> {
         match *request.method() {
-            Method::GET => self.poll((sid, stamp), connection).await,
-            Method::POST => self.post(sid, request).await,
+            Method::GET => self.poll(poll, connection).await,
+            Method::POST => self.post(poll.sid, request).await,
             _ => self.refuse(HandshakeError::BadMethod),
         }
     }
@@ -67,13 +75,13 @@ impl Http {
 
     async fn poll(
         self: &Rc<Self>,
-        (sid, stamp): (Sid, Option<u64>),
+        poll: PollTarget,
         connection: &ClientConnection,
     ) -> Response<Body> {
-        match self.packets_for(sid, stamp).await {
+        match self.packets_for(poll).await {
             None => overloaded(),
             Some(PollAnswer::Packets(PollBody { bytes, content })) => {
-                let bytes = connection.answer(self, (sid, stamp), bytes.into());
+                let bytes = connection.answer(self, poll, bytes.into());
                 packets(content, bytes)
             }
             Some(PollAnswer::UnknownSid) => self.no_session(),
@@ -87,8 +95,7 @@ impl Http {
     /// Waits for what a session has to say. `None` if its shard has no time for that.
     pub(super) async fn packets_for(
         self: &Rc<Self>,
-        sid: Sid,
-        stamp: Option<u64>,
+        PollTarget { sid, stamp }: PollTarget,
     ) -> Option<PollAnswer> {
         let token = number();
         let (answer, answered) = oneshot::channel();

@@ -12,6 +12,7 @@ use super::{
     answers::{respond, unavailable},
     cors,
     delivery::ClientConnection,
+    polling::PollTarget,
     websocket::Purpose,
 };
 
@@ -76,8 +77,15 @@ impl Http {
             TransportKind::Polling => match sid {
                 None => self.first_poll(&request, &handshake, endpoint),
                 Some(sid) => {
-                    self.polling(request, (sid, handshake.stamp), connection)
-                        .await
+                    self.polling(
+                        request,
+                        PollTarget {
+                            sid,
+                            stamp: handshake.stamp,
+                        },
+                        connection,
+                    )
+                    .await
                 }
             },
         }
