@@ -1,10 +1,7 @@
 //! Checks the identity of the server behind a connection for commands, as long as it lasts.
 
 use std::{
-    collections::BTreeSet,
-    fmt::{self, Display},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
 use crate::{
     connect::{Address, Backend, Connected},
-    identity::{IdentityCheck, InfoAnswer, Verdict, warn_unverified},
+    identity::{IdentityCheck, InfoAnswer, Verdict},
 };
 
 /// Time between two questions for the identity: a demoted master is noticed so late at most.
@@ -23,27 +20,6 @@ const IDENTITY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Resolves when the server behind a connection is another than it was, or does not answer.
 pub type Guard = Pin<Box<dyn Future<Output = RedisError> + Send>>;
-
-/// The kinds of links that were reported because their servers do not tell their identity.
-/// Clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct UnverifiedLinks(Arc<Mutex<BTreeSet<&'static str>>>);
-
-impl UnverifiedLinks {
-    /// Logs the first such server of a kind of link.
-    pub(crate) fn warn_once(&self, link: &'static str, server: &dyn Display, reason: &str) {
-        let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.insert(link) {
-            warn_unverified(link, server, reason);
-        }
-    }
-}
-
-impl fmt::Debug for UnverifiedLinks {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("UnverifiedLinks")
-    }
-}
 
 /// Watches over a connection of a kind of link, such as `relay`, from its first answer on.
 ///

@@ -4,7 +4,13 @@
 //! every message that is published at the new master. Each link therefore asks `INFO replication`
 //! once a second, and compares role and replication id with those of the first answer.
 
-use std::{fmt::Display, mem, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Display},
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use tracing::warn;
 
@@ -174,6 +180,27 @@ impl Identity {
             (Role::Master, Role::Master) if now.continues.is_none() => None,
             _ => Some("has another replication id"),
         }
+    }
+}
+
+/// The kinds of links that were reported because their servers do not tell their identity.
+/// Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct UnverifiedLinks(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl UnverifiedLinks {
+    /// Logs the first such server of a kind of link.
+    pub(crate) fn warn_once(&self, link: &'static str, server: &dyn Display, reason: &str) {
+        let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(link) {
+            warn_unverified(link, server, reason);
+        }
+    }
+}
+
+impl fmt::Debug for UnverifiedLinks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("UnverifiedLinks")
     }
 }
 

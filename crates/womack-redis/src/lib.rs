@@ -14,7 +14,8 @@
 //!   cluster      slots of a cluster, and their masters
 //!   dispatch     publishing on whatever the backend is
 //! subscriber/    everything that is subscribed, and the backlog of what came
-//!   single       the task for one server; cluster: for a cluster; node: for a master of it
+//!   single       the task for one server; cluster: for a cluster; node: for a master of it,
+//!                which tells the cluster by a notice
 //!   connection   one connection, from its greeting on; socket: its bytes
 //!   requests/    without I/O: requests of a connection and the replies that are due
 //!   batch        requests that travel together; pending: those that are still to be made

@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::guard::UnverifiedLinks;
+use crate::identity::UnverifiedLinks;
 
 pub(crate) use self::{
     cluster::{Slots, slot},

@@ -12,7 +12,7 @@ use std::{borrow::Cow, path::PathBuf, sync::Arc};
 use percent_encoding::percent_decode_str;
 
 use super::{Address, Backend, Kind, Login, TlsFiles};
-use crate::guard::UnverifiedLinks;
+use crate::identity::UnverifiedLinks;
 
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;

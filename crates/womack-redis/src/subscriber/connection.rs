@@ -18,7 +18,7 @@ use super::{
     Command, Context,
     greeting::Greeted,
     liveness::{Dead, Liveness, PING_INTERVAL},
-    node::Redirect,
+    notice::Redirect,
     pending::PendingSubscriptions,
     requests::{Answer, Requests},
     socket::Socket,

@@ -17,6 +17,7 @@ mod connection;
 mod greeting;
 mod liveness;
 mod node;
+mod notice;
 mod pending;
 mod requests;
 mod single;

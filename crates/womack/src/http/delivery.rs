@@ -42,7 +42,6 @@ use womack_proto::relay::AnswerLoss;
 use super::{
     Http,
     client_stream::{ClientStream, StreamEnd},
-    polling::PollTarget,
 };
 
 /// An answer that has lain at the system for longer was read when its connection is reset: whoever
@@ -52,6 +51,14 @@ const RESET_TIME: Duration = Duration::from_secs(1);
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// The longest time between two looks.
 const LOOKS: Duration = Duration::from_millis(100);
+
+/// The session that a request polls, and which of its polls it is.
+#[derive(Clone, Copy)]
+pub(super) struct PollTarget {
+    pub(super) sid: Sid,
+    /// As `womack_proto::Handshake::stamp`.
+    pub(super) stamp: Option<u64>,
+}
 
 /// A TCP connection of a client, as its requests know it.
 pub(super) struct ClientConnection {

@@ -19,8 +19,8 @@ use super::{
     Body, Http,
     answers::{respond, unavailable},
     cors,
-    delivery::ClientConnection,
-    polling::{PollTarget, overloaded},
+    delivery::{ClientConnection, PollTarget},
+    polling::overloaded,
     websocket::Purpose,
 };
 

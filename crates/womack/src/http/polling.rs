@@ -18,16 +18,8 @@ use womack_proto::{Handshake, HandshakeError, payload::Content, relay::AnswerLos
 use super::{
     Body, Http,
     answers::{plain, respond, unavailable},
-    delivery::ClientConnection,
+    delivery::{ClientConnection, PollTarget},
 };
-
-/// The session that a request polls, and which of its polls it is.
-#[derive(Clone, Copy)]
-pub(super) struct PollTarget {
-    pub(super) sid: Sid,
-    /// As `womack_proto::Handshake::stamp`.
-    pub(super) stamp: Option<u64>,
-}
 
 impl Http {
     /// A request that opens a session.

@@ -11,8 +11,7 @@ use super::{
     Body, ClientAddress, Http,
     answers::{respond, unavailable},
     cors,
-    delivery::ClientConnection,
-    polling::PollTarget,
+    delivery::{ClientConnection, PollTarget},
     websocket::Purpose,
 };
 

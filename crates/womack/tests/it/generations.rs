@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 use womack_test_support::clients::{Drivers, LibraryClient};
 use womack_test_support::{
-    Driver, EventStream, Lines, PageClients, Redis, Release, Server, package,
+    Driver, EventStream, Launch, Lines, PageClients, Redis, Release, Server, package,
 };
 
 /// A message, and whom it spares.
@@ -125,7 +125,10 @@ async fn pages(browser: &Driver, server: &Server) -> Vec<PageClients> {
 #[tokio::test]
 async fn every_generation_gets_every_message_in_order_but_those_that_spare_it() {
     let redis = Redis::start().await;
-    let server = Server::start(&redis).await;
+    // One client after the other reads its messages, and those without a library answer pings only
+    // while they read: on a busy machine the last waits longer than a ping may.
+    let launch = Launch::new(&redis).flag("--ping-interval", "300");
+    let server = launch.start().await;
     let (drivers, browser) = (Drivers::default(), Driver::browser());
     let mut everyone = Everyone::subscribe(&drivers, &browser, &server).await;
     let publish = async |messages: &[Message]| {
