@@ -51,6 +51,7 @@ lint: deps ## check format, lints, documentation and licences
 	! cargo tree -p womack-engine -e normal | grep -E ' (hyper|clap|redis|womack|womack-(redis|cluster)) v'
 	! cargo tree -p womack-cluster -e normal | grep -E ' (hyper|clap|womack) v'
 	cargo check -p womack --all-targets --no-default-features
+	cargo publish --workspace --dry-run --no-verify --allow-dirty
 	cargo deny --all-features check bans licenses sources
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy
 	for script in loadtest/*.js loadtest/lib/*.js; do node --check --input-type=module < $$script; done
@@ -98,7 +99,7 @@ fuzz: ## fuzz each decoder with the installed toolchain: make fuzz FUZZ_SECONDS=
 	command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
 	for crate in womack-proto womack-broker womack-redis; do (cd crates/$$crate && for target in $$(cargo fuzz list); \
 	do found=fuzz/target/corpus/$$target; mkdir -p $$found; RUSTC_BOOTSTRAP=1 cargo fuzz run $$target $$found \
-	fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
+	tests/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done) || exit 1; done
 
 versions: ## test nodes of version 0.2.0 and of this one side by side
 	[ -d target/0.2.0 ] || { mkdir -p target/0.2.0 && git archive $(RELEASE_0_2_0) | tar -x -C target/0.2.0; }

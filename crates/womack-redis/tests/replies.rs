@@ -4,21 +4,20 @@ use std::{fs, path::Path};
 
 use proptest::{collection::vec, prelude::*};
 
-#[path = "../fuzz/check.rs"]
-mod check;
+mod checks;
 
 /// Replays the corpus of the fuzz target, and each beginning of its files, so that what was once
 /// found stays found.
 #[test]
 fn the_fuzzing_corpus_still_holds() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/replies");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/replies");
     let mut count = 0;
     for entry in fs::read_dir(folder).expect("a folder of corpus files") {
         let data = entry
             .and_then(|entry| fs::read(entry.path()))
             .expect("a readable file");
         for end in 0..=data.len() {
-            check::replies(&data[..end]);
+            checks::replies(&data[..end]);
         }
         count += 1;
     }
@@ -64,6 +63,6 @@ fn replies() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn replies_are_understood_in_pieces_as_at_once(data in replies()) {
-        check::replies(&data);
+        checks::replies(&data);
     }
 }

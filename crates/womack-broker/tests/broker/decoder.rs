@@ -8,12 +8,12 @@ use proptest::prelude::{Strategy, any, prop_assert_eq, prop_oneof, proptest};
 
 use crate::support::command;
 
-#[path = "../../fuzz/check.rs"]
+#[path = "../checks/mod.rs"]
 mod check;
 
 #[test]
 fn the_fuzzing_corpus_still_holds() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/decoder");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/decoder");
     let mut checked = 0;
     for entry in fs::read_dir(folder).unwrap() {
         check::check(&fs::read(entry.unwrap().path()).unwrap());

@@ -77,7 +77,7 @@ fn plain_targets() {
 /// Runs `check` on each file of the corpus of `target`, and on each beginning of it.
 fn replay(target: &str, check: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
+        .join("tests/corpus")
         .join(target);
     let mut count = 0;
     for entry in fs::read_dir(&directory).expect("a folder of corpus files") {
