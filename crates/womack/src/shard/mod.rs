@@ -12,6 +12,8 @@ mod clients;
 mod connections;
 mod delivery;
 mod io;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::{
@@ -42,6 +44,7 @@ use self::{
     connections::{
         connection::{ChannelsOf, Connection},
         connections::Connections,
+        ids::Ids,
         timers::Timers,
     },
     delivery::egress::Egress,
@@ -130,7 +133,7 @@ impl Common {
 ///
 /// Its parts do not know one another: what one needs of another, the shard hands over.
 pub(crate) struct Shard {
-    id: ShardId,
+    ids: Ids,
     common: Arc<Common>,
     metrics: ShardMetrics,
     ledger: Ledger,
@@ -160,7 +163,7 @@ impl Shard {
         let (config, ledger) = (&common.config, common.memory.ledger(id));
         let (timeout, tells_gaps) = (config.subscribe_timeout, config.redis.gap_notices);
         Self {
-            id,
+            ids: Ids::new(id, common.sids.clone()),
             metrics: common.metrics.shards.of(id).clone(),
             ledger: ledger.clone(),
             now,
@@ -242,7 +245,7 @@ impl Shard {
             return;
         };
         let open = handshake::open_packet(
-            &self.sid(id, connection.secret()).to_string(),
+            &self.ids.sid(connection.named(id)).to_string(),
             connection.kind().polling().is_some(),
             &self.common.rules.timing,
             self.common.config.limits.load().max_payload_bytes,
@@ -284,8 +287,7 @@ impl Shard {
     /// The connection of a session id, if it is this shard's and alive.
     fn find(&mut self, sid: Sid) -> Option<ConnectionId> {
         let connection = self.connections.get(sid.slot)?;
-        let known = sid.node == self.common.sids.node && sid.shard == self.id;
-        if !known || connection.secret() != sid.secret {
+        if !self.ids.is_own(sid) || connection.secret() != sid.secret {
             return None;
         }
         // The wheel may be some milliseconds late; a session that has timed out must not be

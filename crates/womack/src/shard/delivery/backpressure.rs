@@ -96,7 +96,7 @@ impl Shard {
     pub(in crate::shard) fn relieve(&mut self) {
         let common = self.common.clone();
         let (memory, limits) = (&common.memory, common.config.limits.load());
-        if !memory.is_short(&limits) || !memory.weighs_on(self.id) {
+        if !memory.is_short(&limits) || !memory.weighs_on(self.ids.shard()) {
             return;
         }
         let count = || common.metrics.limit(Limit::MemoryBudget);
