@@ -52,6 +52,24 @@ pub struct Publishers {
     pub juggernaut: bool,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            subscribe_timeout: Duration::from_secs(5),
+            unsubscribe_grace: Duration::from_secs(2),
+            max_connection_age: None,
+            gap_notices: false,
+            gap_hold_bytes: 4 << 20,
+            is_cluster: false,
+            publishers: Publishers::default(),
+            limits: Live::default(),
+        }
+    }
+}
+
 impl Config {
     /// The rules that sessions keep to, in the namespaces of `registry`.
     pub(crate) fn rules(&self, registry: &Registry) -> Rules {

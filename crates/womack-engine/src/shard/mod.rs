@@ -12,6 +12,8 @@ pub(crate) mod clients;
 pub(crate) mod connections;
 mod delivery;
 mod io;
+#[cfg(test)]
+mod tests;
 pub(crate) mod topics;
 
 use std::{sync::Arc, time::Instant};
@@ -46,6 +48,7 @@ use self::{
     connections::{
         connection::{ChannelsOf, Connection},
         connections::Connections,
+        ids::Ids,
         timers::Timers,
     },
     delivery::egress::Egress,
@@ -65,7 +68,7 @@ use womack_ledger::{Admitted, CLIENT_BYTES, Ledger, ShardId};
 ///
 /// Its parts do not know one another: what one needs of another, the shard hands over.
 pub struct Shard {
-    id: ShardId,
+    ids: Ids,
     context: Arc<Context>,
     metrics: ShardMetrics,
     ledger: Ledger,
@@ -96,7 +99,7 @@ impl Shard {
         let (config, ledger) = (&context.config, context.memory.ledger(id));
         let (timeout, tells_gaps) = (config.subscribe_timeout, config.gap_notices);
         Self {
-            id,
+            ids: Ids::new(id, context.sids.clone()),
             metrics: context.metrics.shards.of(id).clone(),
             ledger: ledger.clone(),
             now,
@@ -178,7 +181,7 @@ impl Shard {
             return;
         };
         let open = handshake::open_packet(
-            &self.sid(id, connection.secret()).to_string(),
+            &self.ids.sid(connection.named(id)).to_string(),
             connection.kind().polling().is_some(),
             &self.context.rules.timing,
             self.context.config.limits.load().max_payload_bytes,
@@ -220,8 +223,7 @@ impl Shard {
     /// The connection of a session id, if it is this shard's and alive.
     fn find(&mut self, sid: Sid) -> Option<ConnectionId> {
         let connection = self.connections.get(sid.slot)?;
-        let known = sid.node == self.context.sids.node && sid.shard == self.id;
-        if !known || connection.secret() != sid.secret {
+        if !self.ids.is_own(sid) || connection.secret() != sid.secret {
             return None;
         }
         // The wheel may be some milliseconds late; a session that has timed out must not be

@@ -52,7 +52,7 @@ impl Shard {
         let Some(connection) = self.connections.get(id) else {
             return Handshaken::Unauthorized;
         };
-        let sid = self.sid(id, connection.secret()).to_string();
+        let sid = self.ids.sid(connection.named(id)).to_string();
         let timing = &self.context.rules.timing;
         Handshaken::Opened(legacy_handshake::handshake_line(&sid, timing, scripts))
     }

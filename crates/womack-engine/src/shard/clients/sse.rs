@@ -74,7 +74,7 @@ impl Shard {
             .open(Kind::EventStream(Box::new(stream)), endpoint, admitted)
             .ok_or(Problem::Unavailable)?;
         let connection = self.connections.get(id).ok_or(Problem::Unavailable)?;
-        let sid = self.sid(id, connection.secret());
+        let sid = self.ids.sid(connection.named(id));
         let first = event_stream::session(&self.client_id(id, connection, wish.namespace));
         self.send(id, first.as_bytes());
         if let Some(last) = wish.last {

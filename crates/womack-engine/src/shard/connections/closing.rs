@@ -52,7 +52,7 @@ impl Shard {
         metrics.clients.closed(connection.kind().label(), reason);
         self.metrics.connections.dec();
         tracing::debug!(
-            shard = self.id.0,
+            shard = self.ids.shard().0,
             slot = id.0,
             reason = reason.as_str(),
             "session closed"

@@ -22,6 +22,7 @@ use crate::{
         },
         topics::memberships::Memberships,
     },
+    sid::{ConnectionId, ConnectionRef},
 };
 
 /// A shard's record of one client. What an idle client costs is mostly this; a test asserts its
@@ -61,6 +62,14 @@ impl Connection {
 
     pub(in crate::shard) const fn secret(&self) -> u64 {
         self.secret
+    }
+
+    /// Names the connection, which is or was in the slot `id`.
+    pub(in crate::shard) const fn named(&self, id: ConnectionId) -> ConnectionRef {
+        ConnectionRef {
+            id,
+            secret: self.secret,
+        }
     }
 
     /// Which of the server's endpoints the session was opened at.

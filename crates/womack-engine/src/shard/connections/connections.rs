@@ -88,8 +88,7 @@ impl Connections {
 
     /// Names a connection so that it cannot be taken for a later one.
     pub(in crate::shard) fn named(&self, id: ConnectionId) -> Option<ConnectionRef> {
-        let secret = self.get(id)?.secret();
-        Some(ConnectionRef { id, secret })
+        self.get(id).map(|connection| connection.named(id))
     }
 
     /// Whether a client is still there, in its namespace.

@@ -12,7 +12,7 @@ use crate::{shard::connections::stall_detector::StallDetector, sid::ConnectionId
 
 /// The deadlines of a shard's connections, and the time of its next turn.
 ///
-/// The turn that is due first may come to be too early, since deadlines move away; never too late.
+/// A turn may come too early, since deadlines move away, but never too late.
 pub(in crate::shard) struct Timers {
     wheel: Wheel,
     lifetimes: Ages,

@@ -97,7 +97,7 @@ impl Shard {
     pub(in crate::shard) fn relieve(&mut self) {
         let context = self.context.clone();
         let (memory, limits) = (&context.memory, context.config.limits.load());
-        if !memory.is_short(limits.memory_budget_bytes) || !memory.weighs_on(self.id) {
+        if !memory.is_short(limits.memory_budget_bytes) || !memory.weighs_on(self.ids.shard()) {
             return;
         }
         let count = || context.metrics.limit(Limit::MemoryBudget);

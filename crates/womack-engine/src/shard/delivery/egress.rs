@@ -296,6 +296,9 @@ fn skip(spans: &mut Spans, mut count: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::io::{
+        memory::MemorySocket, socket_id::SocketId, sockets::Sockets, wire::Socket,
+    };
 
     #[test]
     fn skipping_cuts_through_spans() {
@@ -320,5 +323,77 @@ mod tests {
                 "{count}"
             );
         }
+    }
+
+    /// Clients whose sockets take so many bytes each; one without a socket fetches.
+    struct Clients(Vec<(Outbox, Option<Wire>)>);
+
+    impl Recipients for Clients {
+        fn recipient(&mut self, id: ConnectionId) -> Option<Recipient<'_>> {
+            let (outbox, wire) = self.0.get_mut(id.index())?;
+            let wire = wire.as_mut();
+            Some(Recipient { outbox, wire })
+        }
+
+        fn wire(&self, id: ConnectionId) -> Option<&Wire> {
+            self.0.get(id.index())?.1.as_ref()
+        }
+    }
+
+    fn clients(rooms: &[Option<usize>]) -> Clients {
+        let sockets = Sockets::in_memory();
+        let client = |room: &Option<usize>| {
+            let socket = room.map(|room| Socket::Memory(MemorySocket::with_room(room)));
+            let wire = socket.map(|socket| sockets.open(socket, SocketId::Nobody).unwrap());
+            (Outbox::new(), wire)
+        };
+        Clients(rooms.iter().map(client).collect())
+    }
+
+    /// Gives all clients a frame and writes. Returns what each has not taken.
+    fn round(egress: &mut Egress, clients: &mut Clients, frame: &[u8]) -> Vec<(u32, usize)> {
+        let span = egress.append(frame, None);
+        for (id, (outbox, _)) in (0..).map(ConnectionId).zip(&mut clients.0) {
+            egress.add(id, outbox, span);
+        }
+        let written = egress.write(clients);
+        let left = written.left_over.iter().map(|left_over| {
+            let bytes = left_over.spans.iter().map(|span| span.len()).sum();
+            (left_over.id.0, bytes)
+        });
+        let left = left.collect();
+        egress.finish(written);
+        left
+    }
+
+    #[test]
+    fn what_a_socket_does_not_take_is_left_over_and_what_follows_it_too() {
+        let mut egress = Egress::new(None, Ledger::default());
+        let mut clients = clients(&[Some(10), Some(100), None]);
+        assert_eq!(round(&mut egress, &mut clients, b"four"), [(2, 4)]);
+        assert_eq!(
+            round(&mut egress, &mut clients, b"eight by"),
+            [(2, 8), (0, 2)]
+        );
+        let (outbox, _) = &mut clients.0[0];
+        outbox.keep("by".into(), &Ledger::default(), Instant::now());
+        let left = round(&mut egress, &mut clients, b"x");
+        assert_eq!(left, [(0, 1), (2, 1)], "its order is kept");
+        assert!(egress.is_clean());
+    }
+
+    #[test]
+    fn a_round_is_shared_by_those_who_together_need_more_than_it_has() {
+        let ledger = Ledger::default();
+        let mut egress = Egress::new(None, ledger.clone());
+        let span = egress.append(b"some bytes", None);
+        let left_over = |id| LeftOver {
+            id: ConnectionId(id),
+            spans: Spans::from_slice(&[span]),
+        };
+        assert!(egress.share(&[left_over(0)]).is_none());
+        let shared = egress.share(&[left_over(0), left_over(1)]).unwrap();
+        let pieces: Vec<_> = egress.pieces(span, Some(&shared)).collect();
+        assert_eq!(pieces[0].0, "some bytes");
     }
 }

@@ -91,7 +91,7 @@ struct Chunk {
     fate: Fate,
 }
 
-/// A message that others may replace, known by what they have in common.
+/// A message that others may replace, known by what they have in context.
 #[derive(Debug)]
 struct Keyed(Arc<Note>);
 

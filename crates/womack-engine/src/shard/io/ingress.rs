@@ -107,3 +107,28 @@ impl Ingress {
         std::mem::take(&mut self.unread)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::io::{memory::MemorySocket, sockets::Sockets, wire::Socket};
+
+    #[test]
+    fn a_socket_that_brings_less_than_there_is_room_for_is_empty() {
+        let mut ingress = Ingress::new(1000, &Ledger::default());
+        let (socket, mut inbound) = (MemorySocket::default(), ingress.lend());
+        let wire = Sockets::in_memory().open(Socket::Memory(socket.clone()), SocketId::Nobody);
+        let mut wire = wire.unwrap();
+        let mut read = |to_end| ingress.read(&mut wire, to_end, &mut inbound);
+        assert_eq!(read(false), Progress::Empty);
+        // Pings with a mask, which is zero.
+        let ping = [0x89, 0x80, 0, 0, 0, 0];
+        socket.push(&ping);
+        assert_eq!(read(false), Progress::Empty);
+        socket.push(&ping);
+        assert_eq!(read(true), Progress::More, "the end is still to be read");
+        socket.push(&ping.repeat(READ_BYTES));
+        assert_eq!(read(false), Progress::More);
+        assert!(matches!(&inbound[0], Inbound::Reply(pong) if **pong == [0x8a, 0]));
+    }
+}

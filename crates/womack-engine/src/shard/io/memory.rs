@@ -9,7 +9,7 @@ use std::{
 
 /// Both ends of a socket in memory.
 #[derive(Clone, Default)]
-pub(crate) struct MemorySocket(Rc<RefCell<State>>);
+pub struct MemorySocket(Rc<RefCell<State>>);
 
 #[derive(Default)]
 struct State {

@@ -146,7 +146,7 @@ impl Shard {
         }
         let counted = Report::Counted {
             count,
-            shard: self.id,
+            shard: self.ids.shard(),
             next: (slot < end).then_some(slot),
         };
         reports.send(counted, &self.context.metrics);
@@ -181,7 +181,7 @@ impl Shard {
             unavailable,
         };
         let question = Question {
-            shard: self.id,
+            shard: self.ids.shard(),
             token: self.presence_queries.push(query, self.now),
             namespace,
             channel: context.registry.redis_channel(namespace, channel.as_str()),

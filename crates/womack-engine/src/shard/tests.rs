@@ -1,0 +1,220 @@
+//! A whole shard, driven without a socket and without a clock.
+
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    Frame as WebSocketFrame,
+    coding::{Data, OpCode},
+};
+use womack_proto::subscriber::Epoch;
+
+use super::{
+    io::{memory::MemorySocket, readiness::SocketEvent},
+    *,
+};
+use crate::{
+    command::{Delivery, ToShard},
+    config::Config,
+    context::{ContextParts, Endpoint},
+    encoding::{Encoding, Published, Topic},
+    limits::Limits,
+    metrics::Metrics,
+    namespace::{Channels, Entry, Registry, SlowClient},
+    sid::SidSource,
+};
+
+const CHANNEL: &str = "news";
+const NAMESPACE: NamespaceId = NamespaceId(0);
+const TOPIC: Topic = Topic {
+    namespace: NAMESPACE,
+    encoding: Encoding::Lines,
+};
+/// What a client's socket takes at once, and what may wait for it beside that.
+const ROOM: usize = 1000;
+const QUEUE: usize = 5000;
+
+/// A shard with one namespace and an endpoint for JSON lines.
+struct Scene {
+    shard: Shard,
+    now: Instant,
+}
+
+/// A client's end, and its connection.
+struct TestClient {
+    socket: MemorySocket,
+    id: ConnectionId,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let limits = Limits {
+            max_client_queue_bytes: QUEUE,
+            ..Limits::default()
+        };
+        let config = Config {
+            limits: limits.into(),
+            ..Config::default()
+        };
+        let registry = Registry::new(vec![Entry {
+            path: "/".to_owned(),
+            key: "key".to_owned(),
+            coalesce: Duration::ZERO,
+            slow_client: SlowClient::Close,
+            presence: false,
+            handler: Arc::new(Channels::default()),
+        }]);
+        let context = Context::new(ContextParts {
+            config,
+            registry,
+            endpoints: vec![Endpoint {
+                path: "/ws".to_owned(),
+                speaks: Speaks::Lines,
+            }],
+            metrics: Arc::new(Metrics::unread(1)),
+            sids: SidSource::new().unwrap(),
+            room: 10,
+            shards: 1,
+            reports: None,
+        });
+        let context = context.unwrap();
+        let (now, dirty) = (Instant::now(), Arc::new(DirtyChannels::new(1)));
+        let (context, sockets) = (Arc::new(context), Sockets::in_memory());
+        let shard = Shard::new(ShardId(0), context, sockets, None, dirty, now);
+        Self { shard, now }
+    }
+
+    /// A client opens a WebSocket.
+    fn connect(&mut self) -> TestClient {
+        let limits = self.shard.context.config.limits.load();
+        let admission = &self.shard.context.admission;
+        let admitted = admission.admit(Ipv4Addr::LOCALHOST.into(), limits.admission(), self.now);
+        let Ok(admitted) = admitted else {
+            panic!("there is room");
+        };
+        let (socket, id) = (
+            MemorySocket::with_room(ROOM),
+            self.shard.connections.next_id(),
+        );
+        let stream = Socket::Memory(socket.clone());
+        self.shard
+            .open_plain(stream, &[], 0, NAMESPACE, admitted, self.now);
+        TestClient { socket, id }
+    }
+
+    /// A client sends a line.
+    fn say(&mut self, client: &TestClient, line: &str) {
+        let (text, mut bytes) = (OpCode::Data(Data::Text), Vec::new());
+        let mut frame = WebSocketFrame::message(line.to_owned(), text, true);
+        frame.header_mut().mask = Some([1, 2, 3, 4]);
+        frame.format(&mut bytes).unwrap();
+        client.socket.push(&bytes);
+        self.ready(client);
+    }
+
+    /// A client reads all that there is.
+    fn read(&mut self, client: &TestClient) -> String {
+        let bytes = client.socket.take();
+        self.ready(client);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn ready(&mut self, client: &TestClient) {
+        let event = SocketEvent {
+            socket: SocketId::Client(client.id),
+            is_readable: true,
+            is_writable: true,
+            ends: false,
+        };
+        self.shard.ready([event], self.now);
+    }
+
+    /// Redis confirms the channel.
+    fn confirm(&mut self) {
+        let channel = self.redis_channel();
+        let command = ToShard::Live {
+            interests: self.shard.channels_reader().interests(&channel),
+            channel,
+            epoch: Epoch::new(1),
+        };
+        self.shard.apply_commands(&mut vec![command], self.now);
+    }
+
+    /// A message is published on the channel.
+    fn publish(&mut self, json: &str) {
+        let published = Published {
+            channel: CHANNEL,
+            json: json.as_bytes(),
+            id: womack_proto::event_stream::EventId { node: 0, number: 0 },
+        };
+        let prefix = Encoding::Lines.prefix("/", CHANNEL);
+        let command = ToShard::Deliver(Delivery {
+            channel: self.redis_channel(),
+            topic: TOPIC,
+            bytes: Encoding::Lines.message(&prefix, &published),
+            except: Default::default(),
+            note: None,
+            received: self.now,
+        });
+        self.shard.apply_commands(&mut vec![command], self.now);
+    }
+
+    fn redis_channel(&self) -> Arc<str> {
+        let registry = &self.shard.context.registry;
+        registry.redis_channel(NAMESPACE, CHANNEL)
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.shard.turn(self.now);
+    }
+}
+
+#[test]
+fn a_client_subscribes_and_is_closed_when_it_reads_too_slowly() {
+    let mut scene = Scene::new();
+    let client = scene.connect();
+    assert!(scene.read(&client).contains("session"));
+    scene.say(&client, r#"{"subscribe":"news"}"#);
+    assert_eq!(scene.read(&client), "", "Redis has not confirmed it");
+    scene.confirm();
+    assert!(scene.read(&client).contains(r#""subscribed":["news"]"#));
+    scene.publish("1");
+    assert!(scene.read(&client).contains(r#""message":1"#));
+
+    let long = format!("{:?}", "x".repeat(ROOM));
+    for _ in 0..3 {
+        scene.publish(&long);
+    }
+    let mut read = 0;
+    for _ in 0..4 {
+        read += scene.read(&client).len();
+    }
+    assert!(
+        read > 3 * ROOM,
+        "what waited was written when there was room"
+    );
+    assert_eq!(scene.shard.len(), 1);
+
+    for _ in 0..7 {
+        scene.publish(&long);
+    }
+    assert_eq!(scene.shard.len(), 0);
+    assert!(client.socket.is_finished() && scene.shard.has_closing_sockets());
+    scene.pass(CLOSING_TIME);
+    assert!(!scene.shard.has_closing_sockets());
+    assert_eq!(scene.shard.ledger.bytes(), 0);
+}
+
+#[test]
+fn a_client_that_is_silent_is_pinged_and_then_closed() {
+    let mut scene = Scene::new();
+    let client = scene.connect();
+    scene.read(&client);
+    scene.shard.tick(scene.now);
+    let timing = scene.shard.context.rules.timing.clone();
+    for _ in 0..25 {
+        scene.pass(timing.ping_interval / 25);
+        scene.shard.tick(scene.now);
+    }
+    assert_eq!(scene.read(&client), "\u{fffd}\0", "a ping");
+}
