@@ -57,6 +57,9 @@ mod timeout_queue;
 
 pub use womack_ledger::ShardId;
 
+#[cfg(test)]
+pub use self::shard::MemorySocket;
+
 pub use self::{
     beat::Beat,
     command::{

@@ -10,6 +10,7 @@
 
 pub(crate) mod clients;
 pub(crate) mod connections;
+mod coordination;
 mod delivery;
 mod io;
 #[cfg(test)]
@@ -25,9 +26,11 @@ use womack_proto::{
 
 #[cfg(feature = "bench")]
 pub(crate) use self::delivery::round::{Outbox, Round};
+#[cfg(test)]
+pub use self::io::memory::MemorySocket;
 pub use self::{
-    clients::{
-        event_queue::EventQueue,
+    clients::event_queue::EventQueue,
+    coordination::{
         legacy::Handshaken,
         sse::{Opened, Wish},
     },

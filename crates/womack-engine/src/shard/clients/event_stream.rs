@@ -19,7 +19,7 @@ pub(crate) struct EventStream {
 
 impl EventStream {
     /// A client that takes what is put into `queue`, and begins to once `opening` says so.
-    pub(super) fn open(
+    pub(in crate::shard) fn open(
         queue: Rc<EventQueue>,
         opening: oneshot::Sender<bool>,
         batch: u64,
@@ -41,7 +41,7 @@ impl EventStream {
     }
 
     /// The channels that it was opened for are live, or will not be in time.
-    pub(super) fn begin(&mut self, is_live: bool) {
+    pub(in crate::shard) fn begin(&mut self, is_live: bool) {
         if let Some(opening) = self.opening.take() {
             // Nobody listens any more when the client has just gone.
             opening.send(is_live).ok();

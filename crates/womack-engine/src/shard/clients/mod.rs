@@ -3,11 +3,6 @@
 pub(super) mod event_queue;
 pub(super) mod event_stream;
 pub(super) mod kind;
-pub(super) mod legacy;
-pub(super) mod lines;
-pub(super) mod plain;
 pub(super) mod polling;
 pub(super) mod repetitions;
-pub(super) mod session;
-pub(super) mod sse;
 pub(super) mod upgrade;

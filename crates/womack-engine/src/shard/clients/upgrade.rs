@@ -6,22 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use womack_ledger::Limit;
-use womack_proto::{CloseReason, Frame, payload::Format};
-
-use crate::{
-    shard::{
-        Shard,
-        delivery::round::Outbox,
-        io::{
-            socket_id::SocketId,
-            websocket::Inbound,
-            wire::{Socket, Wire},
-        },
-    },
-    sid::{ConnectionId, Sid},
-};
+use crate::shard::io::wire::Wire;
 
 /// How long a poll may wait while a probe that was answered has not become the transport yet.
 const POLL_DURING_PROBE: Duration = Duration::from_millis(50);
@@ -38,7 +23,8 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    const fn new(wire: Wire, deadline: Instant) -> Self {
+    /// A WebSocket that has until `deadline`.
+    pub(in crate::shard) const fn new(wire: Wire, deadline: Instant) -> Self {
         Self {
             wire,
             is_answered: false,
@@ -47,11 +33,11 @@ impl Probe {
         }
     }
 
-    pub(super) const fn wire_mut(&mut self) -> &mut Wire {
+    pub(in crate::shard) const fn wire_mut(&mut self) -> &mut Wire {
         &mut self.wire
     }
 
-    pub(super) fn into_wire(self) -> Wire {
+    pub(in crate::shard) fn into_wire(self) -> Wire {
         self.wire
     }
 
@@ -60,147 +46,32 @@ impl Probe {
         let noop_at = self.noop_at;
         noop_at.map_or(self.deadline, |at| at.min(self.deadline))
     }
-}
 
-impl Shard {
-    /// A WebSocket asks to become the transport of the session `sid`.
-    pub(in crate::shard) fn probe(&mut self, sid: Sid, socket: Socket, early: &[u8]) {
-        let found = self.find(sid);
-        let free = found.filter(|&id| {
-            let polling = self.connections.polling_mut(id);
-            polling.is_some_and(|polling| {
-                polling.probe().is_none() && polling.format() != Format::Legacy
-            })
-        });
-        let Some(id) = free else {
-            // The session has its WebSocket, or is gone: the newcomer is told to go.
-            return self.turn_away(socket, Outbox::new(), "session has a transport");
-        };
-        let name = SocketId::Probe(id);
-        let Some(wire) = self.open_wire(socket, name) else {
-            return;
-        };
-        let deadline = self.now + self.context.config.handshake_timeout;
-        if let Some(polling) = self.connections.polling_mut(id) {
-            polling.begin_probe(Probe::new(wire, deadline));
-        }
-        self.schedule(id);
-        self.read_early(name, early);
+    /// Its probe is answered.
+    pub(in crate::shard) const fn answered(&mut self) {
+        self.is_answered = true;
     }
 
-    /// Ends a WebSocket that belongs to no connection, after what `outbox` has for it.
-    pub(in crate::shard) fn turn_away(&mut self, socket: Socket, outbox: Outbox, why: &str) {
-        if let Some(wire) = self.open_wire(socket, SocketId::Nobody) {
-            let reason = CloseReason::ServerDisconnect;
-            self.finish(wire, outbox, Some(Frame::close(1008, why)), reason);
-        }
+    /// Whether its probe was answered.
+    pub(in crate::shard) const fn is_answered(&self) -> bool {
+        self.is_answered
     }
 
-    /// Something came in on the probe of `id`. True when the probe has become the transport.
-    pub(in crate::shard) fn probe_inbound(&mut self, id: ConnectionId, inbound: Inbound) -> bool {
-        match inbound {
-            Inbound::Text(text) if text.as_str() == "2probe" => {
-                self.write_to_probe(id, Frame::text(&[b"3probe"]).as_bytes());
-                let Some(probe) = self.probe_mut(id) else {
-                    return false;
-                };
-                probe.is_answered = true;
-                self.answer_noop(id);
-            }
-            Inbound::Text(text) if text.as_str() == "5" => return self.upgrade(id),
-            Inbound::Reply(frame) => self.write_to_probe(id, &frame),
-            Inbound::Pong => {}
-            Inbound::Text(_) | Inbound::Binary(_) | Inbound::Closed(..) => self.drop_probe(id),
-        }
-        false
+    /// Whether its time is up.
+    pub(in crate::shard) fn is_over(&self, now: Instant) -> bool {
+        self.deadline <= now
     }
 
-    fn upgrade(&mut self, id: ConnectionId) -> bool {
-        // The poll that still waits goes first: it belongs to the transport that ends here.
-        self.answer_noop(id);
-        let Some(connection) = self.connections.get_mut(id) else {
-            return false;
-        };
-        let Some(polling) = connection.kind_mut().polling_mut() else {
-            return false;
-        };
-        if let Some(reason) = polling.ending() {
-            self.close(id, reason);
-            return false;
-        }
-        let probe = polling.take_probe().filter(|probe| probe.is_answered);
-        let wire = probe.and_then(|probe| {
-            let mut wire = probe.wire;
-            let renamed = self.sockets.rename(&mut wire, SocketId::Client(id));
-            renamed.is_ok().then_some(wire)
-        });
-        let Some(wire) = wire else {
-            self.schedule(id);
-            return false;
-        };
-        connection.kind_mut().upgrade(wire);
-        self.context.metrics.clients.upgraded();
-        self.schedule(id);
-        // What waited for the next poll goes out here.
-        self.write_pending(id);
-        true
+    /// Whether a waiting poll is to be ended now, which is said once.
+    pub(in crate::shard) fn takes_noop(&mut self, now: Instant) -> bool {
+        self.noop_at.take_if(|at| *at <= now).is_some()
     }
 
-    /// Ends a WebSocket that did not become the transport; the session goes on by polling.
-    pub(in crate::shard) fn drop_probe(&mut self, id: ConnectionId) {
-        let polling = self.connections.polling_mut(id);
-        let Some(probe) = polling.and_then(|polling| polling.take_probe()) else {
-            return;
-        };
-        let reason = CloseReason::ServerDisconnect;
-        let last = Frame::close(reason.websocket_code(), "no upgrade");
-        self.finish(probe.wire, Outbox::new(), Some(last), reason);
-        self.schedule(id);
-    }
-
-    /// Time has passed for the probe of `id`.
-    pub(in crate::shard) fn probe_timeout(&mut self, id: ConnectionId) {
-        let now = self.now;
-        let Some(probe) = self.probe_mut(id) else {
-            return;
-        };
-        if probe.deadline <= now {
-            self.context.metrics.limit(Limit::HandshakeSeconds);
-            return self.drop_probe(id);
+    /// A poll that waits from now on is ended soon if the probe was answered. Whether it was.
+    pub(in crate::shard) fn end_poll_soon(&mut self, now: Instant) -> bool {
+        if self.is_answered {
+            self.noop_at = Some(now + POLL_DURING_PROBE);
         }
-        if probe.noop_at.is_some_and(|at| at <= now) {
-            probe.noop_at = None;
-            self.answer_noop(id);
-        }
-    }
-
-    /// A poll that comes while a probe has been answered is not kept waiting.
-    pub(in crate::shard) fn end_poll_soon(&mut self, id: ConnectionId) {
-        let soon = self.now + POLL_DURING_PROBE;
-        let Some(probe) = self.probe_mut(id) else {
-            return;
-        };
-        if probe.is_answered {
-            probe.noop_at = Some(soon);
-            self.schedule(id);
-        }
-    }
-
-    fn write_to_probe(&mut self, id: ConnectionId, frame: &[u8]) {
-        let now = self.now;
-        let mut outbox = Outbox::new();
-        outbox.keep(Bytes::copy_from_slice(frame), &self.ledger, now);
-        let Some(probe) = self.probe_mut(id) else {
-            return;
-        };
-        let written = outbox.take_pending(now, |pending| pending.write_to(&mut probe.wire));
-        // A fresh socket that does not take a few bytes is of no use.
-        if !written.is_none_or(|written| matches!(written.result, Ok(true))) {
-            self.drop_probe(id);
-        }
-    }
-
-    fn probe_mut(&mut self, id: ConnectionId) -> Option<&mut Probe> {
-        self.connections.polling_mut(id)?.probe_mut()
+        self.is_answered
     }
 }

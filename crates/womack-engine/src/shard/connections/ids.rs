@@ -4,15 +4,10 @@
 //! without Engine.IO. Older ones call themselves by the id of the session, those of Engine.IO 3 in
 //! a namespace with its path before it: `/another#Y9ntO3TPvFImbz_XAAAD`.
 
-use smallvec::SmallVec;
 use womack_ledger::ShardId;
-use womack_proto::{Except, NamespaceId, Revision};
+use womack_proto::{NamespaceId, Revision};
 
-use super::connection::Connection;
-use crate::{
-    shard::Shard,
-    sid::{ConnectionId, ConnectionRef, Sid, SidSource},
-};
+use crate::sid::{ConnectionId, ConnectionRef, Sid, SidSource};
 
 /// What the clients of a shard call themselves.
 pub(in crate::shard) struct Ids {
@@ -115,53 +110,6 @@ impl<'a> ClientName<'a> {
     /// The connection that it may be.
     pub(in crate::shard) const fn connection(&self) -> ConnectionId {
         self.sid.slot
-    }
-}
-
-impl Shard {
-    /// What the client of `connection`, which is or was in the slot `id`, calls itself in
-    /// `namespace`.
-    pub(in crate::shard) fn client_id(
-        &self,
-        id: ConnectionId,
-        connection: &Connection,
-        namespace: NamespaceId,
-    ) -> String {
-        let client = connection.named(id);
-        let revision = connection.kind().revision();
-        self.ids
-            .client_id(client, revision, self.named_space(namespace))
-    }
-
-    /// The connections of this shard that a message for `namespace` spares.
-    pub(in crate::shard) fn excepted(
-        &self,
-        except: &Except,
-        namespace: NamespaceId,
-    ) -> SmallVec<[ConnectionId; 4]> {
-        except
-            .ids()
-            .filter_map(|id| self.connection_named(id, namespace))
-            .collect()
-    }
-
-    /// The connection whose client calls itself `name` in `namespace`.
-    pub(in crate::shard) fn connection_named(
-        &self,
-        name: &str,
-        namespace: NamespaceId,
-    ) -> Option<ConnectionId> {
-        let name = ClientName::parse(name)?;
-        let connection = self.connections.get(name.connection())?;
-        let client = connection.named(name.connection());
-        let (revision, space) = (connection.kind().revision(), self.named_space(namespace));
-        let is_it = self.ids.is_called(client, revision, space, name);
-        is_it.then_some(client.id)
-    }
-
-    fn named_space(&self, id: NamespaceId) -> NamedSpace<'_> {
-        let path = &self.context.registry.get(id).path;
-        NamedSpace { id, path }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Connections: records of clients, their ids, deadlines and ends.
 
-pub(super) mod closing;
 pub(super) mod connection;
 pub(super) mod connections;
 pub(super) mod ids;
@@ -10,5 +9,4 @@ pub(super) mod rate_limit;
 pub(super) mod recently_closed;
 pub(super) mod stall_detector;
 pub(super) mod timers;
-pub(super) mod turn;
 pub(super) mod wheel;

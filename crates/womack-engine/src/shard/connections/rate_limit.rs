@@ -1,9 +1,5 @@
 //! How fast one client may send packets.
 
-use womack_proto::CloseReason;
-
-use crate::{shard::Shard, sid::ConnectionId};
-
 /// A client that was silent for long may send so many seconds' packets at once.
 const BURST_SECONDS: u32 = 2;
 /// The parts of a packet in which is counted: then a millisecond brings whole ones at any rate.
@@ -30,18 +26,6 @@ impl Pace {
         let fits = room >= PARTS;
         self.missing += if fits { PARTS } else { 0 };
         fits
-    }
-}
-
-impl Shard {
-    /// Counts a packet of a client, which is closed if it sends them too fast. False then.
-    pub(in crate::shard) fn keeps_pace(&mut self, id: ConnectionId) -> bool {
-        let rate = self.context.config.limits.load().max_packets_per_second;
-        if rate == 0 || self.connections.take_packet(id, rate, self.now) {
-            return true;
-        }
-        self.close(id, CloseReason::PacketRate);
-        false
     }
 }
 

@@ -4,7 +4,7 @@
 use womack_ledger::Limit;
 use womack_proto::CloseReason;
 
-use super::{
+use crate::shard::delivery::{
     egress::LeftOver,
     pending::{Room, Thinned},
 };

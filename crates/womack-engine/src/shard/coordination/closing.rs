@@ -5,7 +5,7 @@ use std::time::Instant;
 use womack_ledger::{CLIENT_BYTES, Limit};
 use womack_proto::{CloseReason, Frame, payload::Format};
 
-use super::{connections::Removed, recently_closed::Farewell};
+use crate::shard::connections::{connections::Removed, recently_closed::Farewell};
 use crate::{
     shard::{
         Shard,

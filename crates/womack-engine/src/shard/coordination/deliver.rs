@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use womack_proto::NamespaceId;
 
-use super::pending::Fate;
+use crate::shard::delivery::pending::Fate;
 use crate::{
     command::{Delivery, Note, ToShard},
     namespace::SlowClient,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::{round::Span, slices::Message};
+use crate::shard::delivery::{round::Span, slices::Message};
 use crate::{
     command::Delivery,
     shard::{Shard, topics::subscriptions::Slice},

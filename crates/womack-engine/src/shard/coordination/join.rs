@@ -9,7 +9,7 @@ use womack_proto::{
     unsubscribed::{self, Unsubscribed},
 };
 
-use super::subscriptions::{Join, Moved, Target};
+use crate::shard::topics::subscriptions::{Join, Moved, Target};
 use crate::{
     command::Interests,
     encoding::Dialect,

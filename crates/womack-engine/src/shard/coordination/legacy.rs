@@ -7,13 +7,10 @@ use std::time::Instant;
 
 use womack_ledger::Admitted;
 use womack_proto::{
-    CloseReason, Frame, Revision,
-    legacy::{NOOP, NOT_HANDSHAKEN},
-    legacy_handshake,
-    payload::Format,
+    CloseReason, Frame, Revision, legacy::NOT_HANDSHAKEN, legacy_handshake, payload::Format,
 };
 
-use super::{kind::Transport, polling::Polling};
+use crate::shard::clients::{kind::Transport, polling::Polling};
 use crate::{
     shard::{
         Shard,
@@ -103,16 +100,5 @@ impl Shard {
         let is_free =
             polling.is_some_and(|polling| !polling.is_waiting() && polling.ending().is_none());
         connection.kind().revision() == Some(Revision::Legacy) && is_free
-    }
-}
-
-/// What the last answer to a client ends with. Nothing but word from the server that it does not
-/// know the session brings a client back that should come back.
-pub(in crate::shard) fn last_packet(reason: CloseReason) -> Option<Frame> {
-    match reason {
-        CloseReason::ClientDisconnect => Some(NOOP),
-        // The packet that says so is there already.
-        CloseReason::ServerDisconnect => None,
-        _ => Some(Frame::text(&[NOT_HANDSHAKEN.as_bytes()])),
     }
 }

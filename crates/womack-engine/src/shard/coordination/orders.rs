@@ -6,7 +6,7 @@ use womack_proto::{
     publishers::{Frames, Selection},
 };
 
-use super::round::Span;
+use crate::shard::delivery::round::Span;
 use crate::{
     command::{Deed, Order},
     encoding::Dialect,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use womack_ledger::Admitted;
 use womack_proto::{Frame, Message, NamespaceId, Revision};
 
-use super::kind::Kind;
+use crate::shard::clients::kind::Kind;
 use crate::{
     context::Speaks,
     namespace::{MessageClient, Messages},

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use womack_proto::CloseReason;
 
-use super::{
+use crate::shard::io::{
     ingress::{Progress, READS_AT_ONCE},
     readiness::SocketEvent,
     socket_id::SocketId,

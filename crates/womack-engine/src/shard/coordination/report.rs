@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use womack_ledger::Limit;
 use womack_proto::{Channel, NamespaceId};
 
-use super::{memberships::Membership, presence_queries::PendingQuery};
+use crate::shard::topics::{memberships::Membership, presence_queries::PendingQuery};
 use crate::{
     report::{Count, Custom, Meta, Place, Question, Report},
     shard::{Shard, connections::connection::Connection},

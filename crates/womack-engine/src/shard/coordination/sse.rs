@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use womack_ledger::Admitted;
 use womack_proto::{Channel, CloseReason, Form, NamespaceId, Plain, event_stream};
 
-use super::{event_queue::EventQueue, event_stream::EventStream, kind::Kind};
+use crate::shard::clients::{event_queue::EventQueue, event_stream::EventStream, kind::Kind};
 use crate::{
     encoding::Dialect,
     namespace::{

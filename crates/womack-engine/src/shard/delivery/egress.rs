@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(round(&mut egress, &mut clients, b"four"), [(2, 4)]);
         assert_eq!(
             round(&mut egress, &mut clients, b"eight by"),
-            [(2, 8), (0, 2)]
+            [(0, 2), (2, 8)]
         );
         let (outbox, _) = &mut clients.0[0];
         outbox.keep("by".into(), &Ledger::default(), Instant::now());

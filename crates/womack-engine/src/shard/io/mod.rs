@@ -8,7 +8,6 @@ pub(super) mod ingress;
 pub(super) mod memory;
 mod nested_poll;
 pub(super) mod readiness;
-pub(super) mod reading;
 #[cfg_attr(
     not(all(feature = "io-uring", target_os = "linux")),
     path = "no_ring.rs"

@@ -2,10 +2,8 @@
 
 pub(super) mod channels;
 pub(super) mod gaps;
-pub(super) mod join;
 pub(super) mod memberships;
 pub(crate) mod pending_acks;
 pub(super) mod presence_queries;
-pub(super) mod report;
 pub(super) mod subscribers;
 pub(super) mod subscriptions;
