@@ -52,7 +52,7 @@ pub struct HandOver<T> {
 impl<T> HandOver<T> {
     /// A queue for `capacity` values.
     pub fn new(capacity: usize) -> Self {
-        let (sender, receiver) = queue::queue(capacity);
+        let (sender, receiver) = queue(capacity);
         Self {
             sender,
             receiver,

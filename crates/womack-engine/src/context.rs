@@ -9,8 +9,8 @@ use crate::{
     config::Config,
     metrics::Metrics,
     namespace::{Messages, Registry},
+    publishers::{Families, PublishersError},
     report::Reports,
-    router::publishers::{Families, PublishersError},
     sid::SidSource,
 };
 

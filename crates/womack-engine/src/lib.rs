@@ -24,7 +24,8 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `router` | messages to the shards, subscriptions to Redis, publishers of other families |
+//! | `router` | messages to the shards, subscriptions to Redis |
+//! | `publishers` | publishers of other families, and their channels |
 //! | `shard` | clients, topics, delivery |
 //! | `namespace` | the extension point, and the stock behaviour behind it |
 //! | `command`, `session_request`, `report` | what threads say to one another |
@@ -46,6 +47,7 @@ mod limits;
 mod live;
 mod metrics;
 mod namespace;
+mod publishers;
 mod queue;
 mod report;
 mod router;
@@ -80,12 +82,10 @@ pub use self::{
         Registry, SlowClient,
         requests::{ChannelLimits, Problem},
     },
+    publishers::{Families, Origin, PublishersError},
     queue::{Receiver, Scale, Sender, queue, weighed_queue},
     report::{Count, Custom, Meta, Place, Question, Report, Reports},
-    router::{
-        Now, Output, Router, ShardSet, SubscriberRequest,
-        publishers::{Families, Origin, PublishersError},
-    },
+    router::{Now, Output, Router, ShardSet, SubscriberRequest},
     session_request::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
     shard::{
         CLOSING_TIME, ChannelsReader, EventQueue, Handshaken, Load, Opened, Readiness, Ring, Shard,

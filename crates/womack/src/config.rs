@@ -13,7 +13,6 @@ use std::{num::NonZeroUsize, thread, time::Duration};
 
 use merge::Merge;
 use serde::Serialize;
-
 use womack_cluster::{RelayConfig, ReporterConfig};
 pub use womack_engine::Limits;
 use womack_engine::{Channels, ChannelsSettings, Live, Publishers, SlowClient};

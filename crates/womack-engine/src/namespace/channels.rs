@@ -260,8 +260,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        namespace::join::JoinReply,
         namespace::{Action, Memberships, View},
-        shard::topics::pending_acks::JoinReply,
     };
 
     struct Joined(Vec<&'static str>);

@@ -20,6 +20,7 @@
 //! ```
 
 mod channels;
+pub(crate) mod join;
 mod registry;
 pub(crate) mod requests;
 
@@ -29,15 +30,12 @@ use serde_json::value::RawValue;
 use womack_ledger::Limit;
 use womack_proto::{Channel, CloseReason, Event, Message, Revision};
 
+use self::join::{JoinAnswer, JoinReply};
 pub use self::{
     channels::{Channels, ChannelsSettings},
     registry::{Entry, Registry},
 };
-use crate::{
-    encoding::Dialect,
-    report::Meta,
-    shard::topics::pending_acks::{JoinAnswer, JoinReply},
-};
+use crate::{encoding::Dialect, report::Meta};
 
 /// What becomes of what waits for a client that reads too slowly.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]

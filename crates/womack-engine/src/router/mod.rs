@@ -8,9 +8,9 @@
 //! commands and requests that follow into an [`Output`], which its driver empties.
 
 mod gaps;
+mod instructions;
 mod messages;
 mod open_gaps;
-pub(crate) mod publishers;
 mod reconcile;
 mod refusals;
 mod routes;

@@ -29,13 +29,13 @@ pub(crate) use self::delivery::round::{Outbox, Round};
 #[cfg(test)]
 pub use self::io::memory::MemorySocket;
 pub use self::{
-    clients::event_queue::EventQueue,
-    coordination::{
-        legacy::Handshaken,
+    clients::{
+        event_queue::EventQueue,
+        handshaken::Handshaken,
         sse::{Opened, Wish},
     },
+    delivery::closing_sockets::CLOSING_TIME,
     io::{
-        closing_sockets::CLOSING_TIME,
         readiness::{Readiness, SocketEvent},
         ring::Ring,
         sockets::Sockets,
@@ -50,12 +50,12 @@ use self::{
     },
     connections::{
         connection::{ChannelsOf, Connection},
-        connections::Connections,
         ids::Ids,
+        table::Connections,
         timers::Timers,
     },
-    delivery::egress::Egress,
-    io::{closing_sockets::ClosingSockets, ingress::Ingress, socket_id::SocketId},
+    delivery::{closing_sockets::ClosingSockets, egress::Egress},
+    io::{ingress::Ingress, socket_id::SocketId},
     topics::{presence_queries::PresenceQueries, subscriptions::Subscriptions},
 };
 use crate::{

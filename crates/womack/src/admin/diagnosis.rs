@@ -21,8 +21,10 @@ use womack_redis::{
     Backend, Dispatch, Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics,
 };
 
-use crate::runtime::ServerContext;
-use crate::{admin::Difference, admin::Surveyor, runtime::thread_runtime};
+use crate::{
+    admin::{Difference, Surveyor},
+    runtime::{ServerContext, thread_runtime},
+};
 
 /// Messages that are looked at in one go.
 const MESSAGES_PER_BATCH: usize = 1024;

@@ -4,11 +4,16 @@
 use womack_ledger::Limit;
 use womack_proto::CloseReason;
 
-use crate::shard::delivery::{
-    egress::LeftOver,
-    pending::{Room, Thinned},
+use crate::{
+    shard::{
+        Shard,
+        delivery::{
+            egress::LeftOver,
+            pending::{Room, Thinned},
+        },
+    },
+    sid::ConnectionId,
 };
-use crate::{shard::Shard, sid::ConnectionId};
 
 impl Shard {
     /// Keeps what sockets did not take, and tells of those whose clients read too slowly.

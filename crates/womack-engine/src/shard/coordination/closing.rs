@@ -5,7 +5,6 @@ use std::time::Instant;
 use womack_ledger::{CLIENT_BYTES, Limit};
 use womack_proto::{CloseReason, Frame, payload::Format};
 
-use crate::shard::connections::{connections::Removed, recently_closed::Farewell};
 use crate::{
     shard::{
         Shard,
@@ -13,6 +12,7 @@ use crate::{
             kind::{Kind, Transport},
             polling::Polling,
         },
+        connections::{recently_closed::Farewell, table::Removed},
         delivery::round::Outbox,
         io::wire::Wire,
     },

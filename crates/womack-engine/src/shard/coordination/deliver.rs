@@ -4,12 +4,11 @@ use std::{sync::Arc, time::Instant};
 
 use womack_proto::NamespaceId;
 
-use crate::shard::delivery::pending::Fate;
 use crate::{
     command::{Delivery, Note, ToShard},
     namespace::SlowClient,
     session_request::{RequestKind, SessionRequest},
-    shard::Shard,
+    shard::{Shard, delivery::pending::Fate},
 };
 
 impl Shard {

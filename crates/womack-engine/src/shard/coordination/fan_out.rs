@@ -4,10 +4,13 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::shard::delivery::{round::Span, slices::Message};
 use crate::{
     command::Delivery,
-    shard::{Shard, topics::subscriptions::Slice},
+    shard::{
+        Shard,
+        delivery::{round::Span, slices::Message},
+        topics::subscriptions::Slice,
+    },
 };
 
 impl Shard {

@@ -7,9 +7,13 @@
 use smallvec::SmallVec;
 use womack_proto::{Except, NamespaceId};
 
-use crate::shard::connections::connection::Connection;
-use crate::shard::connections::ids::*;
-use crate::{shard::Shard, sid::ConnectionId};
+use crate::{
+    shard::{
+        Shard,
+        connections::{connection::Connection, ids::*},
+    },
+    sid::ConnectionId,
+};
 
 impl Shard {
     /// What the client of `connection`, which is or was in the slot `id`, calls itself in

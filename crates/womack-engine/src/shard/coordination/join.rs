@@ -9,16 +9,22 @@ use womack_proto::{
     unsubscribed::{self, Unsubscribed},
 };
 
-use crate::shard::topics::subscriptions::{Join, Moved, Target};
 use crate::{
     command::Interests,
     encoding::Dialect,
-    namespace::{JoinAcknowledged, requests::Problem},
+    namespace::{
+        JoinAcknowledged,
+        join::{JoinAnswer, JoinReply},
+        requests::Problem,
+    },
     report::Report,
     shard::{
         Shard,
         connections::connection::Connection,
-        topics::pending_acks::{Answered, JoinAnswer, JoinReply, PendingAck},
+        topics::{
+            pending_acks::{Answered, PendingAck},
+            subscriptions::{Join, Moved, Target},
+        },
     },
     sid::ConnectionId,
 };

@@ -10,25 +10,15 @@ use womack_proto::{
     CloseReason, Frame, Revision, legacy::NOT_HANDSHAKEN, legacy_handshake, payload::Format,
 };
 
-use crate::shard::clients::{kind::Transport, polling::Polling};
 use crate::{
     shard::{
         Shard,
+        clients::{handshaken::Handshaken, kind::Transport, polling::Polling},
         delivery::round::Outbox,
         io::{socket_id::SocketId, wire::Socket},
     },
     sid::{ConnectionId, Sid},
 };
-
-/// What came of a handshake.
-pub enum Handshaken {
-    /// A session, of which this line tells its client.
-    Opened(String),
-    /// The handler of `/` keeps the client out, and without `/` there is no session.
-    Unauthorized,
-    /// The server cannot open a session.
-    Unavailable,
-}
 
 impl Shard {
     /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.

@@ -9,12 +9,10 @@ use crate::{
     encoding::Dialect,
     namespace::{
         JoinAcknowledged,
+        join::{JoinAnswer, JoinReply},
         requests::{ChannelLimits, Problem},
     },
-    shard::{
-        Shard,
-        topics::pending_acks::{JoinAnswer, JoinReply},
-    },
+    shard::Shard,
     sid::ConnectionId,
 };
 

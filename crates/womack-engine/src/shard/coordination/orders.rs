@@ -6,11 +6,10 @@ use womack_proto::{
     publishers::{Frames, Selection},
 };
 
-use crate::shard::delivery::round::Span;
 use crate::{
     command::{Deed, Order},
     encoding::Dialect,
-    shard::Shard,
+    shard::{Shard, delivery::round::Span},
     sid::{ConnectionId, Sid},
 };
 

@@ -5,12 +5,12 @@ use std::time::Instant;
 use womack_ledger::Admitted;
 use womack_proto::{Frame, Message, NamespaceId, Revision};
 
-use crate::shard::clients::kind::Kind;
 use crate::{
     context::Speaks,
     namespace::{MessageClient, Messages},
     shard::{
         Shard,
+        clients::kind::Kind,
         io::{socket_id::SocketId, websocket::Inbound, wire::Socket},
     },
     sid::ConnectionId,

@@ -4,14 +4,17 @@ use std::time::Instant;
 
 use womack_proto::CloseReason;
 
-use crate::shard::io::{
-    ingress::{Progress, READS_AT_ONCE},
-    readiness::SocketEvent,
-    socket_id::SocketId,
-    wire::{Socket, Wire},
-};
 use crate::{
-    shard::{Shard, io::websocket::Inbound},
+    shard::{
+        Shard,
+        io::{
+            ingress::{Progress, READS_AT_ONCE},
+            readiness::SocketEvent,
+            socket_id::SocketId,
+            websocket::Inbound,
+            wire::{Socket, Wire},
+        },
+    },
     sid::ConnectionId,
 };
 

@@ -8,10 +8,13 @@ use serde_json::value::RawValue;
 use womack_ledger::Limit;
 use womack_proto::{Channel, NamespaceId};
 
-use crate::shard::topics::{memberships::Membership, presence_queries::PendingQuery};
 use crate::{
     report::{Count, Custom, Meta, Place, Question, Report},
-    shard::{Shard, connections::connection::Connection},
+    shard::{
+        Shard,
+        connections::connection::Connection,
+        topics::{memberships::Membership, presence_queries::PendingQuery},
+    },
     sid::ConnectionId,
     timeout_queue::Ticket,
 };

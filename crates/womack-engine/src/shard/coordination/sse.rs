@@ -8,42 +8,27 @@ use std::{rc::Rc, time::Instant};
 
 use tokio::sync::{Notify, oneshot};
 use womack_ledger::Admitted;
-use womack_proto::{Channel, CloseReason, Form, NamespaceId, Plain, event_stream};
+use womack_proto::{Channel, CloseReason, Form, Plain, event_stream};
 
-use crate::shard::clients::{event_queue::EventQueue, event_stream::EventStream, kind::Kind};
 use crate::{
     encoding::Dialect,
     namespace::{
         JoinAcknowledged, Memberships,
+        join::{JoinAnswer, JoinReply},
         requests::{ChannelLimits, Problem},
     },
     shard::{
         Shard,
+        clients::{
+            event_queue::EventQueue,
+            event_stream::EventStream,
+            kind::Kind,
+            sse::{Opened, Wish},
+        },
         delivery::{pending::Fate, round::Outbox},
-        topics::pending_acks::{JoinAnswer, JoinReply},
     },
     sid::{ConnectionId, Sid},
 };
-
-/// The body's side of an event stream.
-pub struct Opened {
-    /// The session.
-    pub sid: Sid,
-    /// What waits for the client.
-    pub queue: Rc<EventQueue>,
-    /// Says whether the channels are live, which is when the answer begins.
-    pub live: oneshot::Receiver<bool>,
-}
-
-/// What a client asks of an event stream.
-pub struct Wish<'a> {
-    /// The namespace.
-    pub namespace: NamespaceId,
-    /// The names of the channels.
-    pub channels: &'a [String],
-    /// The event that the client had last.
-    pub last: Option<&'a str>,
-}
 
 impl Shard {
     /// Opens an event stream. `cut` breaks its HTTP connection off.

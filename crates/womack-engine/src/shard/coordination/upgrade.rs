@@ -8,10 +8,10 @@ use bytes::Bytes;
 use womack_ledger::Limit;
 use womack_proto::{CloseReason, Frame, payload::Format};
 
-use crate::shard::clients::upgrade::Probe;
 use crate::{
     shard::{
         Shard,
+        clients::upgrade::Probe,
         delivery::round::Outbox,
         io::{socket_id::SocketId, websocket::Inbound, wire::Socket},
     },

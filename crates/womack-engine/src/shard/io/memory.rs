@@ -48,7 +48,7 @@ impl MemorySocket {
         self.0.borrow().is_finished
     }
 
-    pub(super) fn finish(&self) {
+    pub(in crate::shard) fn finish(&self) {
         self.0.borrow_mut().is_finished = true;
     }
 }

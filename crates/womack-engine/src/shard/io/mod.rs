@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-pub(super) mod closing_sockets;
 pub(super) mod ingress;
 #[cfg(test)]
 pub(super) mod memory;

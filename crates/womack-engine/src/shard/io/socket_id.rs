@@ -32,7 +32,7 @@ impl SocketId {
     }
 
     /// The socket that the system means.
-    pub(super) fn of(token: Token) -> Self {
+    pub(in crate::shard) fn of(token: Token) -> Self {
         if token.0 > NOBODY {
             return Self::Closing(usize::MAX - token.0);
         }

@@ -15,7 +15,7 @@ pub struct Sockets {
 
 impl Sockets {
     /// Sockets that the poll of `registry` watches.
-    pub(super) const fn watched_by(registry: mio::Registry) -> Self {
+    pub(in crate::shard) const fn watched_by(registry: mio::Registry) -> Self {
         Self {
             poll: Some(registry),
         }

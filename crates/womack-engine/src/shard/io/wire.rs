@@ -10,8 +10,10 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 
 #[cfg(test)]
 use super::memory::MemorySocket;
-use super::ring::Job;
-use crate::shard::io::websocket::{Decoder, Inbound, Partial};
+use super::{
+    ring::Job,
+    websocket::{Decoder, Inbound, Partial},
+};
 
 /// A socket as it comes to a shard, whose poll does not know it yet.
 pub enum Socket {
@@ -91,7 +93,7 @@ impl Wire {
     ///
     /// # Errors
     /// The socket's.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    pub(in crate::shard) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         loop {
             let read = match &mut self.stream {
                 Stream::System(stream) => stream.read(buffer),
@@ -118,7 +120,7 @@ impl Wire {
     }
 
     /// Gives up a message that is incomplete.
-    pub(super) fn forget_partial(&mut self) {
+    pub(in crate::shard) fn forget_partial(&mut self) {
         self.partial = None;
     }
 
@@ -128,7 +130,7 @@ impl Wire {
     }
 
     /// Says that nothing more will be written.
-    pub(super) fn finish(&self) {
+    pub(in crate::shard) fn finish(&self) {
         match &self.stream {
             // A stream that is broken already has nothing to finish.
             Stream::System(stream) => drop(stream.shutdown(Shutdown::Write)),

@@ -20,6 +20,7 @@ use womack_proto::NamespaceId;
 
 use crate::{
     encoding::Topic,
+    namespace::join::JoinAnswer,
     sid::{ConnectionId, ConnectionRef},
     timeout_queue::{Ticket, TimeoutQueue},
 };
@@ -28,27 +29,6 @@ use crate::{
 pub(crate) type Key = (Arc<str>, Topic);
 
 type Map<K, V> = HashMap<K, V, RandomState>;
-
-/// The way in which a client hears that it is in channels, or is not.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum JoinReply {
-    /// By the acknowledgement with the number that the client gave it.
-    Ack(u64),
-    /// By a line, which has no number: the client knows it by what it calls it.
-    Line,
-    /// By its event stream, which begins, or does not.
-    StreamOpen,
-}
-
-/// The answer to a request to join channels.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct JoinAnswer {
-    pub(crate) reply: JoinReply,
-    /// Its text when all channels are live.
-    pub(crate) live: String,
-    /// Its text when they will not be.
-    pub(crate) unavailable: String,
-}
 
 /// An acknowledgement that waits.
 #[derive(Debug)]

@@ -1,7 +1,10 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::encoding::Encoding;
+use crate::{
+    encoding::Encoding,
+    namespace::join::{JoinAnswer, JoinReply},
+};
 
 const TOPIC: Topic = Topic {
     namespace: NamespaceId(0),

@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    shard::topics::pending_acks::{JoinAnswer, JoinReply},
+    namespace::join::{JoinAnswer, JoinReply},
     sid::ConnectionRef,
 };
 

@@ -5,8 +5,6 @@
 //! that a node gets only what its clients want. What is for one session by its id comes by a
 //! pattern: the ids that a node gives out begin with the same characters.
 
-mod instructions;
-
 use std::sync::Arc;
 
 use womack_proto::{

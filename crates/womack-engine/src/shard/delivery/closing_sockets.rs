@@ -14,9 +14,9 @@ use std::{
 use slab::Slab;
 use womack_ledger::{CLOSING_BYTES, Charge, Ledger};
 
-use super::{socket_id::SocketId, sockets::Sockets, wire::Wire};
+use super::{pending::Pending, round::Outbox};
 use crate::{
-    shard::delivery::{pending::Pending, round::Outbox},
+    shard::io::{socket_id::SocketId, sockets::Sockets, wire::Wire},
     timeout_queue::{Ticket, TimeoutQueue},
 };
 

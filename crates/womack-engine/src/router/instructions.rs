@@ -11,10 +11,10 @@ use womack_proto::{
     },
 };
 
-use super::Origin;
+use super::{Output, Router, messages::HeldDelivery, routes::ShardSet};
 use crate::{
     command::{Deed, Order, ToShard},
-    router::{Output, Router, messages::HeldDelivery, routes::ShardSet},
+    publishers::Origin,
     sid::Sid,
 };
 
@@ -45,7 +45,7 @@ impl Refusal {
 
 impl Router {
     /// Does what a message of another family's form says.
-    pub(in crate::router) fn obey(
+    pub(super) fn obey(
         &mut self,
         origin: Origin<'_>,
         by_pattern: bool,

@@ -1,0 +1,29 @@
+//! What is asked of an event stream, and what opening it brings.
+
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use womack_proto::NamespaceId;
+
+use super::event_queue::EventQueue;
+use crate::sid::Sid;
+
+/// The body's side of an event stream.
+pub struct Opened {
+    /// The session.
+    pub sid: Sid,
+    /// What waits for the client.
+    pub queue: Rc<EventQueue>,
+    /// Says whether the channels are live, which is when the answer begins.
+    pub live: oneshot::Receiver<bool>,
+}
+
+/// What a client asks of an event stream.
+pub struct Wish<'a> {
+    /// The namespace.
+    pub namespace: NamespaceId,
+    /// The names of the channels.
+    pub channels: &'a [String],
+    /// The event that the client had last.
+    pub last: Option<&'a str>,
+}
