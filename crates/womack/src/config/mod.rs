@@ -3,27 +3,31 @@
 //! [`Settings`] is what an operator wrote, with values that may be absent. [`Config`] is what the
 //! server runs with: complete, checked and immutable.
 
+mod check;
+mod defaults;
+mod error;
 mod limits;
 mod nodes;
+mod per_namespace;
 mod redis;
 mod reload;
+mod resolve;
 pub(crate) mod settings;
 
-use std::{num::NonZeroUsize, thread, time::Duration};
+use std::time::Duration;
 
-use merge::Merge;
 use serde::Serialize;
-
 use womack_cluster::{RelayConfig, ReporterConfig};
 pub use womack_engine::Limits;
 use womack_engine::{Channels, ChannelsSettings, Live, Publishers, SlowClient};
 
-use self::settings::{CoalesceSetting, Egress, NamespaceSetting, Settings, SlowClientSetting};
+use self::settings::{Egress, NamespaceSetting};
 pub use self::{
+    error::{ConfigError, LineError, ValueError},
     nodes::Nodes,
+    per_namespace::PerNamespace,
     redis::{Redis, RedisSource},
 };
-use crate::error::Error;
 
 /// The Redis channel prefix of a namespace that names none of its own.
 pub const DEFAULT_KEY: &str = "womack:ns:default";
@@ -97,15 +101,9 @@ pub struct Config {
     pub drain: Duration,
     /// How long messages are gathered so that each client is written to once for all of them.
     #[serde(rename = "coalesce-ms")]
-    pub coalesce: Duration,
-    /// The same for single namespaces, by their path.
-    #[serde(rename = "coalesce-ms of namespaces")]
-    pub coalesce_by_namespace: Vec<(String, Duration)>,
+    pub coalesce: PerNamespace<Duration>,
     /// What becomes of messages for clients that read too slowly.
-    pub slow_client: SlowClient,
-    /// The same for single namespaces, by their path.
-    #[serde(rename = "slow-client of namespaces")]
-    pub slow_client_by_namespace: Vec<(String, SlowClient)>,
+    pub slow_client: PerNamespace<SlowClient>,
     /// Prefix of the Redis channels on which server events are published; `None` publishes none.
     pub events_key: Option<String>,
     /// Whether what clients send as `event` is published.
@@ -133,72 +131,6 @@ pub enum CorsOrigins {
 }
 
 impl Config {
-    /// Fills what `settings` leaves open from the file that they name, then from the defaults.
-    ///
-    /// # Errors
-    /// [`Error::Config`], in one line, for an unreadable file, an unknown key or a bad value.
-    pub fn resolve(mut settings: Settings) -> Result<Self, Error> {
-        if let Some(path) = settings.config.clone() {
-            settings.merge(Settings::from_file(&path)?);
-        }
-        let defaults = Self::default();
-        let (coalesce, coalesce_by_namespace) = coalesce(settings.coalesce_ms.take());
-        let (slow_client, slow_client_by_namespace) = slow_client(settings.slow_client.take());
-        let config = Self {
-            redis: Redis::resolve(&settings)?,
-            host: settings.host.unwrap_or(defaults.host),
-            port: settings.port.unwrap_or(defaults.port),
-            key: settings.key.unwrap_or(defaults.key),
-            namespaces: settings.namespace.unwrap_or_default(),
-            emitter_key: settings.emitter_key,
-            python_channel: settings.python_channel,
-            laravel_prefix: settings.laravel_prefix,
-            juggernaut: settings.juggernaut.unwrap_or(defaults.juggernaut),
-            publish_key: settings.publish_key.into(),
-            shards: settings.shards.unwrap_or(defaults.shards),
-            egress: settings.egress.unwrap_or(defaults.egress),
-            debug: settings.debug.unwrap_or(defaults.debug),
-            diagnose_publishes: settings
-                .diagnose_publishes
-                .unwrap_or(defaults.diagnose_publishes),
-            no_eio3: settings.no_eio3.unwrap_or(defaults.no_eio3),
-            no_legacy: settings.no_legacy.unwrap_or(defaults.no_legacy),
-            cors_origins: cors_origins(settings.cors_origin.unwrap_or_default())?,
-            admin_listen: settings.admin_listen,
-            ping_interval: settings
-                .ping_interval
-                .map_or(defaults.ping_interval, |s| s.0),
-            ping_timeout: settings.ping_timeout.map_or(defaults.ping_timeout, |s| s.0),
-            handshake_timeout: settings
-                .handshake_seconds
-                .map_or(defaults.handshake_timeout, |s| s.0),
-            keep_alive: settings
-                .keep_alive_seconds
-                .map_or(defaults.keep_alive, |s| s.0),
-            subscribe_timeout: settings
-                .subscribe_timeout_seconds
-                .map_or(defaults.subscribe_timeout, |s| s.0),
-            unsubscribe_grace: settings
-                .unsubscribe_grace_seconds
-                .map_or(defaults.unsubscribe_grace, |s| s.0),
-            drain: settings.drain_seconds.map_or(defaults.drain, |s| s.0),
-            coalesce,
-            coalesce_by_namespace,
-            slow_client,
-            slow_client_by_namespace,
-            events_key: settings.events_key,
-            client_events: settings.client_events.unwrap_or(defaults.client_events),
-            presence: settings.presence.unwrap_or_default(),
-            node_timeout: settings
-                .node_timeout_seconds
-                .map_or(defaults.node_timeout, |s| s.0),
-            nodes: Nodes::resolve(settings.nodes)?,
-            limits: limits::resolve(&settings.limits)?.into(),
-        };
-        config.check()?;
-        Ok(config)
-    }
-
     /// The stock behaviour of a namespace; `key` is its Redis channel prefix, `None` means the
     /// server's.
     pub fn channels(&self, key: Option<String>) -> Channels {
@@ -250,276 +182,6 @@ impl Config {
         ReporterConfig {
             events_key: self.events_key.clone().unwrap_or_default(),
             node_timeout: self.node_timeout,
-        }
-    }
-
-    /// How long messages for the namespace at `path` are gathered.
-    pub(crate) fn coalesce_of(&self, path: &str) -> Duration {
-        let own = self
-            .coalesce_by_namespace
-            .iter()
-            .find(|(known, _)| known == path);
-        own.map_or(self.coalesce, |(_, time)| *time)
-    }
-
-    /// What becomes of messages of the namespace at `path` for clients that read too slowly.
-    pub(crate) fn slow_client_of(&self, path: &str) -> SlowClient {
-        let own = self
-            .slow_client_by_namespace
-            .iter()
-            .find(|(known, _)| known == path);
-        own.map_or(self.slow_client, |(_, policy)| *policy)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        check(&[
-            (
-                (1..=128).contains(&self.shards),
-                "shards is not between 1 and 128",
-            ),
-            (
-                self.ping_interval >= MIN_TIME,
-                "ping-interval is below 10 ms",
-            ),
-            (self.ping_timeout >= MIN_TIME, "ping-timeout is below 10 ms"),
-            (
-                self.handshake_timeout >= MIN_TIME,
-                "handshake-seconds is below 10 ms",
-            ),
-            (
-                self.keep_alive >= MIN_TIME,
-                "keep-alive-seconds is below 10 ms",
-            ),
-            (
-                self.events_key.as_deref() != Some(""),
-                "events-key is empty",
-            ),
-            (
-                self.events_key.is_some() || !self.client_events,
-                "client-events needs events-key",
-            ),
-            (
-                self.events_key.is_some() || self.presence.is_empty(),
-                "presence needs events-key",
-            ),
-            (
-                self.node_timeout >= MIN_NODE_TIMEOUT,
-                "node-timeout-seconds is below 100 ms",
-            ),
-            (
-                self.publish_key.load().is_none() || self.admin_listen.is_some(),
-                "publish-key needs admin-listen",
-            ),
-            (
-                self.publish_key.load().as_deref() != Some(""),
-                "publish-key is empty",
-            ),
-            (
-                self.python_channel.as_deref() != Some(""),
-                "python-channel is empty",
-            ),
-        ])?;
-        if self.key.is_empty() {
-            return Err(Error::Config("key is empty".to_owned()));
-        }
-        for (at, namespace) in self.namespaces.iter().enumerate() {
-            if self.namespaces[..at]
-                .iter()
-                .any(|other| other.path == namespace.path)
-            {
-                return Err(Error::Config(format!(
-                    "namespace {} is given twice",
-                    namespace.path
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            host: "0.0.0.0".to_owned(),
-            port: 8111,
-            redis: Redis::default(),
-            key: DEFAULT_KEY.to_owned(),
-            namespaces: Vec::new(),
-            emitter_key: None,
-            python_channel: None,
-            laravel_prefix: None,
-            juggernaut: false,
-            publish_key: Live::default(),
-            shards: thread::available_parallelism()
-                .map_or(1, NonZeroUsize::get)
-                .min(128),
-            egress: Egress::Auto,
-            debug: false,
-            diagnose_publishes: false,
-            no_eio3: false,
-            no_legacy: false,
-            cors_origins: CorsOrigins::Any,
-            admin_listen: None,
-            ping_interval: Duration::from_secs(25),
-            ping_timeout: Duration::from_secs(20),
-            handshake_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(75),
-            subscribe_timeout: Duration::from_secs(5),
-            unsubscribe_grace: Duration::from_secs(2),
-            drain: Duration::from_secs(5),
-            coalesce: Duration::ZERO,
-            coalesce_by_namespace: Vec::new(),
-            slow_client: SlowClient::Close,
-            slow_client_by_namespace: Vec::new(),
-            events_key: None,
-            client_events: false,
-            presence: Vec::new(),
-            node_timeout: Duration::from_secs(15),
-            nodes: Nodes::default(),
-            limits: Live::default(),
-        }
-    }
-}
-
-const MIN_TIME: Duration = Duration::from_millis(10);
-const MIN_NODE_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// The first of `rules` that does not hold is what is wrong.
-fn check(rules: &[(bool, &str)]) -> Result<(), Error> {
-    match rules.iter().find(|(holds, _)| !holds) {
-        Some((_, message)) => Err(Error::Config((*message).to_owned())),
-        None => Ok(()),
-    }
-}
-
-fn coalesce(settings: Option<Vec<CoalesceSetting>>) -> (Duration, Vec<(String, Duration)>) {
-    let (mut all, mut single) = (Duration::ZERO, Vec::new());
-    for CoalesceSetting { path, time } in settings.unwrap_or_default() {
-        match path {
-            None => all = time,
-            Some(path) => single.push((path, time)),
-        }
-    }
-    (all, single)
-}
-
-fn slow_client(
-    settings: Option<Vec<SlowClientSetting>>,
-) -> (SlowClient, Vec<(String, SlowClient)>) {
-    let (mut all, mut single) = (SlowClient::default(), Vec::new());
-    for SlowClientSetting { path, policy } in settings.unwrap_or_default() {
-        match path {
-            None => all = policy,
-            Some(path) => single.push((path, policy)),
-        }
-    }
-    (all, single)
-}
-
-fn cors_origins(origins: Vec<String>) -> Result<CorsOrigins, Error> {
-    if origins.is_empty() || origins.iter().any(|origin| origin == "*") {
-        return Ok(CorsOrigins::Any);
-    }
-    let malformed = |origin: &&String| {
-        let host = origin.split_once("://").map_or("", |(_, host)| host);
-        host.is_empty() || host.contains('/')
-    };
-    if let Some(origin) = origins.iter().find(malformed) {
-        return Err(Error::Config(format!(
-            "cors-origin {origin:?} is neither * nor an origin such as https://example.org"
-        )));
-    }
-    Ok(CorsOrigins::Listed(origins))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn file(text: &str) -> Result<Config, Error> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), text).unwrap();
-        Config::resolve(Settings {
-            config: Some(file.path().into()),
-            ..Settings::default()
-        })
-    }
-
-    #[test]
-    fn nothing_set_gives_womacks_own_defaults() {
-        let config = Config::resolve(Settings::default()).unwrap();
-        assert_eq!((config.host.as_str(), config.port), ("0.0.0.0", 8111));
-        assert_eq!(config.redis.source, RedisSource::LocalOrEmbedded);
-        assert_eq!(config.key, DEFAULT_KEY);
-    }
-
-    #[test]
-    fn file_accepts_dashes_and_underscores() {
-        let text = "redis-port = 7000\nping_interval = 1.5\nnamespace = ['/a', '/b=k:x']\n";
-        let config = file(&format!("{text}no_eio3 = true\nno-legacy = true\n")).unwrap();
-        assert!(config.no_eio3 && config.no_legacy);
-        assert_eq!(
-            config.redis.source,
-            RedisSource::Url("redis://localhost:7000".into())
-        );
-        assert_eq!(config.ping_interval, Duration::from_millis(1500));
-        assert_eq!(config.namespaces[1].key.as_deref(), Some("k:x"));
-    }
-
-    #[test]
-    fn file_is_under_the_command_line() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "port = 1\nshards = 3\n").unwrap();
-        let settings = Settings {
-            config: Some(file.path().into()),
-            port: Some(2),
-            ..Settings::default()
-        };
-        let config = Config::resolve(settings).unwrap();
-        assert_eq!((config.port, config.shards), (2, 3));
-    }
-
-    #[test]
-    fn mistakes_are_one_line_that_names_the_place() {
-        for (text, part) in [
-            ("\nprot = 1\n", ":2: unknown key `prot`"),
-            ("port = 'x'", ":1: "),
-            ("port = 70000", ":1: "),
-            ("ping-interval = -1", "seconds"),
-            ("namespace = ['nope']", "slash"),
-            ("namespace = ['/a', '/a']", "twice"),
-            ("shards = 0", "shards"),
-            ("redis-url = 'http://x'", "scheme"),
-            (
-                "redis-url = 'rediss://x'\nredis-ca = '/nowhere'",
-                "/nowhere",
-            ),
-            (
-                "redis-url = 'redis://x'\nredis-ca = '/nowhere'",
-                "without TLS",
-            ),
-            ("redis-ca = '/nowhere'", "redis-url"),
-            ("redis-backlog-bytes = 1", "redis-backlog-bytes"),
-            (
-                "redis-url = 'redis+cluster://x'\nevents-key = 'e'",
-                "needs a part in braces",
-            ),
-            ("cors-origin = 'example'", "cors-origin"),
-            ("client-events = true", "needs events-key"),
-            ("presence = '/'", "needs events-key"),
-            ("events-key = ''", "events-key is empty"),
-            ("max-waiting-events = 0", "max-waiting-events"),
-            ("publish-key = 'k'", "admin-listen"),
-            ("python-channel = ''", "python-channel"),
-            ("proxy-protocol = true", "needs trusted-proxy"),
-            ("trusted-proxy = '10.0.0.0/33'", "network"),
-            ("port = ", ":1: "),
-        ] {
-            let message = file(text).unwrap_err().to_string();
-            assert!(message.contains(part), "{text:?} gave {message:?}");
-            assert!(!message.contains('\n'), "{message:?}");
         }
     }
 }
