@@ -133,7 +133,48 @@ fn check_sizes(limits: &Limits) -> Result<(), ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args, Command};
+    use womack_ledger::Limit;
+
     use super::*;
+    use crate::config::settings::Settings;
+
+    /// Limits that are no settings of the server.
+    const WITHOUT_FLAG: &[Limit] = &[
+        // The system sets it, and the server takes all that it may have.
+        Limit::OpenFiles,
+    ];
+    /// Flags with the name of a limit that nothing counts.
+    const UNCOUNTED: &[&str] = &[
+        // A client whose time is over is not refused anything.
+        "max-connection-age",
+    ];
+
+    fn flags() -> Vec<String> {
+        let command = Settings::augment_args(Command::new("limits"));
+        let flags = command.get_arguments().filter_map(|flag| flag.get_long());
+        flags.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_limit_is_a_flag_of_its_name() {
+        let flags = flags();
+        for limit in Limit::ALL {
+            let flag = limit.as_str().replace('_', "-");
+            let is_exception = WITHOUT_FLAG.contains(limit);
+            assert_ne!(flags.contains(&flag), is_exception, "{flag}");
+        }
+    }
+
+    #[test]
+    fn every_flag_that_begins_with_max_is_a_limit() {
+        let limits = Limit::ALL.iter().map(|limit| limit.as_str());
+        let limits: Vec<_> = limits.map(|name| name.replace('_', "-")).collect();
+        for flag in flags().iter().filter(|flag| flag.starts_with("max-")) {
+            let is_exception = UNCOUNTED.contains(&flag.as_str());
+            assert_ne!(limits.contains(flag), is_exception, "{flag}");
+        }
+    }
 
     #[test]
     fn a_queue_always_has_room_for_one_message() {
