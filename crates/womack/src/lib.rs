@@ -53,6 +53,7 @@ pub use womack_redis::{
 };
 
 pub use self::{
+    admin::stats,
     config::{
         Config, ConfigError, CorsOrigins, DEFAULT_KEY, Limits, LineError, Nodes, PerNamespace,
         Redis, RedisSource, ValueError,

@@ -15,7 +15,7 @@ use std::{
 };
 
 use tracing::{info, warn};
-use womack_engine::{Context, Throttle};
+use womack_engine::Throttle;
 use womack_proto::subscriber::{Event, StaticSubscriptions};
 use womack_redis::{
     Backend, Dispatch, Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics,

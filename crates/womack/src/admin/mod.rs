@@ -3,11 +3,12 @@
 mod diagnosis;
 mod explanation;
 mod near;
+pub mod stats;
 mod survey;
 
 pub(crate) use self::{
     diagnosis::Diagnosis,
-    explanation::{AlikeChannel, Explanation, NamespaceExplanation, ShardExplanation},
+    explanation::Explanation,
     near::{Difference, difference},
-    survey::{Alike, ChannelLoad, Survey, Surveyor},
+    survey::{ChannelLoad, Survey, Surveyor},
 };
