@@ -10,10 +10,11 @@ use bytes::Bytes;
 use slab::Slab;
 
 use crate::Limits;
-use crate::client::{Client, Kind};
+use crate::client::Client;
 use crate::glob;
 use crate::outbox::Outbox;
 use crate::reply::{Protocol, Reply};
+use crate::subscriptions::Kind;
 
 /// Hexadecimal digits of a replication id, as Redis has them.
 pub(crate) const REPLICATION_ID_DIGITS: usize = 40;
@@ -63,7 +64,7 @@ impl Broker {
     pub(crate) fn disconnect(&mut self, key: ClientKey) -> Outbox {
         let client = self.clients.remove(key.0);
         for kind in Kind::ALL {
-            for name in client.subscriptions(kind) {
+            for name in client.subscriptions.of(kind) {
                 self.topics[kind as usize].remove(name, key);
             }
         }
@@ -73,12 +74,15 @@ impl Broker {
     /// False if the client's subscriptions would get too large. Twice is no different from once.
     pub(crate) fn subscribe(&mut self, key: ClientKey, kind: Kind, name: &[u8]) -> bool {
         let client = &mut self.clients[key.0];
-        if client.is_subscribed(kind, name) {
+        if client.subscriptions.contains(kind, name) {
             return true;
         }
         let topics = &mut self.topics[kind as usize];
         let name = topics.shared_name(name);
-        if !client.add_subscription(kind, name.clone(), self.limits.max_subscription_bytes) {
+        if !client
+            .subscriptions
+            .add(kind, name.clone(), self.limits.max_subscription_bytes)
+        {
             return false;
         }
         topics.add(name, key);
@@ -86,7 +90,7 @@ impl Broker {
     }
 
     pub(crate) fn unsubscribe(&mut self, key: ClientKey, kind: Kind, name: &[u8]) {
-        if self.clients[key.0].remove_subscription(kind, name) {
+        if self.clients[key.0].subscriptions.remove(kind, name) {
             self.topics[kind as usize].remove(name, key);
         }
     }
@@ -95,7 +99,8 @@ impl Broker {
     pub(crate) fn unsubscribe_all(&mut self, key: ClientKey) {
         for kind in Kind::ALL {
             let names: Vec<_> = self.clients[key.0]
-                .subscriptions(kind)
+                .subscriptions
+                .of(kind)
                 .iter()
                 .cloned()
                 .collect();

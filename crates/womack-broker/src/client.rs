@@ -1,9 +1,8 @@
 //! One client, as the broker knows it.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -11,9 +10,7 @@ use tokio::sync::Notify;
 use crate::command::transaction::Transaction;
 use crate::outbox::Outbox;
 use crate::reply::Protocol;
-
-/// Bookkeeping that one subscription costs beside its name, roughly.
-const SUBSCRIPTION_BYTES: usize = 128;
+use crate::subscriptions::Subscriptions;
 
 /// The state that a client's commands change.
 #[derive(Debug)]
@@ -22,27 +19,47 @@ pub(crate) struct Client {
     pub(crate) id: u64,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
-    pub(crate) connected: Instant,
-    pub(crate) last_command: Instant,
-    pub(crate) last_command_name: &'static str,
-    /// Empty if the client has not named itself, as are the next two.
-    pub(crate) name: Bytes,
-    pub(crate) library_name: Bytes,
-    pub(crate) library_version: Bytes,
+    pub(crate) activity: Activity,
+    pub(crate) identity: Identity,
     pub(crate) protocol: Protocol,
     /// What `SELECT` chose. It only shows in `CLIENT LIST`: channels belong to no database.
     pub(crate) database: i64,
     pub(crate) no_evict: bool,
     pub(crate) no_touch: bool,
-    pub(crate) replies_off: bool,
-    pub(crate) skip_next_reply: bool,
+    pub(crate) replies: ReplyMode,
     pub(crate) transaction: Option<Transaction>,
     pub(crate) outbox: Outbox,
     pub(crate) ending: Option<Ending>,
     /// Tells the client's task that there is something to send, or that it is to end.
     pub(crate) wake: Rc<Notify>,
-    subscriptions: [HashSet<Rc<[u8]>>; Kind::COUNT],
-    subscription_bytes: usize,
+    pub(crate) subscriptions: Subscriptions,
+}
+
+/// Since when a client is connected, and the command that it gave last.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    connected: Instant,
+    last_command: Instant,
+    last_command_name: &'static str,
+}
+
+/// What a client has said of itself, in words that fit into a line of `CLIENT LIST`. Each is empty
+/// until it is said.
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    pub(crate) name: Bytes,
+    pub(crate) library_name: Bytes,
+    pub(crate) library_version: Bytes,
+}
+
+/// Which of its commands a client gets replies to, as `CLIENT REPLY` sets it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// All but the next.
+    SkipNext,
 }
 
 /// How a connection is to end.
@@ -56,29 +73,22 @@ pub(crate) enum Ending {
 
 impl Client {
     pub(crate) fn new(id: u64, peer: SocketAddr, local: SocketAddr, max_output: usize) -> Self {
-        let now = Instant::now();
         Self {
             id,
             peer,
             local,
-            connected: now,
-            last_command: now,
-            last_command_name: "NULL",
-            name: Bytes::new(),
-            library_name: Bytes::new(),
-            library_version: Bytes::new(),
+            activity: Activity::new(Instant::now()),
+            identity: Identity::default(),
             protocol: Protocol::Resp2,
             database: 0,
             no_evict: false,
             no_touch: false,
-            replies_off: false,
-            skip_next_reply: false,
+            replies: ReplyMode::On,
             transaction: None,
             outbox: Outbox::new(max_output),
             ending: None,
             wake: Rc::new(Notify::new()),
-            subscriptions: Default::default(),
-            subscription_bytes: 0,
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -114,62 +124,76 @@ impl Client {
         self.wake.notify_one();
     }
 
-    /// False if the name would take the client's subscriptions over `max_bytes`.
-    pub(crate) fn add_subscription(
-        &mut self,
-        kind: Kind,
-        name: Rc<[u8]>,
-        max_bytes: usize,
-    ) -> bool {
-        let bytes = self.subscription_bytes + name.len() + SUBSCRIPTION_BYTES;
-        if bytes > max_bytes {
-            return false;
-        }
-        self.subscription_bytes = bytes;
-        self.subscriptions[kind as usize].insert(name)
-    }
-
-    /// False if there was no such subscription.
-    pub(crate) fn remove_subscription(&mut self, kind: Kind, name: &[u8]) -> bool {
-        let removed = self.subscriptions[kind as usize].remove(name);
-        if removed {
-            self.subscription_bytes -= name.len() + SUBSCRIPTION_BYTES;
-        }
-        removed
-    }
-
-    pub(crate) fn is_subscribed(&self, kind: Kind, name: &[u8]) -> bool {
-        self.subscriptions[kind as usize].contains(name)
-    }
-
-    pub(crate) fn subscriptions(&self, kind: Kind) -> &HashSet<Rc<[u8]>> {
-        &self.subscriptions[kind as usize]
-    }
-
-    /// The count in the confirmations of `kind`: channels and patterns share one.
-    pub(crate) fn subscription_count(&self, kind: Kind) -> usize {
-        let count = |kind| self.subscriptions(kind).len();
-        match kind {
-            Kind::Channel | Kind::Pattern => count(Kind::Channel) + count(Kind::Pattern),
-            Kind::Shard => count(Kind::Shard),
-        }
-    }
-
     /// Whether the client has subscribed to anything.
     pub(crate) fn is_subscriber(&self) -> bool {
-        self.subscriptions.iter().any(|names| !names.is_empty())
+        !self.subscriptions.is_empty()
     }
 }
 
-/// The three spaces of names that can be subscribed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Channel,
-    Pattern,
-    Shard,
+impl Activity {
+    const fn new(now: Instant) -> Self {
+        Self {
+            connected: now,
+            last_command: now,
+            last_command_name: "NULL",
+        }
+    }
+
+    /// Notes that a command has come.
+    pub(crate) const fn touch(&mut self, now: Instant) {
+        self.last_command = now;
+    }
+
+    /// Notes which command has come.
+    pub(crate) const fn record(&mut self, name: &'static str) {
+        self.last_command_name = name;
+    }
+
+    /// The time since the client connected.
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.duration_since(self.connected)
+    }
+
+    /// The time since the last command.
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        now.duration_since(self.last_command)
+    }
+
+    pub(crate) const fn last_command_name(&self) -> &'static str {
+        self.last_command_name
+    }
 }
 
-impl Kind {
-    pub(crate) const COUNT: usize = 3;
-    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Channel, Self::Pattern, Self::Shard];
+impl ReplyMode {
+    /// Skips the reply to the next command, unless there are none anyway.
+    pub(crate) fn skip_next(&mut self) {
+        if *self == Self::On {
+            *self = Self::SkipNext;
+        }
+    }
+
+    /// Whether the command that has come gets no reply.
+    pub(crate) fn take_muted(&mut self) -> bool {
+        let mode = *self;
+        if mode == Self::SkipNext {
+            *self = Self::On;
+        }
+        mode != Self::On
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reply_is_skipped_and_none_comes_while_they_are_off() {
+        let mut mode = ReplyMode::On;
+        assert!(!mode.take_muted());
+        mode.skip_next();
+        assert_eq!([mode.take_muted(), mode.take_muted()], [true, false]);
+        mode = ReplyMode::Off;
+        mode.skip_next();
+        assert_eq!([mode.take_muted(), mode.take_muted()], [true, true]);
+    }
 }

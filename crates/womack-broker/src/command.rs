@@ -60,11 +60,10 @@ pub(crate) fn execute(broker: &mut Broker, me: ClientKey, arguments: &[Bytes]) {
     broker.commands += 1;
     let max_output_bytes = broker.limits.max_output_bytes;
     let client = broker.client_mut(me);
-    client.last_command = Instant::now();
+    client.activity.touch(Instant::now());
     client.outbox.hold();
     let mut reply = Reply::new(client.protocol, max_output_bytes);
-    reply.muted = client.replies_off || client.skip_next_reply;
-    client.skip_next_reply = false;
+    reply.muted = client.replies.take_muted();
 
     dispatch(&mut Turn {
         broker,
@@ -99,7 +98,7 @@ fn dispatch(turn: &mut Turn<'_>) {
         return turn.reject(format!("wrong number of arguments for '{name}' command"));
     }
     let client = turn.client_mut();
-    client.last_command_name = command.name;
+    client.activity.record(command.name);
     if client.is_subscriber() && client.protocol == Protocol::Resp2 && !command.is_for_subscribers()
     {
         let name = command.name;

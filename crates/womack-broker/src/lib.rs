@@ -24,6 +24,7 @@ mod inline;
 mod outbox;
 mod reply;
 pub mod resp;
+mod subscriptions;
 
 use std::cell::RefCell;
 use std::io;

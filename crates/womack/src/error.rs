@@ -4,13 +4,15 @@ use std::io;
 
 use womack_redis::{Error as RedisError, UrlError};
 
+use crate::config::ConfigError;
+
 /// Why the server cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A flag, a variable or the file says something that cannot be meant.
-    #[error("{0}")]
-    Config(String),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The port is taken, or the address is not this machine's.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -48,7 +50,7 @@ impl From<RedisError> for Error {
 
 impl From<UrlError> for Error {
     fn from(error: UrlError) -> Self {
-        Self::Config(error.to_string())
+        Self::Config(error.into())
     }
 }
 

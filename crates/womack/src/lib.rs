@@ -44,18 +44,22 @@ mod runtime;
 mod server;
 
 pub use womack_engine::{
-    Channels, ChannelsSettings, Client, Live, MessageClient, Messages, Namespace, Refusal,
-    SlowClient,
+    Channels, ChannelsSettings, Client, Live, MessageClient, Messages, Namespace, PublishersError,
+    Refusal, SlowClient,
 };
 pub use womack_proto::{Channel, ChannelError, CloseReason, Event, Message};
-pub use womack_redis::{CommandError, Error as RedisError, Publisher, TlsFiles, UrlError};
+pub use womack_redis::{
+    CommandError, Error as RedisError, Publisher, TlsError, TlsFiles, UrlError,
+};
 
 pub use self::{
+    admin::stats,
     config::{
-        Config, CorsOrigins, DEFAULT_KEY, Limits, Nodes, Redis, RedisSource,
+        Config, ConfigError, CorsOrigins, DEFAULT_KEY, Limits, LineError, Nodes, PerNamespace,
+        Redis, RedisSource, ValueError,
         settings::{
-            ByteSize, CoalesceSetting, Egress, LimitSettings, NamespaceSetting, Network,
-            NodeSettings, RedisSettings, Seconds, Settings, SlowClientSetting,
+            ByteSize, Egress, LimitSettings, Milliseconds, NamespaceSetting, NamespaceValue,
+            Network, NodeSettings, RedisSettings, Seconds, Settings, SlowClientPolicy,
         },
     },
     error::Error,

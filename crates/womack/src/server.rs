@@ -7,7 +7,7 @@ use tracing::info;
 use womack_engine::{Endpoint, Messages, Namespace, Speaks};
 
 use crate::{
-    config::Config,
+    config::{Config, ConfigError},
     error::Error,
     runtime::{Running, Signals, thread_runtime},
 };
@@ -106,16 +106,16 @@ impl Server {
         self
     }
 
-    /// What only the namespaces together with the configuration can be asked.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Finds mistakes that only the namespaces together with the configuration show.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if let Some(events_key) = &self.config.events_key {
             for (path, namespace) in &self.namespaces {
                 let key = namespace.key().unwrap_or(&self.config.key);
                 if format!("{events_key}:").starts_with(&format!("{key}:")) {
-                    return Err(Error::Config(format!(
-                        "clients of {path} could read all events: events-key {events_key:?} \
-                         begins with its key"
-                    )));
+                    return Err(ConfigError::ReadableEvents {
+                        path: path.clone(),
+                        events_key: events_key.clone(),
+                    });
                 }
             }
         }
@@ -124,17 +124,15 @@ impl Server {
         let mut keys = keys.map(|(_, namespace)| namespace.key().unwrap_or(&self.config.key));
         let readable = |key: &&str| format!("{relay_key}:").starts_with(&format!("{key}:"));
         if let Some(key) = keys.find(readable).filter(|_| self.config.nodes.relays) {
-            return Err(Error::Config(format!(
-                "clients could read what nodes say to one another: relay-key {relay_key:?} begins \
-                 with the key {key:?}"
-            )));
+            return Err(ConfigError::ReadableRelay {
+                relay_key: relay_key.clone(),
+                key: key.to_owned(),
+            });
         }
         let known = |path: &&String| self.namespaces.iter().any(|(known, _)| known == *path);
         let unknown = self.config.presence.iter().find(|path| !known(path));
         unknown.map_or(Ok(()), |path| {
-            Err(Error::Config(format!(
-                "presence names {path:?}, which is no namespace"
-            )))
+            Err(ConfigError::UnknownPresence { path: path.clone() })
         })
     }
 

@@ -6,8 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{Command, Turn, needs_subcommand, quote};
-use crate::client::{Client, Ending, Kind};
+use crate::client::{Client, Ending, Identity, ReplyMode};
 use crate::resp::parse_integer;
+use crate::subscriptions::Kind;
 
 pub(super) const COMMAND: Command = Command::of_connection(
     "client",
@@ -65,7 +66,7 @@ pub(super) const COMMAND: Command = Command::of_connection(
 pub(super) fn set_name(turn: &mut Turn<'_>, name: &[u8]) -> bool {
     let valid = is_plain(name);
     if valid {
-        turn.client_mut().name = Bytes::copy_from_slice(name);
+        turn.client_mut().identity.name = Bytes::copy_from_slice(name);
     } else {
         turn.reply
             .error("Client names cannot contain spaces, newlines or special characters.");
@@ -74,7 +75,7 @@ pub(super) fn set_name(turn: &mut Turn<'_>, name: &[u8]) -> bool {
 }
 
 fn get_name(turn: &mut Turn<'_>) {
-    match turn.client().name.clone() {
+    match turn.client().identity.name.clone() {
         name if name.is_empty() => turn.reply.null(),
         name => turn.reply.bulk(name),
     }
@@ -83,10 +84,10 @@ fn get_name(turn: &mut Turn<'_>) {
 fn set_info(turn: &mut Turn<'_>) {
     let attribute = &turn.arguments[2];
     let value = &turn.arguments[3];
-    let (field, name): (fn(&mut Client) -> &mut Bytes, _) = if turn.argument_is(2, "lib-name") {
-        (|client| &mut client.library_name, "lib-name")
+    let (field, name): (fn(&mut Identity) -> &mut Bytes, _) = if turn.argument_is(2, "lib-name") {
+        (|identity| &mut identity.library_name, "lib-name")
     } else if turn.argument_is(2, "lib-ver") {
-        (|client| &mut client.library_version, "lib-ver")
+        (|identity| &mut identity.library_version, "lib-ver")
     } else {
         let attribute = quote(attribute, attribute.len());
         return turn
@@ -94,7 +95,7 @@ fn set_info(turn: &mut Turn<'_>) {
             .error([b"Unrecognized option '", attribute, b"'"].concat());
     };
     if is_plain(value) {
-        *field(turn.client_mut()) = Bytes::copy_from_slice(value);
+        *field(&mut turn.client_mut().identity) = Bytes::copy_from_slice(value);
         turn.reply.ok();
     } else {
         let text = "cannot contain spaces, newlines or special characters.";
@@ -109,15 +110,14 @@ fn is_plain(text: &[u8]) -> bool {
 
 fn reply(turn: &mut Turn<'_>) {
     if turn.argument_is(2, "on") {
-        turn.client_mut().replies_off = false;
+        turn.client_mut().replies = ReplyMode::On;
         turn.reply.muted = false;
         turn.reply.ok();
     } else if turn.argument_is(2, "off") {
-        turn.client_mut().replies_off = true;
+        turn.client_mut().replies = ReplyMode::Off;
         turn.reply.muted = true;
     } else if turn.argument_is(2, "skip") {
-        let client = turn.client_mut();
-        client.skip_next_reply = !client.replies_off;
+        turn.client_mut().replies.skip_next();
     } else {
         turn.reply.error("syntax error");
     }
@@ -274,14 +274,14 @@ fn describe(client: &Client) -> String {
     field("id", &client.id);
     field("addr", &client.peer);
     field("laddr", &client.local);
-    field("name", &String::from_utf8_lossy(&client.name));
-    field("age", &now.duration_since(client.connected).as_secs());
-    field("idle", &now.duration_since(client.last_command).as_secs());
+    field("name", &String::from_utf8_lossy(&client.identity.name));
+    field("age", &client.activity.age(now).as_secs());
+    field("idle", &client.activity.idle(now).as_secs());
     field("flags", &flags);
     field("db", &client.database);
-    field("sub", &client.subscriptions(Kind::Channel).len());
-    field("psub", &client.subscriptions(Kind::Pattern).len());
-    field("ssub", &client.subscriptions(Kind::Shard).len());
+    field("sub", &client.subscriptions.of(Kind::Channel).len());
+    field("psub", &client.subscriptions.of(Kind::Pattern).len());
+    field("ssub", &client.subscriptions.of(Kind::Shard).len());
     match queued {
         Some(transaction) => field("multi", &transaction.len()),
         None => field("multi", &-1),
@@ -293,12 +293,18 @@ fn describe(client: &Client) -> String {
     field("oll", &client.outbox.chunks());
     field("omem", &client.outbox.bytes());
     field("events", &"r");
-    field("cmd", &client.last_command_name);
+    field("cmd", &client.activity.last_command_name());
     field("user", &"default");
     field("redir", &-1);
     field("resp", &(client.protocol as u8));
-    field("lib-name", &String::from_utf8_lossy(&client.library_name));
-    field("lib-ver", &String::from_utf8_lossy(&client.library_version));
+    field(
+        "lib-name",
+        &String::from_utf8_lossy(&client.identity.library_name),
+    );
+    field(
+        "lib-ver",
+        &String::from_utf8_lossy(&client.identity.library_version),
+    );
     line.push('\n');
     line
 }

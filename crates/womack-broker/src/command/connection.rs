@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Command, REDIS_VERSION, Turn, client, quote};
-use crate::client::Ending;
+use crate::client::{Ending, ReplyMode};
 use crate::reply::Protocol;
 use crate::resp::parse_integer;
 
@@ -167,10 +167,10 @@ fn reset(turn: &mut Turn<'_>) {
     turn.broker.unsubscribe_all(turn.me);
     let client = turn.client_mut();
     client.transaction = None;
-    client.name = Bytes::new();
+    client.identity.name = Bytes::new();
     client.database = 0;
     client.protocol = Protocol::Resp2;
-    client.replies_off = false;
+    client.replies = ReplyMode::On;
     client.no_evict = false;
     client.no_touch = false;
     turn.reply.protocol = Protocol::Resp2;

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::{Command, Turn, needs_subcommand};
-use crate::client::Kind;
 use crate::glob;
+use crate::subscriptions::Kind;
 
 pub(super) const COMMANDS: &[Command] = &[
     pubsub("publish", 3, "Sends a message to a channel", publish),
@@ -142,7 +142,13 @@ fn unsubscribe(turn: &mut Turn<'_>, kind: Kind, confirmation: &str) {
         }
         return;
     }
-    let names: Vec<Rc<[u8]>> = turn.client().subscriptions(kind).iter().cloned().collect();
+    let names: Vec<Rc<[u8]>> = turn
+        .client()
+        .subscriptions
+        .of(kind)
+        .iter()
+        .cloned()
+        .collect();
     for name in &names {
         turn.broker.unsubscribe(turn.me, kind, name);
         confirm(turn, kind, confirmation, Some(name));
@@ -153,7 +159,7 @@ fn unsubscribe(turn: &mut Turn<'_>, kind: Kind, confirmation: &str) {
 }
 
 fn confirm(turn: &mut Turn<'_>, kind: Kind, confirmation: &str, name: Option<&[u8]>) {
-    let count = turn.client().subscription_count(kind);
+    let count = turn.client().subscriptions.count(kind);
     turn.reply.unmuted(|reply| {
         reply.push(3);
         reply.bulk(confirmation);

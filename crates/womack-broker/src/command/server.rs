@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::connection::DATABASES;
 use super::{Command, REDIS_VERSION, Turn, needs_subcommand};
 use crate::broker::{Broker, REPLICATION_ID_DIGITS};
-use crate::client::Kind;
 use crate::glob;
+use crate::subscriptions::Kind;
 
 pub(super) const COMMANDS: &[Command] = &[
     server("info", -1, "Describes the server", info),

@@ -3,6 +3,7 @@
 mod diagnosis;
 mod explanation;
 mod near;
+pub mod stats;
 mod survey;
 
 pub(crate) use self::{

@@ -23,6 +23,20 @@ pub(super) struct AdminUrl {
     authority: String,
 }
 
+/// Why a text is no address of a server.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum AdminUrlError {
+    /// It begins with another scheme.
+    #[error("{0}:// is not spoken, give http://HOST:PORT")]
+    Scheme(String),
+    /// There is no host, or more than a host and a port.
+    #[error("it is not http://HOST:PORT")]
+    Address,
+    /// The port after the host is none.
+    #[error("the port is no number")]
+    Port,
+}
+
 /// One server.
 #[derive(Debug, clap::Args)]
 pub(super) struct Admin {
@@ -52,26 +66,26 @@ pub(super) struct Admins {
 }
 
 impl FromStr for AdminUrl {
-    type Err = String;
+    type Err = AdminUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let rest = match text.split_once("://") {
             None => text,
             Some(("http", rest)) => rest,
             Some((scheme, _)) => {
-                return Err(format!("{scheme}:// is not spoken, give http://HOST:PORT"));
+                return Err(AdminUrlError::Scheme(scheme.to_owned()));
             }
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
-            return Err("it is not http://HOST:PORT".to_owned());
+            return Err(AdminUrlError::Address);
         }
         let after_address = authority
             .rsplit_once(']')
             .map_or(authority, |(_, rest)| rest);
         let authority = match after_address.rsplit_once(':') {
             Some((_, port)) if port.parse::<u16>().is_ok() => authority.to_owned(),
-            Some(_) => return Err("the port is no number".to_owned()),
+            Some(_) => return Err(AdminUrlError::Port),
             None => format!("{authority}:{DEFAULT_PORT}"),
         };
         Ok(Self { authority })
@@ -152,7 +166,10 @@ mod tests {
             let parsed = text.parse::<AdminUrl>().map(|url| url.authority);
             match authority {
                 Ok(authority) => assert_eq!(parsed.as_deref(), Ok(authority), "{text}"),
-                Err(part) => assert!(parsed.is_err_and(|error| error.contains(part)), "{text}"),
+                Err(part) => {
+                    let error = parsed.unwrap_err().to_string();
+                    assert!(error.contains(part), "{text}: {error}");
+                }
             }
         }
     }

@@ -5,17 +5,16 @@ use std::fmt::Write;
 use womack_ledger::Memory;
 
 use crate::{
-    config::{Config, Limits, RedisSource},
-    error::Error,
+    config::{Config, ConfigError, Limits, RedisSource},
     runtime::room_for_clients,
 };
 
 /// Says what the server would run with and how much memory that may take at most.
 ///
 /// # Errors
-/// [`Error::Config`] if the memory budget is none: more than there is, or less than the clients
+/// [`ConfigError`] if the memory budget is none: more than there is, or less than the clients
 /// take that may come when nothing waits for any of them.
-pub(crate) fn report(mut config: Config) -> Result<String, Error> {
+pub(crate) fn report(mut config: Config) -> Result<String, ConfigError> {
     // What is printed is often shown to others.
     if config.publish_key.load().is_some() {
         config.publish_key = Some("...".to_owned()).into();
@@ -29,10 +28,8 @@ pub(crate) fn report(mut config: Config) -> Result<String, Error> {
         // Writing to a string does not fail.
         writeln!(out, "{:>14}  {what}", mebibytes(bytes)).ok();
     }
-    match cost.mistake() {
-        Some(mistake) => Err(Error::Config(format!("{mistake}\n\n{out}"))),
-        None => Ok(out),
-    }
+    cost.check()?;
+    Ok(out)
 }
 
 /// A URL without what stands before the host and after the path.
@@ -148,15 +145,15 @@ impl Cost {
         lines
     }
 
-    fn mistake(&self) -> Option<&'static str> {
+    fn check(&self) -> Result<(), ConfigError> {
         // From three quarters on no client is taken.
         let least = self.base().saturating_add(self.idle());
         if self.available.is_some_and(|bytes| self.budget > bytes) {
-            Some("memory-budget is more than there is")
+            Err(ConfigError::BudgetTooLarge)
         } else if least > self.budget / 4 * 3 {
-            Some("memory-budget has no room for max-connections idle clients")
+            Err(ConfigError::BudgetTooSmall)
         } else {
-            None
+            Ok(())
         }
     }
 }

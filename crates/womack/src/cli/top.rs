@@ -8,11 +8,11 @@ use std::{
 };
 
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::time::sleep;
 
 use super::admin::Admins;
-use crate::{config::settings::Seconds, error::Error};
+use crate::{admin::stats::Stats, config::settings::Seconds, error::Error};
 
 /// The shortest time between two readings: servers count anew about as often.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -46,35 +46,6 @@ enum Sort {
     Subscribers,
 }
 
-/// What this needs of a server's `/stats`.
-#[derive(Deserialize)]
-struct Stats {
-    node: String,
-    connections: BTreeMap<String, u64>,
-    messages: u64,
-    shards: Vec<Shard>,
-    channels: Option<Channels>,
-}
-
-#[derive(Deserialize)]
-struct Shard {
-    deliveries: u64,
-}
-
-#[derive(Deserialize)]
-struct Channels {
-    age_seconds: f64,
-    busiest: Vec<Channel>,
-}
-
-#[derive(Deserialize)]
-struct Channel {
-    channel: String,
-    redis_channel: String,
-    subscribers: u64,
-    messages: u32,
-}
-
 /// What all servers had to say at one moment.
 struct Reading {
     at: Instant,
@@ -85,7 +56,7 @@ struct Reading {
 #[derive(Debug, PartialEq, Serialize)]
 struct Showing {
     nodes: usize,
-    clients: u64,
+    clients: i64,
     deliveries_per_second: f64,
     /// Messages that came to the server that got most of them.
     messages_per_second: f64,
@@ -154,18 +125,25 @@ fn compare(before: &Reading, now: &Reading, shown: &Shown) -> Showing {
     let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
     for node in &now.nodes {
         // Another process at the same address has counted from 0.
-        let old = before.nodes.iter().find(|old| old.node == node.node);
+        let old = before
+            .nodes
+            .iter()
+            .find(|old| old.process.node == node.process.node);
         let rate = |now: u64, old: Option<u64>, seconds: f64| {
             let more = old.map_or(0, |old| now.saturating_sub(old));
             more as f64 / seconds.max(SHORTEST.as_secs_f64() / 10.0)
         };
         // Channels were counted some time before they were read.
-        let counted = seconds + old.map_or(0.0, Stats::age) - node.age();
+        let counted = seconds + old.map_or(0.0, Stats::age_seconds) - node.age_seconds();
         deliveries += rate(node.deliveries(), old.map(Stats::deliveries), seconds);
-        messages = messages.max(rate(node.messages, old.map(|old| old.messages), seconds));
-        for channel in node.channels() {
+        messages = messages.max(rate(
+            node.messages.received,
+            old.map(|old| old.messages.received),
+            seconds,
+        ));
+        for channel in node.busiest() {
             let old = old.and_then(|old| {
-                let mut channels = old.channels();
+                let mut channels = old.busiest();
                 channels.find(|old| old.redis_channel == channel.redis_channel)
             });
             let old = old.map(|old| old.messages.into());
@@ -195,27 +173,11 @@ fn compare(before: &Reading, now: &Reading, shown: &Shown) -> Showing {
         clients: now
             .nodes
             .iter()
-            .flat_map(|node| node.connections.values())
+            .flat_map(|node| node.clients.connections.values())
             .sum(),
         deliveries_per_second: deliveries,
         messages_per_second: messages,
         channels,
-    }
-}
-
-impl Stats {
-    fn deliveries(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.deliveries).sum()
-    }
-
-    fn age(&self) -> f64 {
-        self.channels
-            .as_ref()
-            .map_or(0.0, |channels| channels.age_seconds)
-    }
-
-    fn channels(&self) -> impl Iterator<Item = &Channel> {
-        self.channels.iter().flat_map(|channels| &channels.busiest)
     }
 }
 
@@ -249,24 +211,39 @@ fn written(showing: &Showing, clears: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::stats::{
+        ChannelLine, ChannelStats, ClientStats, MessageStats, ProcessStats, ShardStats,
+    };
 
     fn reading(at: Instant, nodes: &[(&str, u32, u64)]) -> Reading {
         let nodes = nodes.iter().map(|&(node, messages, subscribers)| Stats {
-            node: node.to_owned(),
-            connections: [("websocket".to_owned(), subscribers)].into(),
-            messages: messages.into(),
-            shards: vec![Shard {
+            process: ProcessStats {
+                node: node.to_owned(),
+                ..ProcessStats::default()
+            },
+            clients: ClientStats {
+                connections: [("websocket".into(), subscribers as i64)].into(),
+                ..ClientStats::default()
+            },
+            messages: MessageStats {
+                received: messages.into(),
+                ..MessageStats::default()
+            },
+            shards: vec![ShardStats {
                 deliveries: u64::from(messages) * subscribers,
+                ..ShardStats::default()
             }],
-            channels: Some(Channels {
+            channels: Some(ChannelStats {
                 age_seconds: 0.1,
-                busiest: vec![Channel {
+                count: 1,
+                busiest: vec![ChannelLine {
                     channel: "a\x1b".to_owned(),
                     redis_channel: "k:a\x1b".to_owned(),
                     subscribers,
                     messages,
                 }],
             }),
+            ..Stats::default()
         });
         Reading {
             at,

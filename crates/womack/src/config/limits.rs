@@ -2,8 +2,7 @@
 
 use womack_engine::{FRAMING_BYTES, Limits};
 
-use super::check;
-use crate::{config::settings::LimitSettings, error::Error};
+use super::{ConfigError, check::ensure, settings::LimitSettings};
 
 /// The most that is counted in a second.
 const MAX_RATE: u32 = 1_000_000;
@@ -11,6 +10,10 @@ const MAX_RATE: u32 = 1_000_000;
 const MIN_HEAD_BYTES: usize = 8 << 10;
 /// Who has not said what it wants may not have more memory than that.
 const MAX_HEAD_BYTES: usize = 1 << 20;
+/// Room for the packets of the protocols themselves.
+const MIN_PAYLOAD_BYTES: usize = 64;
+/// The longest name of a channel.
+const MAX_CHANNEL_BYTES: usize = 1 << 16;
 /// What Redis itself takes in one string.
 const MAX_MESSAGE_BYTES: usize = 512 << 20;
 /// Room for server events is taken when the server starts.
@@ -19,8 +22,8 @@ const MAX_WAITING_EVENTS: usize = 10_000_000;
 /// Fills what `settings` leave open with the defaults.
 ///
 /// # Errors
-/// [`Error::Config`] for a limit that nobody can mean.
-pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, Error> {
+/// [`ConfigError`] for a limit that nobody can mean.
+pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, ConfigError> {
     let or = |setting: Option<usize>, default| setting.unwrap_or(default);
     let defaults = Limits::default();
     let max_message_bytes = or(settings.max_message_bytes, defaults.max_message_bytes);
@@ -80,58 +83,98 @@ pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, Error> {
     Ok(limits)
 }
 
-fn check_all(limits: &Limits) -> Result<(), Error> {
-    check(&[
-        (
-            limits.max_connects_per_second <= MAX_RATE,
-            "max-connects-per-second is above 1000000",
-        ),
-        (
-            limits.max_packets_per_second <= MAX_RATE,
-            "max-packets-per-second is above 1000000",
-        ),
-        (
-            (MIN_HEAD_BYTES..=MAX_HEAD_BYTES).contains(&limits.max_head_bytes),
-            "max-head-bytes is not between 8192 and 1 MiB",
-        ),
-        (
-            limits.max_payload_bytes >= 64,
-            "max-payload is below 64 bytes",
-        ),
-        (
-            (1..=MAX_MESSAGE_BYTES).contains(&limits.max_message_bytes),
-            "max-message-bytes is not between 1 and 512 MiB",
-        ),
-        (
-            limits.max_payload_bytes <= MAX_MESSAGE_BYTES,
-            "max-payload is above 512 MiB",
-        ),
-        (
-            (1..=1 << 16).contains(&limits.max_channel_bytes),
-            "max-channel-bytes is not between 1 and 65536",
-        ),
-        (
-            limits.max_channels_per_client >= 1,
-            "max-channels-per-client is 0",
-        ),
-        (
-            limits.max_packets_per_payload >= 1,
-            "max-packets-per-payload is 0",
-        ),
-        (
-            (1..=MAX_WAITING_EVENTS).contains(&limits.max_waiting_events),
-            "max-waiting-events is not between 1 and 10000000",
-        ),
-        (
-            limits.max_channels_per_publish >= 1,
-            "max-channels-per-publish is 0",
-        ),
-    ])
+fn check_all(limits: &Limits) -> Result<(), ConfigError> {
+    check_rates(limits)?;
+    check_sizes(limits)?;
+    let not_zero =
+        |setting, most: usize| ensure(most >= 1, ConfigError::out_of_range(setting, "0"));
+    not_zero("max-channels-per-client", limits.max_channels_per_client)?;
+    not_zero("max-packets-per-payload", limits.max_packets_per_payload)?;
+    ensure(
+        (1..=MAX_WAITING_EVENTS).contains(&limits.max_waiting_events),
+        ConfigError::out_of_range("max-waiting-events", "not between 1 and 10000000"),
+    )?;
+    not_zero("max-channels-per-publish", limits.max_channels_per_publish)
+}
+
+fn check_rates(limits: &Limits) -> Result<(), ConfigError> {
+    for (setting, rate) in [
+        ("max-connects-per-second", limits.max_connects_per_second),
+        ("max-packets-per-second", limits.max_packets_per_second),
+    ] {
+        let error = ConfigError::out_of_range(setting, "above 1000000");
+        ensure(rate <= MAX_RATE, error)?;
+    }
+    Ok(())
+}
+
+fn check_sizes(limits: &Limits) -> Result<(), ConfigError> {
+    ensure(
+        (MIN_HEAD_BYTES..=MAX_HEAD_BYTES).contains(&limits.max_head_bytes),
+        ConfigError::out_of_range("max-head-bytes", "not between 8192 and 1 MiB"),
+    )?;
+    ensure(
+        limits.max_payload_bytes >= MIN_PAYLOAD_BYTES,
+        ConfigError::out_of_range("max-payload", "below 64 bytes"),
+    )?;
+    ensure(
+        (1..=MAX_MESSAGE_BYTES).contains(&limits.max_message_bytes),
+        ConfigError::out_of_range("max-message-bytes", "not between 1 and 512 MiB"),
+    )?;
+    ensure(
+        limits.max_payload_bytes <= MAX_MESSAGE_BYTES,
+        ConfigError::out_of_range("max-payload", "above 512 MiB"),
+    )?;
+    ensure(
+        (1..=MAX_CHANNEL_BYTES).contains(&limits.max_channel_bytes),
+        ConfigError::out_of_range("max-channel-bytes", "not between 1 and 65536"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args, Command};
+    use womack_ledger::Limit;
+
     use super::*;
+    use crate::config::settings::Settings;
+
+    /// Limits that are no settings of the server.
+    const WITHOUT_FLAG: &[Limit] = &[
+        // The system sets it, and the server takes all that it may have.
+        Limit::OpenFiles,
+    ];
+    /// Flags with the name of a limit that nothing counts.
+    const UNCOUNTED: &[&str] = &[
+        // A client whose time is over is not refused anything.
+        "max-connection-age",
+    ];
+
+    fn flags() -> Vec<String> {
+        let command = Settings::augment_args(Command::new("limits"));
+        let flags = command.get_arguments().filter_map(|flag| flag.get_long());
+        flags.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_limit_is_a_flag_of_its_name() {
+        let flags = flags();
+        for limit in Limit::ALL {
+            let flag = limit.as_str().replace('_', "-");
+            let is_exception = WITHOUT_FLAG.contains(limit);
+            assert_ne!(flags.contains(&flag), is_exception, "{flag}");
+        }
+    }
+
+    #[test]
+    fn every_flag_that_begins_with_max_is_a_limit() {
+        let limits = Limit::ALL.iter().map(|limit| limit.as_str());
+        let limits: Vec<_> = limits.map(|name| name.replace('_', "-")).collect();
+        for flag in flags().iter().filter(|flag| flag.starts_with("max-")) {
+            let is_exception = UNCOUNTED.contains(&flag.as_str());
+            assert_ne!(limits.contains(flag), is_exception, "{flag}");
+        }
+    }
 
     #[test]
     fn a_queue_always_has_room_for_one_message() {

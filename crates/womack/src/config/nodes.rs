@@ -5,8 +5,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{MIN_TIME, check};
-use crate::{config::settings::NodeSettings, error::Error};
+use super::{
+    ConfigError,
+    check::{MIN_TIME, ensure},
+    settings::NodeSettings,
+};
 
 /// Below this, clients would do nothing but connect.
 const MIN_AGE: Duration = Duration::from_millis(100);
@@ -42,8 +45,8 @@ impl Nodes {
     /// Fills what `settings` leave open with the defaults.
     ///
     /// # Errors
-    /// [`Error::Config`] for what nobody can mean.
-    pub fn resolve(settings: NodeSettings) -> Result<Self, Error> {
+    /// [`ConfigError`] for what nobody can mean.
+    pub fn resolve(settings: NodeSettings) -> Result<Self, ConfigError> {
         let defaults = Self::default();
         let trusted_proxies = settings.trusted_proxy.unwrap_or_default();
         let nodes = Self {
@@ -65,22 +68,20 @@ impl Nodes {
         Ok(nodes)
     }
 
-    fn check(&self) -> Result<(), Error> {
-        check(&[
-            (
-                !self.proxy_protocol || !self.trusted_proxies.is_empty(),
-                "proxy-protocol needs trusted-proxy",
-            ),
-            (!self.relay_key.is_empty(), "relay-key is empty"),
-            (
-                self.relay_timeout >= MIN_TIME,
-                "relay-timeout-seconds is below 10 ms",
-            ),
-            (
-                self.max_connection_age.is_none_or(|age| age >= MIN_AGE),
-                "max-connection-age is below 100 ms",
-            ),
-        ])
+    fn check(&self) -> Result<(), ConfigError> {
+        ensure(
+            !self.proxy_protocol || !self.trusted_proxies.is_empty(),
+            ConfigError::needs("proxy-protocol", "trusted-proxy"),
+        )?;
+        ensure(!self.relay_key.is_empty(), ConfigError::empty("relay-key"))?;
+        ensure(
+            self.relay_timeout >= MIN_TIME,
+            ConfigError::out_of_range("relay-timeout-seconds", "below 10 ms"),
+        )?;
+        ensure(
+            self.max_connection_age.is_none_or(|age| age >= MIN_AGE),
+            ConfigError::out_of_range("max-connection-age", "below 100 ms"),
+        )
     }
 }
 

@@ -1,9 +1,9 @@
 //! Which Redis the server listens to, and how.
 
 use serde::Serialize;
-use womack_redis::{Backend, TlsError, TlsFiles};
+use womack_redis::{Backend, TlsFiles};
 
-use crate::{config::settings::Settings, error::Error};
+use super::{ConfigError, check::ensure, settings::Settings};
 
 /// The least that is worth waiting for: what one read brings.
 const LEAST_BACKLOG_BYTES: usize = 64 << 10;
@@ -55,8 +55,8 @@ impl Redis {
     /// Fills what `settings` leave open with the defaults.
     ///
     /// # Errors
-    /// [`Error::Config`] for what nobody can mean, and for files that cannot be read.
-    pub(super) fn resolve(settings: &Settings) -> Result<Self, Error> {
+    /// [`ConfigError`] for what nobody can mean, and for files that cannot be read.
+    pub(super) fn resolve(settings: &Settings) -> Result<Self, ConfigError> {
         let defaults = Self::default();
         let own = &settings.redis;
         let redis = Self {
@@ -70,30 +70,24 @@ impl Redis {
             gap_notices: own.gap_notices.unwrap_or(defaults.gap_notices),
             gap_hold_bytes: own.gap_hold_bytes.unwrap_or(defaults.gap_hold_bytes),
         };
-        super::check(&[(
+        ensure(
             redis.backlog_bytes >= LEAST_BACKLOG_BYTES,
-            "redis-backlog-bytes is below 65536",
-        )])?;
+            ConfigError::out_of_range("redis-backlog-bytes", "below 65536"),
+        )?;
         let url = match &redis.source {
             RedisSource::Url(url) => url,
             _ if redis.tls == TlsFiles::default() => return Ok(redis),
-            _ => {
-                let message = "redis-ca, redis-cert and redis-key need a redis-url with TLS";
-                return Err(Error::Config(message.to_owned()));
-            }
+            _ => return Err(ConfigError::TlsWithoutUrl),
         };
-        let mistake = |error| Error::Config(format!("redis-url: {error}"));
-        let backend = Backend::parse(url, &redis.tls).map_err(mistake)?;
+        let backend = Backend::parse(url, &redis.tls).map_err(ConfigError::RedisUrl)?;
         if redis.tls != TlsFiles::default() {
-            let unusable = |error: TlsError| Error::Config(error.to_string());
-            redis.tls.check().map_err(unusable)?;
+            redis.tls.check()?;
         }
         let untagged = settings.events_key.as_deref().filter(|key| !has_tag(key));
         match untagged {
-            Some(key) if backend.is_cluster() => Err(Error::Config(format!(
-                "in a cluster all keys of the server events must have one slot: events-key {key:?} \
-                 needs a part in braces, as in {{womack}}:event"
-            ))),
+            Some(key) if backend.is_cluster() => Err(ConfigError::UntaggedEventsKey {
+                key: key.to_owned(),
+            }),
             _ => Ok(redis),
         }
     }

@@ -57,7 +57,10 @@ fn fields(of: &impl Serialize) -> Map<String, Value> {
 mod tests {
     use std::time::Duration;
 
+    use womack_engine::SlowClient;
+
     use super::*;
+    use crate::config::PerNamespace;
 
     #[test]
     fn limits_and_keys_are_taken_and_what_is_not_is_named() {
@@ -90,5 +93,19 @@ mod tests {
         assert_eq!(running.publish_key.load().as_deref(), Some("new"));
         assert_eq!(running.take_over(&Config::default()), ["publish-key"]);
         assert_eq!(running.publish_key.load().as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn values_of_namespaces_are_named_by_their_flag() {
+        let new = Config {
+            coalesce: PerNamespace {
+                overrides: [("/a".to_owned(), Duration::from_millis(5))].into(),
+                ..PerNamespace::default()
+            },
+            slow_client: SlowClient::Latest.into(),
+            ..Config::default()
+        };
+        let kept = Config::default().take_over(&new);
+        assert_eq!(kept, ["coalesce-ms", "slow-client"]);
     }
 }

@@ -1,105 +1,23 @@
 //! `/stats` and `/explain`: what the dashboard and `womack top` and `womack explain` are fed with.
 
-use std::{borrow::Cow, collections::BTreeMap};
-
 use form_urlencoded::parse;
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 use womack_engine::Transport;
-use womack_ledger::metrics::Reading;
 use womack_proto::CloseReason;
 
 use super::{
     Body, Http,
     answers::{plain, respond},
 };
-use crate::admin::{ChannelLoad, Explanation, Survey};
-
-/// Figures of this process. Those that only grow are for the reader to compare with what they were
-/// a moment ago: rates and percentiles are of the reader's own interval.
-#[derive(Serialize)]
-struct Stats<'a> {
-    node: String,
-    version: &'static str,
-    uptime_seconds: f64,
-    /// Why new clients are not welcome.
-    unready: Option<Cow<'static, str>>,
-    connections: BTreeMap<&'static str, i64>,
-    opened: u64,
-    closed: BTreeMap<&'static str, u64>,
-    subscriptions: i64,
-    client_events: u64,
-    messages: u64,
-    messages_unwanted: u64,
-    messages_rejected: u64,
-    sent_bytes: u64,
-    socket_writes: u64,
-    client_queue_bytes: i64,
-    delivery: Histogram,
-    shards: Vec<ShardStats>,
-    redis: RedisStats,
-    /// The channels with most to do, if the reader may know their names.
-    channels: Option<ChannelStats<'a>>,
-}
-
-/// How many times there were up to each bound, and beyond the last.
-#[derive(Serialize)]
-struct Histogram {
-    bounds_seconds: Vec<f64>,
-    counts: Vec<u64>,
-    sum_seconds: f64,
-}
-
-#[derive(Serialize)]
-struct ShardStats {
-    connections: i64,
-    deliveries: u64,
-    commands: u64,
-    batches: u64,
-    queue_depth: usize,
-    cpu_seconds: f64,
-    lag: Histogram,
-}
-
-#[derive(Serialize)]
-struct RedisStats {
-    connected: bool,
-    gaps: u64,
-    gap_seconds: f64,
-    channels: i64,
-}
-
-#[derive(Serialize)]
-struct ChannelStats<'a> {
-    /// How long ago they were counted.
-    age_seconds: f64,
-    /// How many there are, each counted in each shard that has it.
-    count: usize,
-    busiest: Vec<ChannelLine<'a>>,
-}
-
-#[derive(Serialize)]
-struct ChannelLine<'a> {
-    /// As clients call it.
-    channel: &'a str,
-    redis_channel: &'a str,
-    subscribers: u64,
-    messages: u32,
-}
-
-impl From<Reading> for Histogram {
-    fn from(Reading { sum, buckets }: Reading) -> Self {
-        let (mut bounds_seconds, counts): (Vec<_>, Vec<_>) = buckets.into_iter().unzip();
-        // The last is infinite, which JSON cannot say.
-        bounds_seconds.pop();
-        Self {
-            bounds_seconds,
-            counts,
-            sum_seconds: sum,
-        }
-    }
-}
+use crate::admin::{
+    ChannelLoad, Explanation, Survey,
+    stats::{
+        ChannelLine, ChannelStats, ClientStats, DeliveryStats, MessageStats, ProcessStats,
+        RedisStats, ShardStats, Stats,
+    },
+};
 
 impl Http {
     /// Answers `/stats`; `names` says whether the reader may know the names of channels.
@@ -113,50 +31,33 @@ impl Http {
         json(&self.figures(survey.as_deref()))
     }
 
-    fn figures<'a>(&'a self, survey: Option<&'a Survey>) -> Stats<'a> {
+    fn figures(&self, survey: Option<&Survey>) -> Stats {
         let womack_engine::Metrics {
-            clients,
             messages,
             deliveries,
             redis,
-            shards,
             ..
         } = &*self.server.metrics.engine;
-        let transports =
-            Transport::ALL.map(|transport| (transport.as_str(), clients.open(transport)));
-        let closed = CloseReason::ALL
-            .iter()
-            .map(|&reason| (reason.as_str(), clients.closed_so_far(reason)));
-        let shards = shards
-            .iter()
-            .zip(&self.shards)
-            .map(|(shard, queue)| ShardStats {
-                connections: shard.connections.get(),
-                deliveries: shard.deliveries.get(),
-                commands: shard.commands.get(),
-                batches: shard.batches.get(),
-                queue_depth: queue.len(),
-                cpu_seconds: shard.cpu_seconds.get(),
-                lag: shard.lag.read().into(),
-            });
         Stats {
-            node: self.node(),
-            version: env!("CARGO_PKG_VERSION"),
-            uptime_seconds: self.server.metrics.uptime().as_secs_f64(),
-            unready: self.status.ready().err(),
-            connections: transports.into(),
-            opened: clients.opened_so_far(),
-            closed: closed.collect(),
-            subscriptions: clients.subscriptions.get(),
-            client_events: clients.events.get(),
-            messages: messages.received.get(),
-            messages_unwanted: messages.unwanted.get(),
-            messages_rejected: messages.rejected_so_far(),
-            sent_bytes: deliveries.sent_bytes.get(),
-            socket_writes: deliveries.writes.get(),
-            client_queue_bytes: deliveries.client_queue_bytes.get(),
-            delivery: deliveries.seconds.read().into(),
-            shards: shards.collect(),
+            process: ProcessStats {
+                node: self.node(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                uptime_seconds: self.server.metrics.uptime().as_secs_f64(),
+                unready: self.status.ready().err(),
+            },
+            clients: self.client_stats(),
+            messages: MessageStats {
+                received: messages.received.get(),
+                unwanted: messages.unwanted.get(),
+                rejected: messages.rejected_so_far(),
+            },
+            delivery: DeliveryStats {
+                sent_bytes: deliveries.sent_bytes.get(),
+                socket_writes: deliveries.writes.get(),
+                client_queue_bytes: deliveries.client_queue_bytes.get(),
+                seconds: deliveries.seconds.read().into(),
+            },
+            shards: self.shard_stats(),
             redis: RedisStats {
                 connected: redis.connected.get() == 1,
                 gaps: redis.gaps.get(),
@@ -171,20 +72,53 @@ impl Http {
         }
     }
 
-    fn line<'a>(
+    fn client_stats(&self) -> ClientStats {
+        let clients = &self.server.metrics.engine.clients;
+        let connections =
+            Transport::ALL.map(|transport| (transport.as_str().into(), clients.open(transport)));
+        let closed = CloseReason::ALL
+            .iter()
+            .map(|&reason| (reason.as_str().into(), clients.closed_so_far(reason)));
+        ClientStats {
+            connections: connections.into(),
+            opened: clients.opened_so_far(),
+            closed: closed.collect(),
+            subscriptions: clients.subscriptions.get(),
+            client_events: clients.events.get(),
+        }
+    }
+
+    fn shard_stats(&self) -> Vec<ShardStats> {
+        let shards = &self.server.metrics.engine.shards;
+        let shards = shards
+            .iter()
+            .zip(&self.shards)
+            .map(|(shard, queue)| ShardStats {
+                connections: shard.connections.get(),
+                deliveries: shard.deliveries.get(),
+                commands: shard.commands.get(),
+                batches: shard.batches.get(),
+                queue_depth: queue.len(),
+                cpu_seconds: shard.cpu_seconds.get(),
+                lag: shard.lag.read().into(),
+            });
+        shards.collect()
+    }
+
+    fn line(
         &self,
         ChannelLoad {
             redis_channel,
             load,
-        }: &'a ChannelLoad,
-    ) -> ChannelLine<'a> {
+        }: &ChannelLoad,
+    ) -> ChannelLine {
         let registry = &self.server.engine.registry;
         let mut names = registry
             .iter()
             .filter_map(|(id, _)| registry.channel(id, redis_channel));
         ChannelLine {
-            channel: names.next().unwrap_or(redis_channel),
-            redis_channel,
+            channel: names.next().unwrap_or(redis_channel).to_owned(),
+            redis_channel: redis_channel.to_string(),
             subscribers: load.subscribers,
             messages: load.messages,
         }

@@ -23,7 +23,7 @@ use super::{
     threads::{ShardThreads, ThreadStarter},
 };
 use crate::{
-    config::{Config, settings::Egress},
+    config::{Config, ConfigError, settings::Egress},
     error::Error,
     metrics::Metrics,
     server::{Reload, Server},
@@ -88,9 +88,7 @@ impl Running {
         let uses_ring = uses_ring(config.egress)?;
         let source = Source::find(&config.redis).await?;
         if config.diagnose_publishes && source.backend.is_cluster() {
-            return Err(Error::Config(
-                "diagnose-publishes needs one Redis: nobody hears all of a cluster".to_owned(),
-            ));
+            return Err(ConfigError::DiagnosisOfCluster.into());
         }
         let files = rlimit::increase_nofile_limit(u64::MAX);
         let room = files.as_ref().map_or(u64::MAX, |files| room(*files));
@@ -220,8 +218,8 @@ fn context(
     } = server;
     let entries = namespaces.into_iter().map(|(path, handler)| Entry {
         key: handler.key().unwrap_or(&config.key).to_owned(),
-        coalesce: config.coalesce_of(&path),
-        slow_client: config.slow_client_of(&path),
+        coalesce: config.coalesce.of(&path),
+        slow_client: config.slow_client.of(&path),
         presence: config.presence.contains(&path),
         path,
         handler,
@@ -244,7 +242,7 @@ fn context(
         shards: config.shards,
         reports,
     });
-    let engine = engine.map_err(|error| Error::Config(error.to_string()))?;
+    let engine = engine.map_err(ConfigError::Publishers)?;
     let server = ServerContext {
         config,
         metrics,
@@ -254,10 +252,12 @@ fn context(
 }
 
 fn admin_listener(address: &str) -> Result<TcpListener, Error> {
-    let malformed = || Error::Config(format!("admin-listen {address:?} is not HOST:PORT"));
+    let malformed = || ConfigError::AdminAddress {
+        address: address.to_owned(),
+    };
     let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
     let port = port.parse().map_err(|_| malformed())?;
-    listen(host, port, 1)?.pop().ok_or_else(malformed)
+    Ok(listen(host, port, 1)?.pop().ok_or_else(malformed)?)
 }
 
 /// The queue of a shard, of which `ledger` is charged the messages.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tracing::warn;
 use womack_engine::{Beat, Sender, ToShard};
 
-use crate::error::Error;
+use crate::{config::ConfigError, error::Error};
 
 /// The name of the socket that is for operators.
 const ADMIN: &str = "admin";
@@ -37,11 +37,7 @@ impl Ports {
         let mut found = ListenFd::from_env();
         let mut ports = Self::default();
         for at in 0..found.len() {
-            let mistake = |error| {
-                Error::Config(format!(
-                    "socket {at} of systemd is no TCP listener: {error}"
-                ))
-            };
+            let mistake = |source| ConfigError::InheritedSocket { number: at, source };
             let name = names.next();
             let Some(listener) = found.take_tcp_listener(at).map_err(mistake)? else {
                 continue;

@@ -1,12 +1,13 @@
 //! What operators look at: `/stats`, and the dashboard that is fed with it, in a real browser.
 
-use serde_json::{Value, json};
+use serde_json::Value;
+use womack::stats::{ChannelLine, Stats};
 use womack_test_support::browser::Page;
 use womack_test_support::{
     Client, Driver, Launch, Polling, Redis, Server, eventually, http, within,
 };
 
-async fn stats(server: &Server) -> Value {
+async fn stats(server: &Server) -> Stats {
     let answer = http::get(server.address(), "/stats").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -30,25 +31,27 @@ async fn stats_say_who_is_there_and_what_they_get() {
     assert_eq!(polling.message("a").await, "1");
     eventually("all to be counted", async || {
         let stats = stats(&server).await;
-        stats["delivery"]["counts"].as_array().map(Vec::len) == Some(19)
-            && sum(&stats["shards"], "deliveries") == 4
-            && sum(&stats["shards"], "connections") == 2
+        let connections: i64 = stats.shards.iter().map(|shard| shard.connections).sum();
+        stats.delivery.seconds.counts.len() == 19 && stats.deliveries() == 4 && connections == 2
     })
     .await;
     let stats = stats(&server).await;
-    assert_eq!(stats["connections"]["websocket"], 1);
-    assert_eq!(stats["connections"]["polling"], 1);
-    assert_eq!(stats["unready"], Value::Null);
-    assert_eq!(stats["redis"]["connected"], true);
-    assert_eq!(stats["redis"]["channels"], 2);
-    assert_eq!(stats["messages"], 2);
-    let lines = stats["channels"]["busiest"].as_array().expect("channels");
+    assert_eq!(stats.clients.connections["websocket"], 1);
+    assert_eq!(stats.clients.connections["polling"], 1);
+    assert_eq!(stats.process.unready, None);
+    assert!(stats.redis.connected);
+    assert_eq!(stats.redis.channels, 2);
+    assert_eq!(stats.messages.received, 2);
+    let lines: Vec<_> = stats.busiest().collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    let first = json!({
-        "channel": "a", "redis_channel": "womack:ns:default:a", "subscribers": 2, "messages": 2
-    });
-    assert_eq!(lines[0], first);
-    assert_eq!(lines[1]["messages"], 0);
+    let first = ChannelLine {
+        channel: "a".to_owned(),
+        redis_channel: "womack:ns:default:a".to_owned(),
+        subscribers: 2,
+        messages: 2,
+    };
+    assert_eq!(*lines[0], first);
+    assert_eq!(lines[1].messages, 0);
 }
 
 #[tokio::test]
@@ -57,8 +60,8 @@ async fn names_of_channels_are_not_told_to_those_behind_a_proxy() {
     let server = Server::start(&redis).await;
     let headers = [("x-forwarded-for", "192.0.2.1")];
     let answer = http::get_with(server.address(), "/stats", &headers).await;
-    let stats: Value = serde_json::from_str(&answer.text()).expect("figures as JSON");
-    assert_eq!(stats["channels"], Value::Null);
+    let stats: Stats = serde_json::from_str(&answer.text()).expect("figures as JSON");
+    assert_eq!(stats.channels, None);
     let answer = http::get_with(server.address(), "/explain?channel=a", &headers).await;
     assert_eq!(answer.status, 403);
 }
@@ -158,12 +161,4 @@ async fn dashboard_says_that_its_server_is_gone_and_comes_back() {
     page.until("document.querySelector('#state').textContent === 'ready'")
         .await;
     drop(server);
-}
-
-fn sum(shards: &Value, figure: &str) -> u64 {
-    let shards = shards.as_array().expect("a list of shards");
-    shards
-        .iter()
-        .filter_map(|shard| shard[figure].as_u64())
-        .sum()
 }

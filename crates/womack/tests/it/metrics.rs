@@ -138,6 +138,9 @@ async fn every_limit_is_in_the_readme_and_some_test_waits_for_it() {
     let mut count = 0;
     for limit in limits {
         assert!(readme.contains(&format!("`{limit}`")), "{limit}");
+        let flag = format!("`--{}`", limit.replace('_', "-"));
+        let has_flag = readme.contains(&flag);
+        assert_ne!(has_flag, limit == "open_files", "{flag}");
         let literal = format!("\"{limit}\"");
         let is_tested = sources.iter().any(|source| source.contains(&literal));
         assert!(is_tested, "no test reaches {limit}");

@@ -7,7 +7,10 @@ pub enum Ring {}
 
 /// A send that nobody takes.
 #[derive(Clone, Copy)]
-#[expect(dead_code, reason = "the same fields as with a ring, which nothing reads without one")]
+#[expect(
+    dead_code,
+    reason = "the same fields as with a ring, which nothing reads without one"
+)]
 pub(in crate::shard) struct Job<'a> {
     pub(in crate::shard) socket: BorrowedFd<'a>,
     pub(in crate::shard) bytes: &'a [u8],

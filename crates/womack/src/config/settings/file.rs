@@ -7,37 +7,45 @@ use merge::Merge;
 use toml::{Spanned, Value};
 
 use super::Settings;
-use crate::error::Error;
+use crate::{
+    config::{ConfigError, LineError},
+    error::Error,
+};
 
 impl Settings {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`Error::Config`], in one line that names the file's line: it cannot be read, is not TOML,
-    /// or has a key or a value that is no setting's.
-    pub(crate) fn from_file(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| Error::Config(format!("{}: {error}", path.display())))?;
-        let mistake = |at: usize, message: &str| {
-            let line = text[..at].matches('\n').count() + 1;
-            let message = message.replace('\n', " ");
-            Error::Config(format!("{}:{line}: {message}", path.display()))
+    /// [`ConfigError`], in one line that names the file's line: it cannot be read, is not TOML, or
+    /// has a key or a value that is no setting's.
+    pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mistake = |at: usize, source| ConfigError::Line {
+            path: path.to_owned(),
+            line: text[..at].matches('\n').count() + 1,
+            source,
         };
-        let table: BTreeMap<Spanned<String>, Value> = toml::from_str(&text)
-            .map_err(|error| mistake(error.span().map_or(0, |span| span.start), error.message()))?;
+        let table: BTreeMap<Spanned<String>, Value> = toml::from_str(&text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let message = error.message().replace('\n', " ");
+            mistake(at, LineError::Syntax(message))
+        })?;
         let mut command = Self::augment_args(Command::new("file").no_binary_name(true))
             .mut_args(|argument| argument.env(None::<&str>));
         let mut settings = Self::default();
         for (key, value) in table {
             let read = read(&mut command, key.get_ref(), &value);
-            settings.merge(read.map_err(|message| mistake(key.span().start, &message))?);
+            settings.merge(read.map_err(|error| mistake(key.span().start, error))?);
         }
         Ok(settings)
     }
 }
 
 /// What `key = value` says.
-fn read(command: &mut Command, key: &str, value: &Value) -> Result<Settings, String> {
+fn read(command: &mut Command, key: &str, value: &Value) -> Result<Settings, LineError> {
     let name = key.replace('_', "-");
     let is_flag = |name| {
         command
@@ -46,19 +54,19 @@ fn read(command: &mut Command, key: &str, value: &Value) -> Result<Settings, Str
     };
     // A file does not name another one.
     if name == "config" || !is_flag(name.as_str()) {
-        return Err(format!("unknown key `{key}`"));
+        return Err(LineError::UnknownKey(key.to_owned()));
     }
     let values = match value {
         Value::Array(values) => values,
         value => &vec![value.clone()],
     };
     let flags: Option<Vec<_>> = values.iter().map(text).collect();
-    let flags = flags.ok_or_else(|| format!("`{key}` has a value of another kind"))?;
+    let flags = flags.ok_or_else(|| LineError::Kind(key.to_owned()))?;
     let flags = flags.iter().map(|text| format!("--{name}={text}"));
     let matches = command.try_get_matches_from_mut(flags);
     matches
         .and_then(|matches| Settings::from_arg_matches(&matches))
-        .map_err(|error| Error::one_line(&error.to_string()))
+        .map_err(|error| LineError::Value(Error::one_line(&error.to_string())))
 }
 
 /// A value as it is written after a flag.

@@ -4,19 +4,21 @@ use std::{net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 
+use crate::config::ValueError;
+
 /// A network, `10.0.0.0/8`, or a single address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Network(pub IpNet);
 
 impl FromStr for Network {
-    type Err = String;
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let alone = text.parse::<IpAddr>().map(IpNet::from);
         alone
             .or_else(|_| text.parse())
             .map(|network| Self(network.trunc()))
-            .map_err(|_| "not a network such as 10.0.0.0/8".to_owned())
+            .map_err(|_| ValueError::Network)
     }
 }
 

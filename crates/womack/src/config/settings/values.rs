@@ -5,12 +5,14 @@ use std::{str::FromStr, time::Duration};
 use serde::Serialize;
 use womack_engine::SlowClient;
 
+use crate::config::ValueError;
+
 /// A time in seconds, whole or not; the unit may be written, `250ms` or `2s`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Seconds(pub Duration);
 
 impl FromStr for Seconds {
-    type Err = String;
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (number, unit) = match text.strip_suffix("ms") {
@@ -24,7 +26,7 @@ impl FromStr for Seconds {
             .and_then(|value| Duration::try_from_secs_f64(value * unit).ok())
             .filter(|time| *time <= MAX_TIME)
             .map(Self)
-            .ok_or_else(|| "not a number of seconds between 0 and 86400".to_owned())
+            .ok_or(ValueError::Seconds)
     }
 }
 
@@ -40,7 +42,7 @@ pub struct NamespaceSetting {
 }
 
 impl FromStr for NamespaceSetting {
-    type Err = String;
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (path, key) = match text.split_once('=') {
@@ -48,10 +50,10 @@ impl FromStr for NamespaceSetting {
             None => (text, None),
         };
         if !path.starts_with('/') || path.contains([',', '?']) {
-            return Err("a namespace begins with a slash and has no comma or question mark".into());
+            return Err(ValueError::Namespace);
         }
         if key == Some("") {
-            return Err("the key after the equals sign is empty".into());
+            return Err(ValueError::EmptyKey);
         }
         Ok(Self {
             path: path.to_owned(),
@@ -72,35 +74,50 @@ pub enum Egress {
     IoUring,
 }
 
-/// For how long messages are gathered into one write.
+/// The value of a setting for one namespace, `/path=value`, or for all, `value`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CoalesceSetting {
-    /// The namespace, or all that have no setting of their own.
+pub struct NamespaceValue<V> {
+    /// The namespace, or all that have no value of their own.
     pub path: Option<String>,
-    /// How long.
-    pub time: Duration,
+    /// Its value.
+    pub value: V,
 }
 
-/// The longest time for which messages may be gathered: beyond, a page seems broken.
-const MAX_COALESCE_MILLIS: u64 = 10_000;
-
-impl FromStr for CoalesceSetting {
-    type Err = String;
+impl<V: FromStr<Err = ValueError>> FromStr for NamespaceValue<V> {
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (path, millis) = match text.split_once('=') {
-            Some((path, millis)) => (Some(path.to_owned()), millis),
+        let (path, value) = match text.split_once('=') {
+            Some((path, value)) => (Some(path.to_owned()), value),
             None => (None, text),
         };
-        let millis = millis
-            .parse()
-            .ok()
-            .filter(|millis| *millis <= MAX_COALESCE_MILLIS);
-        let millis = millis.ok_or("not a number of milliseconds between 0 and 10000")?;
         Ok(Self {
             path,
-            time: Duration::from_millis(millis),
+            value: value.parse()?,
         })
+    }
+}
+
+/// A time in whole milliseconds, of ten seconds at most.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Milliseconds(pub Duration);
+
+/// The longest time for which messages may be gathered: beyond, a page seems broken.
+const MAX_MILLISECONDS: u64 = 10_000;
+
+impl FromStr for Milliseconds {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let millis = text.parse().ok().filter(|most| *most <= MAX_MILLISECONDS);
+        let millis = millis.ok_or(ValueError::Milliseconds)?;
+        Ok(Self(Duration::from_millis(millis)))
+    }
+}
+
+impl From<Milliseconds> for Duration {
+    fn from(Milliseconds(time): Milliseconds) -> Self {
+        time
     }
 }
 
@@ -109,7 +126,7 @@ impl FromStr for CoalesceSetting {
 pub struct ByteSize(pub usize);
 
 impl FromStr for ByteSize {
-    type Err = String;
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unit_at = text.find(|c: char| c.is_ascii_alphabetic());
@@ -130,37 +147,33 @@ impl FromStr for ByteSize {
             .map(|(number, power)| number * 1024_f64.powi(power))
             .filter(|bytes| (0.0..=MAX_BYTES).contains(bytes))
             .map(|bytes| Self(bytes as usize))
-            .ok_or_else(|| "not a number of bytes, such as 1000000, 64k or 1.5GiB".to_owned())
+            .ok_or(ValueError::Bytes)
     }
 }
 
 /// More than any machine has.
 const MAX_BYTES: f64 = 1e15;
 
-/// What becomes of messages of a namespace for clients that read too slowly.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SlowClientSetting {
-    /// The namespace, or all that have no setting of their own.
-    pub path: Option<String>,
-    /// What becomes of its messages.
-    pub policy: SlowClient,
-}
+/// What becomes of messages for clients that read too slowly.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SlowClientPolicy(pub SlowClient);
 
-impl FromStr for SlowClientSetting {
-    type Err = String;
+impl FromStr for SlowClientPolicy {
+    type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (path, policy) = match text.split_once('=') {
-            Some((path, policy)) => (Some(path.to_owned()), policy),
-            None => (None, text),
-        };
-        let policy = match policy {
-            "close" => SlowClient::Close,
-            "drop-oldest" => SlowClient::DropOldest,
-            "latest" => SlowClient::Latest,
-            _ => return Err("not close, drop-oldest or latest".to_owned()),
-        };
-        Ok(Self { path, policy })
+        match text {
+            "close" => Ok(Self(SlowClient::Close)),
+            "drop-oldest" => Ok(Self(SlowClient::DropOldest)),
+            "latest" => Ok(Self(SlowClient::Latest)),
+            _ => Err(ValueError::SlowClient),
+        }
+    }
+}
+
+impl From<SlowClientPolicy> for SlowClient {
+    fn from(SlowClientPolicy(policy): SlowClientPolicy) -> Self {
+        policy
     }
 }
 

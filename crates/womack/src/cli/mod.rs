@@ -20,8 +20,7 @@ use self::{
     top::Shown,
 };
 use crate::{
-    config::Config,
-    config::settings::Settings,
+    config::{Config, ConfigError, settings::Settings},
     error::Error,
     runtime::{local_backend, thread_runtime},
     server::Server,
@@ -108,7 +107,10 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             error.print().ok();
             return ExitCode::SUCCESS;
         }
-        Err(error) => return fail(&Error::Config(Error::one_line(&error.to_string()))),
+        Err(error) => {
+            let mistake = ConfigError::CommandLine(Error::one_line(&error.to_string()));
+            return fail(&mistake.into());
+        }
     };
     let done = match arguments.command {
         None => serve(arguments.settings),
@@ -159,8 +161,7 @@ fn serve(settings: Settings) -> Result<(), Error> {
 
 fn publish(settings: Settings, channel: &str, json: String) -> Result<(), Error> {
     let config = Config::resolve(settings)?;
-    let message = RawValue::from_string(json)
-        .map_err(|error| Error::Config(format!("the message is not JSON: {error}")))?;
+    let message = RawValue::from_string(json).map_err(ConfigError::Message)?;
     let backend = local_backend(&config.redis)?;
     thread_runtime()?.block_on(async {
         let publisher = Publisher::lazy(backend, config.key);

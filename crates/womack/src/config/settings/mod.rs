@@ -15,7 +15,9 @@ pub use self::{
     network::Network,
     nodes::NodeSettings,
     redis::RedisSettings,
-    values::{ByteSize, CoalesceSetting, Egress, NamespaceSetting, Seconds, SlowClientSetting},
+    values::{
+        ByteSize, Egress, Milliseconds, NamespaceSetting, NamespaceValue, Seconds, SlowClientPolicy,
+    },
 };
 
 /// What an operator wrote, on the command line, in the environment or in the file.
@@ -205,7 +207,7 @@ pub struct Settings {
         value_name = "MS",
         value_delimiter = ','
     )]
-    pub coalesce_ms: Option<Vec<CoalesceSetting>>,
+    pub coalesce_ms: Option<Vec<NamespaceValue<Milliseconds>>>,
 
     /// What becomes of messages for a client that reads too slowly: `close`, `drop-oldest` or
     /// `latest`, or `/path=latest` for one namespace; may be given again [default: close]
@@ -215,7 +217,7 @@ pub struct Settings {
         value_name = "POLICY",
         value_delimiter = ','
     )]
-    pub slow_client: Option<Vec<SlowClientSetting>>,
+    pub slow_client: Option<Vec<NamespaceValue<SlowClientPolicy>>>,
 
     /// Prefix of the Redis channels on which server events are published, as they are not
     /// otherwise: KEY:subscribe, KEY:unsubscribe and KEY:custom
