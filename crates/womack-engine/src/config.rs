@@ -85,7 +85,7 @@ impl Config {
             limits: ProtocolLimits {
                 max_attachments: 64,
                 max_attachment_bytes: self.limits.load().max_payload_bytes,
-                max_namespaces: registry.len(),
+                max_namespaces: registry.count(),
             },
             namespaces: Namespaces::new(paths),
         }

@@ -62,6 +62,11 @@ impl DirtyChannels {
         shards.map(|shard| self.lock(shard).len()).sum()
     }
 
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn try_take(&self, batch: &mut VecDeque<(ShardId, Arc<str>)>) -> bool {
         let before = batch.len();
         for shard in (0..).map(ShardId).take(self.shards.len()) {

@@ -158,6 +158,11 @@ impl<T> Sender<T> {
     pub fn len(&self) -> usize {
         self.shared.values.len()
     }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.shared.values.is_empty()
+    }
 }
 
 impl<T> Clone for Sender<T> {
@@ -175,11 +180,8 @@ pub struct Receiver<T> {
 
 impl<T> Receiver<T> {
     /// Waits for at least one value, then moves up to `most` of what is there to the end of
-    /// `batch`. Losing this future loses no value.
-    #[expect(
-        clippy::needless_pass_by_ref_mut,
-        reason = "one task at a time may wait, since there is one waker"
-    )]
+    /// `batch`. Losing this future loses no value. One task at a time may wait, since there is one
+    /// waker.
     pub async fn receive(&mut self, batch: &mut Vec<T>, most: usize) {
         poll_fn(|context| {
             if self.take(batch, most) {

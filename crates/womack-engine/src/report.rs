@@ -127,6 +127,11 @@ impl Reports {
     pub fn len(&self) -> usize {
         self.queue.len()
     }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
 }
 
 #[cfg(test)]

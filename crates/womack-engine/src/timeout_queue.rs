@@ -83,6 +83,11 @@ impl<T> TimeoutQueue<T> {
         self.len
     }
 
+    /// Whether nothing waits.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     fn position(&self, ticket: Ticket) -> Option<usize> {
         usize::try_from(ticket.0.checked_sub(self.first)?).ok()
     }

@@ -44,7 +44,7 @@ impl Registry {
     }
 
     /// How many namespaces there are.
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.entries.len()
     }
 

@@ -280,7 +280,7 @@ impl Shard {
     }
 
     /// How many sessions this shard has.
-    pub fn len(&self) -> usize {
+    pub fn session_count(&self) -> usize {
         self.connections.len()
     }
 }

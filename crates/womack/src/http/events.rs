@@ -121,10 +121,10 @@ impl hyper::body::Body for EventBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let before = self.queue.len();
+        let before = self.queue.bytes();
         let expired = self.queue.expire(Instant::now());
         let taken = self.queue.poll_take(context, PIECE_BYTES);
-        let gone = (before - self.queue.len()) as i64;
+        let gone = (before - self.queue.bytes()) as i64;
         self.metrics.deliveries.client_queue_bytes.dec_by(gone);
         self.metrics.deliveries.spared("expired", expired);
         if let Poll::Ready(Some(bytes)) = &taken {
@@ -143,7 +143,7 @@ impl Drop for EventBody {
         if let Ok(mut shard) = self.shard.try_borrow_mut() {
             shard.close_events(self.sid, Instant::now());
         }
-        let left = self.queue.len() as i64;
+        let left = self.queue.bytes() as i64;
         self.metrics.deliveries.client_queue_bytes.dec_by(left);
     }
 }

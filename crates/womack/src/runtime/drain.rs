@@ -91,7 +91,7 @@ pub(crate) async fn close_sessions(
     drain: Duration,
 ) {
     let start = Instant::now();
-    let sessions = shard.borrow().len();
+    let sessions = shard.borrow().session_count();
     let mut commands = Vec::new();
     loop {
         let passed = start.elapsed().as_secs_f64() / drain.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -101,7 +101,7 @@ pub(crate) async fn close_sessions(
         shard
             .borrow_mut()
             .retire_some(due.saturating_sub(closed), Instant::now());
-        if shard.borrow().len() == 0 || start.elapsed() >= drain + LAST_POLLS {
+        if shard.borrow().session_count() == 0 || start.elapsed() >= drain + LAST_POLLS {
             break;
         }
         select! {

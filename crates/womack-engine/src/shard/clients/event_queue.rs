@@ -71,7 +71,7 @@ impl EventQueue {
     }
 
     /// How many bytes wait.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.pending.borrow().len()
     }
 
@@ -107,11 +107,11 @@ mod tests {
             queue.keep(bytes.into(), Fate::Kept, Instant::now());
         }
         queue.end();
-        assert_eq!(queue.len(), 8);
+        assert_eq!(queue.bytes(), 8);
         for piece in [Some("abcd"), Some("ef"), Some("gh"), None, None] {
             let piece = piece.map(|piece| Bytes::from_static(piece.as_bytes()));
             assert_eq!(queue.poll_take(&context, 4), Poll::Ready(piece));
         }
-        assert_eq!(queue.len(), 0);
+        assert_eq!(queue.bytes(), 0);
     }
 }

@@ -137,7 +137,7 @@ impl Connection {
     /// How many bytes the client has still to take.
     pub(in crate::shard) fn pending_bytes(&self) -> usize {
         match &self.kind {
-            Kind::EventStream(stream) => stream.queue().len(),
+            Kind::EventStream(stream) => stream.queue().bytes(),
             _ => self.outbox.pending_bytes(),
         }
     }

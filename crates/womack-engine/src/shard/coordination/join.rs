@@ -62,7 +62,7 @@ impl Shard {
             namespace,
             encoding: connection.kind().encoding(dialect),
             encodings: connection.kind().encodings(),
-            max_memberships: most.saturating_mul(registry.len()),
+            max_memberships: most.saturating_mul(registry.count()),
         };
         let join = self
             .subscriptions

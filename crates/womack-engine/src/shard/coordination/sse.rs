@@ -113,11 +113,11 @@ impl Shard {
             // Nobody takes it any more.
             CloseReason::TransportClose => queue.end(),
             _ => {
-                let before = queue.len();
+                let before = queue.bytes();
                 for bytes in last {
                     queue.keep(bytes, Fate::Begun, self.now);
                 }
-                let kept = (queue.len() - before) as i64;
+                let kept = (queue.bytes() - before) as i64;
                 self.context
                     .metrics
                     .deliveries
