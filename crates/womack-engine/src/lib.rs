@@ -85,7 +85,7 @@ pub use self::{
     publishers::{Families, Origin, PublishersError},
     queue::{Receiver, Scale, Sender, queue, weighed_queue},
     report::{Count, Custom, Meta, Place, Question, Report, Reports},
-    router::{Now, Output, Router, ShardSet, SubscriberRequest},
+    router::{Coverage, Now, Output, Router, ShardSet, SubscriberRequest},
     session_request::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
     shard::{
         CLOSING_TIME, ChannelsReader, EventQueue, Handshaken, Load, Opened, Readiness, Ring, Shard,

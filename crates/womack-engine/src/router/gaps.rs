@@ -7,7 +7,7 @@ use womack_ledger::Limit;
 use womack_proto::subscriber::{Loss, LossScope, Message};
 
 use super::{
-    Now, Output, Router,
+    Coverage, Now, Output, Router,
     open_gaps::{EndedGap, LostChannels},
     routes::Lost,
 };
@@ -191,16 +191,16 @@ impl Router {
 
     fn update_readiness(&self, out: &mut Output) {
         let connected = self.context.metrics.redis.connected.get() == 1;
-        let ready = match &self.trouble {
-            Some(trouble) => Err(trouble.clone()),
-            None if !connected => Err("redis is not subscribed".to_owned()),
+        let coverage = match &self.trouble {
+            Some(trouble) => Coverage::Incomplete(trouble.clone()),
+            None if !connected => Coverage::Incomplete("redis is not subscribed".to_owned()),
             None if !self.gaps.is_empty() => {
                 let missing = self.gaps.missing();
-                Err(format!("redis does not bring {missing} channels"))
+                Coverage::Incomplete(format!("redis does not bring {missing} channels"))
             }
-            None => Ok(()),
+            None => Coverage::Complete,
         };
-        out.readiness = Some(ready);
+        out.coverage = Some(coverage);
     }
 }
 

@@ -67,6 +67,15 @@ pub enum SubscriberRequest {
     GiveUp(Vec<Subscription>),
 }
 
+/// Whether Redis brings every channel that is wanted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Coverage {
+    /// It does.
+    Complete,
+    /// It does not, for this reason.
+    Incomplete(String),
+}
+
 /// The results of a call of a [`Router`], in their order.
 #[derive(Default)]
 pub struct Output {
@@ -74,8 +83,8 @@ pub struct Output {
     pub commands: Vec<(ShardId, ToShard)>,
     /// Requests to the subscriber.
     pub requests: Vec<SubscriberRequest>,
-    /// Whether Redis brings every channel that is wanted, or why not, if that may have changed.
-    pub readiness: Option<Result<(), String>>,
+    /// Whether Redis brings every channel that is wanted, if that may have changed.
+    pub coverage: Option<Coverage>,
 }
 
 impl Output {

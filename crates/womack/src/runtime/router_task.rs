@@ -118,8 +118,8 @@ impl Driver {
                 SubscriberRequest::GiveUp(channels) => self.subscriber.give_up(channels),
             }
         }
-        if let Some(readiness) = self.out.readiness.take() {
-            self.status.set_redis(readiness);
+        if let Some(coverage) = self.out.coverage.take() {
+            self.status.set_redis(coverage);
         }
     }
 

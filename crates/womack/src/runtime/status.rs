@@ -9,6 +9,7 @@ use std::{
 };
 
 use womack_cluster::RelayContext;
+use womack_engine::Coverage;
 
 /// Whether the process can serve; written by the router and by the main thread, read by anyone.
 pub(crate) struct Status {
@@ -36,9 +37,12 @@ impl Status {
         self.leaving.store(true, Ordering::Release);
     }
 
-    /// Whether everything wanted is subscribed at Redis, or why not.
-    pub(crate) fn set_redis(&self, subscribed: Result<(), String>) {
-        let reason = subscribed.err().map(Cow::Owned);
+    /// Whether everything wanted is subscribed at Redis.
+    pub(crate) fn set_redis(&self, coverage: Coverage) {
+        let reason = match coverage {
+            Coverage::Complete => None,
+            Coverage::Incomplete(reason) => Some(Cow::Owned(reason)),
+        };
         *self.redis.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 

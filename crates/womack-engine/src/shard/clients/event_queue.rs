@@ -48,7 +48,7 @@ impl EventQueue {
         self.pending.borrow_mut().thin(room, now)
     }
 
-    /// As [`Pending::expire`].
+    /// As `Pending::expire`.
     pub fn expire(&self, now: Instant) -> u64 {
         self.pending.borrow_mut().expire(now)
     }
