@@ -7,6 +7,7 @@ use womack_proto::Rules;
 
 use crate::{
     config::Config,
+    coverage::CoverageCell,
     metrics::Metrics,
     namespace::{Messages, Registry},
     publishers::{Families, PublishersError},
@@ -30,6 +31,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Where session ids come from.
     pub sids: SidSource,
+    /// Whether Redis brings what clients want.
+    pub coverage: CoverageCell,
     /// Who may open a session.
     pub admission: Arc<Admission>,
     /// What is held for clients.
@@ -106,6 +109,7 @@ impl Context {
             endpoints,
             metrics,
             sids,
+            coverage: CoverageCell::default(),
             admission: Arc::new(Admission::new(room)),
             memory: Memory::new(shards),
             reports,

@@ -41,6 +41,7 @@ pub mod bench;
 mod command;
 mod config;
 mod context;
+mod coverage;
 mod dirty_channels;
 mod encoding;
 mod limits;
@@ -69,6 +70,7 @@ pub use self::{
     },
     config::{Config, Publishers},
     context::{Context, ContextParts, Endpoint, Speaks},
+    coverage::{Coverage, CoverageCell},
     dirty_channels::DirtyChannels,
     encoding::{Dialect, Encoding, Published, Topic},
     limits::{FRAMING_BYTES, Limits},
@@ -85,7 +87,7 @@ pub use self::{
     publishers::{Families, Origin, PublishersError},
     queue::{Receiver, Scale, Sender, queue, weighed_queue},
     report::{Count, Custom, Meta, Place, Question, Report, Reports},
-    router::{Coverage, Now, Output, Router, ShardSet, SubscriberRequest},
+    router::{Now, Output, Router, ShardSet, SubscriberRequest},
     session_request::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
     shard::{
         CLOSING_TIME, ChannelsReader, EventQueue, Handshaken, Load, Opened, Readiness, Ring, Shard,

@@ -7,22 +7,25 @@ use womack_ledger::Limit;
 use womack_proto::subscriber::{Loss, LossScope, Message};
 
 use super::{
-    Coverage, Now, Output, Router,
+    Now, Output, Router,
     open_gaps::{EndedGap, LostChannels},
     routes::Lost,
 };
-use crate::command::{LostScope, ToShard};
+use crate::{
+    command::{LostScope, ToShard},
+    coverage::Coverage,
+};
 
 impl Router {
     /// Every server that is needed is connected.
-    pub(super) fn connected(&mut self, out: &mut Output) {
+    pub(super) fn connected(&mut self) {
         self.trouble = None;
         let metrics = &self.context.metrics;
         metrics.redis.connected.set(1);
         if self.gaps.is_empty() {
             info!("redis is connected");
         }
-        self.update_readiness(out);
+        self.update_coverage();
     }
 
     /// Something was live and is not until it is confirmed again.
@@ -54,7 +57,7 @@ impl Router {
         };
         self.begin_gap(scope, loss.since, &loss.reason, now.instant, out);
         self.count_channels();
-        self.update_readiness(out);
+        self.update_coverage();
     }
 
     fn begin_gap(
@@ -109,10 +112,10 @@ impl Router {
     }
 
     /// Redis, or a part of it, cannot be reached.
-    pub(super) fn failed(&mut self, reason: String, now: Instant, out: &mut Output) {
+    pub(super) fn failed(&mut self, reason: String, now: Instant) {
         self.context.metrics.redis.connected.set(0);
         self.trouble = Some(format!("redis cannot be reached: {reason}"));
-        self.update_readiness(out);
+        self.update_coverage();
         if let Some(held_back) = self.failures.pass(now) {
             warn!(error = %reason, held_back, "redis cannot be reached, trying again");
         }
@@ -143,7 +146,7 @@ impl Router {
     pub(super) fn end_gaps(&mut self, now: Now, out: &mut Output) {
         if !self.gaps.is_empty() {
             self.tell_gaps(false, now, out);
-            self.update_readiness(out);
+            self.update_coverage();
         }
     }
 
@@ -189,7 +192,7 @@ impl Router {
         }
     }
 
-    fn update_readiness(&self, out: &mut Output) {
+    fn update_coverage(&self) {
         let connected = self.context.metrics.redis.connected.get() == 1;
         let coverage = match &self.trouble {
             Some(trouble) => Coverage::Incomplete(trouble.clone()),
@@ -200,7 +203,7 @@ impl Router {
             }
             None => Coverage::Complete,
         };
-        out.coverage = Some(coverage);
+        self.context.coverage.set(coverage);
     }
 }
 

@@ -67,15 +67,6 @@ pub enum SubscriberRequest {
     GiveUp(Vec<Subscription>),
 }
 
-/// Whether Redis brings every channel that is wanted.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Coverage {
-    /// It does.
-    Complete,
-    /// It does not, for this reason.
-    Incomplete(String),
-}
-
 /// The results of a call of a [`Router`], in their order.
 #[derive(Default)]
 pub struct Output {
@@ -83,8 +74,6 @@ pub struct Output {
     pub commands: Vec<(ShardId, ToShard)>,
     /// Requests to the subscriber.
     pub requests: Vec<SubscriberRequest>,
-    /// Whether Redis brings every channel that is wanted, if that may have changed.
-    pub coverage: Option<Coverage>,
 }
 
 impl Output {
@@ -167,9 +156,9 @@ impl Router {
             } => self.refused(&channel, generation, &reason, now, out),
             Event::StaticRefused { name, reason } => static_refused(&name, &reason),
             Event::StaticLive => self.statics_back(now, out),
-            Event::Connected => self.connected(out),
+            Event::Connected => self.connected(),
             Event::Lost(loss) => self.lost(loss, now, out),
-            Event::Failed(reason) => self.failed(reason, now.instant, out),
+            Event::Failed(reason) => self.failed(reason, now.instant),
         }
         self.request_wanted(out);
     }

@@ -14,7 +14,7 @@ use womack_engine::{
 };
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig};
 
-use super::{ServerContext, Status};
+use super::ServerContext;
 
 /// Events taken from the subscriber at one go: a burst's worth, so that shards are woken once, and
 /// few enough that marked channels are not kept waiting.
@@ -29,7 +29,6 @@ pub(super) struct RouterTask {
     pub(super) shards: Vec<Sender<ToShard>>,
     pub(super) channels: Vec<ChannelsReader>,
     pub(super) server: Arc<ServerContext>,
-    pub(super) status: Arc<Status>,
 }
 
 impl RouterTask {
@@ -52,7 +51,6 @@ impl RouterTask {
             touched: ShardSet::default(),
             shards: self.shards,
             server: self.server.clone(),
-            status: self.status,
         };
         driver.run(self.queue, &self.dirty).await;
     }
@@ -66,7 +64,6 @@ struct Driver {
     touched: ShardSet,
     shards: Vec<Sender<ToShard>>,
     server: Arc<ServerContext>,
-    status: Arc<Status>,
 }
 
 impl Driver {
@@ -117,9 +114,6 @@ impl Driver {
                 SubscriberRequest::Subscribe(channels) => self.subscriber.subscribe(channels),
                 SubscriberRequest::GiveUp(channels) => self.subscriber.give_up(channels),
             }
-        }
-        if let Some(coverage) = self.out.coverage.take() {
-            self.status.set_redis(coverage);
         }
     }
 

@@ -172,7 +172,7 @@ impl ThreadStarter {
         let (relay_sender, relay) = relays.then(|| queue(RELAY_QUEUE)).unzip();
         let relay_context = relays.then(|| server.relay_context());
         let handles = ServerHandles {
-            status: Arc::new(Status::new(relay_context.clone())),
+            status: Arc::new(Status::new(server.engine.clone(), relay_context.clone())),
             dirty: Arc::new(DirtyChannels::new(shards.len())),
             steps: Arc::new(DrainSteps::new(shards.len())),
             server,

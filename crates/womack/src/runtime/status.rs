@@ -3,18 +3,18 @@
 use std::{
     borrow::Cow,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use womack_cluster::RelayContext;
-use womack_engine::Coverage;
+use womack_engine::{Context, Coverage};
 
-/// Whether the process can serve; written by the router and by the main thread, read by anyone.
+/// Whether the process can serve; read by anyone.
 pub(crate) struct Status {
-    /// Why Redis is not as it should be. It is looked at by who asks, and changed when it changes.
-    redis: Mutex<Option<Cow<'static, str>>>,
+    /// Knows whether Redis brings what clients want.
+    engine: Arc<Context>,
     /// The relay, if there is one: balancers wait until other nodes can reach this one.
     relay: Option<Arc<RelayContext>>,
     leaving: AtomicBool,
@@ -23,9 +23,9 @@ pub(crate) struct Status {
 
 impl Status {
     /// The status of a process that has just begun. A relay is waited for too.
-    pub(crate) const fn new(relay: Option<Arc<RelayContext>>) -> Self {
+    pub(crate) const fn new(engine: Arc<Context>, relay: Option<Arc<RelayContext>>) -> Self {
         Self {
-            redis: Mutex::new(Some(Cow::Borrowed("redis is not subscribed"))),
+            engine,
             relay,
             leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -35,15 +35,6 @@ impl Status {
     /// From now on balancers are to send clients elsewhere.
     pub(crate) fn leave(&self) {
         self.leaving.store(true, Ordering::Release);
-    }
-
-    /// Whether everything wanted is subscribed at Redis.
-    pub(crate) fn set_redis(&self, coverage: Coverage) {
-        let reason = match coverage {
-            Coverage::Complete => None,
-            Coverage::Incomplete(reason) => Some(Cow::Owned(reason)),
-        };
-        *self.redis.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
     /// From now on no new session is taken.
@@ -63,11 +54,10 @@ impl Status {
         if self.is_draining() || self.leaving.load(Ordering::Acquire) {
             return Err(Cow::Borrowed("draining"));
         }
-        let reason = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*reason {
-            Some(reason) => Err(reason.clone()),
-            None if self.is_reachable() => Ok(()),
-            None => Err(Cow::Borrowed("other nodes cannot reach this one")),
+        match self.engine.coverage.get() {
+            Coverage::Incomplete(reason) => Err(Cow::Owned(reason)),
+            Coverage::Complete if self.is_reachable() => Ok(()),
+            Coverage::Complete => Err(Cow::Borrowed("other nodes cannot reach this one")),
         }
     }
 

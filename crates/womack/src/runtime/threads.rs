@@ -186,7 +186,6 @@ impl ThreadStarter {
             shards: self.handles.shards.clone(),
             channels,
             server: self.handles.server.clone(),
-            status: self.handles.status.clone(),
         }
     }
 }
