@@ -24,9 +24,10 @@ const KINDS = [
 ];
 
 // How far the publisher may be ahead of a client, in messages. A client that polls takes 16 at a
-// time, and a node that stops waits a few seconds for it: on a machine that is too slow for the rate,
-// more would be behind than fits in that time.
-const AHEAD = 100;
+// time, and a node that stops waits for it for a second after the others are closed: so it must not
+// lack more, when a stop begins, than its next answers bring, however long a poll takes on a busy
+// machine.
+const AHEAD = 16;
 
 class Channel {
   constructor(name) {

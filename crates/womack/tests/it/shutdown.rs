@@ -155,6 +155,33 @@ async fn a_client_between_two_polls_is_told_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_client_between_two_polls_gets_all_that_waits_for_it_by_the_next_ones() {
+    /// More than three answers hold.
+    const MESSAGES: usize = 50;
+    let redis = Redis::start().await;
+    let launch = Launch::new(&redis).flag("--shards", "1");
+    let mut server = launch.start().await;
+    let mut polling = Polling::connect(server.address()).await;
+    polling.subscribe("a").await;
+    // What has reached this one waits for the other.
+    let mut witness = Client::connect(server.address()).await;
+    witness.subscribe("a").await;
+    for number in 0..MESSAGES {
+        redis.publish("a", &number.to_string()).await;
+        assert_eq!(witness.message("a").await, number.to_string());
+    }
+    server.signal(Signal::Terminate).await;
+    server.logged("stopping").await;
+    ends_with_the_server(&mut server, async {
+        for number in 0..MESSAGES {
+            assert_eq!(polling.message("a").await, number.to_string());
+        }
+        assert_eq!(polling.poll().await.status, 410);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn every_library_comes_back_by_itself() {
     let redis = Redis::start().await;
     let mut server = Launch::new(&redis)

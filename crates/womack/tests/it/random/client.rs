@@ -183,7 +183,7 @@ impl Client {
 
     /// Does something. True if the client is gone by that.
     fn act(&mut self, visit: &mut Visit) -> bool {
-        let operation = self.temper.next();
+        let operation = self.temper.next(visit.session.fresh().len());
         if visit.is_upgraded && operation.is_of_polls() {
             return false;
         }

@@ -7,6 +7,10 @@ use fastrand::Rng;
 /// Channels that many clients share and that are published on without end.
 pub(super) const SHARED: usize = 8;
 
+/// Channels of its own that a client has at most. One that stays for long would come to the server's
+/// `--max-channels-per-client` otherwise, and be refused for that.
+const OWN: usize = 500;
+
 const CLIENTS: u64 = 40;
 
 /// The kinds of clients.
@@ -173,8 +177,8 @@ impl Temper {
         pause(&mut self.rng, self.mean)
     }
 
-    /// The next operation.
-    pub(super) fn next(&mut self) -> Operation {
+    /// The next operation of a client that is in `own` channels which nobody else ever had.
+    pub(super) fn next(&mut self, own: usize) -> Operation {
         let rng = &mut self.rng;
         let acked = rng.f64() < 0.85;
         let channels = |rng: &mut Rng| {
@@ -197,8 +201,8 @@ impl Temper {
                 channel: rng.usize(..SHARED),
                 times: rng.usize(1..3),
             },
-            74..86 => Operation::Fresh { acked },
-            86..92 => Operation::LeaveFresh,
+            74..86 if own < OWN => Operation::Fresh { acked },
+            74..92 => Operation::LeaveFresh,
             92..94 if self.polls => Operation::AbortPoll,
             94..96 if self.polls => Operation::RepeatPoll,
             96..98 if !self.stays => Operation::Disconnect,
@@ -299,5 +303,21 @@ impl Troubles {
             latency,
             link,
         }
+    }
+}
+
+#[test]
+fn a_client_that_stays_keeps_below_the_channels_that_it_may_have() {
+    /// The server's default.
+    const MOST: usize = 1000;
+    let mut temper = Temper::of(1, 0, Kind::Socket4, false);
+    let mut own = 0;
+    for _ in 0..100_000 {
+        match temper.next(own) {
+            Operation::Fresh { .. } => own += 1,
+            Operation::LeaveFresh => own = own.saturating_sub(1),
+            _ => {}
+        }
+        assert!(own + SHARED <= MOST);
     }
 }
