@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -9,9 +10,8 @@ use crate::{repository, within};
 
 /// A package as it was released long ago, unpacked.
 pub struct Release {
-    folder: TempDir,
     /// What it unpacks to.
-    root: String,
+    root: PathBuf,
 }
 
 impl Release {
@@ -32,34 +32,54 @@ impl Release {
 
     /// One of its files.
     pub fn file(&self, path: &str) -> PathBuf {
-        let file = self.folder.path().join(&self.root).join(path);
-        assert!(file.is_file(), "no {path} in {}", self.root);
+        let file = self.root.join(path);
+        assert!(file.is_file(), "no {path} in {}", self.root.display());
         file
     }
 
     async fn of_python(name: &str, version: &str) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let release = format!("{name}=={version}");
-        let mut pip = python();
-        pip.args(["-m", "pip", "download", "--quiet", "--no-deps"])
-            .args(["--no-build-isolation", "--no-binary", ":all:", &release])
-            // pip runs the package's setup.py, whatever it was written for.
-            .env("PYTHONPATH", clients().join("setup_of_old"));
-        run(&mut pip, folder.path()).await;
-        let root = format!("{name}-{version}");
-        unpack(&format!("{root}.tar.gz"), folder.path()).await;
-        Self { folder, root }
+        let unpacked = format!("{name}-{version}");
+        let folder = kept(&format!("python-{unpacked}"), async |folder| {
+            let release = format!("{name}=={version}");
+            let mut pip = python();
+            pip.args(["-m", "pip", "download", "--quiet", "--no-deps"])
+                .args(["--no-build-isolation", "--no-binary", ":all:", &release])
+                // pip runs the package's setup.py, whatever it was written for.
+                .env("PYTHONPATH", clients().join("setup_of_old"));
+            run(&mut pip, folder).await;
+            unpack(&format!("{unpacked}.tar.gz"), folder).await;
+        });
+        let root = folder.await.join(unpacked);
+        Self { root }
     }
 
     async fn of_node(name: &str, version: &str) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
-        let mut npm = Command::new("npm");
-        npm.args(["pack", "--silent", &format!("{name}@{version}")]);
-        run(&mut npm, folder.path()).await;
-        unpack(&format!("{name}-{version}.tgz"), folder.path()).await;
-        let root = "package".to_owned();
-        Self { folder, root }
+        let folder = kept(&format!("node-{name}-{version}"), async |folder| {
+            let mut npm = Command::new("npm");
+            npm.args(["pack", "--silent", &format!("{name}@{version}")]);
+            run(&mut npm, folder).await;
+            unpack(&format!("{name}-{version}.tgz"), folder).await;
+        });
+        let root = folder.await.join("package");
+        Self { root }
     }
+}
+
+/// A folder under `target/releases`, which `fill` fills if nobody has yet. Tests that are here at
+/// the same time fill a folder each, of which the first is kept.
+async fn kept(name: &str, fill: impl AsyncFnOnce(&Path)) -> PathBuf {
+    let releases = repository().join("target/releases");
+    let folder = releases.join(name);
+    if !folder.is_dir() {
+        fs::create_dir_all(&releases).expect("a folder under target");
+        let new = TempDir::new_in(&releases).expect("a temporary folder");
+        fill(new.path()).await;
+        let new = new.keep();
+        if fs::rename(&new, &folder).is_err() {
+            fs::remove_dir_all(new).expect("a folder of its own");
+        }
+    }
+    folder
 }
 
 /// A file of a package that `make deps` has installed for Node.js.
