@@ -9,9 +9,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use slab::Slab;
 
-use crate::Limits;
 use crate::client::Client;
 use crate::glob;
+use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::reply::{Protocol, Reply};
 use crate::subscriptions::Kind;

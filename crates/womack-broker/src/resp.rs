@@ -15,7 +15,7 @@ use std::mem;
 use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::{Limits, inline};
+use crate::{inline, limits::Limits};
 
 /// What a line may have at most: an inline command, or the header of an array or a string.
 const MAX_LINE_BYTES: usize = 64 * 1024;

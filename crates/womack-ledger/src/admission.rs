@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use crate::Limit;
+use crate::limit::Limit;
 
 /// How many sessions there may be. Zero is no limit of its own.
 #[derive(Clone, Copy, Debug, Default)]

@@ -16,6 +16,7 @@ mod ledger;
 mod limit;
 mod memory;
 pub mod metrics;
+mod shard_id;
 
 pub use self::{
     admission::{Admission, AdmissionLimits, Admitted, Full},
@@ -26,8 +27,5 @@ pub use self::{
         PROCESS_BYTES, QUEUE_BYTES, SHARD_BYTES, available,
     },
     metrics::LimitCounters,
+    shard_id::ShardId,
 };
-
-/// The number of a shard, from 0.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct ShardId(pub u16);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{Ledger, ShardId};
+use crate::{ledger::Ledger, shard_id::ShardId};
 
 /// What the process takes before there is a client.
 pub const PROCESS_BYTES: usize = 16 << 20;

@@ -45,9 +45,8 @@ pub use self::{
     backoff::Backoff,
     connect::{
         Address, Backend, Connected, Dispatch, REPLY_TIMEOUT, TlsError, TlsFiles, Unreachable,
-        UrlError,
     },
-    error::{CommandError, Error},
+    error::{CommandError, Error, UrlError},
     error_class::ErrorClass,
     guard::{Guard, guard},
     publisher::Publisher,

@@ -63,12 +63,4 @@ impl Error {
             _ => 1,
         }
     }
-
-    /// The first paragraph of a message, in one line and without `error: ` before it.
-    pub(crate) fn one_line(message: &str) -> String {
-        let paragraph = message.split("\n\n").next().unwrap_or_default();
-        let words: Vec<_> = paragraph.split_whitespace().collect();
-        let line = words.join(" ");
-        line.strip_prefix("error: ").unwrap_or(&line).to_owned()
-    }
 }

@@ -37,11 +37,14 @@ pub mod bench {
 }
 pub mod cli;
 mod config;
+mod context;
 mod error;
 mod http;
 mod metrics;
 mod runtime;
 mod server;
+mod status;
+mod thread;
 
 pub use womack_engine::{
     Channels, ChannelsSettings, Client, Live, MessageClient, Messages, Namespace, PublishersError,

@@ -9,7 +9,8 @@ use womack_engine::{Endpoint, Messages, Namespace, Speaks};
 use crate::{
     config::{Config, ConfigError},
     error::Error,
-    runtime::{Running, Signals, thread_runtime},
+    runtime::{Reload, Running, ServerParts, Signals},
+    thread::thread_runtime,
 };
 
 /// A server that is set up and does not run yet.
@@ -29,14 +30,11 @@ use crate::{
 /// # Ok::<(), womack::Error>(())
 /// ```
 pub struct Server {
-    pub(crate) config: Config,
-    pub(crate) namespaces: Vec<(String, Arc<dyn Namespace>)>,
-    pub(crate) endpoints: Vec<Endpoint>,
+    config: Config,
+    namespaces: Vec<(String, Arc<dyn Namespace>)>,
+    endpoints: Vec<Endpoint>,
     reload: Option<Reload>,
 }
-
-/// Reads the settings again, and does with the log what they say.
-pub(crate) type Reload = Box<dyn Fn() -> Result<Config, Error>>;
 
 impl Server {
     /// A server with the namespace `/` and those of the configuration, all with the stock
@@ -107,7 +105,7 @@ impl Server {
     }
 
     /// Finds mistakes that only the namespaces together with the configuration show.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    fn check(&self) -> Result<(), ConfigError> {
         if let Some(events_key) = &self.config.events_key {
             for (path, namespace) in &self.namespaces {
                 let key = namespace.key().unwrap_or(&self.config.key);
@@ -141,11 +139,22 @@ impl Server {
     ///
     /// # Errors
     /// The port is taken, or the system refuses threads or descriptors.
-    pub fn run(mut self) -> Result<(), Error> {
+    pub fn run(self) -> Result<(), Error> {
         LocalSet::new().block_on(&thread_runtime()?, async {
             let mut signals = Signals::new()?;
-            let reload = self.reload.take();
-            let running = Running::start(self, reload).await?;
+            self.check()?;
+            let Self {
+                config,
+                namespaces,
+                endpoints,
+                reload,
+            } = self;
+            let parts = ServerParts {
+                config,
+                namespaces,
+                endpoints,
+            };
+            let running = Running::start(parts, reload).await?;
             let ended = running.until_stopped(&mut signals).await;
             info!("stopped");
             ended

@@ -15,7 +15,7 @@ pub use self::{
     by::By,
     distribution::{Distribution, Reading},
 };
-use crate::Limit;
+use crate::limit::Limit;
 
 /// Registers a metric under its name, which gets the registry's prefix, with its description.
 pub fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {

@@ -5,11 +5,14 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
 use tokio::sync::Mutex;
 
-use super::{Address, Backend, Connected, Kind, Slots, slot};
+use super::{
+    Address, Backend, Connected, Kind, Slots,
+    ask_identity::{IDENTITY_INTERVAL, ask_identity, changed},
+    slot,
+};
 use crate::{
     error::Error,
     error_class::ErrorClass,
-    guard::{IDENTITY_INTERVAL, ask_identity, changed},
     identity::{IdentityCheck, Role, Verdict},
 };
 

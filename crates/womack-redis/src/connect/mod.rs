@@ -1,6 +1,7 @@
 //! Which Redis is meant, and how it is reached: one server, the master that sentinels name, or a
 //! cluster; over TCP, TLS or a socket of this machine.
 
+pub(crate) mod ask_identity;
 mod cluster;
 mod dispatch;
 mod sentinel;
@@ -29,7 +30,6 @@ pub(crate) use self::{
 pub use self::{
     dispatch::Dispatch,
     tls::{TlsError, TlsFiles},
-    url::UrlError,
 };
 
 /// How long the network may take to connect.

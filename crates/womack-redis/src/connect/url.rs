@@ -12,49 +12,10 @@ use std::{borrow::Cow, path::PathBuf, sync::Arc};
 use percent_encoding::percent_decode_str;
 
 use super::{Address, Backend, Kind, Login, TlsFiles};
-use crate::identity::UnverifiedLinks;
+use crate::{error::UrlError, identity::UnverifiedLinks};
 
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;
-
-/// Why a URL names no Redis. No variant holds a password.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UrlError {
-    /// It does not begin with a scheme that is known.
-    #[error(
-        "the scheme {0:?} is none of redis, rediss, unix, redis+sentinel, rediss+sentinel, \
-         redis+cluster and rediss+cluster"
-    )]
-    Scheme(String),
-    /// There are files for TLS, which this scheme does not speak.
-    #[error("{0}:// does without TLS, and so without its files")]
-    WithoutTls(String),
-    /// A socket of this machine has no path.
-    #[error("unix:// needs the path of a socket")]
-    NoPath,
-    /// Sentinels are to be asked for no service.
-    #[error("sentinels need the name of a service, after a slash")]
-    NoService,
-    /// There are several hosts, and the scheme does not say how they belong together.
-    #[error("several hosts need redis+sentinel:// or redis+cluster://")]
-    SeveralHosts,
-    /// A host, or its port, cannot be one.
-    #[error("{0:?} is no HOST or HOST:PORT")]
-    Host(String),
-    /// The number of the database is none.
-    #[error("{0:?} is no number of a database")]
-    Database(String),
-    /// A cluster is asked for another database than its only one.
-    #[error("a cluster has no other database than 0")]
-    ClusterDatabase,
-    /// The percent signs of a part stand for bytes that are no text.
-    #[error("a part is no UTF-8 after decoding")]
-    NotUtf8,
-    /// A parameter is unknown, or has no meaning with this scheme.
-    #[error("the parameter {0:?} is unknown here")]
-    Parameter(String),
-}
 
 /// The beginning of a URL.
 enum Scheme {

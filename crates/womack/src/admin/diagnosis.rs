@@ -23,7 +23,8 @@ use womack_redis::{
 
 use crate::{
     admin::{Difference, Surveyor},
-    runtime::{ServerContext, thread_runtime},
+    context::ServerContext,
+    thread::thread_runtime,
 };
 
 /// Messages that are looked at in one go.

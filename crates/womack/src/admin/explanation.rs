@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use womack_proto::{Channel, NamespaceId};
 
 use super::Surveyor;
-use crate::runtime::ServerContext;
+use crate::context::ServerContext;
 
 /// What one node knows of a channel.
 #[derive(Debug, Deserialize, Serialize)]

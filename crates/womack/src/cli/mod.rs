@@ -20,10 +20,11 @@ use self::{
     top::Shown,
 };
 use crate::{
-    config::{Config, ConfigError, settings::Settings},
+    config::{Config, ConfigError, one_line, settings::Settings},
     error::Error,
-    runtime::{local_backend, thread_runtime},
+    runtime::local_backend,
     server::Server,
+    thread::thread_runtime,
 };
 
 /// Events that `tail` takes at one go.
@@ -108,7 +109,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            let mistake = ConfigError::CommandLine(Error::one_line(&error.to_string()));
+            let mistake = ConfigError::CommandLine(one_line(&error.to_string()));
             return fail(&mistake.into());
         }
     };
@@ -245,6 +246,6 @@ fn start_log(debug: bool) -> impl Fn(bool) {
 }
 
 fn fail(error: &Error) -> ExitCode {
-    eprintln!("womack: {}", Error::one_line(&error.to_string()));
+    eprintln!("womack: {}", one_line(&error.to_string()));
     ExitCode::from(error.exit_status())
 }

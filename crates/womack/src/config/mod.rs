@@ -21,6 +21,7 @@ use womack_cluster::{RelayConfig, ReporterConfig};
 pub use womack_engine::Limits;
 use womack_engine::{Channels, ChannelsSettings, Live, Publishers, SlowClient};
 
+pub(crate) use self::error::one_line;
 use self::settings::{Egress, NamespaceSetting};
 pub use self::{
     error::{ConfigError, LineError, ValueError},

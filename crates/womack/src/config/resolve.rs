@@ -6,14 +6,13 @@ use super::{
     Config, ConfigError, CorsOrigins, Nodes, PerNamespace, Redis, limits,
     settings::{Seconds, Settings},
 };
-use crate::error::Error;
 
 impl Config {
     /// Fills what `settings` leaves open from the file that they name, then from the defaults.
     ///
     /// # Errors
-    /// [`Error::Config`], in one line, for an unreadable file, an unknown key or a bad value.
-    pub fn resolve(mut settings: Settings) -> Result<Self, Error> {
+    /// [`ConfigError`], in one line, for an unreadable file, an unknown key or a bad value.
+    pub fn resolve(mut settings: Settings) -> Result<Self, ConfigError> {
         if let Some(path) = settings.config.clone() {
             settings.merge(Settings::from_file(&path)?);
         }
@@ -91,7 +90,7 @@ mod tests {
     use super::*;
     use crate::config::{DEFAULT_KEY, LineError, RedisSource};
 
-    fn file(text: &str) -> Result<Config, Error> {
+    fn file(text: &str) -> Result<Config, ConfigError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
         Config::resolve(Settings {
@@ -179,7 +178,7 @@ mod tests {
     #[test]
     fn mistakes_are_told_apart_without_their_text() {
         let mistake = |text: &str| match file(text) {
-            Err(Error::Config(mistake)) => mistake,
+            Err(mistake) => mistake,
             other => panic!("{text:?} gave {other:?}"),
         };
         assert!(matches!(

@@ -16,8 +16,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_engine::Throttle;
 use womack_ledger::Limit;
 
+use super::BACKLOG;
 use super::{Http, Surface, connection::serve_connection};
-use crate::runtime::BACKLOG;
 
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);

@@ -38,11 +38,10 @@ pub(crate) use self::{
     proxies::ClientAddress,
 };
 use self::{answers::plain, assets::Audience, delivery::ClientConnection, events::EventBody};
-use crate::{
-    admin::Surveyor,
-    config::Config,
-    runtime::{ServerContext, Status},
-};
+use crate::{admin::Surveyor, config::Config, context::ServerContext, status::Status};
+
+/// Connections that may wait at a listener until they are accepted; the system may allow fewer.
+pub(crate) const BACKLOG: i32 = 4096;
 
 type Body = Either<Full<Bytes>, EventBody>;
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use womack_engine::{DirtyChannels, Sender, SessionRequest, ToShard};
 
-use super::{DrainSteps, ServerContext, Status};
+use super::DrainSteps;
+use crate::context::ServerContext;
+use crate::status::Status;
 
 /// Everything by which a thread reaches the others. Clones reach the same.
 #[derive(Clone)]

@@ -4,10 +4,7 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::error::Error;
-
-/// Connections that may wait at a listener until they are accepted; the system may allow fewer.
-pub(crate) const BACKLOG: i32 = 4096;
+use crate::{error::Error, http::BACKLOG};
 
 /// Opens `count` listeners on one address; the system spreads new connections over them.
 ///

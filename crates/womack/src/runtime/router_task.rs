@@ -14,7 +14,7 @@ use womack_engine::{
 };
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig};
 
-use super::ServerContext;
+use crate::context::ServerContext;
 
 /// Events taken from the subscriber at one go: a burst's worth, so that shards are woken once, and
 /// few enough that marked channels are not kept waiting.

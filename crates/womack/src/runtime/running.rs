@@ -16,7 +16,10 @@ use super::{
     signals::{Signals, stop_at_once},
     supervisor,
 };
-use crate::{error::Error, server::Reload};
+use crate::{config::Config, error::Error};
+
+/// Reads the settings again, and does with the log what they say.
+pub(crate) type Reload = Box<dyn Fn() -> Result<Config, Error>>;
 
 /// A server whose threads run.
 pub(crate) struct Running {

@@ -9,24 +9,26 @@ use std::{
 use tracing::{error, info, warn};
 use womack_cluster::{RelayTask, ReporterTask};
 use womack_engine::{
-    Beat, Context, ContextParts, DirtyChannels, Entry, Receiver, Registry, Report, Reports, Ring,
-    Scale, Sender, SessionRequest, SidSource, ToShard, queue, weighed_queue,
+    Beat, Context, ContextParts, DirtyChannels, Endpoint, Entry, Namespace, Receiver, Registry,
+    Report, Reports, Ring, Scale, Sender, SessionRequest, SidSource, ToShard, queue, weighed_queue,
 };
 use womack_ledger::{Ledger, QUEUE_BYTES};
 use womack_redis::Backend;
 
 use super::{
-    DrainSteps, Running, ServerContext, ServerHandles, Status,
+    DrainSteps, Running, ServerHandles,
     listen::listen,
+    running::Reload,
     source::Source,
     supervisor::{self, Ports},
     threads::{ShardThreads, ThreadStarter},
 };
+use crate::context::ServerContext;
+use crate::status::Status;
 use crate::{
     config::{Config, ConfigError, settings::Egress},
     error::Error,
     metrics::Metrics,
-    server::{Reload, Server},
 };
 
 /// Commands that may wait for one shard. A full queue means that the machine is full.
@@ -37,6 +39,14 @@ const ROUTER_QUEUE: usize = 64;
 const RELAY_QUEUE: usize = 4096;
 /// Descriptors that are not clients: listeners, Redis, logs.
 const RESERVED_FILES: u64 = 64;
+
+/// Everything that a server is started with.
+pub(crate) struct ServerParts {
+    pub(crate) config: Config,
+    /// Each with its path; the first is the one for `/`.
+    pub(crate) namespaces: Vec<(String, Arc<dyn Namespace>)>,
+    pub(crate) endpoints: Vec<Endpoint>,
+}
 
 /// The listeners of a server.
 struct Listeners {
@@ -80,8 +90,7 @@ impl Running {
     ///
     /// # Errors
     /// The settings contradict one another, the port is taken, or the system refuses something.
-    pub(crate) async fn start(server: Server, reload: Option<Reload>) -> Result<Self, Error> {
-        server.check()?;
+    pub(crate) async fn start(server: ServerParts, reload: Option<Reload>) -> Result<Self, Error> {
         let config = &server.config;
         let listeners = Listeners::open(config)?;
         let (address, admin_address) = listeners.addresses()?;
@@ -206,15 +215,14 @@ fn uses_ring(setting: Egress) -> Result<bool, Error> {
 
 /// Puts together what all threads of `server` have in common, and the queue of its reports.
 fn context(
-    server: Server,
+    server: ServerParts,
     room: u64,
     is_cluster: bool,
 ) -> Result<(Arc<ServerContext>, Option<Receiver<Report>>), Error> {
-    let Server {
+    let ServerParts {
         config,
         namespaces,
         endpoints,
-        ..
     } = server;
     let entries = namespaces.into_iter().map(|(path, handler)| Entry {
         key: handler.key().unwrap_or(&config.key).to_owned(),

@@ -15,9 +15,9 @@ use womack_redis::Backend;
 use super::{
     ServerHandles,
     router_task::RouterTask,
-    thread_runtime,
     worker::{Worker, WorkerListeners},
 };
+use crate::thread::thread_runtime;
 use crate::{
     admin::{Diagnosis, Surveyor},
     error::Error,

@@ -23,8 +23,9 @@ use super::{
     ServerHandles, close_sessions, handle_commands, pulse,
     router_task::RouterTask,
     shard_tasks::{command_loop, readiness_loop, relief_loop, timer_loop},
-    thread_runtime, write_last_bytes,
+    write_last_bytes,
 };
+use crate::thread::thread_runtime;
 use crate::{
     admin::Surveyor,
     http::{self, Connections, Http, Listener, Surface},

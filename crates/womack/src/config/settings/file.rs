@@ -7,10 +7,7 @@ use merge::Merge;
 use toml::{Spanned, Value};
 
 use super::Settings;
-use crate::{
-    config::{ConfigError, LineError},
-    error::Error,
-};
+use crate::config::{ConfigError, LineError, one_line};
 
 impl Settings {
     /// Reads the file at `path`.
@@ -66,7 +63,7 @@ fn read(command: &mut Command, key: &str, value: &Value) -> Result<Settings, Lin
     let matches = command.try_get_matches_from_mut(flags);
     matches
         .and_then(|matches| Settings::from_arg_matches(&matches))
-        .map_err(|error| LineError::Value(Error::one_line(&error.to_string())))
+        .map_err(|error| LineError::Value(one_line(&error.to_string())))
 }
 
 /// A value as it is written after a flag.

@@ -48,8 +48,9 @@ impl Release {
                 .env("PYTHONPATH", clients().join("setup_of_old"));
             run(&mut pip, folder).await;
             unpack(&format!("{unpacked}.tar.gz"), folder).await;
-        });
-        let root = folder.await.join(unpacked);
+        })
+        .await;
+        let root = folder.join(unpacked);
         Self { root }
     }
 
@@ -59,8 +60,9 @@ impl Release {
             npm.args(["pack", "--silent", &format!("{name}@{version}")]);
             run(&mut npm, folder).await;
             unpack(&format!("{name}-{version}.tgz"), folder).await;
-        });
-        let root = folder.await.join("package");
+        })
+        .await;
+        let root = folder.join("package");
         Self { root }
     }
 }

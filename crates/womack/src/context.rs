@@ -17,7 +17,7 @@ pub(crate) struct ServerContext {
 
 impl ServerContext {
     /// What the parts of the relay have in common.
-    pub(super) fn relay_context(&self) -> Arc<RelayContext> {
+    pub(crate) fn relay_context(&self) -> Arc<RelayContext> {
         let metrics = self.metrics.relay.clone();
         let limits = self.metrics.limits.clone();
         let context =
