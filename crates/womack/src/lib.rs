@@ -41,6 +41,7 @@ mod context;
 mod error;
 mod http;
 mod metrics;
+mod near;
 mod runtime;
 mod server;
 mod status;

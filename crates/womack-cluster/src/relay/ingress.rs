@@ -24,7 +24,8 @@ use womack_proto::{
 };
 
 use super::{
-    Event, RelayContext,
+    context::RelayContext,
+    event::Event,
     outgoing::Outgoing,
     place::{End, Place},
     tunnel,

@@ -16,6 +16,7 @@
 //! node, it has nothing to do but to stay subscribed.
 
 mod context;
+mod event;
 mod ingress;
 mod leaving;
 mod link;
@@ -30,6 +31,7 @@ mod tunnel;
 
 use std::{
     collections::HashSet,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,9 +43,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use womack_engine::{PollAnswer, PostAnswer, Receiver, Sender, SessionRequest, Throttle, ToShard};
+use womack_engine::{Receiver, Sender, SessionRequest, Throttle, ToShard};
 use womack_ledger::Limit;
-use womack_proto::relay::{Flow, Kind, Message};
+use womack_proto::relay::{Kind, Message};
 use womack_redis::{Backend, Backoff};
 
 pub use self::{
@@ -51,14 +53,16 @@ pub use self::{
     thread::RelayTask,
 };
 use self::{
+    event::Event,
     ingress::Ingress,
     link::{Failure, Link, Published},
     nodes::Heard,
     outgoing::Outgoing,
     owner::Owner,
     peers::Peers,
-    place::{End, Place},
+    place::End,
 };
+use crate::thread::Thread;
 
 /// Requests that are taken at one go.
 const REQUESTS_PER_BATCH: usize = 512;
@@ -83,8 +87,17 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// Starts the relay's thread.
+    ///
+    /// # Errors
+    /// The system refuses a runtime or a thread.
+    pub fn start(self) -> io::Result<RelayTask> {
+        let finish = self.finish.clone();
+        Thread::start("womack-relay", finish, || self.run()).map(RelayTask)
+    }
+
     /// Runs until the shards have ended and what they answered has been said.
-    pub(crate) async fn run(self) {
+    async fn run(self) {
         // What comes in here is bounded where it comes from: requests have one answer, and a tunnel
         // has a window.
         let (events, incoming) = mpsc::unbounded_channel();
@@ -113,18 +126,6 @@ impl Relay {
             }
         }
     }
-}
-
-/// What tasks of the relay tell it.
-enum Event {
-    /// A session of this node has answered a poll.
-    Polled(Place, PollAnswer),
-    /// The same for a POST.
-    Posted(Place, PostAnswer),
-    /// Bytes for the other end of a tunnel.
-    Flow(End, Flow),
-    /// A tunnel's task has ended.
-    Closed(End),
 }
 
 struct Running {

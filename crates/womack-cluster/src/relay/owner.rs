@@ -23,7 +23,8 @@ use womack_ledger::Limit;
 use womack_proto::relay::{Answer, AnswerLoss, Flow, Kind, Wish};
 
 use super::{
-    Event, RelayContext,
+    context::RelayContext,
+    event::Event,
     outgoing::Outgoing,
     place::{End, Place},
     recent_polls::RecentPolls,

@@ -17,7 +17,7 @@ use tokio::{
 };
 use womack_proto::relay::Flow;
 
-use super::{Event, place::End};
+use super::{event::Event, place::End};
 
 /// Bytes that may be under way in one direction.
 const WINDOW: u32 = 64 * 1024;

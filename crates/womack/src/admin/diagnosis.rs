@@ -21,11 +21,8 @@ use womack_redis::{
     Backend, Dispatch, Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics,
 };
 
-use crate::{
-    admin::{Difference, Surveyor},
-    context::ServerContext,
-    thread::thread_runtime,
-};
+use super::Surveyor;
+use crate::{context::ServerContext, near::Difference, thread::thread_runtime};
 
 /// Messages that are looked at in one go.
 const MESSAGES_PER_BATCH: usize = 1024;

@@ -2,13 +2,11 @@
 
 mod diagnosis;
 mod explanation;
-mod near;
 pub mod stats;
 mod survey;
 
 pub(crate) use self::{
     diagnosis::Diagnosis,
     explanation::Explanation,
-    near::Difference,
     survey::{ChannelLoad, Survey, Surveyor},
 };

@@ -12,7 +12,7 @@ use std::{
 
 use womack_engine::{ChannelsReader, Load, TopicLoad};
 
-use super::near::{Difference, difference};
+use crate::near::{Difference, difference};
 
 /// Channels that a survey names, by subscribers and by messages together at most twice as many.
 const NAMED: usize = 50;

@@ -3,7 +3,7 @@
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use womack_ledger::metrics::{By, add};
 
-use crate::admin::Difference;
+use crate::near::Difference;
 
 /// Why requests are refused, at zero from the start; others appear when they happen.
 const REFUSALS: [&str; 8] = [

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tracing::{error, info, warn};
-use womack_cluster::{RelayTask, ReporterTask};
+use womack_cluster::ReporterTask;
 use womack_engine::{
     Beat, Context, ContextParts, DirtyChannels, Endpoint, Entry, Namespace, Receiver, Registry,
     Report, Reports, Ring, Scale, Sender, SessionRequest, SidSource, ToShard, queue, weighed_queue,
@@ -121,7 +121,7 @@ impl Running {
         let relay = queues
             .relay
             .zip(starter.relay_context.clone())
-            .map(|(queue, context)| RelayTask::start(starter.relay(queue, context)))
+            .map(|(queue, context)| starter.relay(queue, context).start())
             .transpose()?;
         let reporter = reports
             .map(|queue| ReporterTask::start(starter.reporter(queue)))
