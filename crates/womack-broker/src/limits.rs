@@ -1,6 +1,6 @@
-//! What clients may cost.
+//! The limits of clients.
 
-/// What one client, and all of them together, may cost.
+/// The limits of one client, and of all of them together.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {

@@ -27,7 +27,7 @@ pub struct Interest {
 /// A shard's interests in the topics of one Redis channel; nearly always one.
 pub type Interests = SmallVec<[Interest; 2]>;
 
-/// What a shard is told.
+/// A command for a shard.
 pub enum ToShard {
     /// Queue a message for the subscribers of a topic.
     Deliver(Delivery),
@@ -135,7 +135,7 @@ pub struct Delivery {
     pub received: Instant,
 }
 
-/// What a message says of itself for clients that read too slowly.
+/// Data of a message about itself, for clients that read too slowly.
 #[derive(Debug)]
 pub struct Note {
     /// The channel.
@@ -148,7 +148,7 @@ pub struct Note {
     pub expires: Option<Instant>,
 }
 
-/// What a publisher of another family wants done for some clients.
+/// An action that a publisher of another family wants for some clients.
 pub struct Order {
     /// The namespace of the clients.
     pub namespace: NamespaceId,
@@ -160,7 +160,7 @@ pub struct Order {
     pub received: Instant,
 }
 
-/// What a publisher of another family wants done.
+/// An action that a publisher of another family wants.
 pub enum Deed {
     /// Queue an event.
     Send(Frames),

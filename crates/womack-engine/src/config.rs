@@ -1,4 +1,4 @@
-//! What the engine runs with.
+//! The settings of the engine.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{live::Live, namespace::Registry};
 /// something on the way makes more frequent pings necessary, it must not wait longer either.
 const POLL_DURATION: Duration = Duration::from_secs(20);
 
-/// What the engine runs with.
+/// The settings of the engine.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Time between the server's pings.
@@ -35,7 +35,7 @@ pub struct Config {
     pub is_cluster: bool,
     /// Publishers of other families that are listened to.
     pub publishers: Publishers,
-    /// What clients and publishers may use.
+    /// The limits of clients and publishers.
     pub limits: Live<Limits>,
 }
 

@@ -1,4 +1,4 @@
-//! What router and shards have in common.
+//! State that router and shards share.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     sid::SidSource,
 };
 
-/// What router and shards have in common and none changes.
+/// State that router and shards share and none changes.
 pub struct Context {
     /// The settings of the engine.
     pub config: Config,
@@ -29,7 +29,7 @@ pub struct Context {
     pub endpoints: Vec<Endpoint>,
     /// The counters of the engine.
     pub metrics: Arc<Metrics>,
-    /// Where session ids come from.
+    /// The source of session ids.
     pub sids: SidSource,
     /// Whether Redis brings what clients want.
     pub coverage: CoverageCell,
@@ -51,7 +51,7 @@ pub struct ContextParts {
     pub endpoints: Vec<Endpoint>,
     /// The counters of the engine.
     pub metrics: Arc<Metrics>,
-    /// Where session ids come from.
+    /// The source of session ids.
     pub sids: SidSource,
     /// How many sessions there is room for.
     pub room: usize,
@@ -69,7 +69,7 @@ pub struct Endpoint {
     pub speaks: Speaks,
 }
 
-/// What is spoken at an endpoint.
+/// The protocol of an endpoint.
 pub enum Speaks {
     /// Socket.IO in Engine.IO.
     SocketIo,

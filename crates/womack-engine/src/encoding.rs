@@ -99,7 +99,7 @@ pub struct Published<'a> {
     pub id: EventId,
 }
 
-/// What tells the topics of one Redis channel apart.
+/// The parts that tell the topics of one Redis channel apart.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Topic {
     /// The namespace.

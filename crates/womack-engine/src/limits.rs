@@ -1,4 +1,4 @@
-//! What clients and publishers may use, at most.
+//! The limits of clients and publishers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use womack_ledger::AdmissionLimits;
 /// the frame around it.
 pub const FRAMING_BYTES: usize = 16 * 1024;
 
-/// What clients and publishers may use, at most. Sizes are bytes.
+/// The limits of clients and publishers. Sizes are bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Limits {

@@ -49,7 +49,7 @@ pub struct Place {
     pub namespace: NamespaceId,
     /// As Redis knows it, with its prefix.
     pub channel: Arc<str>,
-    /// What is remembered about the client.
+    /// Data that is remembered about the client.
     pub meta: Option<Meta>,
 }
 
@@ -59,7 +59,7 @@ pub struct Custom {
     pub session: String,
     /// The namespace.
     pub namespace: NamespaceId,
-    /// What is remembered about the client.
+    /// Data that is remembered about the client.
     pub meta: Option<Meta>,
     /// What the client sent.
     pub data: Box<RawValue>,

@@ -25,7 +25,7 @@ pub struct SessionRequest {
     pub kind: RequestKind,
 }
 
-/// What a request asks for.
+/// The kind of a request.
 pub enum RequestKind {
     /// A GET that waits for packets.
     Poll {
@@ -62,14 +62,14 @@ pub enum RequestKind {
     Upgrade {
         /// The socket.
         stream: TcpStream,
-        /// What was read from it already.
+        /// Bytes that were read from it already.
         early: Bytes,
     },
     /// The WebSocket of a Socket.IO 0.9 client that has shaken hands.
     Attach {
         /// The socket.
         stream: TcpStream,
-        /// What was read from it already.
+        /// Bytes that were read from it already.
         early: Bytes,
     },
     /// A Socket.IO 0.9 client says that it is gone.

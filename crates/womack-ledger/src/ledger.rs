@@ -11,7 +11,7 @@ use std::sync::{
 
 use bytes::Bytes;
 
-/// What one shard's clients cost.
+/// The bytes that one shard's clients hold.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger(Arc<AtomicUsize>);
 

@@ -1,4 +1,4 @@
-//! What all threads of a server have in common.
+//! State that all threads of a server share.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use womack_engine::Context;
 
 use crate::{config::Config, metrics::Metrics};
 
-/// What all threads of a server have in common and none changes.
+/// State that all threads of a server share and none changes.
 pub(crate) struct ServerContext {
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
-    /// What router and shards have in common.
+    /// State that router and shards share.
     pub(crate) engine: Arc<Context>,
 }
 
 impl ServerContext {
-    /// What the parts of the relay have in common.
+    /// State that the parts of the relay share.
     pub(crate) fn relay_context(&self) -> Arc<RelayContext> {
         let metrics = self.metrics.relay.clone();
         let limits = self.metrics.limits.clone();

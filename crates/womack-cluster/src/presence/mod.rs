@@ -65,7 +65,7 @@ pub struct Reporter {
     pub queue: Receiver<Report>,
     /// The queues of the shards.
     pub shards: Vec<Sender<ToShard>>,
-    /// What the shards have in common.
+    /// State that the shards share.
     pub context: Arc<Context>,
     /// The settings.
     pub config: ReporterConfig,

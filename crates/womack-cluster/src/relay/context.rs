@@ -1,4 +1,4 @@
-//! What the parts of the relay have in common.
+//! State that the parts of the relay share.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -26,7 +26,7 @@ pub struct RelayConfig {
     pub drain: Duration,
 }
 
-/// What the parts of the relay have in common, and what others see of it.
+/// State that the parts of the relay share, and what others see of it.
 pub struct RelayContext {
     /// The number of this node, which its session ids name.
     pub node: u32,

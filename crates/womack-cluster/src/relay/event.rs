@@ -1,11 +1,11 @@
-//! What the tasks of the relay tell it.
+//! Notices from the tasks of the relay.
 
 use womack_engine::{PollAnswer, PostAnswer};
 use womack_proto::relay::Flow;
 
 use super::place::{End, Place};
 
-/// What tasks of the relay tell it.
+/// A notice from a task of the relay.
 pub(super) enum Event {
     /// A session of this node has answered a poll.
     Polled(Place, PollAnswer),

@@ -80,7 +80,7 @@ pub struct Relay {
     pub queue: Receiver<SessionRequest>,
     /// The queues of this node's shards.
     pub shards: Vec<Sender<ToShard>>,
-    /// What the parts of the relay have in common.
+    /// State that the parts of the relay share.
     pub context: Arc<RelayContext>,
     /// Cancelled when the shards have ended.
     pub finish: CancellationToken,

@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 use womack_ledger::metrics::add;
 
-/// What the router counts.
+/// The counters of the router.
 pub struct RouterMetrics {
     /// 1 while the subscription link to Redis stands.
     pub connected: Gauge,

@@ -19,7 +19,7 @@ pub struct Channels {
     settings: ChannelsSettings,
 }
 
-/// What clients of the stock namespace may do.
+/// The settings of the stock namespace.
 #[derive(Clone, Debug, Default)]
 pub struct ChannelsSettings {
     /// The Redis channel prefix; `None` means the server's.

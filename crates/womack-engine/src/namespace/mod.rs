@@ -37,7 +37,7 @@ pub use self::{
 };
 use crate::{encoding::Dialect, report::Meta};
 
-/// What becomes of what waits for a client that reads too slowly.
+/// The fate of messages that wait for a client that reads too slowly.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub enum SlowClient {
     /// The client is closed when its queue is full.

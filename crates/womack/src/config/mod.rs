@@ -33,7 +33,7 @@ pub use self::{
 /// The Redis channel prefix of a namespace that names none of its own.
 pub const DEFAULT_KEY: &str = "womack:ns:default";
 
-/// What the server runs with. Times are durations, sizes are bytes.
+/// The settings of a server. Times are durations, sizes are bytes.
 ///
 /// It is serialised to be compared with another, field by field, under the names of the flags; what
 /// may change in a running server is left out.
@@ -103,7 +103,7 @@ pub struct Config {
     /// How long messages are gathered so that each client is written to once for all of them.
     #[serde(rename = "coalesce-ms")]
     pub coalesce: PerNamespace<Duration>,
-    /// What becomes of messages for clients that read too slowly.
+    /// The fate of messages for clients that read too slowly.
     pub slow_client: PerNamespace<SlowClient>,
     /// Prefix of the Redis channels on which server events are published; `None` publishes none.
     pub events_key: Option<String>,
@@ -117,7 +117,7 @@ pub struct Config {
     /// What stands between this node and its clients.
     #[serde(flatten)]
     pub nodes: Nodes,
-    /// What clients and publishers may use.
+    /// The limits of clients and publishers.
     #[serde(skip)]
     pub limits: Live<Limits>,
 }

@@ -17,7 +17,7 @@ const REFUSALS: [&str; 8] = [
     "unsupported_version",
 ];
 
-/// What is counted of HTTP requests.
+/// The counters of HTTP requests.
 pub(crate) struct Http {
     refused: By<Counter>,
     /// Requests that had to be carried to the shard of their session.

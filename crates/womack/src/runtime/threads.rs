@@ -24,7 +24,7 @@ use crate::{
     http,
 };
 
-/// What all threads are started with.
+/// State that all threads are started with.
 pub(super) struct ThreadStarter {
     pub(super) handles: ServerHandles,
     pub(super) backend: Backend,
@@ -33,7 +33,7 @@ pub(super) struct ThreadStarter {
     pub(super) uses_ring: bool,
 }
 
-/// What the threads of the shards take over.
+/// Listeners and queues that the threads of the shards take over.
 pub(super) struct ShardThreads {
     /// One for each shard.
     pub(super) listeners: Vec<TcpListener>,

@@ -7,7 +7,7 @@ use womack_proto::Plain;
 
 use super::event_queue::EventQueue;
 
-/// What a shard knows of a client that takes an event stream.
+/// A client that takes an event stream, as its shard knows it.
 pub(crate) struct EventStream {
     plain: Plain,
     queue: Rc<EventQueue>,
@@ -57,7 +57,7 @@ impl EventStream {
         &mut self.plain
     }
 
-    /// What waits for the client.
+    /// The bytes that wait for the client.
     pub(in crate::shard) fn queue(&self) -> &EventQueue {
         &self.queue
     }

@@ -1,6 +1,6 @@
 //! The outcome of a handshake of Socket.IO 0.9.
 
-/// What came of a handshake.
+/// The outcome of a handshake.
 pub enum Handshaken {
     /// A session, of which this line tells its client.
     Opened(String),

@@ -43,7 +43,7 @@ struct WaitingPoll {
     answer: oneshot::Sender<PollAnswer>,
 }
 
-/// What is left of a polling client whose session has ended.
+/// The rest of a polling client whose session has ended.
 pub(in crate::shard) struct EndedPolling {
     pub(in crate::shard) format: Format,
     /// Takes the answer to the GET that waits.

@@ -12,7 +12,7 @@ use crate::sid::Sid;
 pub struct Opened {
     /// The session.
     pub sid: Sid,
-    /// What waits for the client.
+    /// The bytes that wait for the client.
     pub queue: Rc<EventQueue>,
     /// Says whether the channels are live, which is when the answer begins.
     pub live: oneshot::Receiver<bool>,

@@ -9,7 +9,7 @@ use womack_proto::{NamespaceId, Revision};
 
 use crate::sid::{ConnectionId, ConnectionRef, Sid, SidSource};
 
-/// What the clients of a shard call themselves.
+/// The names that the clients of a shard have.
 pub(in crate::shard) struct Ids {
     shard: ShardId,
     sids: SidSource,

@@ -25,7 +25,7 @@ const ROUND_BYTES: usize = 4 << 20;
 /// From this many sends on, one system call for all of them is cheaper than one for each.
 const SENDS_FOR_THE_RING: usize = 8;
 
-/// What a shard sends.
+/// The rounds that a shard sends.
 pub(in crate::shard) struct Egress {
     round: Round,
     /// Sends rounds with one system call; none where the system has it not.
@@ -63,7 +63,7 @@ pub(in crate::shard) struct LeftOver {
     pub(in crate::shard) spans: Spans,
 }
 
-/// What writing a round came to.
+/// The outcome of writing a round.
 #[derive(Default)]
 pub(in crate::shard) struct Written {
     pub(in crate::shard) left_over: Vec<LeftOver>,

@@ -297,7 +297,7 @@ impl Outbox {
     }
 }
 
-/// What was taken of what earlier rounds left over.
+/// The part that was taken of what earlier rounds left over.
 pub(crate) struct Taken<R> {
     pub(crate) result: R,
     /// Bytes that do not wait any more.

@@ -18,7 +18,7 @@ pub struct Readiness {
     events: Events,
 }
 
-/// What is known of a socket that is ready.
+/// The state of a socket that is ready.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketEvent {
     pub(crate) socket: SocketId,

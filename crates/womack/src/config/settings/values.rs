@@ -154,7 +154,7 @@ impl FromStr for ByteSize {
 /// More than any machine has.
 const MAX_BYTES: f64 = 1e15;
 
-/// What becomes of messages for clients that read too slowly.
+/// The fate of messages for clients that read too slowly.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SlowClientPolicy(pub SlowClient);
 
