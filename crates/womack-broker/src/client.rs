@@ -43,8 +43,8 @@ pub(crate) struct Activity {
     last_command_name: &'static str,
 }
 
-/// What a client has said of itself, in words that fit into a line of `CLIENT LIST`. Each is empty
-/// until it is said.
+/// The names that a client gave itself, escaped for a line of `CLIENT LIST`. A name that was not
+/// given is empty.
 #[derive(Debug, Default)]
 pub(crate) struct Identity {
     pub(crate) name: Bytes,

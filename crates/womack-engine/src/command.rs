@@ -64,7 +64,7 @@ pub enum ToShard {
         /// The slot at which it begins.
         from: u32,
     },
-    /// What the question `token` is answered; nothing if nobody knows.
+    /// The answer to the presence query `token`; empty if no node knows it.
     Presence {
         /// The number of the query in its shard.
         token: Ticket,
@@ -111,11 +111,11 @@ pub struct Gap {
     pub loss: LossNumber,
     /// The channels.
     pub channels: HashSet<Arc<str>>,
-    /// What was published before has been received; in Unix milliseconds.
+    /// The start of the gap, in Unix milliseconds. All earlier messages were received.
     pub from: u64,
-    /// What was published later arrives; in Unix milliseconds.
+    /// The end of the gap, in Unix milliseconds. All later messages arrive.
     pub to: u64,
-    /// Whether no other gap comes of the loss.
+    /// Whether this is the last gap of the loss.
     pub is_last: bool,
 }
 

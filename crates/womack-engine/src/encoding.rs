@@ -107,3 +107,14 @@ pub struct Topic {
     /// The encoding of its messages.
     pub encoding: Encoding,
 }
+
+#[cfg(test)]
+impl Topic {
+    /// The topic of `namespace` in the encoding that most clients speak.
+    pub(crate) const fn modern(namespace: u16) -> Self {
+        Self {
+            namespace: NamespaceId(namespace),
+            encoding: Encoding::Modern,
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! What relay and reporter count.
+//! Metrics of the relay and of the reporter.
 
 mod events;
 mod relay;

@@ -20,6 +20,7 @@ mod write;
 use std::{
     collections::VecDeque,
     future::ready,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,7 +42,7 @@ use self::{
     ledger::{Keys, Ledger, has_no_keys, is_refusal},
     sweep::Sweep,
 };
-use crate::metrics::EventMetrics;
+use crate::{metrics::EventMetrics, thread::Thread};
 
 /// Reports that are taken at one go and travel together.
 const REPORTS_PER_BATCH: usize = 512;
@@ -76,8 +77,17 @@ pub struct Reporter {
 }
 
 impl Reporter {
+    /// Starts the reporter's thread.
+    ///
+    /// # Errors
+    /// The system refuses a runtime or a thread.
+    pub fn start(self) -> io::Result<ReporterTask> {
+        let finish = self.finish.clone();
+        Thread::start("womack-reporter", finish, || self.run()).map(ReporterTask)
+    }
+
     /// Runs until everything is written after the shards have said all.
-    pub(crate) async fn run(self) {
+    async fn run(self) {
         let keys = Keys::new(&self.config.events_key, self.context.sids.node);
         let mut running = Running {
             keys,

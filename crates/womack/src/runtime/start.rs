@@ -7,7 +7,6 @@ use std::{
 };
 
 use tracing::{error, info, warn};
-use womack_cluster::ReporterTask;
 use womack_engine::{
     Beat, Context, ContextParts, DirtyChannels, Endpoint, Entry, Namespace, Receiver, Registry,
     Report, Reports, Ring, Scale, Sender, SessionRequest, SidSource, ToShard, queue, weighed_queue,
@@ -23,12 +22,12 @@ use super::{
     supervisor::{self, Ports},
     threads::{ShardThreads, ThreadStarter},
 };
-use crate::context::ServerContext;
-use crate::status::Status;
 use crate::{
     config::{Config, ConfigError, settings::Egress},
+    context::ServerContext,
     error::Error,
     metrics::Metrics,
+    status::Status,
 };
 
 /// Commands that may wait for one shard. A full queue means that the machine is full.
@@ -124,7 +123,7 @@ impl Running {
             .map(|(queue, context)| starter.relay(queue, context).start())
             .transpose()?;
         let reporter = reports
-            .map(|queue| ReporterTask::start(starter.reporter(queue)))
+            .map(|queue| starter.reporter(queue).start())
             .transpose()?;
         let threads = ShardThreads {
             listeners: listeners.clients,

@@ -17,11 +17,11 @@ use super::{
     router_task::RouterTask,
     worker::{Worker, WorkerListeners},
 };
-use crate::thread::thread_runtime;
 use crate::{
     admin::{Diagnosis, Surveyor},
     error::Error,
     http,
+    thread::thread_runtime,
 };
 
 /// State that all threads are started with.

@@ -1,4 +1,4 @@
-//! What a shard's thread runs.
+//! The tasks of a shard's thread.
 //!
 //! Four tasks share the shard's state, one at a time and never across an await: sockets that are
 //! ready, commands from other threads, deadlines, and HTTP connections.
@@ -25,10 +25,10 @@ use super::{
     shard_tasks::{command_loop, readiness_loop, relief_loop, timer_loop},
     write_last_bytes,
 };
-use crate::thread::thread_runtime;
 use crate::{
     admin::Surveyor,
     http::{self, Connections, Http, Listener, Surface},
+    thread::thread_runtime,
 };
 
 /// How long operators may take to read their last answers.

@@ -1,17 +1,8 @@
-use womack_proto::NamespaceId;
-
 use super::*;
-use crate::encoding::Encoding;
 
 const GRACE: Duration = Duration::from_secs(2);
-const TOPIC: Topic = Topic {
-    namespace: NamespaceId(0),
-    encoding: Encoding::Modern,
-};
-const OTHER: Topic = Topic {
-    namespace: NamespaceId(1),
-    encoding: Encoding::Modern,
-};
+const TOPIC: Topic = Topic::modern(0);
+const OTHER: Topic = Topic::modern(1);
 const FIRST: Epoch = Epoch::new(1);
 
 fn look(routes: &mut Routes, shard: u16, topics: &[Topic], now: Instant) -> RouteChange {

@@ -1,6 +1,6 @@
 //! What sessions say, and what the namespaces' handlers make of it.
 
-use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output};
+use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output, Revision};
 
 use crate::{
     context::Speaks,
@@ -26,11 +26,14 @@ impl Shard {
         }
     }
 
+    /// The connection `id` and the revision that its session speaks; `None` if it has no session.
+    fn session_connection(&self, id: ConnectionId) -> Option<(&Connection, Revision)> {
+        let connection = self.connections.get(id)?;
+        Some((connection, connection.kind().revision()?))
+    }
+
     fn connect(&mut self, id: ConnectionId, namespace: NamespaceId, auth: Option<&str>) {
-        let Some(connection) = self.connections.get(id) else {
-            return;
-        };
-        let Some(revision) = connection.kind().revision() else {
+        let Some((connection, revision)) = self.session_connection(id) else {
             return;
         };
         let sid = self.client_id(id, connection, namespace);
@@ -76,10 +79,7 @@ impl Shard {
 
     fn event(&mut self, id: ConnectionId, namespace: NamespaceId, event: &Event) {
         self.context.metrics.clients.events.inc();
-        let Some(connection) = self.connections.get(id) else {
-            return;
-        };
-        let Some(revision) = connection.kind().revision() else {
+        let Some((connection, revision)) = self.session_connection(id) else {
             return;
         };
         let (sid, secret) = (
@@ -106,13 +106,10 @@ impl Shard {
     }
 
     fn message(&mut self, id: ConnectionId, message: Message) {
-        let Some(connection) = self.connections.get(id) else {
+        let Some((connection, revision)) = self.session_connection(id) else {
             return;
         };
         let context = self.context.clone();
-        let Some(revision) = connection.kind().revision() else {
-            return;
-        };
         let endpoint = &context.endpoints[connection.endpoint()];
         let Speaks::EngineIo(handler) = &endpoint.speaks else {
             return;

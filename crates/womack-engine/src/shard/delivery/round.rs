@@ -338,28 +338,7 @@ pub(crate) fn write_spans(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Takes a number of bytes, then no more.
-    struct Narrow {
-        taken: Vec<u8>,
-        room: usize,
-    }
-
-    impl io::Write for Narrow {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = bytes.len().min(self.room);
-            if count == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            self.taken.extend_from_slice(&bytes[..count]);
-            self.room -= count;
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::shard::delivery::limited_writer::LimitedWriter;
 
     #[test]
     fn neighbouring_frames_are_one_span() {
@@ -408,7 +387,7 @@ mod tests {
             }
         }
         round.take(&mut outbox, &mut spans);
-        let mut out = Narrow {
+        let mut out = LimitedWriter {
             taken: Vec::new(),
             room: 4,
         };

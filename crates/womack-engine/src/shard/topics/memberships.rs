@@ -114,10 +114,7 @@ impl Memberships {
 mod tests {
     use super::*;
 
-    const TOPIC: Topic = Topic {
-        namespace: NamespaceId(0),
-        encoding: Encoding::Modern,
-    };
+    const TOPIC: Topic = Topic::modern(0);
 
     #[test]
     fn memberships_are_found_whether_few_or_many() {

@@ -3,38 +3,10 @@ use womack_ledger::Limit;
 use womack_proto::NamespaceId;
 
 use super::*;
-use crate::encoding::{Encoding, Topic};
-
-/// Takes a number of bytes, then no more.
-struct Narrow {
-    taken: Vec<u8>,
-    room: usize,
-}
-
-impl Narrow {
-    const fn new(room: usize) -> Self {
-        Self {
-            taken: Vec::new(),
-            room,
-        }
-    }
-}
-
-impl io::Write for Narrow {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = bytes.len().min(self.room);
-        if count == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.taken.extend_from_slice(&bytes[..count]);
-        self.room -= count;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::{
+    encoding::{Encoding, Topic},
+    shard::delivery::limited_writer::LimitedWriter,
+};
 
 const ROOM: Room = Room {
     bytes: 12,
@@ -68,7 +40,7 @@ fn bytes_come_out_in_order_across_short_writes() {
     let mut pending = Pending::default();
     push(&mut pending, "hello ", Fate::Kept);
     push(&mut pending, "world", Fate::Kept);
-    let mut out = Narrow::new(8);
+    let mut out = LimitedWriter::new(8);
     assert!(!pending.write_to(&mut out).unwrap());
     assert_eq!(pending.len(), 3);
     out.room = 8;
@@ -82,7 +54,7 @@ fn the_oldest_make_room_but_for_what_has_begun() {
     for text in ["aaaa", "bbbb", "cccc", "dddd"] {
         push(&mut pending, text, Fate::Oldest);
     }
-    pending.write_to(&mut Narrow::new(1)).unwrap();
+    pending.write_to(&mut LimitedWriter::new(1)).unwrap();
     push(&mut pending, "!", Fate::Begun);
     let (thinned, passed) = pending.thin(&ROOM, Instant::now());
     assert_eq!((thinned.oldest, passed), (1, None));
@@ -162,7 +134,7 @@ fn a_key_has_one_place_in_each_channel() {
     assert_eq!(text(&pending), "A1! B1 a2 x y ");
     assert_eq!(pending.len(), text(&pending).len());
     // What has begun stays as it is, and the next of its key has a place of its own.
-    pending.write_to(&mut Narrow::new(1)).unwrap();
+    pending.write_to(&mut LimitedWriter::new(1)).unwrap();
     assert!(!push(&mut pending, "a1", at("a", "1")));
     assert_eq!(text(&pending), "1! B1 a2 x y a1");
     pending.advance(3);
@@ -193,7 +165,7 @@ proptest! {
     #[test]
     fn messages_stay_whole(operations in prop::collection::vec((0..5_u8, 0..30_u8), 0..200)) {
         let mut pending = Pending::default();
-        let (mut out, mut number) = (Narrow::new(0), 0_u32);
+        let (mut out, mut number) = (LimitedWriter::new(0), 0_u32);
         let mut now = Instant::now();
         for (operation, value) in operations {
             match operation {

@@ -1,17 +1,12 @@
 use proptest::prelude::*;
-use womack_proto::NamespaceId;
 
 use super::*;
 use crate::{
-    encoding::Encoding,
     shard::topics::{channels::Channels, subscribers::Subscriber},
     sid::ConnectionId,
 };
 
-const TOPIC: Topic = Topic {
-    namespace: NamespaceId(0),
-    encoding: Encoding::Modern,
-};
+const TOPIC: Topic = Topic::modern(0);
 
 /// A shard with one channel, and what its clients got.
 struct Model {

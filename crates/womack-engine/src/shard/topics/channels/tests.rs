@@ -1,14 +1,7 @@
 use super::*;
-use crate::encoding::Encoding;
 
-const TOPIC: Topic = Topic {
-    namespace: NamespaceId(0),
-    encoding: Encoding::Modern,
-};
-const OTHER: Topic = Topic {
-    namespace: NamespaceId(1),
-    encoding: Encoding::Modern,
-};
+const TOPIC: Topic = Topic::modern(0);
+const OTHER: Topic = Topic::modern(1);
 
 const EPOCH: Epoch = Epoch::new(1);
 
