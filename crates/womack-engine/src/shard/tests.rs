@@ -2,11 +2,12 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame as WebSocketFrame,
     coding::{Data, OpCode},
 };
-use womack_proto::subscriber::Epoch;
+use womack_proto::{Channel, subscriber::Epoch};
 
 use super::{
     io::{memory::MemorySocket, readiness::SocketEvent},
@@ -16,10 +17,15 @@ use crate::{
     command::{Delivery, ToShard},
     config::Config,
     context::{ContextParts, Endpoint},
-    encoding::{Encoding, Published, Topic},
+    encoding::{Dialect, Encoding, Published, Topic},
     limits::Limits,
     metrics::Metrics,
-    namespace::{Channels, Entry, Registry, SlowClient},
+    namespace::{
+        Channels, Entry, JoinAcknowledged, Registry, SlowClient,
+        join::{JoinAnswer, JoinReply},
+    },
+    queue::Receiver,
+    report::{Report, Reports},
     sid::SidSource,
 };
 
@@ -37,6 +43,7 @@ const QUEUE: usize = 5000;
 /// A shard with one namespace and an endpoint for JSON lines.
 struct Scene {
     shard: Shard,
+    reports: Receiver<Report>,
     now: Instant,
 }
 
@@ -64,6 +71,7 @@ impl Scene {
             presence: false,
             handler: Arc::new(Channels::default()),
         }]);
+        let (reports, received_reports) = Reports::new(10);
         let context = Context::new(ContextParts {
             config,
             registry,
@@ -75,13 +83,17 @@ impl Scene {
             sids: SidSource::new().unwrap(),
             room: 10,
             shards: 1,
-            reports: None,
+            reports: Some(reports),
         });
         let context = context.unwrap();
         let (now, dirty) = (Instant::now(), Arc::new(DirtyChannels::new(1)));
         let (context, sockets) = (Arc::new(context), Sockets::in_memory());
         let shard = Shard::new(ShardId(0), context, sockets, None, dirty, now);
-        Self { shard, now }
+        Self {
+            shard,
+            reports: received_reports,
+            now,
+        }
     }
 
     /// A client opens a WebSocket.
@@ -159,6 +171,36 @@ impl Scene {
         self.shard.apply_commands(&mut vec![command], self.now);
     }
 
+    /// A client asks for `channels` and waits for the answer.
+    fn join(&mut self, client: &TestClient, channels: &[&str]) {
+        let channels = channels
+            .iter()
+            .map(|name| Channel::parse(name, 100).unwrap());
+        let request = JoinAcknowledged {
+            channels: channels.collect(),
+            dialect: Dialect::default(),
+            answer: JoinAnswer {
+                reply: JoinReply::Line,
+                live: "live".to_owned(),
+                unavailable: "unavailable".to_owned(),
+            },
+        };
+        self.shard.join_acknowledged(client.id, NAMESPACE, request);
+        self.shard.flush();
+    }
+
+    /// The reports of clients that came into channels and left them, since the last call.
+    fn memberships(&mut self) -> Vec<String> {
+        let mut reports = Vec::new();
+        self.reports.receive(&mut reports, 10).now_or_never();
+        let named = reports.iter().filter_map(|report| match report {
+            Report::Subscribed(place) => Some(format!("+{}", place.channel)),
+            Report::Unsubscribed(place) => Some(format!("-{}", place.channel)),
+            _ => None,
+        });
+        named.collect()
+    }
+
     fn redis_channel(&self) -> Arc<str> {
         let registry = &self.shard.context.registry;
         registry.redis_channel(NAMESPACE, CHANNEL)
@@ -209,6 +251,36 @@ fn a_client_subscribes_and_is_closed_when_it_reads_too_slowly() {
     scene.pass(CLOSING_TIME);
     assert!(!scene.shard.has_closing_sockets());
     assert_eq!(scene.shard.ledger.bytes(), 0);
+}
+
+#[test]
+fn a_refused_join_is_not_announced_and_an_answered_one_is() {
+    let mut scene = Scene::new();
+    let client = scene.connect();
+    scene.read(&client);
+    scene.shard.context.config.limits.store(Limits {
+        max_channels_per_client: 2,
+        ..Limits::default()
+    });
+    scene.join(&client, &["news", "b", "c"]);
+    assert!(scene.read(&client).contains("unavailable"));
+    assert_eq!(scene.memberships(), Vec::<String>::new());
+    scene.join(&client, &["news"]);
+    assert_eq!(
+        scene.read(&client),
+        "",
+        "no channel of the refused request is left"
+    );
+    scene.confirm();
+    assert!(scene.read(&client).contains("live"));
+    assert_eq!(scene.memberships(), ["+key:news"]);
+    scene.join(&client, &["news", "b", "c"]);
+    assert!(scene.read(&client).contains("unavailable"));
+    assert_eq!(
+        scene.memberships(),
+        Vec::<String>::new(),
+        "the client is in `news` still"
+    );
 }
 
 #[test]

@@ -85,18 +85,12 @@ impl Shard {
         namespace: NamespaceId,
         request: JoinAcknowledged,
     ) {
-        let mut joins = Vec::new();
-        for channel in &request.channels {
-            let Some(join) = self.try_join(id, namespace, channel, request.dialect) else {
-                // It may be in no more channels, so it is in none by this request.
-                for join in joins.iter().filter(|join: &&Join| join.is_new) {
-                    self.leave_named(id, namespace, &join.key.0);
-                }
-                return self.answer_join(id, namespace, &request.answer, false);
-            };
-            joins.push(join);
-        }
-        if joins.iter().all(|join| join.is_live) {
+        let channels = request.channels.iter();
+        let joins: Vec<_> = channels
+            .map_while(|channel| self.try_join(id, namespace, channel, request.dialect))
+            .collect();
+        let is_refused = joins.len() < request.channels.len();
+        if !is_refused && joins.iter().all(|join| join.is_live) {
             self.answer_join(id, namespace, &request.answer, true);
             for join in joins {
                 if self.subscriptions.told_live(id, &join) {
@@ -111,9 +105,12 @@ impl Shard {
         let ack = PendingAck::new(client, namespace, request.answer);
         let most = self.context.config.limits.load().max_waiting_acks;
         let is_full = self.subscriptions.waiting() >= most;
-        self.subscriptions.wait(ack, joins, self.now);
-        if is_full {
+        if is_full && !is_refused {
             self.context.metrics.limit(Limit::MaxWaitingAcks);
+        }
+        self.subscriptions.wait(ack, joins, self.now);
+        if is_full || is_refused {
+            // As one that has waited too long: no channel is joined by it, and nothing announced.
             if let Some(refused) = self.subscriptions.fail_last() {
                 self.fail_join(refused);
             }

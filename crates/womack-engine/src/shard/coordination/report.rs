@@ -34,12 +34,8 @@ impl Shard {
         namespace: NamespaceId,
         channel: &Arc<str>,
     ) {
-        let Some(reports) = &self.context.reports else {
-            return;
-        };
         if let Some(connection) = self.connections.get(id) {
-            let place = self.place(id, connection, namespace, channel);
-            reports.send(report(place), &self.context.metrics);
+            self.send_report(report, id, connection, namespace, channel);
         }
     }
 
@@ -51,28 +47,29 @@ impl Shard {
         connection: &Connection,
         membership: &Membership,
     ) {
-        let Some(reports) = &self.context.reports else {
-            return;
-        };
-        let (channel, namespace) = (&membership.channel, membership.topic.namespace);
-        let place = self.place(id, connection, namespace, channel);
-        reports.send(report(place), &self.context.metrics);
+        let (namespace, channel) = (membership.topic.namespace, &membership.channel);
+        self.send_report(report, id, connection, namespace, channel);
     }
 
-    fn place(
+    fn send_report(
         &self,
+        report: fn(Place) -> Report,
         id: ConnectionId,
         connection: &Connection,
         namespace: NamespaceId,
         channel: &Arc<str>,
-    ) -> Place {
+    ) {
+        let Some(reports) = &self.context.reports else {
+            return;
+        };
         let meta = self.connections.meta(connection.secret(), namespace);
-        Place {
+        let place = Place {
             session: self.client_id(id, connection, namespace),
             namespace,
             channel: channel.clone(),
             meta: meta.cloned(),
-        }
+        };
+        reports.send(report(place), &self.context.metrics);
     }
 
     /// Remembers something about a client. Others are told if it is in channels already.
