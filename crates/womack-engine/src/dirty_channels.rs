@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
 };
 
@@ -18,10 +21,12 @@ type Set = IndexSet<Arc<str>, RandomState>;
 ///
 /// A channel is marked after the shard's map has changed, and looked at after the mark is taken, so
 /// that no change goes unseen, however the threads run. Marking twice is marking once, so a set has
-/// each channel that changed once, and never means "look at everything". The locks are
-/// held for moments, and nothing on the way of a message takes them.
+/// each channel that changed once, and never means "look at everything". The locks are held for
+/// moments, and nothing on the way of a message takes them.
 pub struct DirtyChannels {
     shards: Box<[Mutex<Set>]>,
+    /// Channels that the router has taken and not reconciled.
+    taken: AtomicUsize,
     router: AtomicWaker,
 }
 
@@ -30,6 +35,7 @@ impl DirtyChannels {
     pub fn new(shards: usize) -> Self {
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
+            taken: AtomicUsize::new(0),
             router: AtomicWaker::new(),
         }
     }
@@ -56,10 +62,16 @@ impl DirtyChannels {
         .await;
     }
 
-    /// How many channels are marked.
+    /// Notes how many of the channels that were taken wait to be reconciled.
+    pub fn set_taken(&self, count: usize) {
+        self.taken.store(count, Ordering::Relaxed);
+    }
+
+    /// The number of channels that wait to be reconciled, both marked and taken.
     pub fn len(&self) -> usize {
         let shards = (0..).map(ShardId).take(self.shards.len());
-        shards.map(|shard| self.lock(shard).len()).sum()
+        let marked: usize = shards.map(|shard| self.lock(shard).len()).sum();
+        marked + self.taken.load(Ordering::Relaxed)
     }
 
     /// Whether none is.

@@ -96,6 +96,8 @@ pub struct Router {
     held: Held,
     /// How many messages were passed on.
     number: u64,
+    /// Messages received in this batch.
+    received: u64,
     /// The limits, as they were when the batch began.
     limits: Limits,
     scratch: Scratch,
@@ -115,6 +117,7 @@ impl Router {
             wanted: Vec::new(),
             held: Held::default(),
             number: 0,
+            received: 0,
             limits: **config.limits.load(),
             scratch: Scratch::default(),
             rejections: Throttle::new(Duration::from_secs(1)),
@@ -136,14 +139,20 @@ impl Router {
 
     /// A batch of events begins: reads the limits that may have changed.
     pub fn begin_batch(&mut self) {
-        self.limits = **self.context.config.limits.load();
+        self.read_limits();
+    }
+
+    /// A batch of events has ended: counts its messages.
+    pub fn end_batch(&mut self) {
+        let received = std::mem::take(&mut self.received);
+        self.context.metrics.messages.received.inc_by(received);
     }
 
     /// Handles an event of the subscriber.
     pub fn handle_event(&mut self, event: Event, now: Now, out: &mut Output) {
         match event {
             Event::Message(message) => {
-                self.context.metrics.messages.received.inc();
+                self.received += 1;
                 if let Some(message) = self.hold(message, now, out) {
                     self.route(&message, now.instant, out);
                 }
@@ -191,6 +200,8 @@ impl Router {
     /// Handles the deadlines that are over.
     pub fn handle_timeout(&mut self, now: Now, out: &mut Output) {
         let is_over = |deadline: Option<Instant>| deadline.is_some_and(|at| at <= now.instant);
+        // Messages may be routed here too.
+        self.read_limits();
         if is_over(self.held.until()) {
             self.release(out);
         }
@@ -203,6 +214,10 @@ impl Router {
             self.end_gaps(now, out);
         }
         self.request_wanted(out);
+    }
+
+    fn read_limits(&mut self) {
+        self.limits = **self.context.config.limits.load();
     }
 
     /// Hands the same to every shard.

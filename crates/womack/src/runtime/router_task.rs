@@ -81,10 +81,12 @@ impl Driver {
                         self.router.handle_event(event, now, &mut self.out);
                         self.apply().await;
                     }
+                    self.router.end_batch();
                 }
                 () = dirty.take(&mut marked), if marked.is_empty() => {}
                 () = ready(()), if !marked.is_empty() => {
                     self.router.reconcile(&mut marked, Instant::now(), &mut self.out);
+                    dirty.set_taken(marked.len());
                 }
                 () = queue.receive(&mut beats, EVENTS_PER_BATCH) => {
                     beats.drain(..).for_each(|beat: Beat| beat.answer());
@@ -94,7 +96,7 @@ impl Driver {
                 }
             }
             self.apply().await;
-            self.wake();
+            wake(&mut self.touched, &self.shards);
         }
     }
 
@@ -105,6 +107,8 @@ impl Driver {
             // A shard waits for nobody, so it will make room.
             if let Err(command) = sender.push(command) {
                 self.server.engine.metrics.redis.shard_queue_waits.inc();
+                // The others have commands already, and need not wait for this one.
+                wake(&mut self.touched, &self.shards);
                 sender.push_waiting(command).await;
             }
             self.touched.set(shard, true);
@@ -116,11 +120,12 @@ impl Driver {
             }
         }
     }
+}
 
-    fn wake(&mut self) {
-        for shard in std::mem::take(&mut self.touched).iter() {
-            self.shards[usize::from(shard.0)].wake();
-        }
+/// Wakes the shards that have commands, once each.
+fn wake(touched: &mut ShardSet, shards: &[Sender<ToShard>]) {
+    for shard in std::mem::take(touched).iter() {
+        shards[usize::from(shard.0)].wake();
     }
 }
 

@@ -19,11 +19,7 @@ impl Shard {
         self.egress.begin_batch();
         self.metrics.batches.inc();
         self.metrics.commands.inc_by(commands.len() as u64);
-        gather(commands);
-        let gap = commands
-            .iter()
-            .position(|command| matches!(command, ToShard::Gap(_)));
-        let end = gap.map_or(commands.len(), |at| at + 1);
+        let end = gather(commands);
         // In place, so that the buffer serves for the next batch.
         for command in commands.drain(..end) {
             match command {
@@ -96,20 +92,25 @@ impl Shard {
         }
     }
 
-    /// What may become of a message for those who read too slowly.
-    pub(in crate::shard) fn fate(&self, namespace: NamespaceId, note: Option<Arc<Note>>) -> Fate {
-        match self.context.registry.get(namespace).slow_client {
+    /// The mark of a message: its fate at clients that read too slowly. `None` if messages need no
+    /// marks.
+    pub(in crate::shard) fn mark(
+        &self,
+        namespace: NamespaceId,
+        note: Option<&Arc<Note>>,
+    ) -> Option<Fate> {
+        let slow_client = &self.context.registry.get(namespace).slow_client;
+        self.context.marks_messages().then(|| match slow_client {
             SlowClient::Close => Fate::Kept,
             SlowClient::DropOldest => Fate::Oldest,
-            SlowClient::Latest => note.map_or(Fate::Kept, Fate::Latest),
-        }
+            SlowClient::Latest => note.cloned().map_or(Fate::Kept, Fate::Latest),
+        })
     }
 
     /// Queues a frame for each subscriber.
     fn deliver(&mut self, delivery: &Delivery) {
         let (channel, topic) = (&delivery.channel, delivery.topic);
-        let marks = self.context.marks_messages();
-        let fate = marks.then(|| self.fate(topic.namespace, delivery.note.clone()));
+        let fate = self.mark(topic.namespace, delivery.note.as_ref());
         let excepted = self.excepted(&delivery.except, topic.namespace);
         let most = match self.context.config.limits.load().fanout_slice {
             0 => usize::MAX,
@@ -147,8 +148,9 @@ impl Shard {
 
 /// Puts messages of one encoding beside one another, as far as nothing else is between them. A
 /// client's frames are then neighbours in the round's buffer, whatever others speak; and since a
-/// client hears of a channel in one encoding, its messages stay in their order.
-fn gather(commands: &mut [ToShard]) {
+/// client hears of a channel in one encoding, its messages stay in their order. Returns the number
+/// of commands up to the first gap, and with it.
+fn gather(commands: &mut [ToShard]) -> usize {
     let messages = |one: &ToShard, next: &ToShard| {
         matches!((one, next), (ToShard::Deliver(_), ToShard::Deliver(_)))
     };
@@ -156,11 +158,17 @@ fn gather(commands: &mut [ToShard]) {
         ToShard::Deliver(delivery) => Some(delivery.topic.encoding),
         _ => None,
     };
+    let mut count = 0;
     for run in commands.chunk_by_mut(messages) {
+        count += run.len();
+        if let [ToShard::Gap(_)] = run {
+            break;
+        }
         if !run.is_sorted_by_key(encoding) {
             run.sort_by_key(encoding);
         }
     }
+    count
 }
 
 #[cfg(test)]

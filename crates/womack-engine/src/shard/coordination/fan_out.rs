@@ -100,9 +100,8 @@ impl Shard {
 
     /// Appends the messages of a slice to the round, one after the other.
     fn append_all(&mut self, slice: &Slice) -> SmallVec<[Span; 4]> {
-        let marks = self.context.marks_messages();
         let spans = slice.messages().iter().map(|message| {
-            let fate = marks.then(|| self.fate(slice.namespace(), message.note.clone()));
+            let fate = self.mark(slice.namespace(), message.note.as_ref());
             self.egress.append(&message.bytes, fate)
         });
         spans.collect()

@@ -51,8 +51,7 @@ impl Shard {
 
     /// Queues an event for all of `ids`.
     fn send_all(&mut self, namespace: NamespaceId, ids: &[ConnectionId], frames: &Frames) {
-        let marks = self.context.marks_messages();
-        let fate = marks.then(|| self.fate(namespace, None));
+        let fate = self.mark(namespace, None);
         let mut spans: SmallVec<[(Revision, Span); 2]> = SmallVec::new();
         let mut count = 0;
         for &id in ids {

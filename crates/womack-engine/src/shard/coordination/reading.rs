@@ -114,10 +114,13 @@ impl Shard {
     /// Messages came in on a WebSocket.
     fn handle_inbound(&mut self, socket: SocketId, inbound: &mut Vec<Inbound>) {
         let mut socket = socket;
+        // A probe belongs to a session, so what it becomes is not plain.
+        let is_plain =
+            matches!(socket, SocketId::Client(id) if self.connections.form(id).is_some());
         for inbound in inbound.drain(..) {
             match socket {
                 SocketId::Client(id) => {
-                    if !self.handle_message(id, inbound) {
+                    if !self.handle_message(id, inbound, is_plain) {
                         return;
                     }
                 }
@@ -132,13 +135,12 @@ impl Shard {
     }
 
     /// Something came in from a client. False if nothing that follows counts.
-    fn handle_message(&mut self, id: ConnectionId, inbound: Inbound) -> bool {
+    fn handle_message(&mut self, id: ConnectionId, inbound: Inbound, is_plain: bool) -> bool {
         let now = self.now;
         let is_end = matches!(inbound, Inbound::Closed(..));
         if !is_end && !self.keeps_pace(id) {
             return false;
         }
-        let is_plain = self.connections.form(id).is_some();
         match inbound {
             Inbound::Reply(frame) => self.send(id, &frame),
             Inbound::Closed(reason, code) => self.close_with(id, reason, code),

@@ -107,14 +107,14 @@ impl Shard {
         mut outbox: Outbox,
         reason: CloseReason,
     ) {
-        let (last, queue) = (self.egress.take(&mut outbox), stream.queue());
+        let queue = stream.queue();
         match reason {
             CloseReason::SlowConsumer | CloseReason::MemoryBudget => queue.cut(),
             // Nobody takes it any more.
             CloseReason::TransportClose => queue.end(),
             _ => {
                 let before = queue.bytes();
-                for bytes in last {
+                for bytes in self.egress.take(&mut outbox) {
                     queue.keep(bytes, Fate::Begun, self.now);
                 }
                 let kept = (queue.bytes() - before) as i64;
