@@ -1,4 +1,4 @@
-# What one does with this repository. `make` alone prints the targets.
+# Targets of this repository. `make` alone prints them.
 
 VENV := target/venv
 WOMACK_BIN := $(CURDIR)/target/debug/womack
@@ -41,7 +41,7 @@ deps: ## install the programs and packages that the tests drive
 	[ -x $(VENV)/bin/python ] || python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r crates/womack/tests/clients/requirements.txt -e 'clients/python[test]'
 
-lint: deps ## check format, lints, documentation and licences
+lint: deps ## check format, lints, documentation, licences, packaging, and the Python and load test sources
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps

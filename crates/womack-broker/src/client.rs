@@ -52,7 +52,7 @@ pub(crate) struct Identity {
     pub(crate) library_version: Bytes,
 }
 
-/// Which of its commands a client gets replies to, as `CLIENT REPLY` sets it.
+/// The commands that a client gets replies to, set by `CLIENT REPLY`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplyMode {
     #[default]

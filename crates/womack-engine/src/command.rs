@@ -154,7 +154,7 @@ pub struct Order {
     pub namespace: NamespaceId,
     /// The clients.
     pub clients: Selection,
-    /// What is done.
+    /// The action.
     pub deed: Deed,
     /// When the router took it from Redis.
     pub received: Instant,

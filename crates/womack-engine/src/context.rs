@@ -33,9 +33,9 @@ pub struct Context {
     pub sids: SidSource,
     /// Whether Redis brings what clients want.
     pub coverage: CoverageCell,
-    /// Who may open a session.
+    /// Admission of new sessions.
     pub admission: Arc<Admission>,
-    /// What is held for clients.
+    /// Memory held for clients.
     pub memory: Memory,
     /// Where shards say what the back end shall hear; `None` if it shall hear nothing.
     pub reports: Option<Reports>,
@@ -57,7 +57,7 @@ pub struct ContextParts {
     pub room: usize,
     /// How many shards there are.
     pub shards: usize,
-    /// Where shards say what the back end shall hear.
+    /// The queue of reports for the back end, if it wants any.
     pub reports: Option<Reports>,
 }
 

@@ -1,4 +1,4 @@
-//! Whether Redis brings what clients want.
+//! Readiness: whether every channel that clients want is live at Redis.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -15,8 +15,8 @@
 //!              └──────────────┘               └──────────────┘
 //! ```
 //!
-//! A [`Shard`] owns its clients and shares nothing but its queue and the reading half of its map of
-//! channels. A [`Router`] owns the table of what Redis was asked for. Both are values that a driver
+//! A [`Shard`] owns its clients. Other threads reach it by its queue, read its map of channels, and
+//! take the channels that it marked; counters and limits are shared. A [`Router`] owns the table of what Redis was asked for. Both are values that a driver
 //! calls: they start no threads.
 //!
 //! The engine knows neither HTTP nor Redis: requests are brought to a shard as [`SessionRequest`]s
@@ -28,10 +28,11 @@
 //! | `publishers` | publishers of other families, and their channels |
 //! | `shard` | clients, topics, delivery |
 //! | `namespace` | the extension point, and the stock behaviour behind it |
-//! | `command`, `session_request`, `report` | what threads say to one another |
 //! | `encoding` | the bytes of a message for each kind of client |
-//! | `queue`, `dirty_channels` | how they say it |
+//! | `command`, `session_request`, `report` | messages between threads |
+//! | `queue`, `dirty_channels` | the ways that these messages take |
 //! | `config`, `limits`, `context`, `metrics` | settings, what all parts have in common, counters |
+//! | `live`, `coverage`, `beat`, `throttle`, `timeout_queue` | replaceable settings, readiness, liveness, rate of log lines, deadlines |
 //! | `sid` | session ids that name their node, shard and slot |
 
 mod beat;

@@ -61,7 +61,7 @@ pub struct Custom {
     pub namespace: NamespaceId,
     /// Data that is remembered about the client.
     pub meta: Option<Meta>,
-    /// What the client sent.
+    /// The data that the client sent.
     pub data: Box<RawValue>,
 }
 

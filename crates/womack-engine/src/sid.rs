@@ -42,7 +42,7 @@ impl ConnectionId {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ConnectionRef {
     pub id: ConnectionId,
-    /// What cannot be guessed of its session's id.
+    /// The secret part of its session's id.
     pub secret: u64,
 }
 

@@ -1,7 +1,8 @@
-//! What the server holds for whom, and every limit by its name.
+//! Memory and session accounting of the server, and every limit by its name.
 //!
-//! All other crates use this one, and it uses none of them. It counts and compares; it does no I/O
-//! but to ask the system once how much memory there is, it reads no clock and starts no thread.
+//! `womack-engine`, `womack-cluster` and `womack` use this crate, and it uses none of them. It counts
+//! and compares. It does no I/O but to ask the system how much memory there is, reads the clock only
+//! when an [`Admission`] is made, and starts no thread.
 //!
 //! | module | contents |
 //! |---|---|
@@ -9,6 +10,7 @@
 //! | `ledger` | [`Ledger`] and [`Charge`]: bytes that a shard holds |
 //! | `memory` | [`Memory`]: the ledgers of all shards beside the budget; the cost of the parts |
 //! | `admission` | [`Admission`]: how many sessions there may be, from where, and how fast |
+//! | `shard_id` | [`ShardId`]: the number of a shard |
 //! | `metrics` | the kinds of metrics that all crates declare theirs with; [`LimitCounters`] |
 
 mod admission;

@@ -1,8 +1,8 @@
-//! The languages that Womack's clients and publishers speak: Engine.IO, Socket.IO and the
-//! envelope of a published message.
+//! The protocols of Womack's clients, publishers and nodes: Engine.IO, Socket.IO, JSON lines,
+//! server-sent events, published messages, and the messages between nodes.
 //!
 //! There is no networking code in this crate, and no clock, no thread and no runtime. It knows
-//! what bytes mean; whoever calls it moves them. Spoken so far are Engine.IO 4 with Socket.IO 5 in
+//! what bytes mean; whoever calls it moves them. The client protocols are Engine.IO 4 with Socket.IO 5 in
 //! it, which is what `socket.io-client` 3.x and 4.x send, Engine.IO 3 with Socket.IO 4, which is
 //! what 1.x and 2.x send, and Socket.IO 0.9.
 //!
@@ -53,7 +53,8 @@
 //! | [`publishers`] | what publishers of other families send |
 //! | [`subscriber`] | what a subscriber of Redis and its user tell each other |
 //! | [`unsubscribed`] | the end of a membership that the client did not ask for |
-//! | [`relay`] | what nodes say to one another |
+//! | [`relay`] | messages between nodes |
+//! | [`rules`], [`event`], [`error`] | limits and timing, an event of a client, errors and reasons of a close |
 //!
 //! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
 //! [`Limits`] or an argument.

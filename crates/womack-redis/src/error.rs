@@ -61,7 +61,7 @@ pub enum UrlError {
     )]
     Scheme(String),
     /// There are files for TLS, which this scheme does not speak.
-    #[error("{0}:// does without TLS, and so without its files")]
+    #[error("{0}:// does not use TLS: remove redis-ca, redis-cert and redis-key")]
     WithoutTls(String),
     /// A socket of this machine has no path.
     #[error("unix:// needs the path of a socket")]
@@ -82,7 +82,7 @@ pub enum UrlError {
     #[error("a cluster has no other database than 0")]
     ClusterDatabase,
     /// The percent signs of a part stand for bytes that are no text.
-    #[error("a part is no UTF-8 after decoding")]
+    #[error("a percent-encoded part is not UTF-8")]
     NotUtf8,
     /// A parameter is unknown, or has no meaning with this scheme.
     #[error("the parameter {0:?} is unknown here")]

@@ -1,5 +1,5 @@
-//! Everything that Womack says to Redis: how a server is reached, the subscriber that brings what is
-//! published, and the publisher.
+//! Connections to Redis: how a server is reached, the subscriber that brings published messages, and
+//! the publisher.
 //!
 //! This crate knows neither clients nor what a message means, keeps no channel that nobody asked for,
 //! and does not decide what follows when something was missed: it tells its user by
@@ -13,6 +13,7 @@
 //!   sentinel     the server that sentinels call the master
 //!   cluster      slots of a cluster, and their masters
 //!   dispatch     publishing on whatever the backend is
+//!   ask_identity the question whether a server is still the same master
 //! subscriber/    everything that is subscribed, and the backlog of what came
 //!   single       the task for one server; cluster: for a cluster; node: for a master of it,
 //!                which tells the cluster by a notice
@@ -25,6 +26,7 @@
 //! publisher      publishing for programs
 //! identity       whether a server is the one that it was; guard: the check of that for commands
 //! error_class    the meaning of an error for a connection
+//! error          errors of this crate
 //! backoff        the time until the next try to connect
 //! ```
 //!

@@ -18,13 +18,23 @@
 //!                       └──────────────┘      └──────────────┘
 //! ```
 //!
-//! Each shard is one thread that owns its connections and shares nothing but its queue and the
-//! reading half of its map of channels. The router is one thread, or a guest on the only shard's.
-//! Where the back end is to hear of clients there is one more, the reporter: shards tell it who
-//! comes and goes, it tells Redis.
+//! Each shard is one thread that owns its connections; others reach it by its queue and read its map
+//! of channels. The router is one thread, or a guest on the only shard's. With `--events-key` there
+//! is a reporter thread, with a real Redis a relay thread, with `--diagnose-publishes` a diagnosis
+//! thread.
 //!
-//! What bytes mean is the business of [`womack_proto`], which does no I/O; this crate moves bytes
-//! and knows no syntax. How Redis is reached, subscribed at and published to is in [`womack_redis`].
+//! Protocols are in [`womack_proto`], delivery in [`womack_engine`], Redis in [`womack_redis`], other
+//! nodes in [`womack_cluster`]; this crate has the command line, settings, HTTP and threads.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `cli` | the command line and its subcommands |
+//! | `config` | settings, their sources and checks |
+//! | `server` | [`Server`], with the namespaces of a program |
+//! | `runtime` | start, threads, drivers, signals, drain |
+//! | `http` | requests of clients and operators |
+//! | `admin` | surveys of channels, explanations, the diagnosis |
+//! | `metrics`, `status`, `context` | the registry, the state of the server, what all threads share |
 //!
 //! A program of one's own registers a [`Namespace`] with a [`Server`], or publishes through a
 //! [`Publisher`].

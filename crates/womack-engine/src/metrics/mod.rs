@@ -1,4 +1,4 @@
-//! What the engine counts.
+//! Metrics of the engine.
 //!
 //! Counters are shared by all threads, but the delivery path adds to them once per message or per
 //! round, not once per client, so that they cost nothing there.

@@ -24,7 +24,7 @@ pub struct Channels {
 pub struct ChannelsSettings {
     /// The Redis channel prefix; `None` means the server's.
     pub key: Option<String>,
-    /// What clients may use, at most.
+    /// The limits of clients.
     pub limits: Live<Limits>,
     /// Whether `event` is understood.
     pub client_events: bool,

@@ -1,10 +1,9 @@
 //! A shard: a complete little server on one thread.
 //!
-//! It accepts, reads, decides, writes and keeps time for its own connections, and shares nothing
-//! but its queue and the reading half of its map. This file opens connections and speaks to their
-//! sessions. `connections` ends them and knows their ids and deadlines, `topics` knows who is in
-//! which channel, `delivery` brings messages to clients, `io` touches their sockets, and `clients`
-//! speaks with each kind of client.
+//! It accepts, reads, decides, writes and keeps time for its own connections. This file opens
+//! connections. `coordination` has the shard's actions, among them the end of a connection;
+//! `connections` has records, ids and deadlines, `topics` the members of each channel, `delivery`
+//! the bytes on their way to clients, `io` the sockets, and `clients` the kinds of clients.
 //!
 //! Every entry point ends with [`Shard::flush`], so that what it caused is written.
 
@@ -19,6 +18,7 @@ pub(crate) mod topics;
 
 use std::{sync::Arc, time::Instant};
 
+use womack_ledger::{Admitted, CLIENT_BYTES, Ledger, ShardId};
 use womack_proto::{
     Frame, Handshake, Layer, NamespaceId, Output, Revision, Rules, Session, handshake,
     payload::Format,
@@ -65,11 +65,10 @@ use crate::{
     session_request::PollBody,
     sid::{ConnectionId, Sid, SidSource},
 };
-use womack_ledger::{Admitted, CLIENT_BYTES, Ledger, ShardId};
 
 /// A shard's state. One task at a time borrows it, never across an await.
 ///
-/// Its parts do not know one another: what one needs of another, the shard hands over.
+/// A part calls no method of the shard; the shard passes data from one part to another.
 pub struct Shard {
     ids: Ids,
     context: Arc<Context>,

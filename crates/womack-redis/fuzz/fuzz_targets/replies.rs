@@ -1,4 +1,4 @@
-//! Any bytes, at once and one by one: `cargo +nightly fuzz run replies`
+//! Any bytes, at once and one by one: `make fuzz`
 
 #![no_main]
 

@@ -234,7 +234,7 @@ impl Cluster {
                 mut unfinished,
             } => {
                 let node = self.nodes.get(&address);
-                // The end of a node without slots is nobody's trouble.
+                // A node without slots serves no channel: its end is not an error.
                 if node.is_some_and(|node| node.number == number) {
                     self.nodes.remove(&address);
                     self.fail(reason);

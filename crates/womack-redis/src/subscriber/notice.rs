@@ -1,4 +1,4 @@
-//! What the tasks of a cluster tell it.
+//! Notices from the tasks of a cluster.
 
 use tokio::sync::mpsc::UnboundedSender;
 use womack_proto::subscriber::Subscription;

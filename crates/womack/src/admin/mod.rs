@@ -1,4 +1,4 @@
-//! What operators are told: surveys of channels, and what became of a message.
+//! Pages for operators: surveys of channels, and explanations of a message's receivers.
 
 mod diagnosis;
 mod explanation;

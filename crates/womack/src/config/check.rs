@@ -1,4 +1,4 @@
-//! Which settings a server cannot run with, whatever they are filled from.
+//! Checks of settings: values and combinations that a server cannot run with.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) fn ensure(holds: bool, otherwise: ConfigError) -> Result<(), ConfigEr
 }
 
 impl Config {
-    /// Finds the first setting that nobody can mean, alone or beside the others.
+    /// Finds the first setting that is invalid, alone or beside the others.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         ensure(
             (1..=MAX_SHARDS).contains(&self.shards),

@@ -125,10 +125,12 @@ pub enum ConfigError {
     #[error(transparent)]
     Publishers(#[from] PublishersError),
     /// `diagnose-publishes` is set, and the Redis is a cluster.
-    #[error("diagnose-publishes needs one Redis: nobody hears all of a cluster")]
+    #[error(
+        "diagnose-publishes works with a single Redis, not with a cluster: no node of a cluster receives all messages"
+    )]
     DiagnosisOfCluster,
     /// `memory-budget` is more than the machine or the control group has.
-    #[error("memory-budget is more than there is")]
+    #[error("memory-budget is more than the memory of the machine or its control group")]
     BudgetTooLarge,
     /// `memory-budget` is less than the clients take that may come.
     #[error("memory-budget has no room for max-connections idle clients")]

@@ -22,7 +22,7 @@ const MAX_WAITING_EVENTS: usize = 10_000_000;
 /// Fills what `settings` leave open with the defaults.
 ///
 /// # Errors
-/// [`ConfigError`] for a limit that nobody can mean.
+/// [`ConfigError`] for an invalid limit.
 pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, ConfigError> {
     let or = |setting: Option<usize>, default| setting.unwrap_or(default);
     let defaults = Limits::default();

@@ -45,7 +45,7 @@ impl Nodes {
     /// Fills what `settings` leave open with the defaults.
     ///
     /// # Errors
-    /// [`ConfigError`] for what nobody can mean.
+    /// [`ConfigError`] for an invalid setting.
     pub fn resolve(settings: NodeSettings) -> Result<Self, ConfigError> {
         let defaults = Self::default();
         let trusted_proxies = settings.trusted_proxy.unwrap_or_default();

@@ -55,7 +55,7 @@ impl Redis {
     /// Fills what `settings` leave open with the defaults.
     ///
     /// # Errors
-    /// [`ConfigError`] for what nobody can mean, and for files that cannot be read.
+    /// [`ConfigError`] for an invalid setting, and for files that cannot be read.
     pub(super) fn resolve(settings: &Settings) -> Result<Self, ConfigError> {
         let defaults = Self::default();
         let own = &settings.redis;

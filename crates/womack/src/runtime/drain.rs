@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use womack_engine::{CLOSING_TIME, Receiver, Shard, ToShard};
 
-use super::Barrier;
+use super::{Barrier, shard_tasks::COMMANDS_PER_BATCH};
 use crate::http::Connections;
 
 /// Between two looks at how far a drain has come.
@@ -33,8 +33,6 @@ const LAST_POLLS: Duration = Duration::from_secs(1);
 const LATENESS: Duration = Duration::from_millis(250);
 /// How long the relay and the reporter may take.
 const LAST_MESSAGES: Duration = Duration::from_secs(1);
-/// Commands taken at one go.
-const COMMANDS_PER_BATCH: usize = 4096;
 
 /// How far a drain has come; shared by the main thread and the shards.
 #[derive(Debug)]
@@ -123,9 +121,10 @@ pub(crate) async fn handle_commands(shard: Rc<RefCell<Shard>>, mut queue: Receiv
             () = sleep(DRAIN_STEP) => {}
             () = queue.receive(&mut commands, COMMANDS_PER_BATCH) => {}
         }
-        let (mut shard, now) = (shard.borrow_mut(), Instant::now());
-        shard.apply_all(&mut commands, now);
-        shard.close_all(now);
+        let mut shard = shard.borrow_mut();
+        shard.apply_all(&mut commands, Instant::now());
+        // Read anew: what was written before is not taken from the closing sockets' time.
+        shard.close_all(Instant::now());
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 use womack_engine::{Readiness, Receiver, Shard, ToShard};
 
 /// Commands taken at one go; all of them are written with one write to each client.
-const COMMANDS_PER_BATCH: usize = 4096;
+pub(super) const COMMANDS_PER_BATCH: usize = 4096;
 /// Between two looks at the memory that all shards use.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the shard rests when the system's poll fails.
@@ -37,10 +37,10 @@ pub(super) async fn readiness_loop(shard: Rc<RefCell<Shard>>, mut readiness: Rea
             continue;
         }
         {
-            let (mut shard, now) = (shard.borrow_mut(), Instant::now());
-            shard.ready(readiness.events(), now);
+            let mut shard = shard.borrow_mut();
+            shard.ready(readiness.events(), Instant::now());
             if unread {
-                shard.read_unread(now);
+                shard.read_unread(Instant::now());
             }
         }
         yield_now().await;

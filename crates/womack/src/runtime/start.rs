@@ -111,7 +111,7 @@ impl Running {
         }
         info!(
             egress = if uses_ring { "io_uring" } else { "write" },
-            "how rounds are written"
+            "write backend selected"
         );
         if let Some(broker) = source.broker {
             start_broker(broker)?;

@@ -46,7 +46,7 @@ pub(super) struct ShardThreads {
 
 /// The threads of shards that have started.
 struct StartedShards {
-    /// What each thread ends with.
+    /// The result of each thread.
     ended: Vec<oneshot::Receiver<io::Result<()>>>,
     /// The reading halves of the shards' maps.
     channels: Vec<ChannelsReader>,

@@ -8,7 +8,7 @@ const MESSAGES: usize = 300;
 
 /// What the server says of how it writes.
 async fn egress(server: &Server) -> String {
-    let line = server.logged("how rounds are written").await;
+    let line = server.logged("write backend selected").await;
     let line: Value = serde_json::from_str(&line).expect("a line of JSON");
     line["fields"]["egress"]
         .as_str()

@@ -69,7 +69,7 @@ impl Kind {
         Self::Raw(PlainClient { plain, wire })
     }
 
-    /// When the client wants to be looked at.
+    /// The deadline of the client.
     pub(in crate::shard) fn deadline(&self) -> Instant {
         let deadline = self.protocol_deadline();
         self.probe()

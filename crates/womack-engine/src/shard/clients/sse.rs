@@ -1,4 +1,4 @@
-//! What is asked of an event stream, and what opening it brings.
+//! The request for an event stream, and the result of opening it.
 
 use std::rc::Rc;
 

@@ -25,7 +25,7 @@ use crate::{
     sid::{ConnectionId, ConnectionRef},
 };
 
-/// A shard's record of one client. What an idle client costs is mostly this; a test asserts its
+/// A shard's record of one client. The cost of an idle client is mostly this; a test asserts its
 /// size.
 pub(crate) struct Connection {
     kind: Kind,
@@ -103,7 +103,7 @@ impl Connection {
         self.pace.take(rate, millis)
     }
 
-    /// When this connection wants to be looked at, if what waits for the client may wait for
+    /// The deadline of this connection, if what waits for the client may wait for
     /// `max_queue_time`.
     pub(in crate::shard) fn deadline(&self, max_queue_time: Option<Duration>) -> Instant {
         let deadline = self.kind.deadline();
@@ -161,7 +161,7 @@ impl Connection {
             .take_pending(now, |pending| pending.write_to(wire))
     }
 
-    /// What the client takes of the memory by reading slowly, or by sending slowly.
+    /// Memory that the client holds by reading slowly or sending slowly.
     pub(super) fn weight(&self) -> usize {
         let partial = self.kind.wire().map_or(0, |wire| wire.partial_bytes());
         self.pending_bytes() + partial
@@ -175,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// What is left of a client that is gone.
+    /// The kind and the outbox of a client that has gone.
     pub(in crate::shard) fn into_rest(self) -> (Kind, Outbox) {
         (self.kind, self.outbox)
     }

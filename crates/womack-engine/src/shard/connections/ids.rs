@@ -22,7 +22,7 @@ pub(in crate::shard) struct NamedSpace<'a> {
     pub(in crate::shard) path: &'a str,
 }
 
-/// What a client calls itself, taken apart.
+/// The id by which a client knows itself, parsed.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shard) struct ClientName<'a> {
     /// The path before the id, if there is one.
@@ -54,7 +54,7 @@ impl Ids {
         }
     }
 
-    /// What a client that speaks `revision` calls itself in `namespace`.
+    /// The id of a client of `revision` in `namespace`.
     pub(in crate::shard) fn client_id(
         &self,
         client: ConnectionRef,

@@ -193,7 +193,7 @@ impl Connections {
         self.recently_closed.is_by_server(secret, now)
     }
 
-    /// What is remembered about a client in a namespace.
+    /// The `meta` of a client in a namespace.
     pub(in crate::shard) fn meta(&self, secret: u64, namespace: NamespaceId) -> Option<&Meta> {
         self.metas.get(secret, namespace)
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Shard {
-    /// What the client of `connection`, which is or was in the slot `id`, calls itself in
+    /// The id of the client of `connection`, which is or was in the slot `id`, in
     /// `namespace`.
     pub(in crate::shard) fn client_id(
         &self,

@@ -1,4 +1,4 @@
-//! What a shard does between its parts: each method takes from one what another needs.
+//! Actions of a shard: each method passes data from one part to another.
 //!
 //! No decision is made here that a part could make alone.
 

@@ -1,4 +1,4 @@
-//! How what comes in on a shard's sockets gets to its clients.
+//! Input: from a shard's sockets to its clients.
 
 use std::time::Instant;
 

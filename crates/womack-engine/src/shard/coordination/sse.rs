@@ -96,8 +96,8 @@ impl Shard {
         self.now = now;
         if let Some(id) = self.find(sid) {
             self.close(id, CloseReason::TransportClose);
-            self.flush();
         }
+        self.flush();
     }
 
     /// Ends the stream of a client whose connection has ended, with what is left for it.

@@ -48,8 +48,8 @@ impl Shard {
         ]);
     }
 
-    /// The thread runs. To be called several times a second: memory may be short, to which other
-    /// shards may have come.
+    /// Relieves memory. Call it several times a second: memory may have become short because of
+    /// other shards.
     pub fn tick(&mut self, now: Instant) {
         self.now = now;
         self.timers.tick(now);

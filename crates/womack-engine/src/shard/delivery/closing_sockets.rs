@@ -90,7 +90,7 @@ impl ClosingSockets {
         self.add(wire, Outbox::new(), now, known);
     }
 
-    /// The socket with this key is ready. What is read into `buffer` is of no use to anybody.
+    /// The socket with this key is ready. The bytes read into `buffer` are discarded.
     pub(crate) fn ready(&mut self, key: usize, buffer: &mut [u8], known: &Sockets) {
         // An event that was for an earlier one in the same place finds nothing to do.
         let ticket = self.tickets.get(key);
@@ -101,7 +101,7 @@ impl ClosingSockets {
             Ok(Progress::Waits) => {}
             // The socket tells of it again under its name, even if that is the same.
             Ok(Progress::HasMore) => {
-                // One of which the system tells no more ends when its time is up.
+                // A socket without further events ends at its deadline.
                 known.rename(&mut socket.wire, SocketId::Closing(key)).ok();
             }
             Ok(Progress::Done) | Err(_) => self.remove(key),

@@ -1,4 +1,4 @@
-//! What a shard sends: the round under way, and one write to each client that has something in it.
+//! Output of a shard: the current round, and one write to each client that has something in it.
 
 use std::{io, mem, time::Instant};
 

@@ -91,7 +91,7 @@ struct Chunk {
     fate: Fate,
 }
 
-/// A message that others may replace, known by what they have in context.
+/// A message that a later one with the same channel, topic and key replaces.
 #[derive(Debug)]
 struct Keyed(Arc<Note>);
 

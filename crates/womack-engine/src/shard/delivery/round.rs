@@ -237,17 +237,17 @@ impl Outbox {
         self.pending.as_ref().map_or(0, |pending| pending.len())
     }
 
-    /// What earlier rounds left over.
+    /// Bytes that earlier rounds left over.
     pub(crate) fn pending(&self) -> Option<&Pending> {
         self.pending.as_deref()
     }
 
-    /// What earlier rounds left over, for one who has nothing in this round any more.
+    /// Bytes that earlier rounds left over, of a client that has nothing in this round.
     pub(crate) fn into_pending(self) -> Option<Box<Pending>> {
         self.pending
     }
 
-    /// Adds bytes to what earlier rounds left over. Whether they replace others.
+    /// Adds bytes to what earlier rounds left over. Returns whether they replace others.
     pub(crate) fn push(&mut self, bytes: Bytes, fate: Fate, now: Instant, ledger: &Ledger) -> bool {
         let pending = &mut self.pending;
         let pending = pending.get_or_insert_with(|| Box::new(Pending::new(ledger)));

@@ -1,4 +1,4 @@
-//! What comes in on a shard's WebSockets.
+//! Input from a shard's WebSockets.
 
 use womack_ledger::Ledger;
 

@@ -13,9 +13,9 @@ pub struct MemorySocket(Rc<RefCell<State>>);
 
 #[derive(Default)]
 struct State {
-    /// What the client has written and the shard has not read.
+    /// Bytes that the client has written and the shard has not read.
     incoming: VecDeque<u8>,
-    /// What the shard has written and the client has not taken.
+    /// Bytes that the shard has written and the client has not taken.
     outgoing: Vec<u8>,
     /// How many bytes the socket takes before it is full.
     room: usize,

@@ -1,4 +1,4 @@
-//! What the system tells a shard: sockets that are ready.
+//! Readiness of sockets, as the system reports it to a shard.
 //!
 //! All WebSockets of a shard are in one poll of its own, and that poll is one entry in the
 //! runtime's. An idle client therefore has no task, no waker and no buffer.

@@ -139,7 +139,7 @@ impl Wire {
         }
     }
 
-    /// What a ring is to send on this stream; `None` if a ring cannot.
+    /// The job for a ring to send on this stream; `None` if a ring cannot.
     pub(in crate::shard) fn job<'a>(&'a self, bytes: &'a [u8]) -> Option<Job<'a>> {
         match &self.stream {
             Stream::System(stream) => Some(Job {

@@ -1,4 +1,4 @@
-//! Who is in which channel, and what waits for Redis.
+//! Memberships of clients in channels, and requests that wait for Redis.
 
 use std::{
     ops::Range,
@@ -70,7 +70,7 @@ pub(in crate::shard) struct Ended {
     pub(in crate::shard) was_settled: bool,
     /// Acknowledgements that fail for it.
     pub(in crate::shard) failed: Vec<Answered>,
-    /// Who has its place now.
+    /// The subscriber that has its place now.
     pub(in crate::shard) moved: Option<Moved>,
 }
 
