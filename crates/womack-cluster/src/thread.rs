@@ -33,7 +33,8 @@ impl Thread {
         Ok(Self { finish, ended })
     }
 
-    /// Tells the thread to finish and waits until `deadline` at most. Returns whether it has finished.
+    /// Tells the thread to finish and waits until `deadline` at most. Returns whether it has
+    /// finished.
     pub(crate) async fn finish(self, deadline: Instant) -> bool {
         self.finish.cancel();
         timeout_at(deadline.into(), self.ended).await.is_ok()

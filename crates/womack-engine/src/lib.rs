@@ -16,8 +16,8 @@
 //! ```
 //!
 //! A [`Shard`] owns its clients. Other threads reach it by its queue, read its map of channels, and
-//! take the channels that it marked; counters and limits are shared. A [`Router`] owns the table of what Redis was asked for. Both are values that a driver
-//! calls: they start no threads.
+//! take the channels that it marked; counters and limits are shared. A [`Router`] owns the table of
+//! what Redis was asked for. Both are values that a driver calls: they start no threads.
 //!
 //! The engine knows neither HTTP nor Redis: requests are brought to a shard as [`SessionRequest`]s
 //! and as sockets, and messages to the router as events of `womack_proto::subscriber`.

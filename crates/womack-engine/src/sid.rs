@@ -1,8 +1,8 @@
 //! Session ids that name their node, their shard and their place in it.
 //!
-//! A request with a session id therefore finds its session without a directory. The rest of the
-//! id is random, so that nobody can guess one: who knows a session's id can read its messages.
-//! A namespace's id, which other clients may learn, is a keyed hash of the session's secret; clients
+//! A request with a session id therefore finds its session without a directory. The rest of the id
+//! is random, so that nobody can guess one: who knows a session's id can read its messages. A
+//! namespace's id, which other clients may learn, is a keyed hash of the session's secret; clients
 //! of Engine.IO 3 and before have no other id than the session's.
 
 use std::{

@@ -1,9 +1,9 @@
 //! The protocols of Womack's clients, publishers and nodes: Engine.IO, Socket.IO, JSON lines,
 //! server-sent events, published messages, and the messages between nodes.
 //!
-//! There is no networking code in this crate, and no clock, no thread and no runtime. It knows
-//! what bytes mean; whoever calls it moves them. The client protocols are Engine.IO 4 with Socket.IO 5 in
-//! it, which is what `socket.io-client` 3.x and 4.x send, Engine.IO 3 with Socket.IO 4, which is
+//! There is no networking code in this crate, and no clock, no thread and no runtime. It knows what
+//! bytes mean; whoever calls it moves them. The client protocols are Engine.IO 4 with Socket.IO 5
+//! in it, which is what `socket.io-client` 3.x and 4.x send, Engine.IO 3 with Socket.IO 4, which is
 //! what 1.x and 2.x send, and Socket.IO 0.9.
 //!
 //! # The calling contract

@@ -9,8 +9,8 @@ use crate::{error::CloseReason, event::Event, frame::Frame, rules::NamespaceId};
 pub enum Output {
     /// Send this to the client.
     Send(Frame),
-    /// The client wants to join a namespace: answer with [`Session::accept`](crate::Session::accept) or
-    /// [`Session::refuse`](crate::Session::refuse).
+    /// The client wants to join a namespace: answer with
+    /// [`Session::accept`](crate::Session::accept) or [`Session::refuse`](crate::Session::refuse).
     Connect {
         /// Which.
         namespace: NamespaceId,

@@ -1,8 +1,8 @@
 //! Several packets in one polling body.
 //!
 //! Engine.IO 4 puts the byte 0x1e between them. Engine.IO 3 puts the length of each before it, as
-//! text or, where binary packets are among them, as bytes; and its answers may be scripts. Socket.IO
-//! 0.9 does nearly the same, but with text only and not for a packet that is alone.
+//! text or, where binary packets are among them, as bytes; and its answers may be scripts.
+//! Socket.IO 0.9 does nearly the same, but with text only and not for a packet that is alone.
 
 mod counted;
 pub(crate) mod jsonp;

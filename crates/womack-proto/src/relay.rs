@@ -69,8 +69,8 @@ pub enum Kind {
     /// Are you there? In the first form, the number says which envelope and which epoch the sender
     /// has; version 0.2.0 returns the number unread.
     Hello {
-        /// Whether the sender has just connected to Redis, after its connection was lost. Everything
-        /// that was begun with it before has ended.
+        /// Whether the sender has just connected to Redis, after its connection was lost.
+        /// Everything that was begun with it before has ended.
         is_new_link: bool,
     },
     /// I am.

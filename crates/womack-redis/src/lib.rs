@@ -1,10 +1,10 @@
-//! Connections to Redis: how a server is reached, the subscriber that brings published messages, and
-//! the publisher.
+//! Connections to Redis: how a server is reached, the subscriber that brings published messages,
+//! and the publisher.
 //!
-//! This crate knows neither clients nor what a message means, keeps no channel that nobody asked for,
-//! and does not decide what follows when something was missed: it tells its user by
-//! [`Event`](womack_proto::subscriber::Event)s. It knows no HTTP, no command line and no registry of
-//! metrics.
+//! This crate knows neither clients nor what a message means, keeps no channel that nobody asked
+//! for, and does not decide what follows when something was missed: it tells its user by
+//! [`Event`](womack_proto::subscriber::Event)s. It knows no HTTP, no command line and no registry
+//! of metrics.
 //!
 //! ```text
 //! connect/       which Redis is meant and how it is reached

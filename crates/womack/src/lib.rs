@@ -18,13 +18,13 @@
 //!                       └──────────────┘      └──────────────┘
 //! ```
 //!
-//! Each shard is one thread that owns its connections; others reach it by its queue and read its map
-//! of channels. The router is one thread, or a guest on the only shard's. With `--events-key` there
-//! is a reporter thread, with a real Redis a relay thread, with `--diagnose-publishes` a diagnosis
-//! thread.
+//! Each shard is one thread that owns its connections; others reach it by its queue and read its
+//! map of channels. The router is one thread, or a guest on the only shard's. With `--events-key`
+//! there is a reporter thread, with a real Redis a relay thread, with `--diagnose-publishes` a
+//! diagnosis thread.
 //!
-//! Protocols are in [`womack_proto`], delivery in [`womack_engine`], Redis in [`womack_redis`], other
-//! nodes in [`womack_cluster`]; this crate has the command line, settings, HTTP and threads.
+//! Protocols are in [`womack_proto`], delivery in [`womack_engine`], Redis in [`womack_redis`],
+//! other nodes in [`womack_cluster`]; this crate has the command line, settings, HTTP and threads.
 //!
 //! | module | contents |
 //! |---|---|

@@ -134,8 +134,8 @@ impl Ingress {
         self.count();
     }
 
-    /// The owner's answer to a request. One with packets for which nobody waits any more is reported
-    /// back, since its session has them no more.
+    /// The owner's answer to a request. One with packets for which nobody waits any more is
+    /// reported back, since its session has them no more.
     pub(super) fn answer(
         &mut self,
         (owner, number): Place,
@@ -193,8 +193,8 @@ impl Ingress {
         self.count();
     }
 
-    /// This node is about to go: polls are to be answered without waiting, so that their clients ask
-    /// another node.
+    /// This node is about to go: polls are to be answered without waiting, so that their clients
+    /// ask another node.
     pub(super) fn end_polls(&mut self, outgoing: &mut Outgoing) {
         for (number, waiting) in &mut self.waiting {
             if !std::mem::replace(&mut waiting.is_ending, true) {

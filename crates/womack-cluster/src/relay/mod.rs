@@ -1,16 +1,16 @@
 //! The relay: carries requests of clients to the node of their session.
 //!
-//! Behind a balancer that knows nothing of sessions, a polling request or a WebSocket that upgrades a
-//! session may reach any node. The node that it reaches is its *ingress*; the sid names the session's
-//! node, its *owner*. They speak over Redis: each node subscribes to a channel of its own, and
-//! whoever has something to say to it publishes there. At its owner, a carried request is one like
-//! that of another shard, so a session does not know from where it is spoken to. A WebSocket cannot
-//! move, so its bytes are carried in both directions, through a [`tunnel`].
+//! Behind a balancer that knows nothing of sessions, a polling request or a WebSocket that upgrades
+//! a session may reach any node. The node that it reaches is its *ingress*; the sid names the
+//! session's node, its *owner*. They speak over Redis: each node subscribes to a channel of its
+//! own, and whoever has something to say to it publishes there. At its owner, a carried request is
+//! one like that of another shard, so a session does not know from where it is spoken to. A
+//! WebSocket cannot move, so its bytes are carried in both directions, through a [`tunnel`].
 //!
-//! Nothing is stored at Redis, so what is under way when a link to it is lost is lost too. Each link
-//! has an epoch that every message bears, and a node that has a new link says so first. Either side
-//! then ends what was begun before, so the client always notices: its request is refused, or its
-//! WebSocket ends.
+//! Nothing is stored at Redis, so what is under way when a link to it is lost is lost too. Each
+//! link has an epoch that every message bears, and a node that has a new link says so first. Either
+//! side then ends what was begun before, so the client always notices: its request is refused, or
+//! its WebSocket ends.
 //!
 //! The relay has a thread and two connections to Redis of its own. Where every request reaches its
 //! node, it has nothing to do but to stay subscribed.

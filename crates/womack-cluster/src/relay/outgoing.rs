@@ -85,8 +85,8 @@ impl Outgoing {
         }
     }
 
-    /// Says something to a node. One that has not been heard yet is greeted first, and told the rest
-    /// once it has answered: its form and the epoch of its link are known then.
+    /// Says something to a node. One that has not been heard yet is greeted first, and told the
+    /// rest once it has answered: its form and the epoch of its link are known then.
     pub(super) fn say(&mut self, to: u32, number: u64, kind: Kind) {
         if self.nodes.form(to).is_some() || matches!(kind, Kind::Hello { .. }) {
             return self.encode(to, number, kind);
@@ -200,8 +200,8 @@ impl Outgoing {
         batch
     }
 
-    /// The link is lost: a new epoch begins, of which `partners` are told. Reports are said over the
-    /// next link. Returns the places of answers whose packets may be lost.
+    /// The link is lost: a new epoch begins, of which `partners` are told. Reports are said over
+    /// the next link. Returns the places of answers whose packets may be lost.
     pub(super) fn unlinked(&mut self, mut partners: HashSet<u32>) -> Vec<Place> {
         self.epoch = self.epoch.wrapping_add(1);
         let mut before = std::mem::take(&mut self.under_way);

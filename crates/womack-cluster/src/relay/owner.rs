@@ -198,7 +198,8 @@ impl Owner {
         outgoing.say(ingress, number, Kind::Answer(answer));
     }
 
-    /// Bytes of the client for a WebSocket. If there is none, the ingress is told that it has ended.
+    /// Bytes of the client for a WebSocket. If there is none, the ingress is told that it has
+    /// ended.
     pub(super) fn flow(&self, place: Place, flow: Flow, outgoing: &mut Outgoing) {
         if let Some(incoming) = self.tunnels.get(&place) {
             // A tunnel's task that has ended says so itself.

@@ -1,9 +1,9 @@
 //! The bytes of a WebSocket whose session is at another node.
 //!
-//! At the ingress, a tunnel ends in the client's socket; at the owner, in one of a pair of sockets whose
-//! other one the session's shard takes for its client's. A shard therefore knows nothing of tunnels,
-//! and a client that reads too slowly is slow to its shard: what has been read here is bounded by a
-//! window, and what is not read fills the socket.
+//! At the ingress, a tunnel ends in the client's socket; at the owner, in one of a pair of sockets
+//! whose other one the session's shard takes for its client's. A shard therefore knows nothing of
+//! tunnels, and a client that reads too slowly is slow to its shard: what has been read here is
+//! bounded by a window, and what is not read fills the socket.
 
 use std::{collections::VecDeque, future::pending, io, net, time::Duration};
 

@@ -128,8 +128,8 @@ impl OpenGaps {
         }
     }
 
-    /// Holds a message back if a gap is to be told before it, or gives it back. A message that is for
-    /// no channel by its name may be for any: `is_known` tells.
+    /// Holds a message back if a gap is to be told before it, or gives it back. A message that is
+    /// for no channel by its name may be for any: `is_known` tells.
     pub(crate) fn hold(&mut self, message: Message, is_known: bool) -> Option<Message> {
         let channel = message.channel();
         let mut gaps = self.open.iter();
@@ -156,8 +156,8 @@ impl OpenGaps {
         back.min().map(|first| first + self.timeout)
     }
 
-    /// Takes out the gaps, or the parts of them, that are to be told now, at the time `now` which is
-    /// `wall` by the clock. With `all`, whatever is back is told.
+    /// Takes out the gaps, or the parts of them, that are to be told now, at the time `now` which
+    /// is `wall` by the clock. With `all`, whatever is back is told.
     pub(crate) fn end(&mut self, now: Instant, wall: SystemTime, all: bool) -> Vec<EndedGap> {
         let mut ended = Vec::new();
         let (is_full, timeout) = (self.is_full(), self.timeout);

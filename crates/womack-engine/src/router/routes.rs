@@ -146,8 +146,8 @@ impl Routes {
         }
     }
 
-    /// Redis has confirmed the request `generation` for `channel`. False if a later one was made, or
-    /// the channel given up: the answer is to nobody then.
+    /// Redis has confirmed the request `generation` for `channel`. False if a later one was made,
+    /// or the channel given up: the answer is to nobody then.
     pub(crate) fn confirmed(
         &mut self,
         channel: &str,

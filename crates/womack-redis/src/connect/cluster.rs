@@ -108,9 +108,9 @@ impl Slots {
 }
 
 impl Backend {
-    /// Asks how the cluster is laid out: the nodes that are `connected`, all at once, and if none of
-    /// them tells, those of the URL and those that are `known`. A node that does not answer keeps
-    /// nobody waiting as long as another does.
+    /// Asks how the cluster is laid out: the nodes that are `connected`, all at once, and if none
+    /// of them tells, those of the URL and those that are `known`. A node that does not answer
+    /// keeps nobody waiting as long as another does.
     ///
     /// # Errors
     /// None of them answers.

@@ -1,10 +1,10 @@
 //! Events that came from Redis and were not taken yet.
 //!
-//! This is the only queue between the sockets of Redis and the router. A connection reads its socket
-//! and adds all that one read has brought, in one step; the router takes a batch and handles it to
-//! its end before it takes another. The lists on both sides are the batches of one step and are empty
-//! between two. When the backlog is full, connections stop reading, so that messages wait in the
-//! sockets and then at Redis.
+//! This is the only queue between the sockets of Redis and the router. A connection reads its
+//! socket and adds all that one read has brought, in one step; the router takes a batch and handles
+//! it to its end before it takes another. The lists on both sides are the batches of one step and
+//! are empty between two. When the backlog is full, connections stop reading, so that messages wait
+//! in the sockets and then at Redis.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,8 @@ use womack_proto::subscriber::Event;
 
 use super::SubscriberMetrics;
 
-/// Events that came from Redis and were not taken yet: filled by connections, emptied by the router.
+/// Events that came from Redis and were not taken yet: filled by connections, emptied by the
+/// router.
 pub(super) struct Backlog {
     events: Mutex<VecDeque<Event>>,
     taker: AtomicWaker,

@@ -249,8 +249,8 @@ impl Cluster {
         self.update_health();
     }
 
-    /// Keeps subscriptions that the node of this number did not take for another, but for those that
-    /// were given up or requested elsewhere since.
+    /// Keeps subscriptions that the node of this number did not take for another, but for those
+    /// that were given up or requested elsewhere since.
     fn retry(&mut self, number: NodeNumber, mut subscriptions: Vec<Subscription>) {
         let requested_at = &mut self.requested_at;
         subscriptions.retain(|subscription| {

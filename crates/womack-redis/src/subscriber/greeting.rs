@@ -55,8 +55,8 @@ impl Greeted {
         }
     }
 
-    /// Nothing that is published elsewhere would come from a replica that does not reach its master,
-    /// so it is not subscribed at.
+    /// Nothing that is published elsewhere would come from a replica that does not reach its
+    /// master, so it is not subscribed at.
     async fn check_identity(&mut self) -> Result<(), Unreachable> {
         self.socket.command("INFO", ["replication"].into_iter());
         let Reply::Text(text) = self.reply().await? else {

@@ -27,7 +27,8 @@ pub(super) async fn serve(
 ) {
     let opened = select! {
         opened = Greeted::open(&context, &address) => opened,
-        // Nothing is said to a node before it is up, so this is the end of its place in the cluster.
+        // Nothing is said to a node before it is up, so this is the end of its place in the
+        // cluster.
         _ = commands.recv() => return,
     };
     let (reason, mut unfinished) = match opened {

@@ -77,8 +77,8 @@ pub(super) async fn serve_connection(
             }
             () = closing.cancelled() => {
                 let ending = async {
-                    // A client that has only just connected is answered, which ends the connection too: a
-                    // request may be on its way, and would be met by a reset.
+                    // A client that has only just connected is answered, which ends the connection
+                    // too: a request may be on its way, and would be met by a reset.
                     if !has_asked.get() {
                         return connection.await;
                     }

@@ -13,9 +13,9 @@
 //! | was closed in order, or brought another request | has arrived |
 //! | was reset after the system had all bytes | may have been read |
 //!
-//! The last line cannot be decided here. A client that gives an answer up resets its connection, and
-//! so does HAProxy, some milliseconds after a healthy client has read its answer through it. The
-//! session decides by the stamp of its next poll; a client without stamps that no proxy stands
+//! The last line cannot be decided here. A client that gives an answer up resets its connection,
+//! and so does HAProxy, some milliseconds after a healthy client has read its answer through it.
+//! The session decides by the stamp of its next poll; a client without stamps that no proxy stands
 //! before is taken to have given up.
 
 use std::{

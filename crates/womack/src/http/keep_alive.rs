@@ -1,8 +1,8 @@
 //! For how long an HTTP connection may be silent: within a request, and between two.
 //!
-//! hyper has one time for both. Balancers and browsers reuse connections, and a request that is sent
-//! just as the server closes its connection is lost: a balancer answers 502. So connections stay for
-//! longer than those that reuse them do, and the time is told to them.
+//! hyper has one time for both. Balancers and browsers reuse connections, and a request that is
+//! sent just as the server closes its connection is lost: a balancer answers 502. So connections
+//! stay for longer than those that reuse them do, and the time is told to them.
 
 use std::{
     future::poll_fn,

@@ -250,8 +250,8 @@ pub(super) fn overloaded() -> Response<Body> {
     unavailable("overloaded\n", "1")
 }
 
-/// The session has ended by no fault of its client, which opens another after any answer that fails.
-/// A balancer must not try other nodes, as it does after a 503.
+/// The session has ended by no fault of its client, which opens another after any answer that
+/// fails. A balancer must not try other nodes, as it does after a 503.
 fn ended() -> Response<Body> {
     plain(StatusCode::GONE, "the session has ended\n")
 }

@@ -82,8 +82,8 @@ pub(super) async fn command_loop(shard: &RefCell<Shard>, queue: &mut Receiver<To
             let is_enough = shard.is_fanning_out_enough();
             (shard.has_gaps_to_tell(), shard.has_fan_outs(), is_enough)
         };
-        // Whatever follows a gap waits in the queue until clients have been told of it, and while too
-        // much waits for its slice, everything does.
+        // Whatever follows a gap waits in the queue until clients have been told of it, and while
+        // too much waits for its slice, everything does.
         let takes = !is_enough && !tells_gaps && commands.is_empty();
         tokio::select! {
             biased;

@@ -1,5 +1,5 @@
-//! Two nodes behind the balancers of production, with the configurations that operators are given and
-//! without sticky sessions.
+//! Two nodes behind the balancers of production, with the configurations that operators are given
+//! and without sticky sessions.
 
 use std::env;
 
@@ -41,8 +41,8 @@ fn knew_every_session(node: &Server) {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// All clients got everything while they were there. For how long they were away depends on what else
-/// the machine does, and is only told.
+/// All clients got everything while they were there. For how long they were away depends on what
+/// else the machine does, and is only told.
 fn went_well(voyage: &Voyage) {
     let (sent, worst) = (voyage.sent, voyage.worst_millis);
     println!("{sent} messages, nobody was away for longer than {worst} ms");

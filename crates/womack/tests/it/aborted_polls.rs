@@ -1,6 +1,6 @@
 //! Polls that are given up just as they are answered, and repeated as proxies do it: each number
-//! arrives, or the session ends. A client that reads its answers keeps its session however it closes
-//! its connections.
+//! arrives, or the session ends. A client that reads its answers keeps its session however it
+//! closes its connections.
 
 use std::env;
 use std::net::SocketAddr;

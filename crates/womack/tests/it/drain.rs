@@ -1,4 +1,5 @@
-//! Requests, messages and connections under way when a server stops arrive, or their client is told.
+//! Requests, messages and connections under way when a server stops arrive, or their client is
+//! told.
 
 use std::net::SocketAddr;
 

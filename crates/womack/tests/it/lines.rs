@@ -266,8 +266,8 @@ async fn a_client_that_does_not_read_is_cut_off_and_counted() {
         assert!(n < 2000, "a client that reads nothing is never cut off");
     }
     let mut frames = slow.end().await;
-    // The close is counted before its last bytes are written. A client that begins to read in between
-    // makes room for all that waits, and for the close frame behind it.
+    // The close is counted before its last bytes are written. A client that begins to read in
+    // between makes room for all that waits, and for the close frame behind it.
     let code = frames.last().and_then(Frame::close_code);
     if let Some(code) = code {
         assert_eq!(code, 1008, "after {} frames", frames.len());

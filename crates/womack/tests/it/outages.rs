@@ -1,5 +1,5 @@
-//! Networks and Redis fail while messages are published: nobody is dropped for it, delivery resumes,
-//! and whoever may have missed something is told exactly of that.
+//! Networks and Redis fail while messages are published: nobody is dropped for it, delivery
+//! resumes, and whoever may have missed something is told exactly of that.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ async fn witness(server: &Server, channel: &str) -> Witness {
     Witness::of(witness, channel).await
 }
 
-/// Somebody who publishes on `channel` by `command` at one of `masters`, and somebody at `server` who
-/// has seen the first of it.
+/// Somebody who publishes on `channel` by `command` at one of `masters`, and somebody at `server`
+/// who has seen the first of it.
 async fn begin(
     server: &Server,
     masters: &[SocketAddr],

@@ -1,5 +1,5 @@
-//! Promises of delivery, with a Redis that is slow, refuses names, goes away, or is not the one that
-//! it was, and with clients that do not wait for answers.
+//! Promises of delivery, with a Redis that is slow, refuses names, goes away, or is not the one
+//! that it was, and with clients that do not wait for answers.
 
 mod identity;
 mod latency;

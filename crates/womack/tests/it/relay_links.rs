@@ -1,5 +1,5 @@
-//! A node loses its link to Redis for a moment, while it carries requests for another or has another
-//! carry them for it: whatever was under way ends, on both sides, and clients come again.
+//! A node loses its link to Redis for a moment, while it carries requests for another or has
+//! another carry them for it: whatever was under way ends, on both sides, and clients come again.
 
 use std::net::SocketAddr;
 
@@ -110,7 +110,8 @@ async fn a_poll_is_answered_and_its_session_ends_whichever_link_is_lost() {
         });
         assert_eq!(answer.status, 410, "{cut:?}");
         is_empty(nodes.owner.address(), "womack_connections").await;
-        // A request that is made before the ingress hears of the owner's new link ends with the old.
+        // A request that is made before the ingress hears of the owner's new link ends with the
+        // old.
         eventually("a client that comes again to be served", async || {
             let client = Polling::connect(nodes.owner.address()).await;
             let client = client.by_way_of(nodes.ingress.address());

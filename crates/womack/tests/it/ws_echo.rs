@@ -1,5 +1,5 @@
-//! The WebSocket layer by itself, as RFC 6455 has it: what Autobahn|Testsuite looks at in its groups
-//! 1 to 7, 9 and 10, against an example that sends every message back.
+//! The WebSocket layer by itself, as RFC 6455 has it: what Autobahn|Testsuite looks at in its
+//! groups 1 to 7, 9 and 10, against an example that sends every message back.
 
 use womack_test_support::raw::{self, Frame, Raw};
 use womack_test_support::{Server, conformance};

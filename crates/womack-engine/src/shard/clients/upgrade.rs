@@ -67,7 +67,8 @@ impl Probe {
         self.noop_at.take_if(|at| *at <= now).is_some()
     }
 
-    /// A poll that waits from now on is ended soon if the probe was answered. Returns whether it was.
+    /// A poll that waits from now on is ended soon if the probe was answered. Returns whether it
+    /// was.
     pub(in crate::shard) fn end_poll_soon(&mut self, now: Instant) -> bool {
         if self.is_answered {
             self.noop_at = Some(now + POLL_DURING_PROBE);

@@ -1,8 +1,8 @@
 //! How long clients stay connected, where that is limited.
 //!
 //! After a node was added, or was restarted, the others have its share of clients for as long as
-//! these stay. A greatest age lets the nodes come even. Ages differ by up to a tenth, so that clients
-//! that came together do not come again together.
+//! these stay. A greatest age lets the nodes come even. Ages differ by up to a tenth, so that
+//! clients that came together do not come again together.
 
 use std::time::{Duration, Instant};
 

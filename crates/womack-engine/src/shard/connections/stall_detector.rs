@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 const STALL: Duration = Duration::from_secs(1);
 /// Time after a stall in which sockets are read before deadlines count again.
 const CATCH_UP: Duration = Duration::from_secs(1);
-/// Least time between two such times, so that deadlines count on a machine that stalls all the time.
+/// Least time between two such times, so that deadlines count on a machine that stalls all the
+/// time.
 const REST: Duration = Duration::from_secs(10);
 
 /// Notices that the process did not run for a while: it was stopped and continued, or its machine
 /// was.
 ///
-/// Bytes that peers sent meanwhile wait in sockets. Until they have been read, silence proves nothing,
-/// and no deadline that passed meanwhile counts.
+/// Bytes that peers sent meanwhile wait in sockets. Until they have been read, silence proves
+/// nothing, and no deadline that passed meanwhile counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StallDetector {
     ticked: Instant,

@@ -166,7 +166,8 @@ impl Connections {
         }
     }
 
-    /// Takes a packet of a client, of which it may send `rate` a second. False if it sends too fast.
+    /// Takes a packet of a client, of which it may send `rate` a second. False if it sends too
+    /// fast.
     pub(in crate::shard) fn take_packet(
         &mut self,
         id: ConnectionId,

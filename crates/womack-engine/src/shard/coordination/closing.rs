@@ -127,7 +127,8 @@ impl Shard {
     }
 
     /// Ends the session `id` so that its client opens another, elsewhere perhaps. A client that is
-    /// between two polls gets what waits for it, and hears by the first poll that finds nothing more.
+    /// between two polls gets what waits for it, and hears by the first poll that finds nothing
+    /// more.
     pub(in crate::shard) fn retire(&mut self, id: ConnectionId, reason: CloseReason) {
         let polling = self.connections.polling_mut(id);
         let Some(polling) = polling.filter(|found| !found.is_waiting()) else {

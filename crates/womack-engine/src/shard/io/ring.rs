@@ -9,8 +9,8 @@
 //! while a send that the kernel has taken is unanswered. None is answered late, since none may wait
 //! (`MSG_DONTWAIT`): the kernel completes each while it takes it. When it fails to take more, the
 //! answers that are there are collected and the error is returned; what it did not take it never
-//! saw, and the caller drops the ring. `tests/it/egress.rs` runs the server with and without it, and
-//! where the system forbids it.
+//! saw, and the caller drops the ring. `tests/it/egress.rs` runs the server with and without it,
+//! and where the system forbids it.
 
 #![expect(unsafe_code, reason = "see above")]
 

@@ -45,9 +45,9 @@ pub struct ChannelsReader {
     connections: Arc<LiveConnections>,
 }
 
-/// The connections to Redis over which something was confirmed and that are not known to be lost. A topic is live if
-/// it was confirmed over one of them, so that a lost connection takes all of its topics at once.
-/// Locked when a client joins, never for a message.
+/// The connections to Redis over which something was confirmed and that are not known to be lost. A
+/// topic is live if it was confirmed over one of them, so that a lost connection takes all of its
+/// topics at once. Locked when a client joins, never for a message.
 #[derive(Default)]
 struct LiveConnections(RwLock<SmallVec<[Epoch; 8]>>);
 

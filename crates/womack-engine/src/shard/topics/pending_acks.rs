@@ -6,8 +6,8 @@
 //! ends with the last of them.
 //!
 //! A membership is *settled* when the client has been told that it is live, or when it is live and
-//! was joined by a request that waits for no answer. That is when the back end hears of it; a client
-//! that leaves before was never there. Settled memberships cost nothing here.
+//! was joined by a request that waits for no answer. That is when the back end hears of it; a
+//! client that leaves before was never there. Settled memberships cost nothing here.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -137,7 +137,8 @@ impl PendingAcks {
         is_live
     }
 
-    /// A client has been told that it is live in a channel. True if the membership is settled by it.
+    /// A client has been told that it is live in a channel. True if the membership is settled by
+    /// it.
     pub(crate) fn told_live(&mut self, key: &Key, connection: ConnectionId, is_new: bool) -> bool {
         let known = self.memberships.get_mut(key);
         let known = known.and_then(|clients| clients.get_mut(&connection));
@@ -146,8 +147,8 @@ impl PendingAcks {
         })
     }
 
-    /// Keeps an acknowledgement until all of `channels` are live; each comes with whether the client
-    /// has joined it by this request.
+    /// Keeps an acknowledgement until all of `channels` are live; each comes with whether the
+    /// client has joined it by this request.
     pub(crate) fn wait(
         &mut self,
         mut ack: PendingAck,
@@ -175,8 +176,8 @@ impl PendingAcks {
         }
     }
 
-    /// A channel was not live and is. Returns the acknowledgements that waited for nothing else, and
-    /// the clients whose membership is settled by that alone.
+    /// A channel was not live and is. Returns the acknowledgements that waited for nothing else,
+    /// and the clients whose membership is settled by that alone.
     pub(crate) fn live(
         &mut self,
         key: &Key,

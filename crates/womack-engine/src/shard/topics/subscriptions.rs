@@ -204,7 +204,8 @@ impl Subscriptions {
         self.acks.joined(&join.key, id, join.is_new, join.is_live)
     }
 
-    /// A client has been told that it is live in a channel. True if the membership is settled by it.
+    /// A client has been told that it is live in a channel. True if the membership is settled by
+    /// it.
     pub(in crate::shard) fn told_live(&mut self, id: ConnectionId, join: &Join) -> bool {
         self.acks.told_live(&join.key, id, join.is_new)
     }
@@ -238,8 +239,8 @@ impl Subscriptions {
     }
 
     /// Redis has confirmed `channel` over a connection, for an interest. Returns the
-    /// acknowledgements that waited for nothing else, and the clients whose membership is settled by
-    /// that alone.
+    /// acknowledgements that waited for nothing else, and the clients whose membership is settled
+    /// by that alone.
     pub(in crate::shard) fn live(
         &mut self,
         channel: &Arc<str>,

@@ -36,8 +36,8 @@ pub struct RedisSettings {
     )]
     pub gap_notices: Option<bool>,
 
-    /// Bytes of messages that may wait until clients are told of a gap before them; beyond, gaps are
-    /// told in parts [default: 4194304]
+    /// Bytes of messages that may wait until clients are told of a gap before them; beyond, gaps
+    /// are told in parts [default: 4194304]
     #[arg(long, env = "WOMACK_GAP_HOLD_BYTES", value_name = "BYTES")]
     pub gap_hold_bytes: Option<usize>,
 }

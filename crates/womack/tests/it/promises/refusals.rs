@@ -7,8 +7,8 @@ use womack_test_support::{
     Broker, Client, EventStream, Launch, Lines, Redis, Server, eventually, metrics,
 };
 
-/// A server that logs in as a user who may subscribe to channels that begin with `room`. Requests are
-/// answered at once or not for a long time.
+/// A server that logs in as a user who may subscribe to channels that begin with `room`. Requests
+/// are answered at once or not for a long time.
 async fn server(redis: &Redis, arguments: &[&str]) -> Server {
     set_rights(redis, &["&womack:ns:default:room*", "&womack:relay:*"]).await;
     let url = format!("redis://app:secret@{}", redis.address());

@@ -7,8 +7,8 @@ use fastrand::Rng;
 /// Channels that many clients share and that are published on without end.
 pub(super) const SHARED: usize = 8;
 
-/// Channels of its own that a client has at most. One that stays for long would come to the server's
-/// `--max-channels-per-client` otherwise, and be refused for that.
+/// Channels of its own that a client has at most. One that stays for long would come to the
+/// server's `--max-channels-per-client` otherwise, and be refused for that.
 const OWN: usize = 500;
 
 const CLIENTS: u64 = 40;

@@ -1,7 +1,8 @@
 //! What the integration tests stand on.
 //!
-//! Every test starts what it needs on free ports and throws it away: a [`Server`], which is the real
-//! program, and a [`Redis`], which is the real `redis-server`. Four kinds of clients speak to them:
+//! Every test starts what it needs on free ports and throws it away: a [`Server`], which is the
+//! real program, and a [`Redis`], which is the real `redis-server`. Four kinds of clients speak to
+//! them:
 //!
 //! - [`Client`], [`Polling`], [`Lines`] and [`EventStream`]: packets as text, one call for one
 //!   packet, for tests of the protocol;

@@ -19,7 +19,8 @@ impl Metrics {
         }
     }
 
-    /// The sum of all samples of `name` whose labels contain `labels`, as in `reason="slow_consumer"`.
+    /// The sum of all samples of `name` whose labels contain `labels`, as in
+    /// `reason="slow_consumer"`.
     ///
     /// A metric that is not there counts 0: whether it should be is asked by [`Metrics::has`].
     pub fn sum(&self, name: &str, labels: &str) -> f64 {

@@ -1,4 +1,5 @@
-//! Proxies, of the kind that real networks have: between clients and a server, or a server and Redis.
+//! Proxies, of the kind that real networks have: between clients and a server, or a server and
+//! Redis.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -114,8 +115,8 @@ impl Cable {
         self.state.send_replace(State::Cut);
     }
 
-    /// Lets nothing through, as a network does that drops packets; neither end is told. What was sent
-    /// arrives afterwards if the connection still stands.
+    /// Lets nothing through, as a network does that drops packets; neither end is told. What was
+    /// sent arrives afterwards if the connection still stands.
     pub fn hold_up(&self) {
         self.state.send_replace(State::HeldUp);
     }
