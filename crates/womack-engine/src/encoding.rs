@@ -45,7 +45,7 @@ impl Encoding {
     }
 
     /// What clients of `revision` may expect.
-    pub const fn all_of(revision: Revision) -> &'static [Self] {
+    pub(crate) const fn all_of(revision: Revision) -> &'static [Self] {
         match revision {
             Revision::Legacy => &[Self::Legacy, Self::Juggernaut],
             Revision::V3 | Revision::V4 => &[Self::Modern],

@@ -88,7 +88,7 @@ pub enum Origin<'a> {
 
 impl Origin<'_> {
     /// The family as a metric label.
-    pub const fn family(&self) -> &'static str {
+    pub(crate) const fn family(&self) -> &'static str {
         match self {
             Self::Broadcast { .. } | Self::Request { .. } => "emitter",
             Self::Python => "python",
@@ -151,7 +151,7 @@ impl Families {
     }
 
     /// Channels that are subscribed whoever is there.
-    pub fn fixed(&self) -> Vec<Arc<str>> {
+    pub(crate) fn fixed(&self) -> Vec<Arc<str>> {
         let broadcasts = self.emitters.iter().map(|emitter| &*emitter.broadcasts);
         let requests = self.emitters.iter().map(|emitter| &*emitter.requests);
         let juggernaut = self.juggernaut.then_some(juggernaut::CHANNEL);

@@ -124,7 +124,7 @@ impl<T> Sender<T> {
 
     /// Hands `value` over and wakes the receiver; when the queue is full, the oldest value makes
     /// room and is returned. Bytes are not counted.
-    pub fn send_over(&self, value: T) -> Option<T> {
+    pub(crate) fn send_over(&self, value: T) -> Option<T> {
         let oldest = self.shared.values.force_push(value);
         self.wake();
         oldest

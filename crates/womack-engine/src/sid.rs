@@ -81,7 +81,7 @@ impl Sid {
 
     /// Reads an id as a client in the namespace at `path` has it: older ones put the path and a
     /// `#` before it.
-    pub fn parse_in(path: &str, text: &str) -> Option<Self> {
+    pub(crate) fn parse_in(path: &str, text: &str) -> Option<Self> {
         let bare = text.strip_prefix(path).and_then(|id| id.strip_prefix('#'));
         Self::parse(bare.unwrap_or(text))
     }
@@ -126,7 +126,7 @@ impl SidSource {
     }
 
     /// What every id of this process begins with.
-    pub fn beginning(&self) -> String {
+    pub(crate) fn beginning(&self) -> String {
         let sid = Sid {
             node: self.node,
             shard: ShardId(0),
@@ -140,7 +140,7 @@ impl SidSource {
 
     /// The secret part of a session's id in `namespace`, from which the session's own cannot be
     /// found.
-    pub fn namespace_secret(&self, secret: u64, namespace: NamespaceId) -> u64 {
+    pub(crate) fn namespace_secret(&self, secret: u64, namespace: NamespaceId) -> u64 {
         self.hasher.hash_one((secret, namespace.0))
     }
 }

@@ -58,7 +58,7 @@ impl<T> TimeoutQueue<T> {
     }
 
     /// Takes the value that came last out again, if it still waits.
-    pub fn pop_last(&mut self) -> Option<(Ticket, T)> {
+    pub(crate) fn pop_last(&mut self) -> Option<(Ticket, T)> {
         let last = self.entries.len().checked_sub(1)?;
         let ticket = Ticket(self.first + last as u64);
         self.remove(ticket).map(|value| (ticket, value))

@@ -67,7 +67,7 @@ impl Messages {
     }
 
     /// Counts a message of another family of publishers that is understood.
-    pub fn instructed(&self, family: &'static str) {
+    pub(crate) fn instructed(&self, family: &'static str) {
         self.instructions.of(family).inc();
     }
 }
