@@ -184,7 +184,7 @@ mod tests {
     fn a_budget_is_neither_more_than_there_is_nor_less_than_idle_clients_take() {
         assert!(report(config(100 << 20, 10_000)).is_ok());
         for (budget, clients, part) in [
-            (usize::MAX / 2, 10_000, "more than there is"),
+            (usize::MAX / 2, 10_000, "more than the memory of"),
             (100 << 20, 1_000_000, "no room"),
             (1 << 20, 1, "no room"),
         ] {

@@ -150,7 +150,7 @@ mod tests {
             ),
             (
                 "redis-url = 'redis://x'\nredis-ca = '/nowhere'",
-                "without TLS",
+                "does not use TLS",
             ),
             ("redis-ca = '/nowhere'", "redis-url"),
             ("redis-backlog-bytes = 1", "redis-backlog-bytes"),
