@@ -83,6 +83,12 @@ impl ErrorClass {
     }
 }
 
+/// Whether an error as Redis writes it says that the server runs a script for too long, and does
+/// what it is asked later.
+pub(crate) fn is_busy(text: &str) -> bool {
+    text.split(' ').next() == Some("BUSY")
+}
+
 fn is_link_lost(code: &str) -> bool {
     LINK_LOST.contains(&code)
 }

@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::{
     connect::{
-        Backend, Connected,
+        Address, Backend, Connected,
         ask_identity::{IDENTITY_INTERVAL, ask_identity, changed},
     },
     identity::{IdentityCheck, Verdict},
@@ -28,8 +28,8 @@ pub async fn guard(
     let unverified = backend.unverified.clone();
     let (server, mut connection) = (connected.address.clone(), connected.connection.clone());
     let mut check = IdentityCheck::default();
-    let verdict = ask_identity(&mut connection, &server, &mut check).await?;
-    update_health(verdict, |reason| {
+    let verdict = ask_identity(&mut connection, &mut check).await?;
+    update_health(verdict, &server, |reason| {
         unverified.warn_once(link, &server, &reason)
     })?;
     Ok(Box::pin(async move {
@@ -40,9 +40,9 @@ pub async fn guard(
         questions.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             questions.tick().await;
-            let verdict = ask_identity(&mut connection, &server, &mut check).await;
+            let verdict = ask_identity(&mut connection, &mut check).await;
             let warn = |reason: String| unverified.warn_once(link, &server, &reason);
-            if let Err(error) = verdict.and_then(|verdict| update_health(verdict, warn)) {
+            if let Err(error) = verdict.and_then(|verdict| update_health(verdict, &server, warn)) {
                 return error;
             }
         }
@@ -53,9 +53,9 @@ pub async fn guard(
 ///
 /// # Errors
 /// The server is another than it was.
-fn update_health(verdict: Verdict, warn: impl FnOnce(String)) -> RedisResult<()> {
+fn update_health(verdict: Verdict, server: &Address, warn: impl FnOnce(String)) -> RedisResult<()> {
     match verdict {
-        Verdict::Changed { reason, .. } => return Err(changed(reason)),
+        Verdict::Changed { reason, .. } => return Err(changed(server, reason)),
         Verdict::Unverifiable(reason) => warn(reason),
         Verdict::First(_) | Verdict::Same | Verdict::Unknown => {}
     }

@@ -19,6 +19,9 @@ use crate::error_class::ErrorClass;
 /// The replication id that Redis gives to nobody.
 const NO_ID: &[u8] = &[b'0'; 40];
 
+const DETACHED: &str = "is a replica that does not reach its master (master_link_status is not \
+                        up): mend its replication, or name the master in the Redis URL";
+
 /// The role of a server in replication.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
@@ -59,8 +62,8 @@ pub(crate) enum Verdict {
     Changed {
         /// When the last good answer was asked for.
         since: Instant,
-        /// For people: `redis at HOST:PORT is a replica now`.
-        reason: String,
+        /// For people, said of the server: `is a replica now`.
+        reason: &'static str,
     },
     /// The server does not tell, for this reason, and will not tell later. Delivery goes on
     /// unverified. It is said once, also over several connections: see [`warn_unverified`].
@@ -80,14 +83,9 @@ pub(crate) struct IdentityCheck {
 }
 
 impl IdentityCheck {
-    /// Compares an answer of `server`, a name for people, that was asked for at `asked`. That the
-    /// question was put then is what counts: all that was published before is on its way.
-    pub(crate) fn handle_answer(
-        &mut self,
-        server: &dyn Display,
-        answer: InfoAnswer<'_>,
-        asked: Instant,
-    ) -> Verdict {
+    /// Compares an answer to a question that was put at `asked`, which is what counts: all that was
+    /// published before is on its way.
+    pub(crate) fn handle_answer(&mut self, answer: InfoAnswer<'_>, asked: Instant) -> Verdict {
         let identity = match answer {
             InfoAnswer::Text(text) => Identity::parse(text).ok_or("it has no master_replid"),
             InfoAnswer::Refused(text) if ErrorClass::of_text(text) == ErrorClass::LinkLost => {
@@ -102,7 +100,7 @@ impl IdentityCheck {
         if identity.is_detached {
             return Verdict::Changed {
                 since: self.last_good.unwrap_or(asked),
-                reason: format!("redis at {server} is a replica that does not reach its master"),
+                reason: DETACHED,
             };
         }
         let (Some(first), Some(since)) = (&self.first, self.last_good) else {
@@ -111,8 +109,7 @@ impl IdentityCheck {
             self.last_good = Some(asked);
             return Verdict::First(role);
         };
-        if let Some(change) = first.change(&identity) {
-            let reason = format!("redis at {server} {change}");
+        if let Some(reason) = first.change(&identity) {
             return Verdict::Changed { since, reason };
         }
         self.first = Some(identity);
@@ -210,8 +207,6 @@ mod tests {
 
     use super::*;
 
-    const SERVER: &str = "127.0.0.1:6379";
-
     fn info(role: &str, history: char, continues: char) -> String {
         let id = |digit: char| String::from(digit).repeat(40);
         format!(
@@ -231,7 +226,7 @@ mod tests {
                 Some(refused) => InfoAnswer::Refused(refused),
                 None => InfoAnswer::Text(answer.as_bytes()),
             };
-            check.handle_answer(&SERVER, answer, asked)
+            check.handle_answer(answer, asked)
         };
         (0..).zip(answers).map(verdict).collect()
     }
@@ -242,10 +237,10 @@ mod tests {
         *START.get_or_init(Instant::now)
     }
 
-    fn changed(since: u64, reason: &str) -> Verdict {
+    fn changed(since: u64, reason: &'static str) -> Verdict {
         Verdict::Changed {
             since: start() + Duration::from_secs(since),
-            reason: format!("redis at {SERVER} {reason}"),
+            reason,
         }
     }
 
@@ -272,10 +267,9 @@ mod tests {
     fn a_replica_that_does_not_reach_its_master_is_a_loss_at_once() {
         let up = format!("{}master_link_status:up\r\n", info("slave", 'a', '0'));
         let down = up.replace("status:up", "status:down");
-        let reason = "is a replica that does not reach its master";
         let seen = verdicts(&[&up, &up, &down]);
-        assert_eq!(seen[2], changed(1, reason));
-        assert_eq!(verdicts(&[&down])[0], changed(0, reason));
+        assert_eq!(seen[2], changed(1, DETACHED));
+        assert_eq!(verdicts(&[&down])[0], changed(0, DETACHED));
     }
 
     #[test]

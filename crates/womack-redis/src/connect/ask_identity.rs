@@ -19,7 +19,6 @@ const IDENTITY_TIMEOUT: Duration = Duration::from_secs(5);
 /// There is no answer in time: the connection is lost. An error that Redis answers is none here.
 pub(crate) async fn ask_identity(
     connection: &mut MultiplexedConnection,
-    server: &Address,
     check: &mut IdentityCheck,
 ) -> RedisResult<Verdict> {
     let asked = Instant::now();
@@ -30,7 +29,7 @@ pub(crate) async fn ask_identity(
     let error = match answer.map_err(late)? {
         Ok(text) => {
             let answer = InfoAnswer::Text(text.as_bytes());
-            return Ok(check.handle_answer(server, answer, asked));
+            return Ok(check.handle_answer(answer, asked));
         }
         Err(error) => error,
     };
@@ -42,10 +41,11 @@ pub(crate) async fn ask_identity(
         format!("{} {detail}", error.code())
     });
     let refusal = refusal.unwrap_or_default();
-    Ok(check.handle_answer(server, InfoAnswer::Refused(&refusal), asked))
+    Ok(check.handle_answer(InfoAnswer::Refused(&refusal), asked))
 }
 
 /// The error of a link whose server has changed.
-pub(crate) fn changed(reason: String) -> RedisError {
-    RedisError::from((ErrorKind::Io, "the server has changed", reason))
+pub(crate) fn changed(server: &Address, reason: &str) -> RedisError {
+    let detail = format!("redis at {server} {reason}");
+    RedisError::from((ErrorKind::Io, "the server has changed", detail))
 }

@@ -195,10 +195,10 @@ impl Dispatch {
             verified,
         } = found;
         let (asked, server) = (Instant::now(), &connected.address);
-        match ask_identity(&mut connected.connection, server, identity).await? {
-            Verdict::Changed { reason, .. } => return Err(changed(reason)),
+        match ask_identity(&mut connected.connection, identity).await? {
+            Verdict::Changed { reason, .. } => return Err(changed(server, reason)),
             Verdict::First(Role::Replica) => {
-                return Err(changed(format!("redis at {server} is a replica")));
+                return Err(changed(server, "is a replica"));
             }
             Verdict::Unverifiable(reason) => {
                 let unverified = &self.backend.unverified;

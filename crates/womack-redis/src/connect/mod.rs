@@ -136,6 +136,10 @@ pub enum Unreachable {
     /// The server refuses, for this reason: a wrong password, for one.
     #[error("{0} refuses: {1}")]
     Refused(Address, String),
+    /// The server is not one to be used, for this reason, said of the server: it is a replica
+    /// without a master, for one.
+    #[error("{0} {1}")]
+    WrongServer(Address, &'static str),
     /// TLS cannot be spoken.
     #[error(transparent)]
     Tls(#[from] TlsError),

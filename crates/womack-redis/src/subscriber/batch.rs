@@ -84,17 +84,21 @@ impl Batch {
         self.requested.values().map(|found| &found.subscription)
     }
 
+    /// Names of all subscriptions.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.subscriptions().flat_map(Subscription::names)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.requested.len()
     }
 
     /// Adds the command for the names of all subscriptions.
     pub(super) fn expect_names(&mut self) -> &VecDeque<Arc<str>> {
-        let names = self.subscriptions().flat_map(Subscription::names);
         let step = Step {
             verb: Verb::Subscribe,
             slot: None,
-            unconfirmed: names.cloned().collect(),
+            unconfirmed: self.names().cloned().collect(),
             channels: None,
         };
         self.steps.push_back(step);

@@ -261,7 +261,7 @@ impl Connection {
     }
 
     fn handle_identity(&mut self, answer: InfoAnswer<'_>, asked: Instant) -> Result<(), Dead> {
-        let handled = self.liveness.handle_identity(&self.server, answer, asked)?;
+        let handled = self.liveness.handle_identity(answer, asked)?;
         if let Some(reason) = handled {
             let unverified = &self.context.backend.unverified;
             unverified.warn_once(LINK, &self.server, &reason);

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::{Context, socket::Socket};
 use crate::{
     connect::{Address, REPLY_TIMEOUT, Unreachable},
-    error_class::ErrorClass,
+    error_class::{ErrorClass, is_busy},
     identity::{IdentityCheck, InfoAnswer, Verdict},
     resp::Reply,
 };
@@ -64,8 +64,10 @@ impl Greeted {
             return Ok(());
         };
         let (mut check, answer) = (IdentityCheck::default(), InfoAnswer::Text(&text));
-        match check.handle_answer(&self.server, answer, Instant::now()) {
-            Verdict::Changed { reason, .. } => Err(self.refused(reason)),
+        match check.handle_answer(answer, Instant::now()) {
+            Verdict::Changed { reason, .. } => {
+                Err(Unreachable::WrongServer(self.server.clone(), reason))
+            }
             _ => Ok(()),
         }
     }
@@ -89,9 +91,7 @@ impl Greeted {
     async fn ping(&mut self) -> Result<(), Unreachable> {
         self.socket.command("PING", [].into_iter());
         match self.reply().await? {
-            Reply::Refused(reason) if is_login_error(&reason) || is_away(&reason) => {
-                Err(self.refused(reason))
-            }
+            Reply::Refused(reason) if is_away(&reason) => Err(self.refused(reason)),
             _ => Ok(()),
         }
     }
@@ -117,7 +117,7 @@ impl Greeted {
 
 /// Whether an error says that the server cannot serve now, though not that it is only busy.
 fn is_away(reason: &str) -> bool {
-    ErrorClass::of_text(reason) == ErrorClass::LinkLost && !reason.starts_with("BUSY")
+    ErrorClass::of_text(reason) == ErrorClass::LinkLost && !is_busy(reason)
 }
 
 /// Whether an error says that this is not the right password.

@@ -81,21 +81,23 @@ impl Liveness {
     /// The server is another than it was.
     pub(super) fn handle_identity(
         &mut self,
-        server: &dyn std::fmt::Display,
         answer: InfoAnswer<'_>,
         asked: Instant,
     ) -> Result<Option<String>, Dead> {
         let Some(identity) = &mut self.identity else {
             return Ok(None);
         };
-        match identity.handle_answer(server, answer, asked) {
+        match identity.handle_answer(answer, asked) {
             Verdict::First(_) | Verdict::Same => self.received_to = asked,
             Verdict::Unknown => {}
             Verdict::Unverifiable(reason) => {
                 self.identity = None;
                 return Ok(Some(reason));
             }
-            Verdict::Changed { since, reason } => return Err(Dead { since, reason }),
+            Verdict::Changed { since, reason } => {
+                let reason = format!("it {reason}");
+                return Err(Dead { since, reason });
+            }
         }
         Ok(None)
     }
@@ -141,11 +143,11 @@ mod tests {
         let (master, replica) = (info("master"), info("slave"));
         for second in [1, 2] {
             let answer = InfoAnswer::Text(master.as_bytes());
-            let told = liveness.handle_identity(&"a:1", answer, at(second));
+            let told = liveness.handle_identity(answer, at(second));
             assert_eq!(told, Ok(None));
         }
         let answer = InfoAnswer::Text(replica.as_bytes());
-        let dead = liveness.handle_identity(&"a:1", answer, at(3));
+        let dead = liveness.handle_identity(answer, at(3));
         assert_eq!(dead.unwrap_err().since, at(2));
     }
 
@@ -154,7 +156,7 @@ mod tests {
         let start = Instant::now();
         let mut liveness = Liveness::new(Some(IdentityCheck::default()), start);
         let refused = InfoAnswer::Refused("NOPERM no permissions to run the 'info' command");
-        let told = liveness.handle_identity(&"a:1", refused, start);
+        let told = liveness.handle_identity(refused, start);
         assert!(told.unwrap().is_some());
         assert!(!liveness.asks_identity());
         let later = start + PING_INTERVAL;

@@ -47,8 +47,7 @@ pub(super) struct Requests {
     /// Batches, and requests of single channels, that are under way.
     batches: usize,
     singles_in_flight: usize,
-    /// Subscriptions that are to be ended as soon as the server is not busy any more.
-    ends: VecDeque<End>,
+    later: Later,
     /// Whether the server was busy with a script when it was last asked something.
     is_busy: bool,
     /// Static subscriptions that are not answered, and those that were refused.
@@ -58,6 +57,13 @@ pub(super) struct Requests {
     node: Option<Node>,
     commands: Vec<u8>,
     events: Vec<Event>,
+}
+
+/// Commands that are to be written again as soon as the server is not busy any more.
+#[derive(Default)]
+struct Later {
+    ends: VecDeque<End>,
+    statics: Vec<(Verb, Arc<str>)>,
 }
 
 /// The state of a node of a cluster.
@@ -80,7 +86,7 @@ impl Requests {
             expected: VecDeque::new(),
             batches: 0,
             singles_in_flight: 0,
-            ends: VecDeque::new(),
+            later: Later::default(),
             is_busy: false,
             statics_left: 0,
             refused_statics: Vec::new(),
@@ -101,6 +107,7 @@ impl Requests {
         let patterns = statics.patterns.iter();
         let patterns = patterns.map(|name| (Verb::SubscribePattern, name));
         for (verb, name) in channels.chain(patterns) {
+            self.statics_left += 1;
             self.request_static(verb, name.clone());
         }
     }
@@ -108,13 +115,13 @@ impl Requests {
     /// Wants the static subscriptions again that were refused.
     pub(super) fn retry_statics(&mut self) {
         for (verb, name) in std::mem::take(&mut self.refused_statics) {
+            self.statics_left += 1;
             self.request_static(verb, name);
         }
     }
 
     fn request_static(&mut self, verb: Verb, name: Arc<str>) {
         self.command(verb, [&*name]);
-        self.statics_left += 1;
         self.expected.push_back(Expected::Static(verb, name));
     }
 
@@ -137,8 +144,12 @@ impl Requests {
                 Expected::Unsubscribed { end, .. } => end.then.give_up(channel),
                 _ => false,
             });
-            let was_requested =
-                was_requested || self.ends.iter_mut().any(|end| end.then.give_up(channel));
+            let was_requested = was_requested
+                || self
+                    .later
+                    .ends
+                    .iter_mut()
+                    .any(|end| end.then.give_up(channel));
             if let Some(node) = &mut self.node {
                 let was_live = node.live.remove(channel).is_some();
                 let before = node.elsewhere.len();
@@ -182,10 +193,8 @@ impl Requests {
             None => BATCHES_IN_FLIGHT,
             Some(_) => 1,
         };
-        while !self.is_busy
-            && let Some(end) = self.ends.pop_front()
-        {
-            self.request_end(end);
+        if !self.is_busy {
+            self.request_later();
         }
         while !self.is_busy
             && self.singles_in_flight < SINGLES_IN_FLIGHT
@@ -200,6 +209,18 @@ impl Requests {
             self.request(Batch::new(subscriptions));
         }
         out.append(&mut self.commands);
+    }
+
+    /// Asks a server again that was busy. Ends come first: what is asked for anew of the same name
+    /// counts.
+    fn request_later(&mut self) {
+        let Later { ends, statics } = std::mem::take(&mut self.later);
+        for end in ends {
+            self.request_end(end);
+        }
+        for (verb, name) in statics {
+            self.request_static(verb, name);
+        }
     }
 
     /// Moves what has happened to the end of `events`.
@@ -250,7 +271,7 @@ impl Requests {
                 _ => {}
             }
         }
-        let ends = self.ends.into_iter();
+        let ends = self.later.ends.into_iter();
         unfinished.add(ends.flat_map(|end| end.then.elsewhere));
         unfinished.add(self.node.into_iter().flat_map(|node| node.elsewhere));
         unfinished.add(self.singles);

@@ -1,7 +1,11 @@
 //! The ends of subscriptions, and their consequences.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
+use ahash::RandomState;
 use womack_proto::subscriber::{Event, Loss, LossScope};
 
 use super::{
@@ -52,6 +56,21 @@ impl Requests {
             None => Expected::Unsubscribed { left, end },
             Some(_) => Expected::ShardUnsubscribed { left, end },
         });
+    }
+
+    /// Asks again, as soon as the server is not busy any more, for the end of what nobody has asked
+    /// for meanwhile: the requests that are under way were made after it.
+    pub(super) fn end_later(&mut self, mut end: End) {
+        for expected in &self.expected {
+            if let Expected::Batch(batch) = expected {
+                let requested: HashSet<&Arc<str>, RandomState> = batch.names().collect();
+                end.names.retain(|name| !requested.contains(name));
+            }
+        }
+        match end.names.is_empty() {
+            true => self.ended(end),
+            false => self.later.ends.push_back(end),
+        }
     }
 
     /// Subscriptions have ended.

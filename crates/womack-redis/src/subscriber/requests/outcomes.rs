@@ -34,6 +34,7 @@ impl Requests {
         }
         let is_alone = batch.len() == 1;
         let (mut live, mut refused, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+        let mut later = Vec::new();
         for (subscription, outcome) in batch.into_outcomes() {
             match outcome {
                 Outcome::Live => live.push(subscription),
@@ -42,12 +43,14 @@ impl Requests {
                     reason,
                 }),
                 Outcome::Elsewhere => elsewhere.push(subscription),
-                Outcome::Later => self.pending.add([subscription]),
+                Outcome::Later => later.push(subscription),
                 Outcome::GivenUp => {}
             }
         }
         self.are_live(live);
         self.are_refused(refused, is_alone);
+        self.end_halves(later.iter());
+        self.pending.add(later);
         let names = names(&elsewhere);
         let then = Then {
             lost: None,
@@ -72,14 +75,7 @@ impl Requests {
     }
 
     fn are_refused(&mut self, refused: Vec<Refused>, is_alone: bool) {
-        if self.node.is_some() {
-            // One of the two commands may have been done.
-            let found = refused.iter().map(|refused| &refused.subscription);
-            let channels = found.clone().map(|found| found.channel.clone()).collect();
-            let all: Vec<_> = found.flat_map(Subscription::names).cloned().collect();
-            self.unsubscribe_shards(channels);
-            self.unsubscribe(&all, Then::default());
-        }
+        self.end_halves(refused.iter().map(|refused| &refused.subscription));
         for Refused {
             subscription,
             reason,
@@ -95,6 +91,18 @@ impl Requests {
                 self.singles.push_back(subscription);
             }
         }
+    }
+
+    /// Ends what may stand of subscriptions that were not done. A node has two commands for each,
+    /// of which one may have been done.
+    fn end_halves<'a>(&mut self, undone: impl Iterator<Item = &'a Subscription> + Clone) {
+        if self.node.is_none() {
+            return;
+        }
+        let channels = undone.clone().map(|found| found.channel.clone()).collect();
+        let names: Vec<_> = undone.flat_map(Subscription::names).cloned().collect();
+        self.unsubscribe_shards(channels);
+        self.unsubscribe(&names, Then::default());
     }
 
     pub(super) fn static_done(&mut self) {

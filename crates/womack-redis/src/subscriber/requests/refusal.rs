@@ -9,11 +9,6 @@ pub(super) fn moved_slot(reason: &str) -> Option<u16> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// Whether the server runs a script for too long, and does what it is asked later.
-pub(super) fn is_busy(reason: &str) -> bool {
-    reason.split(' ').next() == Some("BUSY")
-}
-
 /// Whether an error says that a slot cannot be served for now.
 pub(super) fn is_about_slots(reason: &str) -> bool {
     let code = reason.split(' ').next();

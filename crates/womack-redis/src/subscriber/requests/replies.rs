@@ -8,11 +8,11 @@ use super::{
     super::batch::{OutOfOrder, Outcome},
     Requests,
     expected::{Answer, Expected, Fatal},
-    refusal::{is_about_command, is_about_slots, is_busy, moved_slot},
+    refusal::{is_about_command, is_about_slots, moved_slot},
 };
 use crate::{
     connect::slot,
-    error_class::ErrorClass,
+    error_class::{ErrorClass, is_busy},
     resp::{Confirmation, Verb},
 };
 
@@ -96,9 +96,13 @@ impl Requests {
             Some(Expected::Pong(sent)) if !is_lost || is_busy(&reason) => {
                 Ok(Some(Answer::Pong(sent)))
             }
-            Some(Expected::Static(verb, name)) if !is_lost || is_busy(&reason) => {
-                let refused = (verb, name.clone());
-                self.refused_statics.push(refused);
+            Some(Expected::Static(verb, name)) if is_busy(&reason) => {
+                self.is_busy = true;
+                self.later.statics.push((verb, name));
+                Ok(None)
+            }
+            Some(Expected::Static(verb, name)) if !is_lost => {
+                self.refused_statics.push((verb, name.clone()));
                 self.events.push(Event::StaticRefused { name, reason });
                 self.static_done();
                 Ok(None)
@@ -107,7 +111,7 @@ impl Requests {
                 if is_busy(&reason) =>
             {
                 self.is_busy = true;
-                self.ends.push_back(end);
+                self.end_later(end);
                 Ok(None)
             }
             // An ACL that forbids to unsubscribe leaves messages that nobody wants.

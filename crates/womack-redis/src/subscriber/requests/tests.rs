@@ -54,6 +54,15 @@ impl Scene {
         commands.collect()
     }
 
+    /// Lets the server answer the next ping, and returns the other commands that come with it.
+    fn commands_after_ping(&mut self) -> Vec<String> {
+        self.requests.ping(Instant::now());
+        let mut commands = self.commands();
+        commands.retain(|command| command != "PING");
+        assert!(self.requests.handle_pong().is_ok());
+        commands
+    }
+
     fn confirm(&mut self, verb: Verb, names: &[&str]) {
         for name in names {
             let confirmation = Confirmation {
@@ -100,6 +109,8 @@ impl Scene {
 
 const NOPERM: &str = "NOPERM this user has no permissions to access one of the channels used as \
                       arguments";
+
+const BUSY: &str = "BUSY Redis is busy running a script. You can only call SCRIPT KILL.";
 
 #[test]
 fn channels_are_live_when_all_names_of_their_command_are_confirmed() {
@@ -317,7 +328,6 @@ fn a_slot_that_moves_away_before_its_batch_is_done_takes_its_channels_elsewhere(
 
 #[test]
 fn a_busy_server_is_asked_again_with_the_next_ping() {
-    const BUSY: &str = "BUSY Redis is busy running a script.";
     let mut scene = Scene::new(false);
     scene.wants(&["a"]);
     scene.gives_up("b");
@@ -325,20 +335,84 @@ fn a_busy_server_is_asked_again_with_the_next_ping() {
     scene.refuse(BUSY);
     scene.refuse(BUSY);
     assert!(scene.commands().is_empty());
-    scene.requests.ping(Instant::now());
-    let commands = ["UNSUBSCRIBE b", "SUBSCRIBE a"];
-    let written = scene.commands();
     assert_eq!(
-        written
-            .iter()
-            .filter(|word| **word != "PING")
-            .collect::<Vec<_>>(),
-        commands
+        scene.commands_after_ping(),
+        ["UNSUBSCRIBE b", "SUBSCRIBE a"]
     );
-    assert!(scene.requests.handle_pong().is_ok());
     scene.confirm(Verb::Unsubscribe, &["b"]);
     scene.confirm(Verb::Subscribe, &["a"]);
     assert_eq!(scene.events(), ["live a"]);
+}
+
+#[test]
+fn a_busy_server_does_not_end_what_was_asked_for_anew_meanwhile() {
+    for is_node in [false, true] {
+        let mut scene = Scene::new(is_node);
+        scene.wants(&["a", "b"]);
+        scene.commands();
+        scene.confirm(Verb::Subscribe, &["a", "b"]);
+        if is_node {
+            scene.confirm(Verb::SubscribeShard, &["b", "a"]);
+        }
+        assert!(scene.events()[0].starts_with("live"));
+        let given_up = ["a", "b"].map(|name| scene.subscription(name));
+        scene.requests.give_up(&given_up);
+        scene.wants(&["a"]);
+        let written = scene.commands();
+        assert_eq!(
+            written[written.len() - 1 - usize::from(is_node)],
+            "SUBSCRIBE a"
+        );
+        // It is busy only until it comes to the new request.
+        for _ in 0..written.len() - 1 - usize::from(is_node) {
+            scene.refuse(BUSY);
+        }
+        scene.confirm(Verb::Subscribe, &["a"]);
+        if is_node {
+            scene.confirm(Verb::SubscribeShard, &["a"]);
+        }
+        assert_eq!(scene.events(), ["live a"]);
+        let again = scene.commands_after_ping();
+        assert_eq!(again.last().unwrap(), "UNSUBSCRIBE b", "{again:?}");
+        assert!(
+            again.iter().all(|command| command.ends_with(" b")),
+            "{again:?}"
+        );
+    }
+}
+
+#[test]
+fn a_busy_server_is_asked_again_for_static_subscriptions_before_they_are_live() {
+    let mut scene = Scene::new(false);
+    let statics = StaticSubscriptions {
+        channels: vec!["a".into()],
+        patterns: vec!["b?".into()],
+    };
+    scene.requests.subscribe_static(&statics);
+    assert_eq!(scene.commands(), ["SUBSCRIBE a", "PSUBSCRIBE b?"]);
+    scene.confirm(Verb::Subscribe, &["a"]);
+    scene.refuse(BUSY);
+    assert!(scene.commands().is_empty() && scene.events().is_empty());
+    assert!(!scene.requests.has_refused_statics());
+    assert_eq!(scene.commands_after_ping(), ["PSUBSCRIBE b?"]);
+    scene.confirm(Verb::SubscribePattern, &["b?"]);
+    assert_eq!(scene.events(), ["statics live"]);
+}
+
+#[test]
+fn a_busy_node_keeps_no_half_of_a_subscription_that_is_given_up() {
+    let mut scene = Scene::new(true);
+    scene.wants(&["a"]);
+    assert_eq!(scene.commands(), ["SUBSCRIBE a", "SSUBSCRIBE a"]);
+    scene.confirm(Verb::Subscribe, &["a"]);
+    scene.refuse(BUSY);
+    scene.gives_up("a");
+    let ended = scene.commands();
+    assert_eq!(ended, ["SUNSUBSCRIBE a", "UNSUBSCRIBE a"]);
+    scene.confirm(Verb::UnsubscribeShard, &["a"]);
+    scene.confirm(Verb::Unsubscribe, &["a"]);
+    assert!(scene.commands_after_ping().is_empty());
+    assert!(scene.unfinished().is_empty());
 }
 
 #[test]
