@@ -1,21 +1,15 @@
 //! Channels of which the router has to look at what the shards want.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     future::poll_fn,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
 };
 
 use ahash::RandomState;
 use atomic_waker::AtomicWaker;
-use indexmap::IndexSet;
 use womack_ledger::ShardId;
-
-type Set = IndexSet<Arc<str>, RandomState>;
 
 /// Channels of which the router has to look at what the shards want: for each shard a set.
 ///
@@ -24,10 +18,39 @@ type Set = IndexSet<Arc<str>, RandomState>;
 /// each channel that changed once, and never means "look at everything". The locks are held for
 /// moments, and nothing on the way of a message takes them.
 pub struct DirtyChannels {
-    shards: Box<[Mutex<Set>]>,
-    /// Channels that the router has taken and not reconciled.
-    taken: AtomicUsize,
+    shards: Box<[Mutex<Marks>]>,
     router: AtomicWaker,
+}
+
+/// The marked channels of a shard, which are taken in the order in which they were marked.
+#[derive(Default)]
+struct Marks {
+    order: VecDeque<Arc<str>>,
+    /// The same channels. A set that keeps an order itself moves all that it holds when its first
+    /// ones are taken.
+    set: HashSet<Arc<str>, RandomState>,
+}
+
+impl Marks {
+    fn add(&mut self, channel: Arc<str>) {
+        if self.set.insert(channel.clone()) {
+            self.order.push_back(channel);
+        }
+    }
+
+    /// Takes up to `most` channels.
+    fn take(&mut self, most: usize, mut each: impl FnMut(Arc<str>)) {
+        let count = self.order.len().min(most);
+        for channel in self.order.drain(..count) {
+            self.set.remove(&channel);
+            each(channel);
+        }
+        // A burst's memory is given back.
+        if self.order.is_empty() && self.order.capacity() > 4 * most {
+            self.order.shrink_to(most);
+            self.set.shrink_to(most);
+        }
+    }
 }
 
 impl DirtyChannels {
@@ -35,26 +58,26 @@ impl DirtyChannels {
     pub fn new(shards: usize) -> Self {
         Self {
             shards: (0..shards).map(|_| Mutex::default()).collect(),
-            taken: AtomicUsize::new(0),
             router: AtomicWaker::new(),
         }
     }
 
     /// Marks a channel of `shard` and wakes the router.
     pub fn mark(&self, shard: ShardId, channel: Arc<str>) {
-        self.lock(shard).insert(channel);
+        lock(&self.shards[usize::from(shard.0)]).add(channel);
         self.router.wake();
     }
 
-    /// Waits for marked channels, then moves all of them to the end of `batch`, those of a shard in
-    /// the order in which they were marked. Losing this future loses nothing.
-    pub async fn take(&self, batch: &mut VecDeque<(ShardId, Arc<str>)>) {
+    /// Waits for marked channels, then moves about `most` of them to the end of `batch`, those of a
+    /// shard in the order in which they were marked. Shards that have marked channels have equal
+    /// shares, so that none waits for another's burst. Losing this future loses nothing.
+    pub async fn take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) {
         poll_fn(|context| {
-            if self.try_take(batch) {
+            if self.try_take(batch, most) {
                 return Poll::Ready(());
             }
             self.router.register(context.waker());
-            match self.try_take(batch) {
+            match self.try_take(batch, most) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }
@@ -62,16 +85,10 @@ impl DirtyChannels {
         .await;
     }
 
-    /// Notes how many of the channels that were taken wait to be reconciled.
-    pub fn set_taken(&self, count: usize) {
-        self.taken.store(count, Ordering::Relaxed);
-    }
-
-    /// The number of channels that wait to be reconciled, both marked and taken.
+    /// The number of channels that wait to be taken. The router reconciles at once those that it
+    /// takes, so no others wait.
     pub fn len(&self) -> usize {
-        let shards = (0..).map(ShardId).take(self.shards.len());
-        let marked: usize = shards.map(|shard| self.lock(shard).len()).sum();
-        marked + self.taken.load(Ordering::Relaxed)
+        self.waiting().sum()
     }
 
     /// Whether none is.
@@ -79,19 +96,26 @@ impl DirtyChannels {
         self.len() == 0
     }
 
-    fn try_take(&self, batch: &mut VecDeque<(ShardId, Arc<str>)>) -> bool {
-        let before = batch.len();
-        for shard in (0..).map(ShardId).take(self.shards.len()) {
-            let taken = std::mem::take(&mut *self.lock(shard));
-            batch.extend(taken.into_iter().map(|channel| (shard, channel)));
+    fn try_take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) -> bool {
+        let marking = self.waiting().filter(|&count| count > 0).count();
+        if marking == 0 {
+            return false;
         }
-        batch.len() > before
+        let share = (most / marking).max(1);
+        for (shard, marks) in (0..).map(ShardId).zip(&self.shards) {
+            lock(marks).take(share, |channel| batch.push((shard, channel)));
+        }
+        true
     }
 
-    fn lock(&self, shard: ShardId) -> MutexGuard<'_, Set> {
-        let set = &self.shards[usize::from(shard.0)];
-        set.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many channels of each shard are marked.
+    fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.shards.iter().map(|marks| lock(marks).order.len())
     }
+}
+
+fn lock(marks: &Mutex<Marks>) -> MutexGuard<'_, Marks> {
+    marks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -100,22 +124,79 @@ mod tests {
 
     use super::*;
 
+    /// Takes what is there, as the numbers of shards and the names of channels.
+    fn take(dirty: &DirtyChannels, most: usize) -> Vec<(u16, String)> {
+        let mut batch = Vec::new();
+        dirty.take(&mut batch, most).now_or_never();
+        let named = batch
+            .iter()
+            .map(|(shard, name)| (shard.0, name.to_string()));
+        named.collect()
+    }
+
+    fn named<const N: usize>(channels: [(u16, &str); N]) -> Vec<(u16, String)> {
+        channels
+            .map(|(shard, name)| (shard, name.to_owned()))
+            .into()
+    }
+
+    fn mark(dirty: &DirtyChannels, shard: u16, names: &str) {
+        for name in names.split_terminator(' ') {
+            dirty.mark(ShardId(shard), name.into());
+        }
+    }
+
     #[test]
     fn a_channel_that_is_marked_twice_is_looked_at_once_and_in_its_order() {
         let dirty = DirtyChannels::new(2);
-        let mut batch = VecDeque::new();
-        assert!(dirty.take(&mut batch).now_or_never().is_none());
-        for name in ["c", "a", "b", "a"] {
-            dirty.mark(ShardId(1), name.into());
+        assert_eq!(take(&dirty, 9), []);
+        mark(&dirty, 1, "c a b a");
+        mark(&dirty, 0, "a");
+        let seen = [(0, "a"), (1, "c"), (1, "a"), (1, "b")];
+        assert_eq!(take(&dirty, 9), named(seen));
+        assert_eq!(take(&dirty, 9), []);
+    }
+
+    #[test]
+    fn a_burst_of_one_shard_leaves_the_others_their_share() {
+        let dirty = DirtyChannels::new(3);
+        mark(&dirty, 0, "a b c d e f");
+        mark(&dirty, 2, "x y z");
+        let seen = [(0, "a"), (0, "b"), (2, "x"), (2, "y")];
+        assert_eq!(take(&dirty, 4), named(seen));
+        let seen = [(0, "c"), (0, "d"), (2, "z")];
+        assert_eq!(take(&dirty, 4), named(seen));
+        assert_eq!(take(&dirty, 4), named([(0, "e"), (0, "f")]));
+        mark(&dirty, 0, "a");
+        mark(&dirty, 1, "b");
+        assert_eq!(take(&dirty, 1), named([(0, "a"), (1, "b")]), "at least one");
+    }
+
+    #[test]
+    fn a_channel_that_is_marked_again_while_it_waits_is_looked_at_once() {
+        let dirty = DirtyChannels::new(1);
+        mark(&dirty, 0, "a b c");
+        assert_eq!(take(&dirty, 1), named([(0, "a")]));
+        mark(&dirty, 0, "c a b");
+        assert_eq!(dirty.len(), 3);
+        assert_eq!(take(&dirty, 2), named([(0, "b"), (0, "c")]));
+        assert_eq!(dirty.len(), 1);
+        assert_eq!(take(&dirty, 2), named([(0, "a")]), "it was taken before");
+        assert!(dirty.is_empty());
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_given_back() {
+        let dirty = DirtyChannels::new(1);
+        for number in 0..10_000 {
+            dirty.mark(ShardId(0), number.to_string().into());
         }
-        dirty.mark(ShardId(0), "a".into());
-        assert!(dirty.take(&mut batch).now_or_never().is_some());
-        let seen: Vec<_> = batch
-            .iter()
-            .map(|(shard, name)| (shard.0, &**name))
-            .collect();
-        assert_eq!(seen, [(0, "a"), (1, "c"), (1, "a"), (1, "b")]);
-        assert!(dirty.take(&mut batch).now_or_never().is_none());
+        while !dirty.is_empty() {
+            take(&dirty, 10);
+        }
+        let marks = lock(&dirty.shards[0]);
+        assert!(marks.order.capacity() <= 100, "{}", marks.order.capacity());
+        assert!(marks.set.capacity() <= 100, "{}", marks.set.capacity());
     }
 
     #[test]
@@ -132,9 +213,9 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut batch = VecDeque::new();
+            let mut batch = Vec::new();
             while batch.len() < count as usize {
-                dirty.take(&mut batch).await;
+                dirty.take(&mut batch, 100).await;
             }
         });
         marker.join().unwrap();

@@ -16,7 +16,6 @@ mod refusals;
 mod routes;
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -34,8 +33,6 @@ use crate::{
     command::ToShard, context::Context, limits::Limits, shard::ChannelsReader, throttle::Throttle,
 };
 
-/// Channels that are reconciled at one go, before messages have their turn again.
-const CHANNELS_PER_LOOK: usize = 1024;
 /// Channels that are given up at one go.
 const CHANNELS_PER_COMMAND: usize = 1024;
 
@@ -172,15 +169,14 @@ impl Router {
         self.request_wanted(out);
     }
 
-    /// Reconciles some of the channels that shards have marked, and takes them from `marked`.
+    /// Reconciles channels that shards have marked.
     pub fn reconcile(
         &mut self,
-        marked: &mut VecDeque<(ShardId, Arc<str>)>,
+        marked: impl IntoIterator<Item = (ShardId, Arc<str>)>,
         now: Instant,
         out: &mut Output,
     ) {
-        let count = marked.len().min(CHANNELS_PER_LOOK);
-        for (shard, channel) in marked.drain(..count) {
+        for (shard, channel) in marked {
             self.reconcile_channel(shard, &channel, now, out);
         }
         self.count_channels();

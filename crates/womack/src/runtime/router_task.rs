@@ -1,11 +1,6 @@
 //! The router's driver: moves events in, and commands and requests out.
 
-use std::{
-    collections::VecDeque,
-    future::{pending, ready},
-    sync::Arc,
-    time::Instant,
-};
+use std::{future::pending, sync::Arc, time::Instant};
 
 use tokio::{select, time::sleep_until};
 use womack_engine::{
@@ -19,6 +14,8 @@ use crate::context::ServerContext;
 /// Events taken from the subscriber at one go: a burst's worth, so that shards are woken once, and
 /// few enough that marked channels are not kept waiting.
 const EVENTS_PER_BATCH: usize = 1024;
+/// Channels that are reconciled at one go, before messages have their turn again.
+const CHANNELS_PER_BATCH: usize = 1024;
 
 /// Everything that the router's task is made of.
 pub(super) struct RouterTask {
@@ -70,7 +67,7 @@ impl Driver {
     async fn run(mut self, mut queue: Receiver<Beat>, dirty: &DirtyChannels) {
         let mut events = Vec::new();
         let mut beats = Vec::new();
-        let mut marked = VecDeque::new();
+        let mut marked = Vec::new();
         loop {
             let deadline = self.router.next_deadline();
             select! {
@@ -83,10 +80,8 @@ impl Driver {
                     }
                     self.router.end_batch();
                 }
-                () = dirty.take(&mut marked), if marked.is_empty() => {}
-                () = ready(()), if !marked.is_empty() => {
-                    self.router.reconcile(&mut marked, Instant::now(), &mut self.out);
-                    dirty.set_taken(marked.len());
+                () = dirty.take(&mut marked, CHANNELS_PER_BATCH) => {
+                    self.router.reconcile(marked.drain(..), Instant::now(), &mut self.out);
                 }
                 () = queue.receive(&mut beats, EVENTS_PER_BATCH) => {
                     beats.drain(..).for_each(|beat: Beat| beat.answer());

@@ -1,5 +1,3 @@
-use std::collections::VecDeque;
-
 use futures_util::FutureExt;
 
 use super::*;
@@ -51,8 +49,8 @@ impl Scene {
 
     /// The channels that the router has to look at.
     fn marked(&self) -> Vec<String> {
-        let mut batch = VecDeque::new();
-        self.dirty.take(&mut batch).now_or_never();
+        let mut batch = Vec::new();
+        self.dirty.take(&mut batch, 99).now_or_never();
         let channels = batch.iter().map(|(_, channel)| channel.to_string());
         channels.collect()
     }
