@@ -2,14 +2,14 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
 };
 
 use ahash::RandomState;
 use atomic_waker::AtomicWaker;
 use womack_ledger::ShardId;
+
+use crate::queue::receive_batch;
 
 /// Channels of which the router has to look at what the shards want: for each shard a set.
 ///
@@ -72,17 +72,7 @@ impl DirtyChannels {
     /// shard in the order in which they were marked. Shards that have marked channels have equal
     /// shares, so that none waits for another's burst. Losing this future loses nothing.
     pub async fn take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) {
-        poll_fn(|context| {
-            if self.try_take(batch, most) {
-                return Poll::Ready(());
-            }
-            self.router.register(context.waker());
-            match self.try_take(batch, most) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        })
-        .await;
+        receive_batch(&self.router, || self.try_take(batch, most)).await;
     }
 
     /// The number of channels that wait to be taken. The router reconciles at once those that it

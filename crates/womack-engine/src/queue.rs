@@ -183,18 +183,7 @@ impl<T> Receiver<T> {
     /// `batch`. Losing this future loses no value. One task at a time may wait, since there is one
     /// waker.
     pub async fn receive(&mut self, batch: &mut Vec<T>, most: usize) {
-        poll_fn(|context| {
-            if self.take(batch, most) {
-                return Poll::Ready(());
-            }
-            self.shared.receiver.register(context.waker());
-            // A value pushed before the registration brought no wake-up.
-            if self.take(batch, most) {
-                return Poll::Ready(());
-            }
-            Poll::Pending
-        })
-        .await;
+        receive_batch(&self.shared.receiver, || self.take(batch, most)).await;
     }
 
     fn take(&self, batch: &mut Vec<T>, most: usize) -> bool {
@@ -226,6 +215,22 @@ impl<T> Drop for Receiver<T> {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.room.notify_waiters();
     }
+}
+
+/// Waits until `take` takes something. Senders hand values over first, and wake `receiver` then.
+pub(crate) async fn receive_batch(receiver: &AtomicWaker, mut take: impl FnMut() -> bool) {
+    poll_fn(|context| {
+        if take() {
+            return Poll::Ready(());
+        }
+        receiver.register(context.waker());
+        // A value handed over before the registration brought no wake-up.
+        match take() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
 }
 
 #[cfg(test)]
