@@ -1,9 +1,10 @@
 //! A thread that begins with the server, and ends after the shards.
 
-use std::{io, thread, time::Instant};
+use std::{io, time::Instant};
 
-use tokio::{runtime::Builder, sync::oneshot, task::LocalSet, time::timeout_at};
+use tokio::{sync::oneshot, task::LocalSet, time::timeout_at};
 use tokio_util::sync::CancellationToken;
+use womack_engine::start_thread;
 
 /// A thread that runs until it is told to finish.
 pub(crate) struct Thread {
@@ -21,15 +22,9 @@ impl Thread {
         finish: CancellationToken,
         task: impl FnOnce() -> F + Send + 'static,
     ) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (sender, ended) = oneshot::channel();
-        thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                LocalSet::new().block_on(&runtime, task());
-                // Nobody waits for it when the process is about to end anyway.
-                sender.send(()).ok();
-            })?;
+        let ended = start_thread(name, move |runtime| {
+            LocalSet::new().block_on(runtime, task())
+        })?;
         Ok(Self { finish, ended })
     }
 

@@ -34,6 +34,7 @@
 //! | `config`, `limits`, `context`, `metrics` | settings, what all parts have in common, counters |
 //! | `live`, `coverage`, `beat`, `throttle`, `timeout_queue` | replaceable settings, readiness, liveness, rate of log lines, deadlines |
 //! | `sid` | session ids that name their node, shard and slot |
+//! | `thread` | how drivers start their threads |
 
 mod beat;
 #[cfg(feature = "bench")]
@@ -56,6 +57,7 @@ mod router;
 mod session_request;
 mod shard;
 mod sid;
+mod thread;
 mod throttle;
 mod timeout_queue;
 
@@ -95,6 +97,7 @@ pub use self::{
         Socket, SocketEvent, Sockets, TopicLoad, Wish,
     },
     sid::{ConnectionId, Sid, SidSource},
+    thread::{start_thread, thread_runtime},
     throttle::Throttle,
     timeout_queue::{Ticket, TimeoutQueue},
 };

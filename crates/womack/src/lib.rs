@@ -55,7 +55,6 @@ mod near;
 mod runtime;
 mod server;
 mod status;
-mod thread;
 
 pub use womack_engine::{
     Channels, ChannelsSettings, Client, Live, MessageClient, Messages, Namespace, PublishersError,

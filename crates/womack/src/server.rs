@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use tokio::task::LocalSet;
 use tracing::info;
-use womack_engine::{Endpoint, Messages, Namespace, Speaks};
+use womack_engine::{Endpoint, Messages, Namespace, Speaks, thread_runtime};
 
 use crate::{
     config::{Config, ConfigError},
     error::Error,
     runtime::{Reload, Running, ServerParts, Signals},
-    thread::thread_runtime,
 };
 
 /// A server that is set up and does not run yet.

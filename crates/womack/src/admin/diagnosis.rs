@@ -10,19 +10,18 @@ use std::{
     collections::HashMap,
     io,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use tracing::{info, warn};
-use womack_engine::Throttle;
+use womack_engine::{Throttle, start_thread};
 use womack_proto::subscriber::{Event, StaticSubscriptions};
 use womack_redis::{
     Backend, Dispatch, Error as RedisError, RedisSubscriber, SubscriberConfig, SubscriberMetrics,
 };
 
 use super::Surveyor;
-use crate::{context::ServerContext, near::Difference, thread::thread_runtime};
+use crate::{context::ServerContext, near::Difference};
 
 /// Messages that are looked at in one go.
 const MESSAGES_PER_BATCH: usize = 1024;
@@ -51,10 +50,9 @@ impl Diagnosis {
     /// # Errors
     /// The system refuses a runtime or a thread.
     pub(crate) fn start(self) -> io::Result<()> {
-        let runtime = thread_runtime()?;
-        thread::Builder::new()
-            .name("womack-diagnosis".to_owned())
-            .spawn(move || runtime.block_on(self.run()))?;
+        start_thread("womack-diagnosis", move |runtime| {
+            runtime.block_on(self.run())
+        })?;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use merge::Merge;
 use serde_json::value::RawValue;
 use tokio::task::LocalSet;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use womack_engine::thread_runtime;
 use womack_proto::subscriber::{Event, Generation, Loss, StaticSubscriptions, Subscription};
 use womack_redis::{Publisher, RedisSubscriber, SubscriberConfig, SubscriberMetrics};
 
@@ -24,7 +25,6 @@ use crate::{
     error::Error,
     runtime::local_backend,
     server::Server,
-    thread::thread_runtime,
 };
 
 /// Events that `tail` takes at one go.

@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn closing_after_the_answer_was_read_is_in_order_and_closing_before_it_is_a_reset() {
-        let runtime = crate::thread::thread_runtime().unwrap();
+        let runtime = womack_engine::thread_runtime().unwrap();
         let read = async |client: &mut TcpStream| {
             tokio::io::AsyncReadExt::read_exact(client, &mut [0; 6])
                 .await

@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn run<F: Future>(future: F) -> F::Output {
-        let runtime = crate::thread::thread_runtime().unwrap();
+        let runtime = womack_engine::thread_runtime().unwrap();
         runtime.block_on(future)
     }
 

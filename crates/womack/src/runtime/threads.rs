@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use womack_cluster::{Relay, RelayContext, Reporter};
 use womack_engine::{
-    Beat, ChannelsReader, Receiver, Report, Sender, SessionRequest, ShardId, ToShard,
+    Beat, ChannelsReader, Receiver, Report, Sender, SessionRequest, ShardId, ToShard, start_thread,
 };
 use womack_redis::Backend;
 
@@ -21,7 +21,6 @@ use crate::{
     admin::{Diagnosis, Surveyor},
     error::Error,
     http,
-    thread::thread_runtime,
 };
 
 /// State that all threads are started with.
@@ -84,10 +83,9 @@ impl ThreadStarter {
             // The thread was there a moment ago; if it has ended, that is seen where it counts.
             Some(host) => drop(host.send(router)),
             None => {
-                let runtime = thread_runtime()?;
-                thread::Builder::new()
-                    .name("womack-router".to_owned())
-                    .spawn(move || runtime.block_on(router.run()))?;
+                start_thread("womack-router", move |runtime| {
+                    runtime.block_on(router.run())
+                })?;
             }
         }
         Ok(ended)

@@ -16,7 +16,9 @@ use tokio::{
     task::{JoinHandle, LocalSet, spawn_local},
     time::timeout,
 };
-use womack_engine::{ChannelsReader, Readiness, Receiver, Ring, Shard, ShardId, Sockets, ToShard};
+use womack_engine::{
+    ChannelsReader, Readiness, Receiver, Ring, Shard, ShardId, Sockets, ToShard, thread_runtime,
+};
 use womack_redis::{Backend, Publisher};
 
 use super::{
@@ -28,7 +30,6 @@ use super::{
 use crate::{
     admin::Surveyor,
     http::{self, Connections, Http, Listener, Surface},
-    thread::thread_runtime,
 };
 
 /// How long operators may take to read their last answers.
