@@ -61,7 +61,8 @@ impl Metrics {
             queue_depth: By::new(
                 &mut registry,
                 "queue_depth",
-                "Values waiting for the router, and for the reporter",
+                "Channels that wait for the router to look at them, and server events for the \
+                 reporter (reports)",
                 "queue",
                 ["router"],
             ),
