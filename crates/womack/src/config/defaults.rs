@@ -11,6 +11,8 @@ use super::{
 
 impl Default for Config {
     fn default() -> Self {
+        // Settings of the engine have their defaults there.
+        let engine = womack_engine::Config::default();
         Self {
             host: "0.0.0.0".to_owned(),
             port: 8111,
@@ -32,12 +34,12 @@ impl Default for Config {
             no_legacy: false,
             cors_origins: CorsOrigins::Any,
             admin_listen: None,
-            ping_interval: Duration::from_secs(25),
-            ping_timeout: Duration::from_secs(20),
-            handshake_timeout: Duration::from_secs(10),
+            ping_interval: engine.ping_interval,
+            ping_timeout: engine.ping_timeout,
+            handshake_timeout: engine.handshake_timeout,
             keep_alive: Duration::from_secs(75),
-            subscribe_timeout: Duration::from_secs(5),
-            unsubscribe_grace: Duration::from_secs(2),
+            subscribe_timeout: engine.subscribe_timeout,
+            unsubscribe_grace: engine.unsubscribe_grace,
             drain: Duration::from_secs(5),
             coalesce: PerNamespace::default(),
             slow_client: PerNamespace::default(),
@@ -46,7 +48,7 @@ impl Default for Config {
             presence: Vec::new(),
             node_timeout: Duration::from_secs(15),
             nodes: Nodes::default(),
-            limits: Live::default(),
+            limits: engine.limits,
         }
     }
 }

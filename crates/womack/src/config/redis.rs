@@ -41,12 +41,13 @@ pub enum RedisSource {
 
 impl Default for Redis {
     fn default() -> Self {
+        let engine = womack_engine::Config::default();
         Self {
             source: RedisSource::LocalOrEmbedded,
             tls: TlsFiles::default(),
             backlog_bytes: 64 << 20,
-            gap_notices: false,
-            gap_hold_bytes: 4 << 20,
+            gap_notices: engine.gap_notices,
+            gap_hold_bytes: engine.gap_hold_bytes,
         }
     }
 }
