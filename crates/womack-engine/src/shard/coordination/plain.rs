@@ -3,11 +3,10 @@
 use std::time::Instant;
 
 use womack_ledger::Admitted;
-use womack_proto::{Frame, Message, NamespaceId, Revision};
+use womack_proto::{Message, NamespaceId};
 
 use crate::{
     context::Speaks,
-    namespace::{MessageClient, Messages},
     shard::{
         Shard,
         clients::kind::Kind,
@@ -65,28 +64,17 @@ impl Shard {
         match (&endpoint.speaks, namespace, message) {
             (_, _, Inbound::Pong | Inbound::Reply(_) | Inbound::Closed(..)) => {}
             (Speaks::WebSocket(handler), _, Inbound::Text(text)) => {
-                self.hand_on(id, &**handler, Message::Text(text.as_str().to_owned()));
+                let message = Message::Text(text.as_str().to_owned());
+                self.hand_on(id, &**handler, message, None);
             }
             (Speaks::WebSocket(handler), _, Inbound::Binary(data)) => {
-                self.hand_on(id, &**handler, Message::Binary(data));
+                self.hand_on(id, &**handler, Message::Binary(data), None);
             }
             (_, Some(namespace), Inbound::Text(text)) => {
                 self.line(id, namespace, Some(text.as_str()));
             }
             (_, Some(namespace), Inbound::Binary(_)) => self.line(id, namespace, None),
             (_, None, _) => {}
-        }
-    }
-
-    fn hand_on(&mut self, id: ConnectionId, handler: &dyn Messages, message: Message) {
-        let mut replies = Vec::new();
-        handler.on_message(&mut MessageClient::new(&mut replies), message);
-        for reply in replies {
-            let frame = match reply {
-                Message::Text(text) => Frame::text(&[text.as_bytes()]),
-                Message::Binary(data) => Frame::binary(Revision::V4, &data),
-            };
-            self.send(id, frame.as_bytes());
         }
     }
 

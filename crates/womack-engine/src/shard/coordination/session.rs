@@ -4,7 +4,7 @@ use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output, Revi
 
 use crate::{
     context::Speaks,
-    namespace::{Action, Client, MessageClient, View},
+    namespace::{Action, Client, MessageClient, Messages, Namespace, View},
     shard::{Shard, connections::connection::Connection},
     sid::ConnectionId,
 };
@@ -26,46 +26,23 @@ impl Shard {
         }
     }
 
-    /// The connection `id` and the revision that its session speaks; `None` if it has no session.
-    fn session_connection(&self, id: ConnectionId) -> Option<(&Connection, Revision)> {
-        let connection = self.connections.get(id)?;
-        Some((connection, connection.kind().revision()?))
-    }
-
     fn connect(&mut self, id: ConnectionId, namespace: NamespaceId, auth: Option<&str>) {
-        let Some((connection, revision)) = self.session_connection(id) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
-        let sid = self.client_id(id, connection, namespace);
-        let mut actions = Vec::new();
-        let context = self.context.clone();
-        let refusal = {
-            let channels = self.channels_of(id, namespace);
-            let path = &context.registry.get(namespace).path;
-            let view = View {
-                id: &sid,
-                revision,
-                namespace: path,
-                auth,
-                meta: None,
-                channels: &channels,
-            };
-            let mut client = Client::new(view, &mut actions);
-            context
-                .registry
-                .get(namespace)
-                .handler
-                .on_connect(&mut client)
-                .err()
-        };
-        match refusal {
-            None => {
+        let connected = self.call_handler(id, connection, namespace, auth, |handler, client| {
+            let sid = client.id().to_owned();
+            handler.on_connect(client).map(|()| sid)
+        });
+        match connected {
+            None => {}
+            Some((Ok(sid), actions)) => {
                 self.with_session(id, |session, rules, out| {
                     session.accept(namespace, &sid, rules, out)
                 });
                 self.act(id, namespace, actions);
             }
-            Some(refusal) => self.with_session(id, |session, rules, out| {
+            Some((Err(refusal), _)) => self.with_session(id, |session, rules, out| {
                 session.refuse(
                     namespace,
                     &refusal.message,
@@ -79,47 +56,72 @@ impl Shard {
 
     fn event(&mut self, id: ConnectionId, namespace: NamespaceId, event: &Event) {
         self.context.metrics.clients.events.inc();
-        let Some((connection, revision)) = self.session_connection(id) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
-        let (sid, secret) = (
-            self.client_id(id, connection, namespace),
-            connection.secret(),
-        );
-        let mut actions = Vec::new();
-        let context = self.context.clone();
-        {
-            let channels = self.channels_of(id, namespace);
-            let path = &context.registry.get(namespace).path;
-            let view = View {
-                id: &sid,
-                revision,
-                namespace: path,
-                auth: None,
-                meta: self.connections.meta(secret, namespace).map(AsRef::as_ref),
-                channels: &channels,
-            };
-            let handler = &context.registry.get(namespace).handler;
-            handler.on_event(&mut Client::new(view, &mut actions), event);
+        let handled = self.call_handler(id, connection, namespace, None, |handler, client| {
+            handler.on_event(client, event);
+        });
+        if let Some(((), actions)) = handled {
+            self.act(id, namespace, actions);
         }
-        self.act(id, namespace, actions);
+    }
+
+    /// Calls the handler of a namespace with the client of `connection`, which is or was in the
+    /// place `id`. Returns the handler's result and what it wants done; `None` if the client has no
+    /// session.
+    fn call_handler<R>(
+        &self,
+        id: ConnectionId,
+        connection: &Connection,
+        namespace: NamespaceId,
+        auth: Option<&str>,
+        call: impl FnOnce(&dyn Namespace, &mut Client<'_>) -> R,
+    ) -> Option<(R, Vec<Action>)> {
+        let revision = connection.kind().revision()?;
+        let entry = self.context.registry.get(namespace);
+        let meta = self.connections.meta(connection.secret(), namespace);
+        let view = View {
+            id: &self.client_id(id, connection, namespace),
+            revision,
+            namespace: &entry.path,
+            auth,
+            meta: meta.map(AsRef::as_ref),
+            channels: &self.channels_of(id, namespace),
+        };
+        let mut actions = Vec::new();
+        let result = call(&*entry.handler, &mut Client::new(view, &mut actions));
+        Some((result, actions))
     }
 
     fn message(&mut self, id: ConnectionId, message: Message) {
-        let Some((connection, revision)) = self.session_connection(id) else {
+        let Some(connection) = self.connections.get(id) else {
             return;
         };
+        let revision = connection.kind().revision();
         let context = self.context.clone();
         let endpoint = &context.endpoints[connection.endpoint()];
-        let Speaks::EngineIo(handler) = &endpoint.speaks else {
-            return;
-        };
+        if let Speaks::EngineIo(handler) = &endpoint.speaks {
+            self.hand_on(id, &**handler, message, revision);
+        }
+    }
+
+    /// Hands a message to the handler of its endpoint, and sends the replies: as packets to a
+    /// session, which has a revision, and as they are to others.
+    pub(in crate::shard) fn hand_on(
+        &mut self,
+        id: ConnectionId,
+        handler: &dyn Messages,
+        message: Message,
+        revision: Option<Revision>,
+    ) {
+        let packet_type: &[u8] = if revision.is_some() { b"4" } else { b"" };
         let mut replies = Vec::new();
         handler.on_message(&mut MessageClient::new(&mut replies), message);
         for reply in replies {
             let frame = match reply {
-                Message::Text(text) => Frame::text(&[b"4", text.as_bytes()]),
-                Message::Binary(data) => Frame::binary(revision, &data),
+                Message::Text(text) => Frame::text(&[packet_type, text.as_bytes()]),
+                Message::Binary(data) => Frame::binary(revision.unwrap_or(Revision::V4), &data),
             };
             self.send(id, frame.as_bytes());
         }
@@ -191,27 +193,9 @@ impl Shard {
         namespace: NamespaceId,
         reason: CloseReason,
     ) {
-        let Some(revision) = connection.kind().revision() else {
-            return;
-        };
-        let sid = self.client_id(id, connection, namespace);
-        let entry = self.context.registry.get(namespace);
-        let channels = self.channels_of(id, namespace);
-        let view = View {
-            id: &sid,
-            revision,
-            namespace: &entry.path,
-            auth: None,
-            meta: self
-                .connections
-                .meta(connection.secret(), namespace)
-                .map(AsRef::as_ref),
-            channels: &channels,
-        };
         // Nothing can be done any more for a client that is gone.
-        let mut actions = Vec::new();
-        entry
-            .handler
-            .on_disconnect(&mut Client::new(view, &mut actions), reason);
+        self.call_handler(id, connection, namespace, None, |handler, client| {
+            handler.on_disconnect(client, reason);
+        });
     }
 }
