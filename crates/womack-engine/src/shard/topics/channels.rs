@@ -16,7 +16,7 @@ use std::{
 use ahash::RandomState;
 use dashmap::DashMap;
 use smallvec::{SmallVec, smallvec};
-use womack_proto::{NamespaceId, subscriber::Epoch};
+use womack_proto::subscriber::Epoch;
 
 use super::subscribers::{Subscriber, Subscribers};
 use crate::{
@@ -252,12 +252,6 @@ impl Channels {
         }
     }
 
-    /// Whether an interest in `channel` is still there.
-    pub(crate) fn has_interest(&self, channel: &str, interest: Interest) -> bool {
-        let entry = self.map.get(channel);
-        entry.is_some_and(|entry| entry.iter().any(|entry| entry.interest == interest))
-    }
-
     /// Whether Redis has confirmed a topic of `channel`.
     pub(crate) fn is_live(&self, channel: &str, topic: Topic) -> bool {
         let Some(entry) = self.map.get(channel) else {
@@ -319,25 +313,17 @@ impl Channels {
         moved.unwrap_or_default()
     }
 
-    /// The subscribers of all topics of `channel` in `namespace`.
-    pub(crate) fn members(&self, channel: &str, namespace: NamespaceId) -> Vec<ConnectionId> {
+    /// The subscribers of `channel` by the interests that `wanted` accepts.
+    pub(crate) fn members(
+        &self,
+        channel: &str,
+        wanted: impl Fn(Interest) -> bool,
+    ) -> Vec<ConnectionId> {
         let Some(entry) = self.map.get(channel) else {
             return Vec::new();
         };
-        entry
-            .iter()
-            .filter(|entry| entry.interest.topic.namespace == namespace)
-            .flat_map(|entry| entry.subscribers.at(..))
-            .collect()
-    }
-
-    /// The subscribers of a topic of `channel`.
-    pub(crate) fn members_of(&self, channel: &str, topic: Topic) -> Vec<ConnectionId> {
-        let Some(entry) = self.map.get(channel) else {
-            return Vec::new();
-        };
-        let topics = entry.iter().filter(|entry| entry.is_of(topic));
-        topics.flat_map(|entry| entry.subscribers.at(..)).collect()
+        let entries = entry.iter().filter(|entry| wanted(entry.interest));
+        entries.flat_map(|entry| entry.subscribers.at(..)).collect()
     }
 
     /// Changes what is known of a topic of `channel`, if it has subscribers here.

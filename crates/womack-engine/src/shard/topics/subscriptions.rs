@@ -261,10 +261,7 @@ impl Subscriptions {
         channel: &str,
         interest: Interest,
     ) -> Vec<ConnectionId> {
-        match self.channels.has_interest(channel, interest) {
-            true => self.channels.members_of(channel, interest.topic),
-            false => Vec::new(),
-        }
+        self.channels.members(channel, |found| found == interest)
     }
 
     /// Whether an acknowledgement waits for a client's membership.
@@ -303,7 +300,8 @@ impl Subscriptions {
         channel: &str,
         namespace: NamespaceId,
     ) -> Vec<ConnectionId> {
-        self.channels.members(channel, namespace)
+        self.channels
+            .members(channel, |found| found.topic.namespace == namespace)
     }
 
     /// A gap is over; clients are to be told.
