@@ -1,8 +1,6 @@
-//! A polling session becomes a WebSocket session.
+//! The WebSocket that asks to become a polling session's transport, and its deadlines.
 //!
-//! The client opens a WebSocket with its session id and sends `2probe`; the server answers
-//! `3probe` and ends the poll that waits, so that the client stops polling. Until the client's `5`
-//! comes, polls are answered as before and nothing else is written to the WebSocket.
+//! `coordination/upgrade` has the steps of the upgrade.
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,7 @@
-//! Gaps: who may have missed something, and telling them.
+//! Tells clients of gaps, a part of the slots at a time.
 //!
-//! Losses have numbers. A client that has come to a channel after a loss has missed nothing by it,
-//! as its subscription is confirmed only after that; so the last loss before it came is remembered
-//! until everybody has been told. A gap is told before anything that follows it in the shard's
-//! queue, which waits meanwhile.
+//! A gap is told before anything that follows it in the shard's queue, which waits meanwhile.
+//! `topics/gaps` knows who may have missed something.
 
 use std::time::Instant;
 

@@ -1,8 +1,6 @@
-//! The ids that clients know themselves by, and that messages except.
+//! Finds the id of a connection's client, and the connections that an id or an `except` names.
 //!
-//! Clients of Engine.IO 4 learn an id of their own in each namespace they join, and so do those
-//! without Engine.IO. Older ones call themselves by the id of the session, those of Engine.IO 3 in
-//! a namespace with its path before it: `/another#Y9ntO3TPvFImbz_XAAAD`.
+//! `connections/ids` has the forms of the ids.
 
 use smallvec::SmallVec;
 use womack_proto::{Except, NamespaceId};

@@ -1,4 +1,4 @@
-//! Sessions whose transport is HTTP long-polling.
+//! Answers the GETs and POSTs of sessions whose transport is HTTP long-polling.
 
 use tokio::sync::oneshot;
 use womack_proto::{

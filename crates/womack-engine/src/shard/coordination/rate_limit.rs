@@ -1,4 +1,4 @@
-//! How fast one client may send packets.
+//! Closes clients that send packets too fast.
 
 use womack_proto::CloseReason;
 

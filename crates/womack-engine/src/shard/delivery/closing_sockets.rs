@@ -16,14 +16,12 @@ use womack_ledger::{CLOSING_BYTES, Charge, Ledger};
 
 use super::{pending::Pending, round::Outbox};
 use crate::{
-    shard::io::{socket_id::SocketId, sockets::Sockets, wire::Wire},
+    shard::io::{ingress::READS_AT_ONCE, socket_id::SocketId, sockets::Sockets, wire::Wire},
     timeout_queue::{Ticket, TimeoutQueue},
 };
 
 /// How long a connection that the server has ended stays open for its client to read the end.
 pub const CLOSING_TIME: Duration = Duration::from_secs(2);
-/// Reads from one socket before others have their turn.
-const READS_AT_ONCE: usize = 16;
 
 /// The WebSockets of a shard that have ended.
 pub(crate) struct ClosingSockets {

@@ -1,9 +1,8 @@
-//! Gaps: who may have missed something, and telling them.
+//! Gaps that clients are to be told of, and the clients that missed nothing by them.
 //!
 //! Losses have numbers. A client that has come to a channel after a loss has missed nothing by it,
 //! as its subscription is confirmed only after that; so the last loss before it came is remembered
-//! until everybody has been told. A gap is told before anything that follows it in the shard's
-//! queue, which waits meanwhile.
+//! until everybody has been told.
 
 use std::{
     collections::{HashMap, VecDeque},
