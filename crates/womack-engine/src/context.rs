@@ -7,7 +7,7 @@ use womack_proto::Rules;
 
 use crate::{
     config::Config,
-    coverage::CoverageCell,
+    coverage::{Coverage, CoverageCell},
     metrics::Metrics,
     namespace::{Messages, Registry},
     publishers::{Families, PublishersError},
@@ -24,7 +24,7 @@ pub struct Context {
     /// The namespaces.
     pub registry: Registry,
     /// The channels of publishers of other families.
-    pub families: Families,
+    pub(crate) families: Families,
     /// The paths where sessions are opened.
     pub endpoints: Vec<Endpoint>,
     /// The counters of the engine.
@@ -32,7 +32,7 @@ pub struct Context {
     /// The source of session ids.
     pub sids: SidSource,
     /// Whether Redis brings what clients want.
-    pub coverage: CoverageCell,
+    pub(crate) coverage: CoverageCell,
     /// Admission of new sessions.
     pub admission: Arc<Admission>,
     /// Memory held for clients.
@@ -114,6 +114,18 @@ impl Context {
             memory: Memory::new(shards),
             reports,
         })
+    }
+
+    /// Whether Redis brings what clients want.
+    pub fn coverage(&self) -> Coverage {
+        self.coverage.get()
+    }
+
+    /// Whether publishers of other families publish on this Redis channel.
+    pub fn is_of_other_family(&self, redis_channel: &str) -> bool {
+        self.families
+            .origin(redis_channel, &self.registry)
+            .is_some()
     }
 
     /// Whether the messages of a round are told apart: some may go for others, or are counted.

@@ -14,11 +14,11 @@ pub enum Coverage {
 /// The coverage as the router knows it. It is read by whoever is asked for the readiness of the
 /// server, and written when it changes.
 #[derive(Debug)]
-pub struct CoverageCell(Mutex<Coverage>);
+pub(crate) struct CoverageCell(Mutex<Coverage>);
 
 impl CoverageCell {
     /// The coverage as it is now.
-    pub fn get(&self) -> Coverage {
+    pub(crate) fn get(&self) -> Coverage {
         let coverage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         coverage.clone()
     }

@@ -25,7 +25,7 @@ pub enum Encoding {
 
 /// How a client wants to be told what is published on a channel.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// By an event that has the channel's name.
     #[default]
     Events,
@@ -36,7 +36,7 @@ pub enum Dialect {
 
 impl Encoding {
     /// What clients of `revision` expect that speak `dialect`.
-    pub const fn of(revision: Revision, dialect: Dialect) -> Self {
+    pub(crate) const fn of(revision: Revision, dialect: Dialect) -> Self {
         match (revision, dialect) {
             (Revision::Legacy, Dialect::Events) => Self::Legacy,
             (Revision::Legacy, Dialect::Juggernaut) => Self::Juggernaut,

@@ -23,7 +23,7 @@ const ROOT: NamespaceId = NamespaceId(0);
 
 /// The families that are listened to, and where.
 #[derive(Default)]
-pub struct Families {
+pub(crate) struct Families {
     emitters: Vec<Emitter>,
     python: Option<Arc<str>>,
     juggernaut: bool,
@@ -62,7 +62,7 @@ impl Emitter {
 
 /// Who publishes on a Redis channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Origin<'a> {
+pub(crate) enum Origin<'a> {
     /// redis-emitter, an event for clients in `room`; without a room, for any.
     Broadcast {
         /// The path of the namespace.
@@ -129,7 +129,7 @@ impl Families {
     ///
     /// # Errors
     /// Two of them, or one and the server's own channels, would be the same.
-    pub fn new(
+    pub(crate) fn new(
         config: &Publishers,
         registry: &Registry,
         sids: &SidSource,
@@ -160,13 +160,17 @@ impl Families {
     }
 
     /// Patterns that are subscribed whoever is there.
-    pub fn patterns(&self) -> Vec<String> {
+    pub(crate) fn patterns(&self) -> Vec<String> {
         let patterns = self.emitters.iter().flat_map(|emitter| &emitter.patterns);
         patterns.cloned().collect()
     }
 
     /// What else is published on for those who want `channel`.
-    pub fn aliases(&self, channel: &str, registry: &Registry) -> impl Iterator<Item = String> {
+    pub(crate) fn aliases(
+        &self,
+        channel: &str,
+        registry: &Registry,
+    ) -> impl Iterator<Item = String> {
         let emitters = self.emitters.iter().filter_map(move |emitter| {
             let room = registry.channel(emitter.namespace, channel)?;
             Some(format!("{}{room}#", emitter.broadcasts))
@@ -180,7 +184,11 @@ impl Families {
     }
 
     /// Who publishes on a Redis channel that is none of the server's own.
-    pub fn origin<'a>(&'a self, channel: &'a str, registry: &Registry) -> Option<Origin<'a>> {
+    pub(crate) fn origin<'a>(
+        &'a self,
+        channel: &'a str,
+        registry: &Registry,
+    ) -> Option<Origin<'a>> {
         if self.juggernaut && channel == juggernaut::CHANNEL {
             return Some(Origin::Juggernaut);
         }

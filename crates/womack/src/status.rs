@@ -54,7 +54,7 @@ impl Status {
         if self.is_draining() || self.leaving.load(Ordering::Acquire) {
             return Err(Cow::Borrowed("draining"));
         }
-        match self.engine.coverage.get() {
+        match self.engine.coverage() {
             Coverage::Incomplete(reason) => Err(Cow::Owned(reason)),
             Coverage::Complete if self.is_reachable() => Ok(()),
             Coverage::Complete => Err(Cow::Borrowed("other nodes cannot reach this one")),

@@ -8,14 +8,14 @@ use crate::limits::Limits;
 
 /// How many channels a client may name, and with how long names.
 #[derive(Clone, Copy, Debug)]
-pub struct ChannelLimits {
+pub(crate) struct ChannelLimits {
     max_channel_bytes: usize,
     max_channels_per_client: usize,
 }
 
 impl ChannelLimits {
     /// The part of `limits` that is about channels.
-    pub const fn of(limits: &Limits) -> Self {
+    pub(crate) const fn of(limits: &Limits) -> Self {
         Self {
             max_channel_bytes: limits.max_channel_bytes,
             max_channels_per_client: limits.max_channels_per_client,
@@ -26,7 +26,7 @@ impl ChannelLimits {
     ///
     /// # Errors
     /// [`Problem::BadChannel`].
-    pub fn channel(self, name: &str) -> Result<Channel, Problem> {
+    pub(crate) fn channel(self, name: &str) -> Result<Channel, Problem> {
         Ok(Channel::parse(name, self.max_channel_bytes)?)
     }
 
@@ -34,7 +34,7 @@ impl ChannelLimits {
     ///
     /// # Errors
     /// [`Problem::BadChannel`] if one of them may not be.
-    pub fn channels(self, names: &[String]) -> Result<Vec<Channel>, Problem> {
+    pub(crate) fn channels(self, names: &[String]) -> Result<Vec<Channel>, Problem> {
         let channels: Result<Vec<_>, _> = names.iter().map(|name| self.channel(name)).collect();
         let mut channels = channels?;
         channels.sort_unstable();

@@ -107,13 +107,8 @@ impl Examiner {
         let Diagnosis {
             server, surveyor, ..
         } = &self.diagnosis;
-        let registry = &server.engine.registry;
-        let is_families = server
-            .engine
-            .families
-            .origin(redis_channel, registry)
-            .is_some();
-        if is_families || surveyor.load(redis_channel).subscribers > 0 {
+        let is_others = server.engine.is_of_other_family(redis_channel);
+        if is_others || surveyor.load(redis_channel).subscribers > 0 {
             return;
         }
         let now = Instant::now();
