@@ -21,6 +21,7 @@
 //!   requests/    without I/O: requests of a connection and the replies that are due
 //!   batch        requests that travel together; pending: those that are still to be made
 //!   liveness     whether the server is there, and still the one that it was
+//!   context      state that its connections share
 //!   backlog      the only queue between the sockets and whoever takes the events
 //! resp           commands of a subscriber, and the replies to them, without I/O
 //! publisher      publishing for programs

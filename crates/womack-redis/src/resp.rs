@@ -16,11 +16,13 @@
 //! nothing but subscriptions and `PING`. The decoder reads either.
 
 mod cursor;
+mod verb;
 
 use bytes::{Buf, Bytes, BytesMut};
 use womack_proto::subscriber::Message;
 
 use self::cursor::{Cursor, Found, Stop};
+pub use self::verb::Verb;
 
 /// One thing that Redis says.
 #[derive(Debug, Eq, PartialEq)]
@@ -46,34 +48,6 @@ pub struct Confirmation {
     pub verb: Verb,
     /// The channel or pattern; empty when there was none to end.
     pub name: Bytes,
-}
-
-/// What can be done with a subscription.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Verb {
-    /// Begin it, of a channel.
-    Subscribe,
-    /// End it.
-    Unsubscribe,
-    /// Begin it, of a pattern.
-    SubscribePattern,
-    /// Begin it, of a channel that one shard of a cluster has for itself.
-    SubscribeShard,
-    /// End it.
-    UnsubscribeShard,
-}
-
-impl Verb {
-    /// The command.
-    pub(crate) const fn command(self) -> &'static str {
-        match self {
-            Self::Subscribe => "SUBSCRIBE",
-            Self::Unsubscribe => "UNSUBSCRIBE",
-            Self::SubscribePattern => "PSUBSCRIBE",
-            Self::SubscribeShard => "SSUBSCRIBE",
-            Self::UnsubscribeShard => "SUNSUBSCRIBE",
-        }
-    }
 }
 
 /// What came is none of what Redis says to a subscriber.

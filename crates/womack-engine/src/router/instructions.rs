@@ -11,7 +11,7 @@ use womack_proto::{
     },
 };
 
-use super::{Output, Router, messages::HeldDelivery, routes::ShardSet};
+use super::{Output, Router, held::HeldDelivery, routes::ShardSet};
 use crate::{
     command::{Deed, Order, ToShard},
     publishers::Origin,

@@ -8,6 +8,7 @@
 //! commands and requests that follow into an [`Output`], which its driver empties.
 
 mod gaps;
+mod held;
 mod instructions;
 mod messages;
 mod open_gaps;
@@ -28,7 +29,7 @@ use womack_proto::{
 };
 
 pub use self::routes::ShardSet;
-use self::{messages::Held, open_gaps::OpenGaps, routes::Routes};
+use self::{held::Held, open_gaps::OpenGaps, routes::Routes};
 use crate::{
     command::ToShard, context::Context, limits::Limits, shard::ChannelsReader, throttle::Throttle,
 };

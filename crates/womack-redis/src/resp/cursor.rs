@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Verb;
+use super::verb::Verb;
 
 /// Longest string of a message, in bytes: the longest that Redis itself takes by default.
 const MAX_STRING: usize = 512 << 20;

@@ -20,7 +20,7 @@ use atomic_waker::AtomicWaker;
 use tokio::sync::Notify;
 use womack_proto::subscriber::Event;
 
-use super::SubscriberMetrics;
+use super::metrics::SubscriberMetrics;
 
 /// Events that came from Redis and were not taken yet: filled by connections, emptied by the
 /// router.

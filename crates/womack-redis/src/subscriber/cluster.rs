@@ -19,7 +19,8 @@ use tokio::{
 use womack_proto::subscriber::{Event, Generation, StaticSubscriptions, Subscription};
 
 use super::{
-    Command, Context, node,
+    context::{Command, Context},
+    node,
     notice::{NodeNumber, Notice},
     pending::PendingSubscriptions,
 };

@@ -15,7 +15,7 @@ use tokio::{
 use womack_proto::subscriber::{Epoch, Event, Loss, LossScope, StaticSubscriptions};
 
 use super::{
-    Command, Context,
+    context::{Command, Context},
     greeting::Greeted,
     liveness::{Dead, Liveness, PING_INTERVAL},
     notice::Redirect,

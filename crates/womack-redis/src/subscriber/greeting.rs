@@ -4,7 +4,7 @@ use std::{io, time::Instant};
 
 use tokio::time::timeout;
 
-use super::{Context, socket::Socket};
+use super::{context::Context, socket::Socket};
 use crate::{
     connect::{Address, REPLY_TIMEOUT, Unreachable},
     error_class::{ErrorClass, is_busy},

@@ -14,8 +14,10 @@ mod backlog;
 mod batch;
 mod cluster;
 mod connection;
+mod context;
 mod greeting;
 mod liveness;
+mod metrics;
 mod node;
 mod notice;
 mod pending;
@@ -23,19 +25,16 @@ mod requests;
 mod single;
 mod socket;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
 
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
-use womack_proto::subscriber::{Epoch, Event, StaticSubscriptions, Subscription};
+use womack_proto::subscriber::{Event, StaticSubscriptions, Subscription};
 
-use self::{backlog::Backlog, pending::PendingSubscriptions};
+use self::context::{Command, Context};
+pub use self::metrics::SubscriberMetrics;
 use crate::connect::{Backend, Kind};
 
 /// Settings of a subscriber.
@@ -45,37 +44,6 @@ pub struct SubscriberConfig {
     pub statics: StaticSubscriptions,
     /// Bytes of messages that are kept until they are taken; beyond, messages wait at Redis.
     pub max_backlog_bytes: usize,
-}
-
-/// Metrics of a subscriber. Clones count the same.
-#[derive(Clone, Debug, Default)]
-pub struct SubscriberMetrics {
-    /// Bytes of messages that are still to be taken.
-    pub backlog_bytes: Gauge,
-    /// Times that the limit of these bytes was reached.
-    pub backlog_filled: Counter,
-}
-
-/// An instruction to the subscriber, or to one of its connections.
-enum Command {
-    Subscribe(Vec<Subscription>),
-    GiveUp(Vec<Subscription>),
-    /// Bring the static subscriptions; said to a node of a cluster only.
-    SubscribeStatic(StaticSubscriptions),
-}
-
-/// Everything that the connections of a subscriber share.
-struct Context {
-    backend: Backend,
-    backlog: Backlog,
-    /// Connections that were made.
-    connections: AtomicU32,
-}
-
-impl Context {
-    fn next_epoch(&self) -> Epoch {
-        Epoch::new(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
-    }
 }
 
 /// The subscriber.
@@ -93,11 +61,7 @@ impl RedisSubscriber {
             max_backlog_bytes,
         } = config;
         let is_cluster = matches!(backend.kind, Kind::Cluster(_));
-        let context = Arc::new(Context {
-            backend,
-            backlog: Backlog::new(max_backlog_bytes, metrics),
-            connections: AtomicU32::new(0),
-        });
+        let context = Arc::new(Context::new(backend, max_backlog_bytes, metrics));
         let (commands, receiver) = unbounded_channel();
         let task = match is_cluster {
             true => tokio::spawn(cluster::run(context.clone(), statics, receiver)),
@@ -135,21 +99,5 @@ impl RedisSubscriber {
 impl Drop for RedisSubscriber {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl PendingSubscriptions {
-    /// Takes a command while there is no connection.
-    fn handle_command(&mut self, command: Command) {
-        match command {
-            Command::Subscribe(subscriptions) => self.add(subscriptions),
-            Command::GiveUp(subscriptions) => {
-                for subscription in subscriptions {
-                    self.give_up(&subscription.channel);
-                }
-            }
-            // Another node is found for it.
-            Command::SubscribeStatic(_) => {}
-        }
     }
 }

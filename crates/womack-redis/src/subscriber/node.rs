@@ -9,8 +9,8 @@ use tokio::{
 use womack_proto::subscriber::Event;
 
 use super::{
-    Command, Context,
     connection::Connection,
+    context::{Command, Context},
     greeting::Greeted,
     notice::{NodeNumber, Notice, Redirect},
     pending::PendingSubscriptions,

@@ -6,7 +6,10 @@ use tokio::{select, sync::mpsc::UnboundedReceiver, time::sleep};
 use womack_proto::subscriber::{Event, StaticSubscriptions};
 
 use super::{
-    Command, Context, connection::Connection, greeting::Greeted, pending::PendingSubscriptions,
+    connection::Connection,
+    context::{Command, Context},
+    greeting::Greeted,
+    pending::PendingSubscriptions,
 };
 use crate::{
     backoff::Backoff,

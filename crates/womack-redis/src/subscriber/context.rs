@@ -1,0 +1,59 @@
+//! State that the connections of a subscriber share, and the commands that they are handed.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use womack_proto::subscriber::{Epoch, StaticSubscriptions, Subscription};
+
+use super::{backlog::Backlog, metrics::SubscriberMetrics, pending::PendingSubscriptions};
+use crate::connect::Backend;
+
+/// An instruction to the subscriber, or to one of its connections.
+pub(super) enum Command {
+    Subscribe(Vec<Subscription>),
+    GiveUp(Vec<Subscription>),
+    /// Bring the static subscriptions; said to a node of a cluster only.
+    SubscribeStatic(StaticSubscriptions),
+}
+
+/// Everything that the connections of a subscriber share.
+pub(super) struct Context {
+    pub(super) backend: Backend,
+    pub(super) backlog: Backlog,
+    /// Connections that were made.
+    connections: AtomicU32,
+}
+
+impl Context {
+    pub(super) fn new(
+        backend: Backend,
+        max_backlog_bytes: usize,
+        metrics: SubscriberMetrics,
+    ) -> Self {
+        Self {
+            backend,
+            backlog: Backlog::new(max_backlog_bytes, metrics),
+            connections: AtomicU32::new(0),
+        }
+    }
+
+    /// The epoch of a new connection.
+    pub(super) fn next_epoch(&self) -> Epoch {
+        Epoch::new(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl PendingSubscriptions {
+    /// Takes a command while there is no connection.
+    pub(super) fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Subscribe(subscriptions) => self.add(subscriptions),
+            Command::GiveUp(subscriptions) => {
+                for subscription in subscriptions {
+                    self.give_up(&subscription.channel);
+                }
+            }
+            // Another node is found for it.
+            Command::SubscribeStatic(_) => {}
+        }
+    }
+}
