@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::command::transaction::Transaction;
 use crate::outbox::Outbox;
 use crate::reply::Protocol;
 use crate::subscriptions::Subscriptions;
+use crate::transaction::Transaction;
 
 /// The state that a client's commands change.
 #[derive(Debug)]

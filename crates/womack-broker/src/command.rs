@@ -7,7 +7,7 @@ mod pubsub;
 mod server;
 #[cfg(test)]
 mod tests;
-pub(crate) mod transaction;
+mod transaction;
 
 use std::time::Instant;
 
@@ -108,7 +108,7 @@ fn dispatch(turn: &mut Turn<'_>) {
         ));
     }
     if client.transaction.is_some() && !command.is_immediate() {
-        return transaction::queue(turn, command);
+        return transaction::queue(turn);
     }
     (command.run)(turn);
 }

@@ -26,6 +26,7 @@ mod outbox;
 mod reply;
 pub mod resp;
 mod subscriptions;
+mod transaction;
 
 use std::cell::RefCell;
 use std::io;
