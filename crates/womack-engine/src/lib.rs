@@ -92,8 +92,8 @@ pub use self::{
     router::{Now, Output, Router, ShardSet, SubscriberRequest},
     session_request::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number},
     shard::{
-        CLOSING_TIME, ChannelsReader, EventQueue, Handshaken, Load, Opened, Readiness, Ring, Shard,
-        Socket, SocketEvent, Sockets, TopicLoad, Wish,
+        CLOSING_TIME, ChannelsReader, EventQueue, Load, Opened, Readiness, Ring, Shard, Socket,
+        SocketEvent, Sockets, TopicLoad, Wish,
     },
     sid::{ConnectionId, Sid, SidSource},
     thread::{start_thread, thread_runtime},

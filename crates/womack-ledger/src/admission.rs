@@ -41,7 +41,7 @@ pub struct Admission {
 
 /// Why a session is not opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Full {
+pub enum AdmissionError {
     /// There are as many as there may be.
     Connections,
     /// Its address has as many as it may have.
@@ -50,21 +50,13 @@ pub enum Full {
     Pace,
 }
 
-impl Full {
+impl AdmissionError {
     /// The limit as the metrics name it.
     pub const fn limit(self) -> Limit {
         match self {
             Self::Connections => Limit::MaxConnections,
             Self::Address => Limit::MaxConnectionsPerAddress,
             Self::Pace => Limit::MaxConnectsPerSecond,
-        }
-    }
-
-    /// In how many seconds a client should come back.
-    pub const fn retry_after(self) -> &'static str {
-        match self {
-            Self::Connections | Self::Address => "5",
-            Self::Pace => "1",
         }
     }
 }
@@ -111,7 +103,7 @@ impl Admission {
         client: IpAddr,
         limits: AdmissionLimits,
         now: Instant,
-    ) -> Result<Admitted, Full> {
+    ) -> Result<Admitted, AdmissionError> {
         let before = self.sessions.fetch_add(1, Ordering::Relaxed);
         // From here on whatever is refused is taken back by dropping this.
         let mut admitted = Admitted {
@@ -123,18 +115,18 @@ impl Admission {
             most => most,
         };
         if before >= most {
-            return Err(Full::Connections);
+            return Err(AdmissionError::Connections);
         }
         if limits.max_connections_per_address > 0 {
             let client = network(client);
             if !self.count(client, limits.max_connections_per_address) {
-                return Err(Full::Address);
+                return Err(AdmissionError::Address);
             }
             admitted.address = Some(client);
         }
         match self.keep_pace(limits.max_connects_per_second, now) {
             true => Ok(admitted),
-            false => Err(Full::Pace),
+            false => Err(AdmissionError::Pace),
         }
     }
 
@@ -214,7 +206,7 @@ mod tests {
         let ask = || admission.admit(address("10.0.0.1"), limits(2, 0, 0), now);
         let first = ask().unwrap();
         let stayed = ask().unwrap().stay();
-        assert_eq!(ask().err(), Some(Full::Connections));
+        assert_eq!(ask().err(), Some(AdmissionError::Connections));
         drop(first);
         assert!(ask().is_ok(), "one that is not opened counts no more");
         admission.leave(stayed);
@@ -227,7 +219,7 @@ mod tests {
         let ask = |from| admission.admit(address(from), limits(9, 1, 0), now);
         let kept = [ask("10.0.0.1").unwrap(), ask("2001:db8:1:1::1").unwrap()];
         for full in ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8:1:1:ff::2"] {
-            assert_eq!(ask(full).err(), Some(Full::Address), "{full}");
+            assert_eq!(ask(full).err(), Some(AdmissionError::Address), "{full}");
         }
         assert!(ask("10.0.0.2").is_ok() && ask("2001:db8:1:2::1").is_ok());
         drop(kept);
@@ -245,7 +237,7 @@ mod tests {
         for millis in [0, 0, 0, 0, 250, 500] {
             assert!(ask(millis).is_ok(), "{millis}");
         }
-        assert_eq!(ask(500).err(), Some(Full::Pace));
+        assert_eq!(ask(500).err(), Some(AdmissionError::Pace));
         assert_eq!((0..9).filter(|_| ask(9000).is_ok()).count(), 4);
     }
 }

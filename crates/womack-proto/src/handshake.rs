@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::rules::Timing;
+use crate::{rules::Timing, session_error::SessionError};
 
 /// Which generation of the protocol a client speaks.
 #[derive(Copy, Clone, Debug, Eq, Hash, PartialEq)]
@@ -61,9 +61,9 @@ impl Handshake {
     /// exists) is for the caller to check.
     ///
     /// # Errors
-    /// [`HandshakeError::UnknownTransport`] and [`HandshakeError::UnsupportedVersion`];
-    /// [`HandshakeError::BadRequest`] for a callback that is no number.
-    pub fn parse(query: &str) -> Result<Self, HandshakeError> {
+    /// [`SessionError::UnknownTransport`] and [`SessionError::UnsupportedVersion`];
+    /// [`SessionError::BadRequest`] for a callback that is no number.
+    pub fn parse(query: &str) -> Result<Self, SessionError> {
         let (mut transport, mut version, mut sid) = (None, None, None);
         let (mut base64, mut callback, mut stamp) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -80,14 +80,14 @@ impl Handshake {
         let transport = match transport.as_deref() {
             Some("polling") => TransportKind::Polling,
             Some("websocket") => TransportKind::WebSocket,
-            _ => return Err(HandshakeError::UnknownTransport),
+            _ => return Err(SessionError::UnknownTransport),
         };
         let sid = sid.filter(|sid| !sid.is_empty()).map(Cow::into_owned);
         let revision = match version.as_deref() {
             Some("3") => Revision::V3,
             Some("4") => Revision::V4,
             _ if sid.is_some() => Revision::V4,
-            _ => return Err(HandshakeError::UnsupportedVersion),
+            _ => return Err(SessionError::UnsupportedVersion),
         };
         let asks = |value: &Cow<'_, str>| revision == Revision::V3 && !value.is_empty();
         let jsonp = callback.filter(asks).map(|value| callback_number(&value));
@@ -113,57 +113,11 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// The number of a JSONP callback. Nothing but digits may come back in a script.
-pub(crate) fn callback_number(value: &str) -> Result<u32, HandshakeError> {
+pub(crate) fn callback_number(value: &str) -> Result<u32, SessionError> {
     let number = value.parse().ok();
     number
         .filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()))
-        .ok_or(HandshakeError::BadRequest)
-}
-
-/// Why a request is refused; the codes are those of Engine.IO.
-#[non_exhaustive]
-#[derive(Copy, Clone, Debug, Eq, Hash, PartialEq, thiserror::Error)]
-pub enum HandshakeError {
-    /// Neither `polling` nor `websocket`.
-    #[error("Transport unknown")]
-    UnknownTransport,
-    /// There is no such session, or no more.
-    #[error("Session ID unknown")]
-    UnknownSid,
-    /// The session was at another node, which is not there any more, or does not answer in time.
-    #[error("The node of this session is gone")]
-    NodeGone,
-    /// A session is opened by GET only.
-    #[error("Bad handshake method")]
-    BadMethod,
-    /// The request does not fit its session, or is no upgrade where it says so.
-    #[error("Bad request")]
-    BadRequest,
-    /// The server does not want this client.
-    #[error("Forbidden")]
-    Forbidden,
-    /// A protocol that the server does not speak.
-    #[error("Unsupported protocol version")]
-    UnsupportedVersion,
-}
-
-impl HandshakeError {
-    /// The number that clients know the error by.
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::UnknownTransport => 0,
-            Self::UnknownSid => 1,
-            Self::BadMethod => 2,
-            Self::BadRequest | Self::NodeGone => 3,
-            Self::Forbidden => 4,
-            Self::UnsupportedVersion => 5,
-        }
-    }
-
-    /// The body of the answer, `{"code":1,"message":"Session ID unknown"}`.
-    pub fn body(self) -> String {
-        format!(r#"{{"code":{},"message":"{self}"}}"#, self.code())
-    }
+        .ok_or(SessionError::BadRequest)
 }
 
 /// The packet that opens a session, `0{"sid":...}`. `upgrades` says that the client may go on to
@@ -207,7 +161,7 @@ mod tests {
     }
 
     /// Reads a query, but for its stamp.
-    fn unstamped(query: &str) -> Result<Handshake, HandshakeError> {
+    fn unstamped(query: &str) -> Result<Handshake, SessionError> {
         let read = Handshake::parse(query)?;
         Ok(Handshake {
             stamp: None,
@@ -286,7 +240,7 @@ mod tests {
             "4294967296",
         ] {
             let query = format!("EIO=3&transport=polling&j={callback}");
-            let refused = Err(HandshakeError::BadRequest);
+            let refused = Err(SessionError::BadRequest);
             assert_eq!(Handshake::parse(&query), refused, "{query}");
         }
         let newer = Handshake::parse("EIO=4&transport=polling&j=x&b64=1");
@@ -295,7 +249,7 @@ mod tests {
 
     #[test]
     fn refusals_follow_the_order_of_the_official_server() {
-        use HandshakeError::{UnknownTransport, UnsupportedVersion};
+        use SessionError::{UnknownTransport, UnsupportedVersion};
         for (query, expected) in [
             ("", UnknownTransport),
             ("EIO=4", UnknownTransport),
@@ -312,14 +266,6 @@ mod tests {
         ] {
             assert_eq!(Handshake::parse(query), Err(expected), "{query}");
         }
-    }
-
-    #[test]
-    fn errors_have_the_bodies_that_clients_know() {
-        let body = r#"{"code":1,"message":"Session ID unknown"}"#;
-        assert_eq!(HandshakeError::UnknownSid.body(), body);
-        let body = r#"{"code":5,"message":"Unsupported protocol version"}"#;
-        assert_eq!(HandshakeError::UnsupportedVersion.body(), body);
     }
 
     #[test]

@@ -10,10 +10,8 @@
 use serde_json::from_slice;
 
 use crate::{
-    error::DecodeError,
-    handshake::{HandshakeError, callback_number},
-    payload::jsonp::literal,
-    rules::Timing,
+    error::DecodeError, handshake::callback_number, payload::jsonp::literal, rules::Timing,
+    session_error::SessionError,
 };
 
 /// The transports that a client is offered, the preferred one first.
@@ -63,9 +61,9 @@ impl<'a> Request<'a> {
     /// Unknown parameters are ignored; of repeated ones the last counts.
     ///
     /// # Errors
-    /// [`HandshakeError::UnknownTransport`] for a transport that is not offered, and
-    /// [`HandshakeError::BadRequest`] for other paths and for an index that is no number.
-    pub fn parse(path: &'a str, query: &str) -> Result<Self, HandshakeError> {
+    /// [`SessionError::UnknownTransport`] for a transport that is not offered, and
+    /// [`SessionError::BadRequest`] for other paths and for an index that is no number.
+    pub fn parse(path: &'a str, query: &str) -> Result<Self, SessionError> {
         let (mut jsonp, mut index, mut disconnect) = (None, None, false);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
@@ -89,7 +87,7 @@ impl<'a> Request<'a> {
                 return Ok(Self::Disconnect { sid });
             }
             [Some(transport), Some(sid), None] => (transport, sid),
-            _ => return Err(HandshakeError::BadRequest),
+            _ => return Err(SessionError::BadRequest),
         };
         let transport = match transport {
             "websocket" => Transport::WebSocket,
@@ -98,7 +96,7 @@ impl<'a> Request<'a> {
                 let index = index.as_deref().map(callback_number).transpose()?;
                 Transport::JsonpPolling(JsonpIndex(index.unwrap_or_default()))
             }
-            _ => return Err(HandshakeError::UnknownTransport),
+            _ => return Err(SessionError::UnknownTransport),
         };
         Ok(Self::Transport { transport, sid })
     }
@@ -185,7 +183,7 @@ mod tests {
 
     #[test]
     fn other_requests_are_refused() {
-        use HandshakeError::{BadRequest, UnknownTransport};
+        use SessionError::{BadRequest, UnknownTransport};
         for (path, query, expected) in [
             ("/", "jsonp=", BadRequest),
             ("/", "jsonp=alert", BadRequest),

@@ -42,6 +42,7 @@
 //! | module | what it knows |
 //! |---|---|
 //! | [`handshake`] | the query of a request, and the open packet that answers the first |
+//! | [`session_error`] | why a session is refused, and how its client is told |
 //! | [`engine_io`], [`socket_io`] | packets of the two layers |
 //! | [`payload`] | several packets in one polling body |
 //! | [`legacy`], [`legacy_handshake`] | packets and requests of Socket.IO 0.9, which has no Engine.IO |
@@ -80,6 +81,7 @@ pub mod publishers;
 pub mod relay;
 pub mod rules;
 pub mod session;
+pub mod session_error;
 pub mod socket_io;
 pub mod subscriber;
 pub mod unsubscribed;
@@ -89,8 +91,9 @@ pub use envelope::{EnvelopeError, Except, Scratch};
 pub use error::{CloseReason, DecodeError};
 pub use event::Event;
 pub use frame::Frame;
-pub use handshake::{Handshake, HandshakeError, Revision, TransportKind, open_packet};
+pub use handshake::{Handshake, Revision, TransportKind, open_packet};
 pub use output::{Message, Output};
 pub use plain::{Form, Plain, Target};
 pub use rules::{Layer, Limits, NamespaceId, Namespaces, Rules, Timing};
 pub use session::Session;
+pub use session_error::SessionError;

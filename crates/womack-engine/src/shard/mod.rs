@@ -20,8 +20,8 @@ use std::{sync::Arc, time::Instant};
 
 use womack_ledger::{Admitted, CLIENT_BYTES, Ledger, ShardId};
 use womack_proto::{
-    Frame, Handshake, Layer, NamespaceId, Output, Revision, Rules, Session, handshake,
-    payload::Format,
+    Frame, Handshake, Layer, NamespaceId, Output, Revision, Rules, Session, SessionError,
+    handshake, payload::Format,
 };
 
 #[cfg(feature = "bench")]
@@ -31,7 +31,6 @@ pub use self::io::memory::MemorySocket;
 pub use self::{
     clients::{
         event_queue::EventQueue,
-        handshaken::Handshaken,
         sse::{Opened, Wish},
     },
     delivery::closing_sockets::CLOSING_TIME,
@@ -149,20 +148,24 @@ impl Shard {
 
     /// Opens a session whose transport is polling. Returns its open packet, and what else the
     /// server has to say at once.
+    ///
+    /// # Errors
+    /// [`SessionError::Unopened`] if there is no place for it.
     pub fn open_polling(
         &mut self,
         endpoint: u8,
         handshake: &Handshake,
         admitted: Admitted,
         now: Instant,
-    ) -> Option<PollBody> {
+    ) -> Result<PollBody, SessionError> {
         self.now = now;
         let format = Format::new(handshake, self.layer(endpoint));
         let transport = Transport::Polling(Box::new(Polling::new(format)));
-        let id = self.open_session(transport, endpoint, handshake.revision, admitted)?;
+        let id = self.open_session(transport, endpoint, handshake.revision, admitted);
+        let id = id.ok_or(SessionError::Unopened)?;
         self.greet(id);
         self.flush();
-        self.take_body(id)
+        self.take_body(id).ok_or(SessionError::Unopened)
     }
 
     fn open_session(

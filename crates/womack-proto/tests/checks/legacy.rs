@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 use womack_proto::{
-    handshake::HandshakeError,
+    SessionError,
     legacy::{self, Body, Packet},
     legacy_handshake::{self, Request, Transport},
     payload::{self, Content, Format},
@@ -87,7 +87,7 @@ pub(crate) fn requests(data: &[u8]) {
         Err(error) => {
             assert!(matches!(
                 error,
-                HandshakeError::UnknownTransport | HandshakeError::BadRequest
+                SessionError::UnknownTransport | SessionError::BadRequest
             ));
             None
         }

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use womack_proto::{
-    EnvelopeError, Frame, Handshake, HandshakeError, Layer, Limits, NamespaceId, Namespaces,
-    Output, Revision, Rules, Scratch, Session, Timing, engine_io, envelope, frame,
+    EnvelopeError, Frame, Handshake, Layer, Limits, NamespaceId, Namespaces, Output, Revision,
+    Rules, Scratch, Session, SessionError, Timing, engine_io, envelope, frame,
     freshness::Freshness,
     payload::{self, Content, Format},
     socket_io::{self, Body},
@@ -246,9 +246,9 @@ pub(crate) fn queries(data: &[u8]) {
         Ok(handshake) => assert_ne!(handshake.sid.as_deref(), Some("")),
         Err(error) => assert!(matches!(
             error,
-            HandshakeError::UnknownTransport
-                | HandshakeError::UnsupportedVersion
-                | HandshakeError::BadRequest
+            SessionError::UnknownTransport
+                | SessionError::UnsupportedVersion
+                | SessionError::BadRequest
         )),
     }
 }

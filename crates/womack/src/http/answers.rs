@@ -4,18 +4,10 @@ use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::{
     Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
 };
 
 use super::Body;
-
-/// The answer to for whom no session is opened before some seconds have passed.
-pub(super) fn unavailable(why: &'static str, retry_after: &'static str) -> Response<Body> {
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, why);
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static(retry_after));
-    response
-}
 
 pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     respond(status, "text/plain; charset=UTF-8", text)

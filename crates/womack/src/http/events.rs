@@ -55,7 +55,7 @@ impl Http {
         }
         let admitted = match self.admit(&request) {
             Ok(admitted) => admitted,
-            Err(refusal) => return *refusal,
+            Err(error) => return self.refuse(error),
         };
         match self.open_events(&request, endpoint, cut, admitted).await {
             Ok(body) => {

@@ -8,19 +8,19 @@ use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
-use womack_engine::{Handshaken, PollAnswer, PostAnswer, RequestKind, SessionRequest, Sid};
+use womack_engine::{PollAnswer, PostAnswer, RequestKind, SessionRequest, Sid};
 use womack_proto::{
-    HandshakeError,
+    SessionError,
     legacy::NOT_HANDSHAKEN,
     legacy_handshake::{self, JsonpIndex, Transport},
 };
 
 use super::{
     Body, Http,
-    answers::{respond, unavailable},
+    answers::respond,
     cors,
     delivery::{ClientConnection, PollTarget},
-    polling::overloaded,
+    polling::closing,
     websocket::Purpose,
 };
 
@@ -51,10 +51,10 @@ impl Http {
         match legacy_handshake::Request::parse(below, query) {
             Err(error) => self.refuse(error),
             Ok(Handshake { .. }) if request.method() != Method::GET => {
-                self.refuse(HandshakeError::BadMethod)
+                self.refuse(SessionError::BadMethod)
             }
             Ok(Handshake { jsonp: Some(_) }) if !self.offers_scripts() => {
-                self.refuse(HandshakeError::Forbidden)
+                self.refuse(SessionError::Forbidden)
             }
             Ok(Handshake { jsonp }) => self.shake_hands(&request, endpoint, jsonp),
             Ok(Disconnect { sid }) => self.goodbye(self.known(sid)),
@@ -62,14 +62,14 @@ impl Http {
                 let sid = self.known(sid);
                 match transport {
                     Transport::WebSocket if self.carries_no_more(sid) => {
-                        unavailable("draining\n", "1")
+                        self.refuse(SessionError::Draining)
                     }
                     Transport::WebSocket => self.websocket(request, Purpose::Attach(sid)),
                     Transport::XhrPolling => {
                         self.legacy_polling(request, sid, None, connection).await
                     }
                     Transport::JsonpPolling(_) if !self.offers_scripts() => {
-                        self.refuse(HandshakeError::Forbidden)
+                        self.refuse(SessionError::Forbidden)
                     }
                     Transport::JsonpPolling(index) => {
                         self.legacy_polling(request, sid, Some(index), connection)
@@ -94,24 +94,19 @@ impl Http {
         endpoint: u8,
         jsonp: Option<JsonpIndex>,
     ) -> Response<Body> {
-        // A page learns of an error only by a script that says so.
-        let failure = |index: JsonpIndex, message| {
-            respond(StatusCode::OK, SCRIPT, index.error_script(message))
-        };
-        let admitted = match (self.admit(request), jsonp) {
-            (Ok(admitted), _) => admitted,
-            (Err(refusal), None) => return *refusal,
-            (Err(_), Some(index)) => return failure(index, "unavailable"),
-        };
-        let scripts = self.offers_scripts();
-        let mut shard = self.shard.borrow_mut();
-        let handshaken = shard.shake_hands(endpoint, scripts, admitted, Instant::now());
+        let handshaken = self.admit(request).and_then(|admitted| {
+            let scripts = self.offers_scripts();
+            let mut shard = self.shard.borrow_mut();
+            shard.shake_hands(endpoint, scripts, admitted, Instant::now())
+        });
         match (handshaken, jsonp) {
-            (Handshaken::Opened(line), _) => answer(jsonp, line.into()),
-            (Handshaken::Unauthorized, None) => self.refuse(HandshakeError::Forbidden),
-            (Handshaken::Unauthorized, Some(index)) => failure(index, "unauthorized"),
-            (Handshaken::Unavailable, None) => overloaded(),
-            (Handshaken::Unavailable, Some(index)) => failure(index, "unavailable"),
+            (Ok(line), _) => answer(jsonp, line.into()),
+            (Err(error), None) => self.refuse(error),
+            // A page learns of an error only by a script that says so.
+            (Err(error), Some(index)) => {
+                let script = index.error_script(error.script_word());
+                respond(StatusCode::OK, SCRIPT, script)
+            }
         }
     }
 
@@ -134,7 +129,7 @@ impl Http {
         match *request.method() {
             Method::GET => self.legacy_poll(sid, jsonp, connection).await,
             Method::POST => self.legacy_post(request, sid, jsonp).await,
-            _ => self.refuse(HandshakeError::BadMethod),
+            _ => self.refuse(SessionError::BadMethod),
         }
     }
 
@@ -150,7 +145,7 @@ impl Http {
         // Stamps of 0.9 are milliseconds, of which two polls may have the same.
         let poll = PollTarget { sid, stamp: None };
         match self.packets_for(poll).await {
-            None | Some(PollAnswer::Unavailable) => overloaded(),
+            None | Some(PollAnswer::Unavailable) => self.refuse(SessionError::Overloaded),
             Some(PollAnswer::Packets(body)) => {
                 let watch = |bytes| connection.answer(self, poll, bytes);
                 answer_watched(jsonp, body.bytes.into(), watch)
@@ -172,24 +167,24 @@ impl Http {
     ) -> Response<Body> {
         let mut body = match self.read_body(request).await {
             Ok(body) => body,
-            Err(refusal) => return *refusal,
+            Err(error) => return closing(self.refuse(error)),
         };
         if jsonp.is_some() {
             body = match legacy_handshake::form_payload(&body) {
                 Ok(payload) => payload.into(),
-                Err(_) => return self.refuse(HandshakeError::BadRequest),
+                Err(_) => return self.refuse(SessionError::BadRequest),
             };
         }
         let Some(sid) = sid else {
             return self.not_handshaken(None);
         };
         match self.hand_in(sid, body).await {
-            None | Some(PostAnswer::Unavailable) => overloaded(),
+            None | Some(PostAnswer::Unavailable) => self.refuse(SessionError::Overloaded),
             Some(PostAnswer::Ok) => respond(StatusCode::OK, TEXT, "1"),
             Some(PostAnswer::UnknownSid | PostAnswer::NodeGone | PostAnswer::Ended) => {
                 self.not_handshaken(None)
             }
-            Some(PostAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
+            Some(PostAnswer::BadRequest) => self.refuse(SessionError::BadRequest),
         }
     }
 

@@ -29,7 +29,7 @@ use hyper::{
     header::{ALLOW, HeaderValue, ORIGIN, UPGRADE},
 };
 use womack_engine::{DirtyChannels, Sender, SessionRequest, Shard, ShardId, Speaks, ToShard};
-use womack_proto::HandshakeError;
+use womack_proto::SessionError;
 use womack_redis::Publisher;
 
 pub(crate) use self::{
@@ -100,7 +100,7 @@ impl Http {
             let requested = request.headers().get(cors::REQUEST_HEADERS).cloned();
             let origins = &self.server.config.cors_origins;
             if !cors::allows(origins, origin.as_ref()) {
-                return self.refuse(HandshakeError::Forbidden);
+                return self.refuse(SessionError::Forbidden);
             }
             let trusted = &self.server.config.nodes.trusted_proxies;
             let client = ClientAddress::of(peer, request.headers(), trusted);

@@ -21,7 +21,7 @@ impl Http {
     ) -> Response<Body> {
         let admitted = match self.admit(&request) {
             Ok(admitted) => admitted,
-            Err(refusal) => return *refusal,
+            Err(error) => return self.refuse(error),
         };
         let namespace = match self.server.engine.endpoints[usize::from(endpoint)].speaks {
             Speaks::Lines => self.open_namespace(&target(&request)),

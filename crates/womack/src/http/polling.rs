@@ -13,11 +13,11 @@ use womack_engine::{
     PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, Sid, ToShard, number,
 };
 use womack_ledger::{Admitted, Limit};
-use womack_proto::{Handshake, HandshakeError, payload::Content, relay::AnswerLoss};
+use womack_proto::{Handshake, SessionError, payload::Content, relay::AnswerLoss};
 
 use super::{
     Body, Http,
-    answers::{plain, respond, unavailable},
+    answers::respond,
     delivery::{ClientConnection, PollTarget},
 };
 
@@ -31,7 +31,7 @@ impl Http {
     ) -> Response<Body> {
         match self.admit(request) {
             Ok(admitted) => self.open_polling(handshake, endpoint, admitted),
-            Err(refusal) => *refusal,
+            Err(error) => self.refuse(error),
         }
     }
 
@@ -45,7 +45,7 @@ impl Http {
         match *request.method() {
             Method::GET => self.poll(poll, connection).await,
             Method::POST => self.post(poll.sid, request).await,
-            _ => self.refuse(HandshakeError::BadMethod),
+            _ => self.refuse(SessionError::BadMethod),
         }
     }
 
@@ -57,11 +57,8 @@ impl Http {
     ) -> Response<Body> {
         let mut shard = self.shard.borrow_mut();
         match shard.open_polling(endpoint, handshake, admitted, Instant::now()) {
-            Some(PollBody { bytes, content }) => packets(content, bytes),
-            None => plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "no session can be opened\n",
-            ),
+            Ok(PollBody { bytes, content }) => packets(content, bytes),
+            Err(error) => self.refuse(error),
         }
     }
 
@@ -71,16 +68,16 @@ impl Http {
         connection: &ClientConnection,
     ) -> Response<Body> {
         match self.packets_for(poll).await {
-            None => overloaded(),
+            None => self.refuse(SessionError::Overloaded),
             Some(PollAnswer::Packets(PollBody { bytes, content })) => {
                 let bytes = connection.answer(self, poll, bytes.into());
                 packets(content, bytes)
             }
             Some(PollAnswer::UnknownSid) => self.no_session(),
-            Some(PollAnswer::NodeGone) => self.refuse(HandshakeError::NodeGone),
-            Some(PollAnswer::Ended) => ended(),
-            Some(PollAnswer::Unavailable) => overloaded(),
-            Some(PollAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
+            Some(PollAnswer::NodeGone) => self.refuse(SessionError::NodeGone),
+            Some(PollAnswer::Ended) => self.refuse(SessionError::Ended),
+            Some(PollAnswer::Unavailable) => self.refuse(SessionError::Overloaded),
+            Some(PollAnswer::BadRequest) => self.refuse(SessionError::BadRequest),
         }
     }
 
@@ -112,55 +109,51 @@ impl Http {
     async fn post(&self, sid: Sid, request: Request<Incoming>) -> Response<Body> {
         let body = match self.read_body(request).await {
             Ok(body) => body,
-            Err(refusal) => return *refusal,
+            Err(error) => return closing(self.refuse(error)),
         };
         match self.hand_in(sid, body).await {
-            None => overloaded(),
+            None => self.refuse(SessionError::Overloaded),
             Some(PostAnswer::Ok) => respond(StatusCode::OK, "text/html", "ok"),
             Some(PostAnswer::UnknownSid) => self.no_session(),
-            Some(PostAnswer::NodeGone) => self.refuse(HandshakeError::NodeGone),
-            Some(PostAnswer::Ended) => ended(),
-            Some(PostAnswer::Unavailable) => overloaded(),
-            Some(PostAnswer::BadRequest) => self.refuse(HandshakeError::BadRequest),
+            Some(PostAnswer::NodeGone) => self.refuse(SessionError::NodeGone),
+            Some(PostAnswer::Ended) => self.refuse(SessionError::Ended),
+            Some(PostAnswer::Unavailable) => self.refuse(SessionError::Overloaded),
+            Some(PostAnswer::BadRequest) => self.refuse(SessionError::BadRequest),
         }
     }
 
-    /// The answer to whom a session is not there for. Where the end of the server has closed it,
-    /// the client has done nothing wrong.
+    /// The answer to whom a session is not there for.
     fn no_session(&self) -> Response<Body> {
-        match self.status.is_draining() {
-            true => ended(),
-            false => self.refuse(HandshakeError::UnknownSid),
-        }
+        self.refuse(SessionError::UnknownSid.of_server(self.status.is_draining()))
     }
 
     /// Reads the body of a POST.
     ///
     /// # Errors
-    /// The answer to a body that is too large, takes too long or breaks off.
+    /// [`SessionError`] for a body that is too large, takes too long or breaks off. The connection
+    /// is to end with the answer.
     pub(super) async fn read_body(
         &self,
         request: Request<Incoming>,
-    ) -> Result<Bytes, Box<Response<Body>>> {
+    ) -> Result<Bytes, SessionError> {
         let most = self.server.config.limits.load().max_payload_bytes;
         let bytes = request.body().size_hint().upper();
         let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
         let ledger = self.server.engine.memory.ledger(self.id);
         let _charge = ledger.hold(bytes.map_or(most, |bytes| bytes.min(most)));
         let body = Limited::new(request.into_body(), most).collect();
-        let refusal = match timeout(self.server.config.handshake_timeout, body).await {
+        match timeout(self.server.config.handshake_timeout, body).await {
             Err(_) => {
                 self.server.metrics.limit(Limit::HandshakeSeconds);
-                plain(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")
+                Err(SessionError::BodyTimeout)
             }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 self.server.metrics.limit(Limit::MaxPayload);
-                plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
+                Err(SessionError::BodyTooLarge)
             }
-            Ok(Err(_)) => self.refuse(HandshakeError::BadRequest),
-            Ok(Ok(body)) => return Ok(body.to_bytes()),
-        };
-        Err(Box::new(closing(refusal)))
+            Ok(Err(_)) => Err(SessionError::BadRequest),
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+        }
     }
 
     /// Brings the packets in `body` to a session. `None` if its shard has no time for that.
@@ -237,21 +230,10 @@ fn packets(content: Content, bytes: impl Into<Bytes>) -> Response<Body> {
 }
 
 /// What is left of the request's body is not read: the connection ends with the response.
-fn closing(mut response: Response<Body>) -> Response<Body> {
+pub(super) fn closing(mut response: Response<Body>) -> Response<Body> {
     let close = hyper::header::HeaderValue::from_static("close");
     response
         .headers_mut()
         .insert(hyper::header::CONNECTION, close);
     response
-}
-
-/// The request was not brought to its session. A balancer may try another node.
-pub(super) fn overloaded() -> Response<Body> {
-    unavailable("overloaded\n", "1")
-}
-
-/// The session has ended by no fault of its client, which opens another after any answer that
-/// fails. A balancer must not try other nodes, as it does after a 503.
-fn ended() -> Response<Body> {
-    plain(StatusCode::GONE, "the session has ended\n")
 }

@@ -2,14 +2,18 @@
 
 use std::{rc::Rc, time::Instant};
 
-use hyper::{Method, Request, Response, StatusCode, body::Incoming};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{HeaderValue, RETRY_AFTER},
+};
 use womack_engine::{Sid, Speaks};
-use womack_ledger::{Admitted, Limit};
-use womack_proto::{Handshake, HandshakeError, Revision, TransportKind};
+use womack_ledger::{AdmissionError, Admitted, Limit};
+use womack_proto::{Handshake, Revision, SessionError, TransportKind};
 
 use super::{
     Body, ClientAddress, Http,
-    answers::{respond, unavailable},
+    answers::respond,
     cors,
     delivery::{ClientConnection, PollTarget},
     websocket::Purpose,
@@ -44,26 +48,28 @@ impl Http {
         let handshake = match self.handshake(request.uri().query().unwrap_or_default()) {
             Ok(handshake) => handshake,
             // The official server looks at the method before the version.
-            Err(HandshakeError::UnsupportedVersion) if request.method() != Method::GET => {
-                return self.refuse(HandshakeError::BadMethod);
+            Err(SessionError::UnsupportedVersion) if request.method() != Method::GET => {
+                return self.refuse(SessionError::BadMethod);
             }
             Err(error) => return self.refuse(error),
         };
         let sid = match handshake.sid.as_deref().map(Sid::parse) {
             None => None,
             Some(Some(sid)) if self.knows(sid) => Some(sid),
-            Some(_) => return self.refuse(HandshakeError::UnknownSid),
+            Some(_) => return self.refuse(SessionError::UnknownSid),
         };
         if sid.is_none() && request.method() != Method::GET {
-            return self.refuse(HandshakeError::BadMethod);
+            return self.refuse(SessionError::BadMethod);
         }
         match handshake.transport {
-            TransportKind::WebSocket if self.carries_no_more(sid) => unavailable("draining\n", "1"),
+            TransportKind::WebSocket if self.carries_no_more(sid) => {
+                self.refuse(SessionError::Draining)
+            }
             TransportKind::WebSocket => {
                 let purpose = match sid {
                     Some(sid) => Purpose::Upgrade(sid),
                     None => match self.admit(&request) {
-                        Err(refusal) => return *refusal,
+                        Err(error) => return self.refuse(error),
                         Ok(admitted) => Purpose::Open {
                             endpoint,
                             revision: handshake.revision,
@@ -91,14 +97,14 @@ impl Http {
     }
 
     /// Reads the query of a request, as far as the server is to speak what it asks for.
-    pub(super) fn handshake(&self, query: &str) -> Result<Handshake, HandshakeError> {
+    pub(super) fn handshake(&self, query: &str) -> Result<Handshake, SessionError> {
         let handshake = Handshake::parse(query)?;
         let refused = self.server.config.no_eio3 && handshake.revision == Revision::V3;
         if refused && handshake.sid.is_none() {
-            return Err(HandshakeError::UnsupportedVersion);
+            return Err(SessionError::UnsupportedVersion);
         }
         if handshake.jsonp.is_some() && !cors::allows_scripts(&self.server.config.cors_origins) {
-            return Err(HandshakeError::Forbidden);
+            return Err(SessionError::Forbidden);
         }
         Ok(handshake)
     }
@@ -106,10 +112,10 @@ impl Http {
     /// Whether whoever sent `request` may open a session.
     ///
     /// # Errors
-    /// The answer to who may not now.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Admitted, Box<Response<Body>>> {
+    /// [`SessionError`] to who may not now. The limit that is reached is counted.
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Admitted, SessionError> {
         if self.status.is_draining() {
-            return Err(Box::new(unavailable("draining\n", "1")));
+            return Err(SessionError::Draining);
         }
         let client = request.extensions().get();
         let &ClientAddress(client) = client.expect("every request to an endpoint has one");
@@ -117,15 +123,20 @@ impl Http {
         let limits = server.config.limits.load();
         if server.engine.memory.is_tight(limits.memory_budget_bytes) {
             server.metrics.limit(Limit::MemoryBudget);
-            return Err(Box::new(unavailable("no memory\n", "5")));
+            return Err(SessionError::NoMemory);
         }
         let admitted = server
             .engine
             .admission
             .admit(client, limits.admission(), now);
-        admitted.map_err(|full| {
-            server.metrics.limit(full.limit());
-            Box::new(unavailable("no room\n", full.retry_after()))
+        admitted.map_err(|error| {
+            server.metrics.limit(error.limit());
+            match error {
+                AdmissionError::Connections | AdmissionError::Address => {
+                    SessionError::TooManySessions
+                }
+                AdmissionError::Pace => SessionError::TooManyPerSecond,
+            }
         })
     }
 
@@ -147,22 +158,19 @@ impl Http {
         sid.node == self.server.engine.sids.node
     }
 
-    pub(super) fn refuse(&self, error: HandshakeError) -> Response<Body> {
-        let reason = match error {
-            HandshakeError::UnknownTransport => "unknown_transport",
-            HandshakeError::UnknownSid => "unknown_sid",
-            HandshakeError::NodeGone => "node_gone",
-            HandshakeError::BadMethod => "bad_method",
-            HandshakeError::Forbidden => "forbidden",
-            HandshakeError::UnsupportedVersion => "unsupported_version",
-            _ => "bad_request",
-        };
-        tracing::debug!(reason, "request refused");
-        self.server.metrics.http.refused(reason);
-        let status = match error {
-            HandshakeError::Forbidden => StatusCode::FORBIDDEN,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        respond(status, "application/json", error.body())
+    /// Refuses a request, and counts that.
+    pub(super) fn refuse(&self, error: SessionError) -> Response<Body> {
+        let reason = error.metric_label();
+        tracing::debug!(reason, %error, "request refused");
+        if let Some(reason) = reason {
+            self.server.metrics.http.refused(reason);
+        }
+        let status = StatusCode::from_u16(error.status()).expect("a status code has three digits");
+        let mut response = respond(status, error.media_type(), error.body());
+        if let Some(seconds) = error.retry_after() {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        response
     }
 }

@@ -15,7 +15,7 @@ use tokio::{task::spawn_local, time::timeout};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use womack_engine::{RequestKind, SessionRequest, Sid};
 use womack_ledger::Admitted;
-use womack_proto::{HandshakeError, NamespaceId, Revision};
+use womack_proto::{NamespaceId, Revision, SessionError};
 
 use super::{Body, Http, keep_alive::Counted};
 
@@ -48,7 +48,7 @@ impl Http {
         purpose: Purpose,
     ) -> Response<Body> {
         let Some(headers) = accept(&request) else {
-            return self.refuse(HandshakeError::BadRequest);
+            return self.refuse(SessionError::BadRequest);
         };
         let upgraded = upgrade::on(&mut request);
         spawn_local(self.clone().hand_over(upgraded, purpose));

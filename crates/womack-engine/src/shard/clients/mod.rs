@@ -2,7 +2,6 @@
 
 pub(super) mod event_queue;
 pub(super) mod event_stream;
-pub(super) mod handshaken;
 pub(super) mod kind;
 pub(super) mod polling;
 pub(super) mod repetitions;

@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use womack_ledger::Admitted;
 use womack_proto::{
-    CloseReason, Frame, Revision, legacy::NOT_HANDSHAKEN, legacy_handshake, payload::Format,
+    CloseReason, Frame, Revision, SessionError, legacy::NOT_HANDSHAKEN, legacy_handshake,
+    payload::Format,
 };
 
 use crate::{
     shard::{
         Shard,
-        clients::{handshaken::Handshaken, kind::Transport, polling::Polling},
+        clients::{kind::Transport, polling::Polling},
         delivery::round::Outbox,
         io::{socket_id::SocketId, wire::Socket},
     },
@@ -21,27 +22,32 @@ use crate::{
 };
 
 impl Shard {
-    /// Opens a session. Its client is offered a transport of scripts if `scripts` says so.
+    /// Opens a session, and returns the line that tells its client. It offers a transport of
+    /// scripts if `scripts` says so.
+    ///
+    /// # Errors
+    /// [`SessionError::Overloaded`] if there is no place for it. [`SessionError::Forbidden`] if the
+    /// handler of `/` keeps the client out: without `/` there is no session.
     pub fn shake_hands(
         &mut self,
         endpoint: u8,
         scripts: bool,
         admitted: Admitted,
         now: Instant,
-    ) -> Handshaken {
+    ) -> Result<String, SessionError> {
         self.now = now;
         let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
         let Some(id) = self.open_session(transport, endpoint, Revision::Legacy, admitted) else {
-            return Handshaken::Unavailable;
+            return Err(SessionError::Overloaded);
         };
         self.start(id);
         self.flush();
         let Some(connection) = self.connections.get(id) else {
-            return Handshaken::Unauthorized;
+            return Err(SessionError::Forbidden);
         };
         let sid = self.ids.sid(connection.named(id)).to_string();
         let timing = &self.context.rules.timing;
-        Handshaken::Opened(legacy_handshake::handshake_line(&sid, timing, scripts))
+        Ok(legacy_handshake::handshake_line(&sid, timing, scripts))
     }
 
     /// A WebSocket is to be the transport of the session `sid`. `early` was read from it already.
