@@ -1,4 +1,4 @@
-//! Requests for a session, as HTTP brings them, and their answers.
+//! Requests for a session, as HTTP brings them.
 
 use std::{
     net::TcpStream,
@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use womack_proto::{payload::Content, relay::AnswerLoss};
+use womack_proto::{Answer, relay::AnswerLoss};
 
 use crate::sid::Sid;
 
@@ -34,7 +34,7 @@ pub enum RequestKind {
         /// As [`womack_proto::Handshake::stamp`].
         stamp: Option<u64>,
         /// Takes the answer.
-        answer: oneshot::Sender<PollAnswer>,
+        answer: oneshot::Sender<Answer>,
     },
     /// The GET with this token went away before it was answered.
     PollAborted {
@@ -56,7 +56,7 @@ pub enum RequestKind {
         /// The packets.
         body: Bytes,
         /// Takes the answer.
-        answer: oneshot::Sender<PostAnswer>,
+        answer: oneshot::Sender<Answer>,
     },
     /// A WebSocket that asks to become the session's transport; `early` was read already.
     Upgrade {
@@ -74,49 +74,4 @@ pub enum RequestKind {
     },
     /// A Socket.IO 0.9 client says that it is gone.
     Goodbye,
-}
-
-/// What a GET is answered.
-#[derive(Debug)]
-pub enum PollAnswer {
-    /// Packets.
-    Packets(PollBody),
-    /// There is no such session, or no more.
-    UnknownSid,
-    /// The session's node is gone, or does not answer in time.
-    NodeGone,
-    /// The session has left polling, or another GET was there first.
-    BadRequest,
-    /// The session ends here, and the client is to open another: the server stops, or lost the way
-    /// to the session's node.
-    Ended,
-    /// The request was not brought to its session, and may be repeated.
-    Unavailable,
-}
-
-/// The body of an answer that brings packets.
-#[derive(Debug)]
-pub struct PollBody {
-    /// The bytes.
-    pub bytes: Vec<u8>,
-    /// What the bytes are.
-    pub content: Content,
-}
-
-/// What a POST is answered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PostAnswer {
-    /// The packets were taken.
-    Ok,
-    /// There is no such session, or no more.
-    UnknownSid,
-    /// The session's node is gone, or does not answer in time.
-    NodeGone,
-    /// The session has left polling, or the packets were none.
-    BadRequest,
-    /// The session ends here, and the client is to open another: the server stops, or lost the way
-    /// to the session's node.
-    Ended,
-    /// The request was not brought to its session, and may be repeated.
-    Unavailable,
 }

@@ -54,12 +54,14 @@
 //! | [`publishers`] | what publishers of other families send |
 //! | [`subscriber`] | what a subscriber of Redis and its user tell each other |
 //! | [`unsubscribed`] | the end of a membership that the client did not ask for |
+//! | [`answer`] | the answer of a session to a polling request |
 //! | [`relay`] | messages between nodes |
 //! | [`rules`], [`event`], [`error`] | limits and timing, an event of a client, errors and reasons of a close |
 //!
 //! Nothing here panics, whatever a peer sends, and every limit on what it may send is in
 //! [`Limits`] or an argument.
 
+pub mod answer;
 mod attachments;
 pub mod channel;
 pub mod engine_io;
@@ -86,6 +88,7 @@ pub mod socket_io;
 pub mod subscriber;
 pub mod unsubscribed;
 
+pub use answer::{Answer, PollBody};
 pub use channel::{Channel, ChannelError, is_reserved_event};
 pub use envelope::{EnvelopeError, Except, Scratch};
 pub use error::{CloseReason, DecodeError};

@@ -11,10 +11,15 @@
 
 mod envelope;
 mod first;
+mod refusal;
 
 use bytes::Bytes;
 
-use crate::payload::Content;
+use self::refusal::Refusal;
+use crate::{
+    answer::{Answer, PollBody},
+    payload::Content,
+};
 
 /// Something that one node says to another.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -105,23 +110,6 @@ pub enum AnswerLoss {
     IfRepeated(u64),
 }
 
-/// The answer to a request.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Answer {
-    /// A poll: packets.
-    Packets(Content, Bytes),
-    /// A POST: its packets were taken.
-    Taken,
-    /// There is no such session, or no more.
-    UnknownSid,
-    /// The request has no place here.
-    BadRequest,
-    /// The session was ended, and its client is to open another.
-    Ended,
-    /// The owner has no time: the request was not brought to the session.
-    Unavailable,
-}
-
 /// A part of a stream of bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Flow {
@@ -174,6 +162,14 @@ impl Message {
             None => Form::First,
         }
     }
+}
+
+const fn packets(content: Content, bytes: Bytes) -> Kind {
+    Kind::Answer(Answer::Packets(PollBody { content, bytes }))
+}
+
+fn refused(refusal: Refusal) -> Kind {
+    Kind::Answer(Answer::Refused(refusal.into()))
 }
 
 /// Appends a session id behind its length.

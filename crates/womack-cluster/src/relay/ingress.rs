@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use tokio::{
     sync::{
         mpsc::{UnboundedSender, unbounded_channel},
@@ -15,12 +14,12 @@ use tokio::{
     },
     task::spawn_local,
 };
-use womack_engine::{PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, number};
+use womack_engine::{RequestKind, SessionRequest, number};
 use womack_ledger::Limit;
 use womack_proto::{
-    Frame,
+    Answer, Frame, SessionError,
     legacy::NOT_HANDSHAKEN,
-    relay::{Answer, Flow, Kind, Wish},
+    relay::{Flow, Kind, Wish},
 };
 
 use super::{
@@ -30,6 +29,11 @@ use super::{
     place::{End, Place},
     tunnel,
 };
+
+/// The answer to a client whose session's node is gone.
+const NODE_GONE: Answer = Answer::Refused(SessionError::NodeGone);
+/// The answer to a client whose request was under way when a node lost its link.
+const ENDED: Answer = Answer::Refused(SessionError::Ended);
 
 /// Requests that wait for another node.
 pub(super) struct Ingress {
@@ -45,12 +49,7 @@ struct Waiting {
     until: Instant,
     /// Whether the owner was told that it is enough.
     is_ending: bool,
-    reply: Reply,
-}
-
-enum Reply {
-    Poll(oneshot::Sender<PollAnswer>),
-    Post(oneshot::Sender<PostAnswer>),
+    reply: oneshot::Sender<Answer>,
 }
 
 struct Tunnel {
@@ -106,12 +105,12 @@ impl Ingress {
                 stamp,
                 answer,
             } => {
-                self.wait(token, owner, poll_time, Reply::Poll(answer));
+                self.wait(token, owner, poll_time, answer);
                 (token, Wish::Poll { stamp })
             }
             RequestKind::Post { body, answer } => {
                 let number = number();
-                self.wait(number, owner, config.timeout, Reply::Post(answer));
+                self.wait(number, owner, config.timeout, answer);
                 (number, Wish::Post(body))
             }
             RequestKind::Upgrade { stream, early } => {
@@ -188,7 +187,7 @@ impl Ingress {
         for (number, waiting) in late {
             self.context.limits.reached(Limit::RelayTimeoutSeconds);
             outgoing.say(waiting.owner, number, Kind::Gone);
-            self.give_up(waiting.reply, "late");
+            self.reply(waiting.reply, NODE_GONE, "late");
         }
         self.count();
     }
@@ -222,7 +221,7 @@ impl Ingress {
     /// A node is not there any more, and its sessions are not either.
     pub(super) fn lost(&mut self, owner: u32) {
         for waiting in self.end_all_of(owner) {
-            self.give_up(waiting.reply, "lost");
+            self.reply(waiting.reply, NODE_GONE, "lost");
         }
     }
 
@@ -230,7 +229,7 @@ impl Ingress {
     /// Clients open other sessions.
     pub(super) fn relinked(&mut self, owner: u32) {
         for waiting in self.end_all_of(owner) {
-            self.reply(waiting.reply, Answer::Ended, "unlinked");
+            self.reply(waiting.reply, ENDED, "unlinked");
         }
     }
 
@@ -253,7 +252,7 @@ impl Ingress {
         for (number, waiting) in std::mem::take(&mut self.waiting) {
             // Their clients give their sessions up. An answer may have been on its way.
             outgoing.say(waiting.owner, number, Kind::Gone);
-            self.reply(waiting.reply, Answer::Ended, "unlinked");
+            self.reply(waiting.reply, ENDED, "unlinked");
         }
         self.tunnels.clear();
         self.count();
@@ -277,7 +276,7 @@ impl Ingress {
         }
     }
 
-    fn wait(&mut self, number: u64, owner: u32, time: Duration, reply: Reply) {
+    fn wait(&mut self, number: u64, owner: u32, time: Duration, reply: oneshot::Sender<Answer>) {
         let until = Instant::now() + time;
         let waiting = Waiting {
             owner,
@@ -304,13 +303,14 @@ impl Ingress {
     }
 
     fn refuse(&self, kind: RequestKind) {
-        let reply = match kind {
-            RequestKind::Poll { answer, .. } => Reply::Poll(answer),
-            RequestKind::Post { answer, .. } => Reply::Post(answer),
+        let overloaded = Answer::Refused(SessionError::Overloaded);
+        match kind {
+            RequestKind::Poll { answer, .. } | RequestKind::Post { answer, .. } => {
+                self.reply(answer, overloaded, "refused");
+            }
             // Its WebSocket ends here; a session that polls goes on polling.
-            _ => return self.context.metrics.requested("refused"),
-        };
-        self.reply(reply, Answer::Unavailable, "refused");
+            _ => self.context.metrics.requested("refused"),
+        }
     }
 
     /// Ends a WebSocket that has no session.
@@ -333,49 +333,14 @@ impl Ingress {
     }
 
     /// Answers a client. False if it has gone.
-    fn reply(&self, reply: Reply, answer: Answer, result: &'static str) -> bool {
+    fn reply(&self, reply: oneshot::Sender<Answer>, answer: Answer, result: &'static str) -> bool {
         self.context.metrics.requested(result);
-        match reply {
-            Reply::Poll(reply) => reply.send(poll_answer(answer)).is_ok(),
-            Reply::Post(reply) => reply.send(post_answer(answer)).is_ok(),
-        }
-    }
-
-    /// Tells a client that its session's node is gone.
-    fn give_up(&self, reply: Reply, result: &'static str) {
-        self.context.metrics.requested(result);
-        match reply {
-            Reply::Poll(reply) => drop(reply.send(PollAnswer::NodeGone)),
-            Reply::Post(reply) => drop(reply.send(PostAnswer::NodeGone)),
-        }
+        reply.send(answer).is_ok()
     }
 
     fn count(&self) {
         let relay = &self.context.metrics;
         relay.under_way.set(self.waiting.len() as i64);
         relay.tunnels.set(self.tunnels.len() as i64);
-    }
-}
-
-fn poll_answer(answer: Answer) -> PollAnswer {
-    match answer {
-        Answer::Packets(content, bytes) => PollAnswer::Packets(PollBody {
-            bytes: Bytes::into(bytes),
-            content,
-        }),
-        Answer::UnknownSid => PollAnswer::UnknownSid,
-        Answer::Ended => PollAnswer::Ended,
-        Answer::Unavailable => PollAnswer::Unavailable,
-        Answer::Taken | Answer::BadRequest => PollAnswer::BadRequest,
-    }
-}
-
-fn post_answer(answer: Answer) -> PostAnswer {
-    match answer {
-        Answer::Taken => PostAnswer::Ok,
-        Answer::UnknownSid => PostAnswer::UnknownSid,
-        Answer::Ended => PostAnswer::Ended,
-        Answer::Unavailable => PostAnswer::Unavailable,
-        Answer::Packets(..) | Answer::BadRequest => PostAnswer::BadRequest,
     }
 }

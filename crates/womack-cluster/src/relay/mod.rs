@@ -292,12 +292,8 @@ impl Running {
         let now = Instant::now();
         let is_draining = self.relay.context.is_draining();
         match event {
-            Event::Polled(place, answer) => {
-                let answer = owner::poll_answer(answer, is_draining);
-                self.owner.answered(place, answer, now, &mut self.outgoing);
-            }
-            Event::Posted(place, answer) => {
-                let answer = owner::post_answer(answer, is_draining);
+            Event::Answered(place, answer) => {
+                let answer = answer.of_server(is_draining);
                 self.owner.answered(place, answer, now, &mut self.outgoing);
             }
             Event::Flow(End::Ingress(number), flow) => {

@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use womack_proto::relay::{Answer, Form, Kind, Message};
+use womack_proto::{
+    Answer,
+    relay::{Form, Kind, Message},
+};
 
 use super::{nodes::Nodes, place::Place};
 
@@ -255,6 +258,7 @@ mod tests {
 
     use bytes::Bytes;
     use womack_proto::{
+        PollBody,
         payload::Content,
         relay::{Flow, Wish},
     };
@@ -294,7 +298,10 @@ mod tests {
     #[test]
     fn a_new_link_is_told_first_and_only_reports_outlive_the_old_one() {
         let mut outgoing = to(Form::Envelope);
-        let packets = Answer::Packets(Content::Text, Bytes::from_static(b"2"));
+        let packets = Answer::Packets(PollBody {
+            content: Content::Text,
+            bytes: Bytes::from_static(b"2"),
+        });
         let kinds = [
             ask(),
             Kind::Answer(packets),

@@ -16,11 +16,12 @@ use tokio::{
     },
     task::spawn_local,
 };
-use womack_engine::{
-    PollAnswer, PostAnswer, RequestKind, Sender, SessionRequest, Sid, ToShard, number,
-};
+use womack_engine::{RequestKind, Sender, SessionRequest, Sid, ToShard, number};
 use womack_ledger::Limit;
-use womack_proto::relay::{Answer, AnswerLoss, Flow, Kind, Wish};
+use womack_proto::{
+    Answer, SessionError,
+    relay::{AnswerLoss, Flow, Kind, Wish},
+};
 
 use super::{
     context::RelayContext,
@@ -72,22 +73,22 @@ impl Owner {
     ) {
         self.has_served = true;
         self.context.metrics.served.inc();
-        if let Err(mut answer) = self.try_ask(place, sid, wish) {
+        if let Err(mut error) = self.try_ask(place, sid, wish) {
             if is_draining {
                 // The shard has ended, and its sessions with it.
-                answer = Answer::Ended;
+                error = SessionError::Ended;
             }
             let (ingress, number) = place;
-            outgoing.say(ingress, number, Kind::Answer(answer));
+            outgoing.say(ingress, number, Kind::Answer(Answer::Refused(error)));
         }
     }
 
-    fn try_ask(&mut self, place: Place, sid: &str, wish: Wish) -> Result<(), Answer> {
-        let sid = self.own(sid).ok_or(Answer::UnknownSid)?;
+    fn try_ask(&mut self, place: Place, sid: &str, wish: Wish) -> Result<(), SessionError> {
+        let sid = self.own(sid).ok_or(SessionError::UnknownSid)?;
         let most = self.context.config.max_requests;
         if self.requests.len() + self.tunnels.len() >= most {
             self.context.limits.reached(Limit::MaxRelayedRequests);
-            return Err(Answer::Unavailable);
+            return Err(SessionError::Overloaded);
         }
         match wish {
             Wish::Poll { stamp } => {
@@ -100,15 +101,13 @@ impl Owner {
                 };
                 self.hand(sid, kind)?;
                 self.requests.insert(place, Some((sid, token)));
-                let answered = async { answered.await.unwrap_or(PollAnswer::Ended) };
-                self.tell_later(async move { Event::Polled(place, answered.await) });
+                self.tell_later(answer_for(place, answered));
             }
             Wish::Post(body) => {
                 let (answer, answered) = oneshot::channel();
                 self.hand(sid, RequestKind::Post { body, answer })?;
                 self.requests.insert(place, None);
-                let answered = async { answered.await.unwrap_or(PostAnswer::Ended) };
-                self.tell_later(async move { Event::Posted(place, answered.await) });
+                self.tell_later(answer_for(place, answered));
             }
             Wish::Upgrade(early) => {
                 self.open_tunnel(place, sid, early, |stream, early| RequestKind::Upgrade {
@@ -262,10 +261,10 @@ impl Owner {
         sid: Sid,
         early: Bytes,
         kind: impl FnOnce(net::TcpStream, Bytes) -> RequestKind,
-    ) -> Result<(), Answer> {
+    ) -> Result<(), SessionError> {
         let (inner, outer) = pair().map_err(|error| {
             tracing::warn!(%error, "no sockets for a WebSocket of another node");
-            Answer::Unavailable
+            SessionError::Overloaded
         })?;
         self.hand(sid, kind(inner, early))?;
         let (sender, incoming) = unbounded_channel();
@@ -282,11 +281,11 @@ impl Owner {
             .filter(|sid| usize::from(sid.shard.0) < self.shards.len())
     }
 
-    fn hand(&self, sid: Sid, kind: RequestKind) -> Result<(), Answer> {
+    fn hand(&self, sid: Sid, kind: RequestKind) -> Result<(), SessionError> {
         let request = Box::new(SessionRequest { sid, kind });
         let shard = &self.shards[usize::from(sid.shard.0)];
         let handed = shard.send(ToShard::Request(request));
-        handed.map_err(|_| Answer::Unavailable)
+        handed.map_err(|_| SessionError::Overloaded)
     }
 
     fn tell_later(&self, event: impl Future<Output = Event> + 'static) {
@@ -298,6 +297,12 @@ impl Owner {
     }
 }
 
+/// The answer of a session. A shard that has ended has ended its sessions with it.
+async fn answer_for(place: Place, answered: oneshot::Receiver<Answer>) -> Event {
+    let ended = Answer::Refused(SessionError::Ended);
+    Event::Answered(place, answered.await.unwrap_or(ended))
+}
+
 /// Two sockets that are connected. What goes for streams of TCP goes for them.
 ///
 /// # Errors
@@ -305,29 +310,4 @@ impl Owner {
 pub(super) fn pair() -> io::Result<(net::TcpStream, net::TcpStream)> {
     let (one, other) = UnixStream::pair()?;
     Ok((OwnedFd::from(one).into(), OwnedFd::from(other).into()))
-}
-
-/// What a poll is answered by a node that `is_draining` or not: who looks for a session that the
-/// end of the node has closed is to come again rather than to wonder.
-pub(super) fn poll_answer(answer: PollAnswer, is_draining: bool) -> Answer {
-    match answer {
-        PollAnswer::Packets(body) => Answer::Packets(body.content, body.bytes.into()),
-        PollAnswer::UnknownSid if is_draining => Answer::Ended,
-        PollAnswer::UnknownSid | PollAnswer::NodeGone => Answer::UnknownSid,
-        PollAnswer::BadRequest => Answer::BadRequest,
-        PollAnswer::Ended => Answer::Ended,
-        PollAnswer::Unavailable => Answer::Unavailable,
-    }
-}
-
-/// The same for a POST.
-pub(super) const fn post_answer(answer: PostAnswer, is_draining: bool) -> Answer {
-    match answer {
-        PostAnswer::Ok => Answer::Taken,
-        PostAnswer::UnknownSid if is_draining => Answer::Ended,
-        PostAnswer::UnknownSid | PostAnswer::NodeGone => Answer::UnknownSid,
-        PostAnswer::BadRequest => Answer::BadRequest,
-        PostAnswer::Ended => Answer::Ended,
-        PostAnswer::Unavailable => Answer::Unavailable,
-    }
 }

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Instant};
 
 use womack_ledger::{Admitted, CLIENT_BYTES, Ledger, ShardId};
 use womack_proto::{
-    Frame, Handshake, Layer, NamespaceId, Output, Revision, Rules, Session, SessionError,
+    Frame, Handshake, Layer, NamespaceId, Output, PollBody, Revision, Rules, Session, SessionError,
     handshake, payload::Format,
 };
 
@@ -61,7 +61,6 @@ use crate::{
     context::{Context, Speaks},
     dirty_channels::DirtyChannels,
     metrics::ShardMetrics,
-    session_request::PollBody,
     sid::{ConnectionId, Sid, SidSource},
 };
 

@@ -10,8 +10,14 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::{Answer, AnswerLoss, Flow, Kind, Message, Unreadable, Wish, put_sid, take_sid};
-use crate::payload::Content;
+use super::{
+    AnswerLoss, Flow, Kind, Message, Unreadable, Wish, packets, put_sid, refusal::Refusal, refused,
+    take_sid,
+};
+use crate::{
+    answer::{Answer, PollBody},
+    payload::Content,
+};
 
 /// The first byte of every envelope.
 pub(super) const MAGIC: u8 = 0xb7;
@@ -78,7 +84,7 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
                 out.put_u64(*stamp);
             }
         }
-        Kind::Answer(Answer::Packets(_, bytes))
+        Kind::Answer(Answer::Packets(PollBody { bytes, .. }))
         | Kind::Forth(Flow::Bytes(bytes))
         | Kind::Back(Flow::Bytes(bytes)) => out.put_slice(bytes),
         Kind::Forth(Flow::Room(room)) | Kind::Back(Flow::Room(room)) => out.put_u32(*room),
@@ -120,7 +126,7 @@ const fn is_known(kind: u16) -> bool {
     )
 }
 
-const fn kind_number(kind: &Kind) -> u16 {
+fn kind_number(kind: &Kind) -> u16 {
     match kind {
         Kind::Hello { .. } => number::HELLO,
         Kind::Here => number::HERE,
@@ -138,14 +144,25 @@ const fn kind_number(kind: &Kind) -> u16 {
             AnswerLoss::IfRepeated(_) => number::LOST_IF_REPEATED,
         },
         Kind::Answer(answer) => match answer {
-            Answer::Packets(Content::Text, _) => number::TEXT,
-            Answer::Packets(Content::Bytes, _) => number::BYTES,
-            Answer::Packets(Content::Script, _) => number::SCRIPT,
+            Answer::Packets(PollBody {
+                content: Content::Text,
+                ..
+            }) => number::TEXT,
+            Answer::Packets(PollBody {
+                content: Content::Bytes,
+                ..
+            }) => number::BYTES,
+            Answer::Packets(PollBody {
+                content: Content::Script,
+                ..
+            }) => number::SCRIPT,
             Answer::Taken => number::TAKEN,
-            Answer::UnknownSid => number::UNKNOWN_SID,
-            Answer::BadRequest => number::BAD_REQUEST,
-            Answer::Ended => number::ENDED,
-            Answer::Unavailable => number::UNAVAILABLE,
+            Answer::Refused(error) => match Refusal::from(*error) {
+                Refusal::UnknownSid => number::UNKNOWN_SID,
+                Refusal::BadRequest => number::BAD_REQUEST,
+                Refusal::Ended => number::ENDED,
+                Refusal::Unavailable => number::UNAVAILABLE,
+            },
         },
         Kind::Forth(Flow::Bytes(_)) => number::FORTH,
         Kind::Forth(Flow::Room(_)) => number::FORTH_ROOM,
@@ -185,14 +202,14 @@ fn decode_kind(kind: u16, mut rest: Bytes) -> Option<Kind> {
             };
             Kind::Lost { sid, loss }
         }
-        number::TEXT => Kind::Answer(Answer::Packets(Content::Text, rest)),
-        number::BYTES => Kind::Answer(Answer::Packets(Content::Bytes, rest)),
-        number::SCRIPT => Kind::Answer(Answer::Packets(Content::Script, rest)),
+        number::TEXT => packets(Content::Text, rest),
+        number::BYTES => packets(Content::Bytes, rest),
+        number::SCRIPT => packets(Content::Script, rest),
         number::TAKEN => Kind::Answer(Answer::Taken),
-        number::UNKNOWN_SID => Kind::Answer(Answer::UnknownSid),
-        number::BAD_REQUEST => Kind::Answer(Answer::BadRequest),
-        number::ENDED => Kind::Answer(Answer::Ended),
-        number::UNAVAILABLE => Kind::Answer(Answer::Unavailable),
+        number::UNKNOWN_SID => refused(Refusal::UnknownSid),
+        number::BAD_REQUEST => refused(Refusal::BadRequest),
+        number::ENDED => refused(Refusal::Ended),
+        number::UNAVAILABLE => refused(Refusal::Unavailable),
         number::FORTH => Kind::Forth(Flow::Bytes(rest)),
         number::FORTH_ROOM => Kind::Forth(Flow::Room(rest.try_get_u32().ok()?)),
         number::FORTH_END => Kind::Forth(Flow::End),

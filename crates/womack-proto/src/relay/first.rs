@@ -13,8 +13,13 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::{Answer, Flow, Kind, Message, Wish, envelope, put_sid, take_sid};
-use crate::payload::Content;
+use super::{
+    Flow, Kind, Message, Wish, envelope, packets, put_sid, refusal::Refusal, refused, take_sid,
+};
+use crate::{
+    answer::{Answer, PollBody},
+    payload::Content,
+};
 
 /// The number of a greeting begins with these three bytes. Version 0.2.0 counts its numbers from 0.
 const GREETING: [u8; 3] = *b"WMk";
@@ -37,7 +42,7 @@ pub(super) fn encode(message: &Message) -> Option<Vec<u8>> {
                 out.put_slice(bytes);
             }
         }
-        Kind::Answer(Answer::Packets(_, bytes))
+        Kind::Answer(Answer::Packets(PollBody { bytes, .. }))
         | Kind::Forth(Flow::Bytes(bytes))
         | Kind::Back(Flow::Bytes(bytes)) => out.put_slice(bytes),
         Kind::Forth(Flow::Room(room)) | Kind::Back(Flow::Room(room)) => out.put_u32(*room),
@@ -82,7 +87,7 @@ fn read_greeting(number: u64) -> Option<(bool, u32)> {
     is_greeting.then(|| (version & IS_NEW_LINK != 0, u32::from_be_bytes(epoch)))
 }
 
-const fn letter(kind: &Kind) -> Option<u8> {
+fn letter(kind: &Kind) -> Option<u8> {
     Some(match kind {
         Kind::Ask { wish, .. } => match wish {
             Wish::Poll { .. } => b'p',
@@ -95,14 +100,25 @@ const fn letter(kind: &Kind) -> Option<u8> {
         Kind::Enough => b'y',
         Kind::Lost { .. } => return None,
         Kind::Answer(answer) => match answer {
-            Answer::Packets(Content::Text, _) => b'T',
-            Answer::Packets(Content::Bytes, _) => b'B',
-            Answer::Packets(Content::Script, _) => b'S',
+            Answer::Packets(PollBody {
+                content: Content::Text,
+                ..
+            }) => b'T',
+            Answer::Packets(PollBody {
+                content: Content::Bytes,
+                ..
+            }) => b'B',
+            Answer::Packets(PollBody {
+                content: Content::Script,
+                ..
+            }) => b'S',
             Answer::Taken => b'K',
-            Answer::UnknownSid => b'N',
-            Answer::BadRequest => b'W',
-            Answer::Ended => b'G',
-            Answer::Unavailable => b'U',
+            Answer::Refused(error) => match Refusal::from(*error) {
+                Refusal::UnknownSid => b'N',
+                Refusal::BadRequest => b'W',
+                Refusal::Ended => b'G',
+                Refusal::Unavailable => b'U',
+            },
         },
         Kind::Forth(Flow::Bytes(_)) => b'f',
         Kind::Forth(Flow::Room(_)) => b'r',
@@ -122,9 +138,9 @@ fn decode_kind(letter: u8, mut rest: Bytes) -> Option<Kind> {
         b'F' => return Some(Kind::Back(Flow::Bytes(rest))),
         b'r' => return room(&rest).map(Kind::Forth),
         b'R' => return room(&rest).map(Kind::Back),
-        b'T' => return Some(Kind::Answer(Answer::Packets(Content::Text, rest))),
-        b'B' => return Some(Kind::Answer(Answer::Packets(Content::Bytes, rest))),
-        b'S' => return Some(Kind::Answer(Answer::Packets(Content::Script, rest))),
+        b'T' => return Some(packets(Content::Text, rest)),
+        b'B' => return Some(packets(Content::Bytes, rest)),
+        b'S' => return Some(packets(Content::Script, rest)),
         b'p' | b'q' | b'u' | b'a' | b'g' => {
             let sid = take_sid(&mut rest)?;
             let wish = match letter {
@@ -140,10 +156,10 @@ fn decode_kind(letter: u8, mut rest: Bytes) -> Option<Kind> {
         b'x' => Kind::Gone,
         b'y' => Kind::Enough,
         b'K' => Kind::Answer(Answer::Taken),
-        b'N' => Kind::Answer(Answer::UnknownSid),
-        b'W' => Kind::Answer(Answer::BadRequest),
-        b'G' => Kind::Answer(Answer::Ended),
-        b'U' => Kind::Answer(Answer::Unavailable),
+        b'N' => refused(Refusal::UnknownSid),
+        b'W' => refused(Refusal::BadRequest),
+        b'G' => refused(Refusal::Ended),
+        b'U' => refused(Refusal::Unavailable),
         b'e' => Kind::Forth(Flow::End),
         b'E' => Kind::Back(Flow::End),
         b'h' => Kind::Hello { is_new_link: false },

@@ -1,4 +1,5 @@
 use super::*;
+use crate::SessionError;
 
 const NODE: u32 = 0x0102_0304;
 
@@ -82,7 +83,8 @@ fn requests() -> Vec<Written> {
 }
 
 fn answers() -> Vec<Written> {
-    let packets = |content| Kind::Answer(Answer::Packets(content, bytes(b"2")));
+    let packets = |content| packets(content, bytes(b"2"));
+    let refused = |error| Kind::Answer(Answer::Refused(error));
     let flow = || Flow::Bytes(bytes(b"x"));
     let hello = Kind::Hello { is_new_link: false };
     vec![
@@ -90,10 +92,10 @@ fn answers() -> Vec<Written> {
         same(packets(Content::Bytes), b'B', 33, b"2"),
         same(packets(Content::Script), b'S', 34, b"2"),
         same(Kind::Answer(Answer::Taken), b'K', 35, b""),
-        same(Kind::Answer(Answer::UnknownSid), b'N', 36, b""),
-        same(Kind::Answer(Answer::BadRequest), b'W', 37, b""),
-        same(Kind::Answer(Answer::Ended), b'G', 38, b""),
-        same(Kind::Answer(Answer::Unavailable), b'U', 39, b""),
+        same(refused(SessionError::UnknownSid), b'N', 36, b""),
+        same(refused(SessionError::BadRequest), b'W', 37, b""),
+        same(refused(SessionError::Ended), b'G', 38, b""),
+        same(refused(SessionError::Overloaded), b'U', 39, b""),
         same(Kind::Forth(flow()), b'f', 48, b"x"),
         same(Kind::Forth(Flow::Room(7)), b'r', 49, b"\0\0\0\x07"),
         same(Kind::Forth(Flow::End), b'e', 50, b""),

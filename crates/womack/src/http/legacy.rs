@@ -8,10 +8,9 @@ use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
-use womack_engine::{PollAnswer, PostAnswer, RequestKind, SessionRequest, Sid};
+use womack_engine::{RequestKind, SessionRequest, Sid};
 use womack_proto::{
-    SessionError,
-    legacy::NOT_HANDSHAKEN,
+    Answer, SessionError,
     legacy_handshake::{self, JsonpIndex, Transport},
 };
 
@@ -140,22 +139,18 @@ impl Http {
         connection: &ClientConnection,
     ) -> Response<Body> {
         let Some(sid) = sid else {
-            return self.not_handshaken(jsonp);
+            return self.refuse_legacy(SessionError::UnknownSid, jsonp);
         };
         // Stamps of 0.9 are milliseconds, of which two polls may have the same.
         let poll = PollTarget { sid, stamp: None };
-        match self.packets_for(poll).await {
-            None | Some(PollAnswer::Unavailable) => self.refuse(SessionError::Overloaded),
-            Some(PollAnswer::Packets(body)) => {
+        match self.packets_for(poll).await.and_then(Answer::packets) {
+            Ok(body) => {
                 let watch = |bytes| connection.answer(self, poll, bytes);
-                answer_watched(jsonp, body.bytes.into(), watch)
+                answer_watched(jsonp, body.bytes, watch)
             }
-            Some(
-                PollAnswer::UnknownSid
-                | PollAnswer::NodeGone
-                | PollAnswer::BadRequest
-                | PollAnswer::Ended,
-            ) => self.not_handshaken(jsonp),
+            // A GET has nothing in it that could be bad: its session polls no more.
+            Err(SessionError::BadRequest) => self.refuse_legacy(SessionError::UnknownSid, jsonp),
+            Err(error) => self.refuse_legacy(error, jsonp),
         }
     }
 
@@ -176,21 +171,24 @@ impl Http {
             };
         }
         let Some(sid) = sid else {
-            return self.not_handshaken(None);
+            return self.refuse_legacy(SessionError::UnknownSid, None);
         };
-        match self.hand_in(sid, body).await {
-            None | Some(PostAnswer::Unavailable) => self.refuse(SessionError::Overloaded),
-            Some(PostAnswer::Ok) => respond(StatusCode::OK, TEXT, "1"),
-            Some(PostAnswer::UnknownSid | PostAnswer::NodeGone | PostAnswer::Ended) => {
-                self.not_handshaken(None)
-            }
-            Some(PostAnswer::BadRequest) => self.refuse(SessionError::BadRequest),
+        match self.hand_in(sid, body).await.and_then(Answer::taken) {
+            Ok(()) => respond(StatusCode::OK, TEXT, "1"),
+            Err(error) => self.refuse_legacy(error, None),
         }
     }
 
-    fn not_handshaken(&self, jsonp: Option<JsonpIndex>) -> Response<Body> {
-        self.server.metrics.http.refused("unknown_sid");
-        answer(jsonp, NOT_HANDSHAKEN.into())
+    /// Refuses a request of a session, in a packet where there is one for that.
+    fn refuse_legacy(&self, error: SessionError, jsonp: Option<JsonpIndex>) -> Response<Body> {
+        let Some(packet) = error.legacy_packet() else {
+            return self.refuse(error);
+        };
+        // Whatever ended its session, the client has to shake hands again, and is counted so.
+        if let Some(label) = SessionError::UnknownSid.metric_label() {
+            self.server.metrics.http.refused(label);
+        }
+        answer(jsonp, packet.into())
     }
 }
 

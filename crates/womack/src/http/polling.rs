@@ -9,17 +9,18 @@ use hyper::{
     body::{Body as _, Incoming},
 };
 use tokio::{sync::oneshot, time::timeout};
-use womack_engine::{
-    PollAnswer, PollBody, PostAnswer, RequestKind, SessionRequest, Sid, ToShard, number,
-};
+use womack_engine::{RequestKind, SessionRequest, Sid, ToShard, number};
 use womack_ledger::{Admitted, Limit};
-use womack_proto::{Handshake, SessionError, payload::Content, relay::AnswerLoss};
+use womack_proto::{Answer, Handshake, PollBody, SessionError, relay::AnswerLoss};
 
 use super::{
     Body, Http,
     answers::respond,
     delivery::{ClientConnection, PollTarget},
 };
+
+/// The answer of a shard that has dropped a request.
+const NO_ANSWER: Answer = Answer::Refused(SessionError::BadRequest);
 
 impl Http {
     /// A request that opens a session.
@@ -57,7 +58,7 @@ impl Http {
     ) -> Response<Body> {
         let mut shard = self.shard.borrow_mut();
         match shard.open_polling(endpoint, handshake, admitted, Instant::now()) {
-            Ok(PollBody { bytes, content }) => packets(content, bytes),
+            Ok(PollBody { content, bytes }) => respond(StatusCode::OK, content.media_type(), bytes),
             Err(error) => self.refuse(error),
         }
     }
@@ -67,25 +68,24 @@ impl Http {
         poll: PollTarget,
         connection: &ClientConnection,
     ) -> Response<Body> {
-        match self.packets_for(poll).await {
-            None => self.refuse(SessionError::Overloaded),
-            Some(PollAnswer::Packets(PollBody { bytes, content })) => {
-                let bytes = connection.answer(self, poll, bytes.into());
-                packets(content, bytes)
+        let packets = self.packets_for(poll).await.and_then(Answer::packets);
+        match packets {
+            Ok(PollBody { content, bytes }) => {
+                let bytes = connection.answer(self, poll, bytes);
+                respond(StatusCode::OK, content.media_type(), bytes)
             }
-            Some(PollAnswer::UnknownSid) => self.no_session(),
-            Some(PollAnswer::NodeGone) => self.refuse(SessionError::NodeGone),
-            Some(PollAnswer::Ended) => self.refuse(SessionError::Ended),
-            Some(PollAnswer::Unavailable) => self.refuse(SessionError::Overloaded),
-            Some(PollAnswer::BadRequest) => self.refuse(SessionError::BadRequest),
+            Err(error) => self.refuse(error.of_server(self.status.is_draining())),
         }
     }
 
-    /// Waits for what a session has to say. `None` if its shard has no time for that.
+    /// Waits for what a session has to say.
+    ///
+    /// # Errors
+    /// [`SessionError::Overloaded`] if its shard has no time for that.
     pub(super) async fn packets_for(
         self: &Rc<Self>,
         PollTarget { sid, stamp }: PollTarget,
-    ) -> Option<PollAnswer> {
+    ) -> Result<Answer, SessionError> {
         let token = number();
         let (answer, answered) = oneshot::channel();
         let kind = RequestKind::Poll {
@@ -93,7 +93,7 @@ impl Http {
             stamp,
             answer,
         };
-        self.ask(SessionRequest { sid, kind }).ok()?;
+        self.ask(SessionRequest { sid, kind })?;
         let mut guard = AbortGuard {
             http: self,
             sid,
@@ -103,7 +103,7 @@ impl Http {
         };
         let answer = (&mut guard.answered).await;
         guard.is_answered = true;
-        Some(answer.unwrap_or(PollAnswer::BadRequest))
+        Ok(answer.unwrap_or(NO_ANSWER))
     }
 
     async fn post(&self, sid: Sid, request: Request<Incoming>) -> Response<Body> {
@@ -111,20 +111,10 @@ impl Http {
             Ok(body) => body,
             Err(error) => return closing(self.refuse(error)),
         };
-        match self.hand_in(sid, body).await {
-            None => self.refuse(SessionError::Overloaded),
-            Some(PostAnswer::Ok) => respond(StatusCode::OK, "text/html", "ok"),
-            Some(PostAnswer::UnknownSid) => self.no_session(),
-            Some(PostAnswer::NodeGone) => self.refuse(SessionError::NodeGone),
-            Some(PostAnswer::Ended) => self.refuse(SessionError::Ended),
-            Some(PostAnswer::Unavailable) => self.refuse(SessionError::Overloaded),
-            Some(PostAnswer::BadRequest) => self.refuse(SessionError::BadRequest),
+        match self.hand_in(sid, body).await.and_then(Answer::taken) {
+            Ok(()) => respond(StatusCode::OK, "text/html", "ok"),
+            Err(error) => self.refuse(error.of_server(self.status.is_draining())),
         }
-    }
-
-    /// The answer to whom a session is not there for.
-    fn no_session(&self) -> Response<Body> {
-        self.refuse(SessionError::UnknownSid.of_server(self.status.is_draining()))
     }
 
     /// Reads the body of a POST.
@@ -156,20 +146,23 @@ impl Http {
         }
     }
 
-    /// Brings the packets in `body` to a session. `None` if its shard has no time for that.
-    pub(super) async fn hand_in(&self, sid: Sid, body: Bytes) -> Option<PostAnswer> {
+    /// Brings the packets in `body` to a session.
+    ///
+    /// # Errors
+    /// [`SessionError::Overloaded`] if its shard has no time for that.
+    pub(super) async fn hand_in(&self, sid: Sid, body: Bytes) -> Result<Answer, SessionError> {
         let (answer, answered) = oneshot::channel();
         let kind = RequestKind::Post { body, answer };
-        self.ask(SessionRequest { sid, kind }).ok()?;
-        Some(answered.await.unwrap_or(PostAnswer::BadRequest))
+        self.ask(SessionRequest { sid, kind })?;
+        Ok(answered.await.unwrap_or(NO_ANSWER))
     }
 
     /// Brings a request to its session: here at once, or through the queue of its shard, or of the
     /// relay that carries it to its node.
     ///
     /// # Errors
-    /// That queue is full.
-    pub(super) fn ask(&self, request: SessionRequest) -> Result<(), ()> {
+    /// [`SessionError::Overloaded`] if that queue is full.
+    pub(super) fn ask(&self, request: SessionRequest) -> Result<(), SessionError> {
         if self.is_own(request.sid) && request.sid.shard == self.id {
             let mut shard = self.shard.borrow_mut();
             shard.handle_request(request, Instant::now());
@@ -178,16 +171,16 @@ impl Http {
         self.forward(request)
     }
 
-    fn forward(&self, request: SessionRequest) -> Result<(), ()> {
+    fn forward(&self, request: SessionRequest) -> Result<(), SessionError> {
         if !self.is_own(request.sid) {
-            let relay = self.relay.as_ref().ok_or(())?;
-            return relay.send(request).map_err(drop);
+            let relay = self.relay.as_ref().ok_or(SessionError::Overloaded)?;
+            return relay.send(request).map_err(|_| SessionError::Overloaded);
         }
         self.server.metrics.http.forwarded.inc();
         let shard = &self.shards[usize::from(request.sid.shard.0)];
         shard
             .send(ToShard::Request(Box::new(request)))
-            .map_err(drop)
+            .map_err(|_| SessionError::Overloaded)
     }
 }
 
@@ -196,7 +189,7 @@ struct AbortGuard<'a> {
     http: &'a Rc<Http>,
     sid: Sid,
     token: u64,
-    answered: oneshot::Receiver<PollAnswer>,
+    answered: oneshot::Receiver<Answer>,
     is_answered: bool,
 }
 
@@ -208,7 +201,7 @@ impl Drop for AbortGuard<'_> {
         // An answer from here on finds nobody. An answer that is there already is lost.
         self.answered.close();
         match self.answered.try_recv() {
-            Ok(PollAnswer::Packets(_)) => self.http.report_loss(self.sid, AnswerLoss::Certain),
+            Ok(Answer::Packets(_)) => self.http.report_loss(self.sid, AnswerLoss::Certain),
             Ok(_) => {}
             Err(_) => {
                 let kind = RequestKind::PollAborted { token: self.token };
@@ -223,10 +216,6 @@ impl Drop for AbortGuard<'_> {
             }
         }
     }
-}
-
-fn packets(content: Content, bytes: impl Into<Bytes>) -> Response<Body> {
-    respond(StatusCode::OK, content.media_type(), bytes)
 }
 
 /// What is left of the request's body is not read: the connection ends with the response.

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 use womack_proto::{
-    CloseReason, Frame, frame,
+    Answer, CloseReason, Frame, PollBody, SessionError, frame,
     legacy::{NOOP, NOT_HANDSHAKEN},
     payload::{self, Format, Packet},
 };
@@ -11,12 +11,9 @@ use super::{
     repetitions::{Repetitions, Verdict},
     upgrade::Probe,
 };
-use crate::{
-    session_request::{PollAnswer, PollBody},
-    shard::{
-        delivery::{pending::Pending, round::Outbox},
-        io::wire::Wire,
-    },
+use crate::shard::{
+    delivery::{pending::Pending, round::Outbox},
+    io::wire::Wire,
 };
 
 /// Packets in one answer. python-engineio throws larger payloads away.
@@ -40,14 +37,14 @@ pub(crate) struct Polling {
 struct WaitingPoll {
     /// Its number.
     token: u64,
-    answer: oneshot::Sender<PollAnswer>,
+    answer: oneshot::Sender<Answer>,
 }
 
 /// The rest of a polling client whose session has ended.
 pub(in crate::shard) struct EndedPolling {
     pub(in crate::shard) format: Format,
     /// Takes the answer to the GET that waits.
-    pub(in crate::shard) answer: Option<oneshot::Sender<PollAnswer>>,
+    pub(in crate::shard) answer: Option<oneshot::Sender<Answer>>,
     /// The WebSocket that asked to take over.
     pub(in crate::shard) probe: Option<Wire>,
 }
@@ -117,12 +114,12 @@ impl Polling {
     }
 
     /// A GET waits for packets from now on.
-    pub(in crate::shard) fn wait(&mut self, token: u64, answer: oneshot::Sender<PollAnswer>) {
+    pub(in crate::shard) fn wait(&mut self, token: u64, answer: oneshot::Sender<Answer>) {
         self.waiting = Some(WaitingPoll { token, answer });
     }
 
     /// Takes what is to be told the answer to the GET that waits.
-    pub(in crate::shard) fn take_waiting(&mut self) -> Option<oneshot::Sender<PollAnswer>> {
+    pub(in crate::shard) fn take_waiting(&mut self) -> Option<oneshot::Sender<Answer>> {
         self.waiting.take().map(|waiting| waiting.answer)
     }
 
@@ -147,14 +144,16 @@ pub(in crate::shard) fn last_answer(
     format: Format,
     outbox: &Outbox,
     reason: CloseReason,
-) -> PollAnswer {
+) -> Answer {
     match reason {
         CloseReason::ParseError | CloseReason::InvalidState | CloseReason::TooManyPackets => {
-            PollAnswer::BadRequest
+            Answer::Refused(SessionError::BadRequest)
         }
         // A close packet would end it for good: python-socketio stays away after one. A request
         // that fails makes every client open another session.
-        CloseReason::Shutdown | CloseReason::Aged if !outbox.has_pending() => PollAnswer::Ended,
+        CloseReason::Shutdown | CloseReason::Aged if !outbox.has_pending() => {
+            Answer::Refused(SessionError::Ended)
+        }
         CloseReason::Shutdown | CloseReason::Aged => last_body(format, outbox, None),
         _ if format == Format::Legacy => last_body(format, outbox, last_packet(reason)),
         CloseReason::ClientDisconnect => last_body(format, outbox, Some(frame::NOOP)),
@@ -181,18 +180,19 @@ pub(in crate::shard) fn encode<'a>(
     let mut bytes = Vec::new();
     let encoded = payload::encode(format, runs, PACKETS_PER_ANSWER, &mut bytes);
     let content = encoded.content;
-    (PollBody { bytes, content }, encoded.consumed)
+    let bytes = bytes.into();
+    (PollBody { content, bytes }, encoded.consumed)
 }
 
 /// The answer after which none follows: what waits, and `end`.
-fn last_body(format: Format, outbox: &Outbox, end: Option<Frame>) -> PollAnswer {
+fn last_body(format: Format, outbox: &Outbox, end: Option<Frame>) -> Answer {
     let runs = outbox.pending().into_iter().flat_map(Pending::chunks);
     let end = end.as_ref().map(Frame::as_bytes);
-    PollAnswer::Packets(encode(format, runs.chain(end)).0)
+    Answer::Packets(encode(format, runs.chain(end)).0)
 }
 
 /// Answers a request whose client may have gone, in which case nothing is lost.
-pub(in crate::shard) fn reply(answer: oneshot::Sender<PollAnswer>, with: PollAnswer) {
+pub(in crate::shard) fn reply(answer: oneshot::Sender<Answer>, with: Answer) {
     answer.send(with).ok();
 }
 

@@ -2,13 +2,12 @@
 
 use tokio::sync::oneshot;
 use womack_proto::{
-    CloseReason, frame,
+    Answer, CloseReason, PollBody, SessionError, frame,
     payload::{self, Format, Packet},
     relay::AnswerLoss,
 };
 
 use crate::{
-    session_request::{PollAnswer, PollBody, PostAnswer},
     shard::{
         Shard,
         clients::{
@@ -28,7 +27,7 @@ impl Shard {
         sid: Sid,
         token: u64,
         stamp: Option<u64>,
-        answer: oneshot::Sender<PollAnswer>,
+        answer: oneshot::Sender<Answer>,
     ) {
         let Some(id) = self.find(sid) else {
             return reply(answer, self.answer_late(sid));
@@ -36,14 +35,14 @@ impl Shard {
         // A client that has sent `5` polls no more, though the poll may have been read first.
         self.read_probe(id);
         let Some(polling) = self.connections.polling_mut(id) else {
-            return reply(answer, PollAnswer::BadRequest);
+            return reply(answer, Answer::Refused(SessionError::BadRequest));
         };
         if polling.is_waiting() {
-            reply(answer, PollAnswer::BadRequest);
+            reply(answer, Answer::Refused(SessionError::BadRequest));
             return self.close(id, CloseReason::PollOverlap);
         }
         if polling.note_poll(stamp) == Verdict::Lost {
-            reply(answer, PollAnswer::BadRequest);
+            reply(answer, Answer::Refused(SessionError::BadRequest));
             return self.close(id, CloseReason::PollAborted);
         }
         polling.wait(token, answer);
@@ -100,19 +99,19 @@ impl Shard {
         &mut self,
         sid: Sid,
         body: &[u8],
-        answer: oneshot::Sender<PostAnswer>,
+        answer: oneshot::Sender<Answer>,
     ) {
         let done = self.take_packets(sid, body);
         // The client may have gone; its packets were taken all the same.
-        answer.send(done).ok();
+        answer.send(done.into()).ok();
     }
 
-    fn take_packets(&mut self, sid: Sid, body: &[u8]) -> PostAnswer {
+    fn take_packets(&mut self, sid: Sid, body: &[u8]) -> Result<(), SessionError> {
         let Some(id) = self.find(sid) else {
             let is_known = self.connections.was_closed_by_server(sid.secret, self.now);
             return match is_known {
-                true => PostAnswer::Ended,
-                false => PostAnswer::UnknownSid,
+                true => Err(SessionError::Ended),
+                false => Err(SessionError::UnknownSid),
             };
         };
         let Some(format) = self
@@ -120,20 +119,20 @@ impl Shard {
             .polling_mut(id)
             .map(|polling| polling.format())
         else {
-            return PostAnswer::BadRequest;
+            return Err(SessionError::BadRequest);
         };
         let most = self.context.config.limits.load().max_packets_per_payload;
         let packets = match payload::decode(format, body, most) {
             Ok(packets) => packets,
             Err(error) => {
                 self.close(id, error.close_reason());
-                return PostAnswer::BadRequest;
+                return Err(SessionError::BadRequest);
             }
         };
-        let (mut last, now) = (PostAnswer::Ok, self.now);
+        let (mut last, now) = (Ok(()), self.now);
         for packet in packets {
             if !self.keeps_pace(id) {
-                return PostAnswer::BadRequest;
+                return Err(SessionError::BadRequest);
             }
             let is_close = ends_session(format, &packet);
             self.with_session(id, |session, rules, out| match packet {
@@ -142,9 +141,9 @@ impl Shard {
             });
             if self.find(sid).is_none() {
                 last = if is_close {
-                    PostAnswer::Ok
+                    Ok(())
                 } else {
-                    PostAnswer::BadRequest
+                    Err(SessionError::BadRequest)
                 };
                 break;
             }
@@ -205,7 +204,7 @@ impl Shard {
         let Some(answer) = waiting else {
             return;
         };
-        if answer.send(PollAnswer::Packets(body)).is_err() {
+        if answer.send(Answer::Packets(body)).is_err() {
             return self.close(id, CloseReason::PollAborted);
         }
         let now = self.now;
@@ -240,13 +239,13 @@ impl Shard {
     }
 
     /// The answer to a GET for a session that is not there any more.
-    fn answer_late(&mut self, sid: Sid) -> PollAnswer {
+    fn answer_late(&mut self, sid: Sid) -> Answer {
         match self.connections.farewell(sid.secret, self.now) {
             Some(Farewell::Client(format)) => {
                 last_answer(format, &Outbox::new(), CloseReason::ClientDisconnect)
             }
-            Some(Farewell::Server) => PollAnswer::Ended,
-            None => PollAnswer::UnknownSid,
+            Some(Farewell::Server) => Answer::Refused(SessionError::Ended),
+            None => Answer::Refused(SessionError::UnknownSid),
         }
     }
 }
