@@ -16,9 +16,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_engine::Throttle;
 use womack_ledger::Limit;
 
-use super::BACKLOG;
-use super::{Http, Surface, connection::serve_connection};
+use super::{connection::serve_connection, context::Http, surface::Surface};
 
+/// Connections that may wait at a listener until they are accepted; the system may allow fewer.
+pub(crate) const BACKLOG: i32 = 4096;
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// How often the log says that there are none.

@@ -3,9 +3,10 @@
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::{
-    Body, Http,
     answers::{plain, respond},
     assets::Audience,
+    body::Body,
+    context::Http,
 };
 
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -17,7 +17,7 @@ use hyper::{
     },
 };
 
-use super::Body;
+use super::body::Body;
 
 /// Whom a file is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,7 +92,7 @@ struct Variant {
 }
 
 impl Assets {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let everyone = FILES.map(|file| (Audience::Everyone, file));
         let operators = OPERATORS_FILES.map(|file| (Audience::Operators, file));
         let files = everyone.into_iter().chain(operators);

@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 use womack_ledger::{HTTP_BYTES, Limit};
 
 use super::{
-    Body, Http, Surface,
+    body::Body,
+    context::Http,
     delivery::ClientConnection,
-    is_forwarded,
     keep_alive::{self, Counted, SilenceTimer, Traffic},
-    proxies,
+    proxies::{self, is_forwarded},
+    surface::Surface,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");

@@ -32,16 +32,15 @@ use tokio::{
     net::TcpStream,
     select,
     sync::Notify,
-    task::spawn_local,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use womack_engine::{RequestKind, SessionRequest, Sid, ToShard};
+use womack_engine::Sid;
 use womack_proto::relay::AnswerLoss;
 
 use super::{
-    Http,
     client_stream::{ClientStream, StreamEnd},
+    context::Http,
 };
 
 /// An answer that has lain at the system for longer was read when its connection is reset: whoever
@@ -265,33 +264,6 @@ impl Drop for WatchedBytes {
         if self.end.is_open() {
             self.written.set(Instant::now()).ok();
         }
-    }
-}
-
-impl Http {
-    /// Tells the session that an answer may not have reached its client. The session must hear of
-    /// it, so a queue that is full is waited for.
-    pub(super) fn report_loss(self: &Rc<Self>, sid: Sid, loss: AnswerLoss) {
-        let http = self.clone();
-        let request = SessionRequest {
-            sid,
-            kind: RequestKind::AnswerLost { loss },
-        };
-        // Through the queue even to this shard, which may be at work below a drop.
-        spawn_local(async move {
-            if !http.is_own(sid) {
-                if let Some(relay) = &http.relay {
-                    relay.push_waiting(request).await;
-                    relay.wake();
-                }
-                return;
-            }
-            let shard = &http.shards[usize::from(sid.shard.0)];
-            shard
-                .push_waiting(ToShard::Request(Box::new(request)))
-                .await;
-            shard.wake();
-        });
     }
 }
 

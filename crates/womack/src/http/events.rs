@@ -1,30 +1,24 @@
 //! Server-sent events: an answer that does not end.
 
-use std::{
-    cell::RefCell,
-    convert::Infallible,
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http_body_util::Either;
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Frame, Incoming},
+    body::Incoming,
     header::{ALLOW, HeaderName, HeaderValue},
 };
 use tokio::sync::Notify;
-use womack_engine::{EventQueue, Problem, Shard, Sid, Wish};
+use womack_engine::{Problem, Wish};
 use womack_ledger::Admitted;
 use womack_proto::event_stream::MEDIA_TYPE;
 
 use super::{
-    Body, Http,
     answers::{plain, respond},
+    body::Body,
+    context::Http,
+    event_body::EventBody,
     plain::target,
 };
 
@@ -35,10 +29,6 @@ const NO_BUFFER: (HeaderName, HeaderValue) = (
     HeaderName::from_static("x-accel-buffering"),
     HeaderValue::from_static("no"),
 );
-/// Bytes that are given to hyper at one go. It takes no more before they are nearly written, so
-/// what it holds is not counted as the client's queue.
-const PIECE_BYTES: usize = 64 * 1024;
-
 impl Http {
     /// Opens an event stream. `cut` breaks the connection off.
     pub(super) async fn events(
@@ -100,50 +90,5 @@ impl Http {
             Ok(true) => Ok(body),
             Ok(false) | Err(_) => Err(Problem::Unavailable),
         }
-    }
-}
-
-/// The body of an answer that is an event stream.
-pub(crate) struct EventBody {
-    shard: Rc<RefCell<Shard>>,
-    sid: Sid,
-    queue: Rc<EventQueue>,
-    metrics: Arc<womack_engine::Metrics>,
-    /// Shows that the answer goes on.
-    _cut: Rc<Notify>,
-}
-
-impl hyper::body::Body for EventBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let before = self.queue.bytes();
-        let expired = self.queue.expire(Instant::now());
-        let taken = self.queue.poll_take(context, PIECE_BYTES);
-        let gone = (before - self.queue.bytes()) as i64;
-        self.metrics.deliveries.client_queue_bytes.dec_by(gone);
-        self.metrics.deliveries.spared("expired", expired);
-        if let Poll::Ready(Some(bytes)) = &taken {
-            self.metrics
-                .deliveries
-                .sent_bytes
-                .inc_by(bytes.len() as u64);
-        }
-        taken.map(|taken| taken.map(|bytes| Ok(Frame::data(bytes))))
-    }
-}
-
-impl Drop for EventBody {
-    fn drop(&mut self) {
-        // The shard is lent to one task at a time, and never while another's answer is dropped.
-        if let Ok(mut shard) = self.shard.try_borrow_mut() {
-            shard.close_events(self.sid, Instant::now());
-        }
-        let left = self.queue.bytes() as i64;
-        self.metrics.deliveries.client_queue_bytes.dec_by(left);
     }
 }

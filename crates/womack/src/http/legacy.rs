@@ -15,11 +15,12 @@ use womack_proto::{
 };
 
 use super::{
-    Body, Http,
     answers::respond,
+    body::Body,
+    context::Http,
     cors,
     delivery::{ClientConnection, PollTarget},
-    polling::closing,
+    refusals::closing,
     websocket::Purpose,
 };
 

@@ -10,7 +10,7 @@ use hyper::{
 use womack_engine::{Problem, Speaks};
 use womack_proto::{NamespaceId, Target};
 
-use super::{Body, Http, answers::respond, websocket::Purpose};
+use super::{answers::respond, body::Body, context::Http, websocket::Purpose};
 
 impl Http {
     /// A WebSocket without Engine.IO.

@@ -9,14 +9,16 @@ use hyper::{
     body::{Body as _, Incoming},
 };
 use tokio::{sync::oneshot, time::timeout};
-use womack_engine::{RequestKind, SessionRequest, Sid, ToShard, number};
+use womack_engine::{RequestKind, SessionRequest, Sid, number};
 use womack_ledger::{Admitted, Limit};
 use womack_proto::{Answer, Handshake, PollBody, SessionError, relay::AnswerLoss};
 
 use super::{
-    Body, Http,
     answers::respond,
+    body::Body,
+    context::Http,
     delivery::{ClientConnection, PollTarget},
+    refusals::closing,
 };
 
 /// The answer of a shard that has dropped a request.
@@ -156,32 +158,6 @@ impl Http {
         self.ask(SessionRequest { sid, kind })?;
         Ok(answered.await.unwrap_or(NO_ANSWER))
     }
-
-    /// Brings a request to its session: here at once, or through the queue of its shard, or of the
-    /// relay that carries it to its node.
-    ///
-    /// # Errors
-    /// [`SessionError::Overloaded`] if that queue is full.
-    pub(super) fn ask(&self, request: SessionRequest) -> Result<(), SessionError> {
-        if self.is_own(request.sid) && request.sid.shard == self.id {
-            let mut shard = self.shard.borrow_mut();
-            shard.handle_request(request, Instant::now());
-            return Ok(());
-        }
-        self.forward(request)
-    }
-
-    fn forward(&self, request: SessionRequest) -> Result<(), SessionError> {
-        if !self.is_own(request.sid) {
-            let relay = self.relay.as_ref().ok_or(SessionError::Overloaded)?;
-            return relay.send(request).map_err(|_| SessionError::Overloaded);
-        }
-        self.server.metrics.http.forwarded.inc();
-        let shard = &self.shards[usize::from(request.sid.shard.0)];
-        shard
-            .send(ToShard::Request(Box::new(request)))
-            .map_err(|_| SessionError::Overloaded)
-    }
 }
 
 /// Tells the session when the client of a GET goes away before the answer.
@@ -216,13 +192,4 @@ impl Drop for AbortGuard<'_> {
             }
         }
     }
-}
-
-/// What is left of the request's body is not read: the connection ends with the response.
-pub(super) fn closing(mut response: Response<Body>) -> Response<Body> {
-    let close = hyper::header::HeaderValue::from_static("close");
-    response
-        .headers_mut()
-        .insert(hyper::header::CONNECTION, close);
-    response
 }

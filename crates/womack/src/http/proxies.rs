@@ -39,6 +39,12 @@ impl ClientAddress {
     }
 }
 
+/// Whether a proxy says that it speaks for somebody else.
+pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
+    let mut by_proxies = ["forwarded", "x-forwarded-for", "via"].into_iter();
+    by_proxies.any(|name| headers.contains_key(name))
+}
+
 /// Who opened `stream`, which `from` did at the other end of it. Where the PROXY protocol is
 /// spoken, a trusted proxy begins with a header that says so, and everyone else must not.
 ///

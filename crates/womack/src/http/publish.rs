@@ -19,7 +19,7 @@ use womack_proto::{
 };
 use womack_redis::{Error, Publisher};
 
-use super::{Body, Http, answers::respond};
+use super::{answers::respond, body::Body, context::Http};
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.

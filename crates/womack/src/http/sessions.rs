@@ -1,19 +1,14 @@
-//! Requests for sessions: which endpoint they reach, and who may open one.
+//! Requests for sessions, and which transport they reach.
 
-use std::{rc::Rc, time::Instant};
+use std::rc::Rc;
 
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Incoming,
-    header::{HeaderValue, RETRY_AFTER},
-};
+use hyper::{Method, Request, Response, body::Incoming};
 use womack_engine::{Sid, Speaks};
-use womack_ledger::{AdmissionError, Admitted, Limit};
 use womack_proto::{Handshake, Revision, SessionError, TransportKind};
 
 use super::{
-    Body, ClientAddress, Http,
-    answers::respond,
+    body::Body,
+    context::Http,
     cors,
     delivery::{ClientConnection, PollTarget},
     websocket::Purpose,
@@ -107,70 +102,5 @@ impl Http {
             return Err(SessionError::Forbidden);
         }
         Ok(handshake)
-    }
-
-    /// Whether whoever sent `request` may open a session.
-    ///
-    /// # Errors
-    /// [`SessionError`] to who may not now. The limit that is reached is counted.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Admitted, SessionError> {
-        if self.status.is_draining() {
-            return Err(SessionError::Draining);
-        }
-        let client = request.extensions().get();
-        let &ClientAddress(client) = client.expect("every request to an endpoint has one");
-        let (server, now) = (&self.server, Instant::now());
-        let limits = server.config.limits.load();
-        if server.engine.memory.is_tight(limits.memory_budget_bytes) {
-            server.metrics.limit(Limit::MemoryBudget);
-            return Err(SessionError::NoMemory);
-        }
-        let admitted = server
-            .engine
-            .admission
-            .admit(client, limits.admission(), now);
-        admitted.map_err(|error| {
-            server.metrics.limit(error.limit());
-            match error {
-                AdmissionError::Connections | AdmissionError::Address => {
-                    SessionError::TooManySessions
-                }
-                AdmissionError::Pace => SessionError::TooManyPerSecond,
-            }
-        })
-    }
-
-    /// Whether the session id was made by this process, or may be brought to the one that made it.
-    pub(super) fn knows(&self, sid: Sid) -> bool {
-        match self.is_own(sid) {
-            true => usize::from(sid.shard.0) < self.shards.len(),
-            false => self.relay.is_some(),
-        }
-    }
-
-    /// Whether a WebSocket for a session of another node, which would not last here, is to be
-    /// opened elsewhere.
-    pub(super) fn carries_no_more(&self, sid: Option<Sid>) -> bool {
-        self.status.is_draining() && sid.is_some_and(|sid| !self.is_own(sid))
-    }
-
-    pub(super) fn is_own(&self, sid: Sid) -> bool {
-        sid.node == self.server.engine.sids.node
-    }
-
-    /// Refuses a request, and counts that.
-    pub(super) fn refuse(&self, error: SessionError) -> Response<Body> {
-        let reason = error.metric_label();
-        tracing::debug!(reason, %error, "request refused");
-        if let Some(reason) = reason {
-            self.server.metrics.http.refused(reason);
-        }
-        let status = StatusCode::from_u16(error.status()).expect("a status code has three digits");
-        let mut response = respond(status, error.media_type(), error.body());
-        if let Some(seconds) = error.retry_after() {
-            let headers = response.headers_mut();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
-        }
-        response
     }
 }

@@ -8,8 +8,9 @@ use womack_engine::Transport;
 use womack_proto::CloseReason;
 
 use super::{
-    Body, Http,
     answers::{plain, respond},
+    body::Body,
+    context::Http,
 };
 use crate::admin::{
     ChannelLoad, Explanation, Survey,

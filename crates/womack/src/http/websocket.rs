@@ -17,7 +17,7 @@ use womack_engine::{RequestKind, SessionRequest, Sid};
 use womack_ledger::Admitted;
 use womack_proto::{NamespaceId, Revision, SessionError};
 
-use super::{Body, Http, keep_alive::Counted};
+use super::{body::Body, context::Http, keep_alive::Counted};
 
 /// What a WebSocket is opened for.
 pub(super) enum Purpose {

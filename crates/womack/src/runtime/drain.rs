@@ -22,7 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use womack_engine::{CLOSING_TIME, Receiver, Shard, ToShard};
 
-use super::{Barrier, shard_tasks::COMMANDS_PER_BATCH};
+use super::{barrier::Barrier, shard_tasks::COMMANDS_PER_BATCH};
 use crate::http::Connections;
 
 /// Between two looks at how far a drain has come.

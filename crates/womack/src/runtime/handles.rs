@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use womack_engine::{DirtyChannels, Sender, SessionRequest, ToShard};
 
-use super::DrainSteps;
+use super::drain::DrainSteps;
 use crate::{context::ServerContext, status::Status};
 
 /// Everything by which a thread reaches the others. Clones reach the same.

@@ -1,4 +1,4 @@
-//! A server that runs: its start, its threads, and how it ends.
+//! A server that runs: its start, its threads, and how it ends. No file imports from this one.
 
 mod barrier;
 mod drain;
@@ -16,9 +16,6 @@ mod threads;
 mod worker;
 
 pub(crate) use self::{
-    barrier::Barrier,
-    drain::{Deadlines, DrainSteps, close_sessions, handle_commands, write_last_bytes},
-    handles::ServerHandles,
     running::{Reload, Running},
     signals::Signals,
     source::local_backend,

@@ -12,7 +12,8 @@ use womack_cluster::{RelayTask, ReporterTask};
 use womack_engine::ToShard;
 
 use super::{
-    Deadlines, ServerHandles,
+    drain::Deadlines,
+    handles::ServerHandles,
     signals::{Signals, stop_at_once},
     supervisor,
 };

@@ -15,9 +15,10 @@ use womack_ledger::{Ledger, QUEUE_BYTES};
 use womack_redis::Backend;
 
 use super::{
-    DrainSteps, Running, ServerHandles,
+    drain::DrainSteps,
+    handles::ServerHandles,
     listen::listen,
-    running::Reload,
+    running::{Reload, Running},
     source::Source,
     supervisor::{self, Ports},
     threads::{ShardThreads, ThreadStarter},

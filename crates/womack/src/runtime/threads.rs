@@ -13,7 +13,7 @@ use womack_engine::{
 use womack_redis::Backend;
 
 use super::{
-    ServerHandles,
+    handles::ServerHandles,
     router_task::RouterTask,
     worker::{Worker, WorkerListeners},
 };
@@ -102,7 +102,7 @@ impl ThreadStarter {
             mut admin,
             queues,
         } = threads;
-        let assets = http::assets();
+        let assets = Arc::new(http::Assets::new());
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         // With fewer shards than cores, or several servers on one machine, the system knows better.
         let pin = cores.len() > 1 && cores.len() == listeners.len();

@@ -22,10 +22,11 @@ use womack_engine::{
 use womack_redis::{Backend, Publisher};
 
 use super::{
-    ServerHandles, close_sessions, handle_commands, pulse,
+    drain::{close_sessions, handle_commands, write_last_bytes},
+    handles::ServerHandles,
+    pulse,
     router_task::RouterTask,
     shard_tasks::{command_loop, readiness_loop, relief_loop, timer_loop},
-    write_last_bytes,
 };
 use crate::{
     admin::Surveyor,
@@ -45,7 +46,7 @@ pub(super) struct Worker {
     pub(super) uses_ring: bool,
     /// The Redis to publish at for those who ask by HTTP, if they may.
     pub(super) publish_at: Option<Backend>,
-    pub(super) assets: Arc<http::Files>,
+    pub(super) assets: Arc<http::Assets>,
     pub(super) surveyor: Surveyor,
     /// Takes the reading half of the shard's map as soon as there is one.
     pub(super) reader: oneshot::Sender<ChannelsReader>,

@@ -1,0 +1,42 @@
+//! Who may open a session.
+
+use std::time::Instant;
+
+use hyper::Request;
+use womack_ledger::{AdmissionError, Admitted, Limit};
+use womack_proto::SessionError;
+
+use super::{context::Http, proxies::ClientAddress};
+
+impl Http {
+    /// Whether whoever sent `request` may open a session.
+    ///
+    /// # Errors
+    /// [`SessionError`] to who may not now. The limit that is reached is counted.
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Admitted, SessionError> {
+        if self.status.is_draining() {
+            return Err(SessionError::Draining);
+        }
+        let client = request.extensions().get();
+        let &ClientAddress(client) = client.expect("every request to an endpoint has one");
+        let (server, now) = (&self.server, Instant::now());
+        let limits = server.config.limits.load();
+        if server.engine.memory.is_tight(limits.memory_budget_bytes) {
+            server.metrics.limit(Limit::MemoryBudget);
+            return Err(SessionError::NoMemory);
+        }
+        let admitted = server
+            .engine
+            .admission
+            .admit(client, limits.admission(), now);
+        admitted.map_err(|error| {
+            server.metrics.limit(error.limit());
+            match error {
+                AdmissionError::Connections | AdmissionError::Address => {
+                    SessionError::TooManySessions
+                }
+                AdmissionError::Pace => SessionError::TooManyPerSecond,
+            }
+        })
+    }
+}
