@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Errors
 /// [`ConfigError`] if the memory budget is none: more than there is, or less than the clients
-/// take that may come when nothing waits for any of them.
+/// take that may come when nothing waits for any of them. It has the byte counts.
 pub(crate) fn report(mut config: Config) -> Result<String, ConfigError> {
     // What is printed is often shown to others.
     if config.publish_key.load().is_some() {
@@ -146,15 +146,20 @@ impl Cost {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        let budget = self.budget;
+        if let Some(available) = self.available.filter(|bytes| budget > *bytes) {
+            return Err(ConfigError::BudgetTooLarge { budget, available });
+        }
         // From three quarters on no client is taken.
         let least = self.base().saturating_add(self.idle());
-        if self.available.is_some_and(|bytes| self.budget > bytes) {
-            Err(ConfigError::BudgetTooLarge)
-        } else if least > self.budget / 4 * 3 {
-            Err(ConfigError::BudgetTooSmall)
-        } else {
-            Ok(())
+        if least <= budget / 4 * 3 {
+            return Ok(());
         }
+        Err(ConfigError::BudgetTooSmall {
+            needed: least.div_ceil(3).saturating_mul(4),
+            budget,
+            clients: self.clients,
+        })
     }
 }
 
@@ -184,13 +189,29 @@ mod tests {
     fn a_budget_is_neither_more_than_there_is_nor_less_than_idle_clients_take() {
         assert!(report(config(100 << 20, 10_000)).is_ok());
         for (budget, clients, part) in [
-            (usize::MAX / 2, 10_000, "more than the memory of"),
-            (100 << 20, 1_000_000, "no room"),
-            (1 << 20, 1, "no room"),
+            (usize::MAX / 2, 10_000, "control group has"),
+            (
+                100 << 20,
+                1_000_000,
+                "for 1000000 idle clients, and has 104857600",
+            ),
+            (1 << 20, 1, "for 1 idle clients, and has 1048576"),
         ] {
             let message = report(config(budget, clients)).unwrap_err().to_string();
             assert!(message.starts_with("memory-budget"), "{message}");
             assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_budget_that_an_error_names_is_enough() {
+        for clients in 1..50 {
+            let Err(ConfigError::BudgetTooSmall { needed, .. }) = report(config(1 << 20, clients))
+            else {
+                panic!("a budget of 1 MiB has room for {clients} clients");
+            };
+            assert!(report(config(needed, clients)).is_ok(), "{needed}");
+            assert!(report(config(needed - 4, clients)).is_err(), "{needed}");
         }
     }
 

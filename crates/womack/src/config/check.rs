@@ -1,6 +1,10 @@
 //! Checks of settings: values and combinations that a server cannot run with.
 
-use std::time::Duration;
+use std::{
+    fmt::Debug,
+    ops::{Bound, RangeBounds},
+    time::Duration,
+};
 
 use super::{Config, ConfigError};
 
@@ -16,21 +20,42 @@ pub(super) fn ensure(holds: bool, otherwise: ConfigError) -> Result<(), ConfigEr
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
+/// Fails unless `value`, which is that of `setting`, is in `range`. The error is made of the range
+/// itself, so that it cannot tell another.
+pub(super) fn ensure_in<T: Debug + PartialOrd>(
+    setting: &'static str,
+    value: T,
+    range: impl RangeBounds<T>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let violation = match (range.start_bound(), range.end_bound()) {
+        (Bound::Included(least), Bound::Included(most)) => {
+            format!("not between {least:?} and {most:?}")
+        }
+        (Bound::Included(least), _) => format!("below {least:?}"),
+        (_, Bound::Included(most)) => format!("above {most:?}"),
+        _ => "out of range".to_owned(),
+    };
+    Err(ConfigError::OutOfRange {
+        setting,
+        value: format!("{value:?}"),
+        violation,
+    })
+}
+
 impl Config {
     /// Finds the first setting that is invalid, alone or beside the others.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        ensure(
-            (1..=MAX_SHARDS).contains(&self.shards),
-            ConfigError::out_of_range("shards", "not between 1 and 128"),
-        )?;
+        ensure_in("shards", self.shards, 1..=MAX_SHARDS)?;
         for (setting, time) in [
             ("ping-interval", self.ping_interval),
             ("ping-timeout", self.ping_timeout),
             ("handshake-seconds", self.handshake_timeout),
             ("keep-alive-seconds", self.keep_alive),
         ] {
-            let error = ConfigError::out_of_range(setting, "below 10 ms");
-            ensure(time >= MIN_TIME, error)?;
+            ensure_in(setting, time, MIN_TIME..)?;
         }
         self.check_events()?;
         self.check_publishing()?;
@@ -48,9 +73,10 @@ impl Config {
             let error = ConfigError::needs(setting, "events-key");
             ensure(key.is_some() || !wants_events, error)?;
         }
-        ensure(
-            self.node_timeout >= MIN_NODE_TIMEOUT,
-            ConfigError::out_of_range("node-timeout-seconds", "below 100 ms"),
+        ensure_in(
+            "node-timeout-seconds",
+            self.node_timeout,
+            MIN_NODE_TIMEOUT..,
         )
     }
 
@@ -80,5 +106,22 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_out_of_range_is_told_with_its_bounds() {
+        let told = |checked: Result<(), ConfigError>| checked.unwrap_err().to_string();
+        let both = ensure_in("shards", 300, 1..=MAX_SHARDS);
+        assert_eq!(told(both), "shards is 300, not between 1 and 128");
+        let below = ensure_in("ping-interval", Duration::from_millis(5), MIN_TIME..);
+        assert_eq!(told(below), "ping-interval is 5ms, below 10ms");
+        let above = ensure_in("max-payload", 7, ..=6);
+        assert_eq!(told(above), "max-payload is 7, above 6");
+        assert!(ensure_in("shards", 1, 1..=MAX_SHARDS).is_ok());
     }
 }

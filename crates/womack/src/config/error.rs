@@ -34,12 +34,14 @@ pub enum ConfigError {
         source: LineError,
     },
     /// A number or a time is too small or too large.
-    #[error("{setting} is {violation}")]
+    #[error("{setting} is {value}, {violation}")]
     OutOfRange {
         /// The setting.
         setting: &'static str,
-        /// The bound that it breaks, as in `below 10 ms`.
-        violation: &'static str,
+        /// Its value.
+        value: String,
+        /// The bound that it breaks, as in `below 10ms`.
+        violation: String,
     },
     /// A text is empty that must not be.
     #[error("{setting} is empty")]
@@ -130,11 +132,29 @@ pub enum ConfigError {
     )]
     DiagnosisOfCluster,
     /// `memory-budget` is more than the machine or the control group has.
-    #[error("memory-budget is more than the memory of the machine or its control group")]
-    BudgetTooLarge,
+    #[error(
+        "memory-budget is {budget} bytes, and the machine or its control group has {available}: \
+         lower it"
+    )]
+    BudgetTooLarge {
+        /// The budget, in bytes.
+        budget: usize,
+        /// The memory that there is, in bytes.
+        available: usize,
+    },
     /// `memory-budget` is less than the clients take that may come.
-    #[error("memory-budget has no room for max-connections idle clients")]
-    BudgetTooSmall,
+    #[error(
+        "memory-budget needs {needed} bytes for {clients} idle clients, and has {budget}: raise it \
+         or lower max-connections"
+    )]
+    BudgetTooSmall {
+        /// The smallest budget for so many clients, in bytes.
+        needed: usize,
+        /// The budget, in bytes.
+        budget: usize,
+        /// The number of clients that may come.
+        clients: usize,
+    },
     /// systemd hands over a socket that cannot be listened on.
     #[error("socket {number} of systemd is no TCP listener: {source}")]
     InheritedSocket {
@@ -168,11 +188,17 @@ pub enum LineError {
 #[non_exhaustive]
 pub enum ValueError {
     /// It is no time in seconds.
-    #[error("not a number of seconds between 0 and 86400")]
-    Seconds,
+    #[error("not a number of seconds between 0 and {most}")]
+    Seconds {
+        /// The longest time.
+        most: u64,
+    },
     /// It is no time in milliseconds.
-    #[error("not a number of milliseconds between 0 and 10000")]
-    Milliseconds,
+    #[error("not a number of milliseconds between 0 and {most}")]
+    Milliseconds {
+        /// The longest time.
+        most: u64,
+    },
     /// It is no number of bytes.
     #[error("not a number of bytes, such as 1000000, 64k or 1.5GiB")]
     Bytes,
@@ -191,11 +217,6 @@ pub enum ValueError {
 }
 
 impl ConfigError {
-    /// A number or a time breaks its bound: it is `violation`.
-    pub(crate) const fn out_of_range(setting: &'static str, violation: &'static str) -> Self {
-        Self::OutOfRange { setting, violation }
-    }
-
     /// A text is empty that must not be.
     pub(crate) const fn empty(setting: &'static str) -> Self {
         Self::Empty { setting }

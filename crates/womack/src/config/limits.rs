@@ -2,7 +2,7 @@
 
 use womack_engine::{FRAMING_BYTES, Limits};
 
-use super::{ConfigError, check::ensure, settings::LimitSettings};
+use super::{ConfigError, check::ensure_in, settings::LimitSettings};
 
 /// The most that is counted in a second.
 const MAX_RATE: u32 = 1_000_000;
@@ -86,15 +86,18 @@ pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, ConfigError> {
 fn check_all(limits: &Limits) -> Result<(), ConfigError> {
     check_rates(limits)?;
     check_sizes(limits)?;
-    let not_zero =
-        |setting, most: usize| ensure(most >= 1, ConfigError::out_of_range(setting, "0"));
-    not_zero("max-channels-per-client", limits.max_channels_per_client)?;
-    not_zero("max-packets-per-payload", limits.max_packets_per_payload)?;
-    ensure(
-        (1..=MAX_WAITING_EVENTS).contains(&limits.max_waiting_events),
-        ConfigError::out_of_range("max-waiting-events", "not between 1 and 10000000"),
-    )?;
-    not_zero("max-channels-per-publish", limits.max_channels_per_publish)
+    for (setting, most) in [
+        ("max-channels-per-client", limits.max_channels_per_client),
+        ("max-packets-per-payload", limits.max_packets_per_payload),
+        ("max-channels-per-publish", limits.max_channels_per_publish),
+    ] {
+        ensure_in(setting, most, 1..)?;
+    }
+    ensure_in(
+        "max-waiting-events",
+        limits.max_waiting_events,
+        1..=MAX_WAITING_EVENTS,
+    )
 }
 
 fn check_rates(limits: &Limits) -> Result<(), ConfigError> {
@@ -102,33 +105,37 @@ fn check_rates(limits: &Limits) -> Result<(), ConfigError> {
         ("max-connects-per-second", limits.max_connects_per_second),
         ("max-packets-per-second", limits.max_packets_per_second),
     ] {
-        let error = ConfigError::out_of_range(setting, "above 1000000");
-        ensure(rate <= MAX_RATE, error)?;
+        ensure_in(setting, rate, ..=MAX_RATE)?;
     }
     Ok(())
 }
 
 fn check_sizes(limits: &Limits) -> Result<(), ConfigError> {
-    ensure(
-        (MIN_HEAD_BYTES..=MAX_HEAD_BYTES).contains(&limits.max_head_bytes),
-        ConfigError::out_of_range("max-head-bytes", "not between 8192 and 1 MiB"),
-    )?;
-    ensure(
-        limits.max_payload_bytes >= MIN_PAYLOAD_BYTES,
-        ConfigError::out_of_range("max-payload", "below 64 bytes"),
-    )?;
-    ensure(
-        (1..=MAX_MESSAGE_BYTES).contains(&limits.max_message_bytes),
-        ConfigError::out_of_range("max-message-bytes", "not between 1 and 512 MiB"),
-    )?;
-    ensure(
-        limits.max_payload_bytes <= MAX_MESSAGE_BYTES,
-        ConfigError::out_of_range("max-payload", "above 512 MiB"),
-    )?;
-    ensure(
-        (1..=MAX_CHANNEL_BYTES).contains(&limits.max_channel_bytes),
-        ConfigError::out_of_range("max-channel-bytes", "not between 1 and 65536"),
-    )
+    for (setting, bytes, range) in [
+        (
+            "max-head-bytes",
+            limits.max_head_bytes,
+            MIN_HEAD_BYTES..=MAX_HEAD_BYTES,
+        ),
+        (
+            "max-payload",
+            limits.max_payload_bytes,
+            MIN_PAYLOAD_BYTES..=MAX_MESSAGE_BYTES,
+        ),
+        (
+            "max-message-bytes",
+            limits.max_message_bytes,
+            1..=MAX_MESSAGE_BYTES,
+        ),
+        (
+            "max-channel-bytes",
+            limits.max_channel_bytes,
+            1..=MAX_CHANNEL_BYTES,
+        ),
+    ] {
+        ensure_in(setting, bytes, range)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     ConfigError,
-    check::{MIN_TIME, ensure},
+    check::{MIN_TIME, ensure, ensure_in},
     settings::NodeSettings,
 };
 
@@ -74,14 +74,11 @@ impl Nodes {
             ConfigError::needs("proxy-protocol", "trusted-proxy"),
         )?;
         ensure(!self.relay_key.is_empty(), ConfigError::empty("relay-key"))?;
-        ensure(
-            self.relay_timeout >= MIN_TIME,
-            ConfigError::out_of_range("relay-timeout-seconds", "below 10 ms"),
-        )?;
-        ensure(
-            self.max_connection_age.is_none_or(|age| age >= MIN_AGE),
-            ConfigError::out_of_range("max-connection-age", "below 100 ms"),
-        )
+        ensure_in("relay-timeout-seconds", self.relay_timeout, MIN_TIME..)?;
+        match self.max_connection_age {
+            Some(age) => ensure_in("max-connection-age", age, MIN_AGE..),
+            None => Ok(()),
+        }
     }
 }
 

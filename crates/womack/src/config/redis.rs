@@ -3,7 +3,7 @@
 use serde::Serialize;
 use womack_redis::{Backend, TlsFiles};
 
-use super::{ConfigError, check::ensure, settings::Settings};
+use super::{ConfigError, check::ensure_in, settings::Settings};
 
 /// The least that is worth waiting for: what one read brings.
 const LEAST_BACKLOG_BYTES: usize = 64 << 10;
@@ -71,9 +71,10 @@ impl Redis {
             gap_notices: own.gap_notices.unwrap_or(defaults.gap_notices),
             gap_hold_bytes: own.gap_hold_bytes.unwrap_or(defaults.gap_hold_bytes),
         };
-        ensure(
-            redis.backlog_bytes >= LEAST_BACKLOG_BYTES,
-            ConfigError::out_of_range("redis-backlog-bytes", "below 65536"),
+        ensure_in(
+            "redis-backlog-bytes",
+            redis.backlog_bytes,
+            LEAST_BACKLOG_BYTES..,
         )?;
         let url = match &redis.source {
             RedisSource::Url(url) => url,

@@ -24,13 +24,14 @@ impl FromStr for Seconds {
             .parse::<f64>()
             .ok()
             .and_then(|value| Duration::try_from_secs_f64(value * unit).ok())
-            .filter(|time| *time <= MAX_TIME)
+            .filter(|time| *time <= Duration::from_secs(MAX_SECONDS))
             .map(Self)
-            .ok_or(ValueError::Seconds)
+            .ok_or(ValueError::Seconds { most: MAX_SECONDS })
     }
 }
 
-const MAX_TIME: Duration = Duration::from_secs(86_400);
+/// A day.
+const MAX_SECONDS: u64 = 86_400;
 
 /// A namespace that the configuration adds: its path and, if not the shared one, its key.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -110,7 +111,9 @@ impl FromStr for Milliseconds {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let millis = text.parse().ok().filter(|most| *most <= MAX_MILLISECONDS);
-        let millis = millis.ok_or(ValueError::Milliseconds)?;
+        let millis = millis.ok_or(ValueError::Milliseconds {
+            most: MAX_MILLISECONDS,
+        })?;
         Ok(Self(Duration::from_millis(millis)))
     }
 }
