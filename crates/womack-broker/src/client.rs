@@ -113,7 +113,13 @@ impl Client {
 
     fn end_if_overflowed(&mut self) {
         if self.outbox.overflowed() && self.ending != Some(Ending::Drop) {
-            tracing::warn!(id = self.id, peer = %self.peer, "slow client cut off");
+            let max_output_bytes = self.outbox.max_bytes();
+            tracing::warn!(
+                id = self.id,
+                peer = %self.peer,
+                max_output_bytes,
+                "slow client cut off: more than max_output_bytes waited for it to read"
+            );
             self.ending = Some(Ending::Drop);
         }
     }

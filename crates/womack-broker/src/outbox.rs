@@ -39,6 +39,11 @@ impl Outbox {
         }
     }
 
+    /// The most bytes that may wait.
+    pub(crate) const fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     pub(crate) fn hold(&mut self) {
         self.holding = true;
     }

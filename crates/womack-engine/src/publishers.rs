@@ -18,6 +18,8 @@ use crate::{
     sid::SidSource,
 };
 
+/// The setting that names redis-emitter's publishers.
+const EMITTER_KEY: &str = "emitter-key";
 /// The namespace of those families that know no others.
 const ROOT: NamespaceId = NamespaceId(0);
 
@@ -103,16 +105,25 @@ impl Origin<'_> {
 #[non_exhaustive]
 pub enum PublishersError {
     /// A channel would be a publisher's and one of the server's own.
-    #[error("the publishers' channel {channel:?} and the key before {own:?} overlap")]
+    #[error(
+        "{setting} and the key of a namespace overlap: publishers would have the channel \
+         {channel:?}, and clients those that begin with {own:?}"
+    )]
     Overlap {
+        /// The setting that names the publishers.
+        setting: &'static str,
         /// The publisher's channel.
         channel: String,
         /// The key of a namespace, and the colon after it.
         own: String,
     },
     /// A channel would be that of two families.
-    #[error("two families of publishers have the channel {channel:?}")]
+    #[error("{setting} and {other} name publishers with the same channel, {channel:?}")]
     Shared {
+        /// The setting that names the one family.
+        setting: &'static str,
+        /// The setting that names the other.
+        other: &'static str,
         /// The channel.
         channel: String,
     },
@@ -152,11 +163,21 @@ impl Families {
 
     /// Channels that are subscribed whoever is there.
     pub(crate) fn fixed(&self) -> Vec<Arc<str>> {
+        let fixed = self.fixed_by_setting();
+        fixed.map(|(_, channel)| Arc::from(channel)).collect()
+    }
+
+    /// The same, each with the setting that names its publishers.
+    fn fixed_by_setting(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let broadcasts = self.emitters.iter().map(|emitter| &*emitter.broadcasts);
         let requests = self.emitters.iter().map(|emitter| &*emitter.requests);
+        let emitters = broadcasts.chain(requests);
+        let python = self.python.as_deref();
         let juggernaut = self.juggernaut.then_some(juggernaut::CHANNEL);
-        let all = broadcasts.chain(requests).chain(self.python.as_deref());
-        all.chain(juggernaut).map(Arc::from).collect()
+        let emitters = emitters.map(|channel| (EMITTER_KEY, channel));
+        let python = python.map(|channel| ("python-channel", channel));
+        let juggernaut = juggernaut.map(|channel| ("juggernaut", channel));
+        emitters.chain(python).chain(juggernaut)
     }
 
     /// Patterns that are subscribed whoever is there.
@@ -217,8 +238,8 @@ impl Families {
 
     /// Checks that no channel means two things.
     fn check(&self, registry: &Registry) -> Result<(), PublishersError> {
-        let fixed = self.fixed();
-        for (at, channel) in fixed.iter().enumerate() {
+        let fixed: Vec<_> = self.fixed_by_setting().collect();
+        for (at, &(setting, channel)) in fixed.iter().enumerate() {
             let mut others = registry.iter().map(|(_, entry)| format!("{}:", entry.key));
             let own = others.find(|own| {
                 channel.starts_with(own.as_str())
@@ -229,16 +250,26 @@ impl Families {
             });
             if let Some(own) = own {
                 return Err(PublishersError::Overlap {
-                    channel: channel.to_string(),
+                    setting,
+                    channel: channel.to_owned(),
                     own,
                 });
             }
             let is_broadcast = |emitter: &Emitter| {
                 at >= self.emitters.len() && channel.starts_with(&emitter.broadcasts)
             };
-            if fixed[..at].contains(channel) || self.emitters.iter().any(is_broadcast) {
+            let mut earlier = fixed[..at].iter();
+            let shared = earlier.find(|(_, other)| *other == channel);
+            let other = match shared {
+                Some((other, _)) => Some(*other),
+                None if self.emitters.iter().any(is_broadcast) => Some(EMITTER_KEY),
+                None => None,
+            };
+            if let Some(other) = other {
                 return Err(PublishersError::Shared {
-                    channel: channel.to_string(),
+                    setting,
+                    other,
+                    channel: channel.to_owned(),
                 });
             }
         }
@@ -389,36 +420,40 @@ mod tests {
 
     #[test]
     fn two_meanings_of_one_channel_are_refused() {
-        for (config, namespaces) in [
+        let python = |channel: &str| Publishers {
+            python_channel: Some(channel.into()),
+            ..all()
+        };
+        for (config, namespaces, settings) in [
             (
-                Publishers {
-                    python_channel: Some("juggernaut".into()),
-                    ..all()
-                },
+                python("juggernaut"),
                 &NAMESPACES[..],
+                "juggernaut and python-channel name",
             ),
             (
-                Publishers {
-                    python_channel: Some("other:x".into()),
-                    ..all()
-                },
+                python("other:x"),
                 &NAMESPACES,
+                "python-channel and the key of a namespace overlap",
             ),
             (
-                Publishers {
-                    python_channel: Some("socket.io#/#x#".into()),
-                    ..all()
-                },
+                python("socket.io#/#x#"),
                 &NAMESPACES,
+                "python-channel and emitter-key name",
             ),
-            (all(), &[("/", "socket.io#/#x")]),
+            (
+                all(),
+                &[("/", "socket.io#/#x")],
+                "emitter-key and the key of a namespace overlap",
+            ),
             (
                 all(),
                 &[("/", "womack:ns:default"), ("/#", "womack:ns:default")],
+                "emitter-key cannot tell",
             ),
         ] {
-            let refused = families(&config, &registry(namespaces));
-            assert!(refused.is_err(), "{namespaces:?}");
+            let refused = families(&config, &registry(namespaces)).err();
+            let text = refused.map_or_else(String::new, |error| error.to_string());
+            assert!(text.starts_with(settings), "{namespaces:?}: {text}");
         }
     }
 }

@@ -89,6 +89,34 @@ pub(crate) fn is_busy(text: &str) -> bool {
     text.split(' ').next() == Some("BUSY")
 }
 
+/// The remedy that a refusal of Redis calls for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefusalCause {
+    /// An ACL forbids a command, a key or a channel.
+    Acl,
+    /// Redis has reached its `maxmemory`.
+    Memory,
+    /// Something else, of which the error itself tells.
+    Other,
+}
+
+impl From<&RedisError> for RefusalCause {
+    fn from(error: &RedisError) -> Self {
+        let errors = error.clone().into_server_errors();
+        let has = |wanted: &str| {
+            let mut codes = errors.iter().flat_map(|errors| errors.iter());
+            codes.any(|(_, error)| error.code() == wanted)
+        };
+        if has("NOPERM") {
+            Self::Acl
+        } else if has("OOM") {
+            Self::Memory
+        } else {
+            Self::Other
+        }
+    }
+}
+
 fn is_link_lost(code: &str) -> bool {
     LINK_LOST.contains(&code)
 }
@@ -108,12 +136,35 @@ mod tests {
 
     use super::*;
 
-    /// The class of each error text, as the package for commands meets it.
-    fn class_of_error(text: &str) -> ErrorClass {
+    /// The error of each text, as the package for commands meets it.
+    fn error(text: &str) -> RedisError {
         let reply = Parser::new().parse_value(format!("-{text}\r\n").as_bytes());
         let value = reply.expect("it is a reply");
-        let error = value.extract_error().expect_err("it is an error");
-        ErrorClass::from(&error)
+        value.extract_error().expect_err("it is an error")
+    }
+
+    fn class_of_error(text: &str) -> ErrorClass {
+        ErrorClass::from(&error(text))
+    }
+
+    #[test]
+    fn a_refusal_tells_its_cause() {
+        for (text, cause) in [
+            (
+                "NOPERM No permissions to access a channel",
+                RefusalCause::Acl,
+            ),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                RefusalCause::Memory,
+            ),
+            (
+                "MISCONF Redis is configured to save RDB snapshots",
+                RefusalCause::Other,
+            ),
+        ] {
+            assert_eq!(RefusalCause::from(&error(text)), cause, "{text}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub use self::{
         Address, Backend, Connected, Dispatch, REPLY_TIMEOUT, TlsError, TlsFiles, Unreachable,
     },
     error::{CommandError, Error, UrlError},
-    error_class::ErrorClass,
+    error_class::{ErrorClass, RefusalCause},
     guard::{Guard, guard},
     publisher::Publisher,
     subscriber::{RedisSubscriber, SubscriberConfig, SubscriberMetrics},

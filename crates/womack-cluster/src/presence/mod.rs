@@ -35,7 +35,7 @@ use tracing::{info, warn};
 use womack_engine::{
     Context, Count, Receiver, Report, Reports, Sender, ShardId, Throttle, ToShard,
 };
-use womack_redis::{Backend, Backoff};
+use womack_redis::{Backend, Backoff, RefusalCause};
 
 pub use self::thread::ReporterTask;
 use self::{
@@ -276,13 +276,30 @@ impl Running {
 
     fn refused(&mut self, error: &RedisError) {
         if let Some(held_back) = self.refusals.pass(Instant::now()) {
-            warn!(%error, held_back, "redis refuses a server event, or a record of clients");
+            let events_key = &self.reporter.config.events_key;
+            let remedy = remedy(error, events_key);
+            warn!(
+                %error, events_key, remedy, held_back,
+                "redis refuses a server event, or a record of clients, below events-key"
+            );
         }
     }
 
     fn reports(&self) -> &Reports {
         let reports = self.reporter.context.reports.as_ref();
         reports.expect("there is a reporter only if there are reports")
+    }
+}
+
+/// Advice to an operator whose Redis refuses something below `key`.
+fn remedy(refusal: &RedisError, key: &str) -> Option<String> {
+    match RefusalCause::from(refusal) {
+        RefusalCause::Acl => Some(format!(
+            "allow the Redis user ~{key}:* &{key}:* (events-key), and the command if the error \
+             names one"
+        )),
+        RefusalCause::Memory => Some("free memory at Redis, or raise its maxmemory".to_owned()),
+        RefusalCause::Other => None,
     }
 }
 

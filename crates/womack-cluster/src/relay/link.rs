@@ -11,7 +11,7 @@ use tokio::{
     select,
     time::{Instant, sleep_until, timeout},
 };
-use womack_redis::{Backend, Connected, ErrorClass, Guard, REPLY_TIMEOUT, guard};
+use womack_redis::{Backend, Connected, ErrorClass, Guard, REPLY_TIMEOUT, RefusalCause, guard};
 
 /// How often it is made sure that the connection that listens still stands.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -45,6 +45,13 @@ impl Failure {
     /// Whether Redis is there and does not want to.
     pub(super) fn is_refusal(&self) -> bool {
         ErrorClass::from(&self.0) != ErrorClass::LinkLost
+    }
+
+    /// The ACL rule that the Redis user lacks, if that is the cause. `key` is the prefix of the
+    /// channels of all nodes.
+    pub(super) fn missing_rule(&self, key: &str) -> Option<String> {
+        let is_acl = RefusalCause::from(&self.0) == RefusalCause::Acl;
+        is_acl.then(|| format!("+@pubsub +ping +hello +info &{key}:* (relay-key)"))
     }
 }
 

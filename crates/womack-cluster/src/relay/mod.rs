@@ -179,7 +179,11 @@ impl Running {
         // A Redis that forbids it is no reason to keep clients away.
         self.relay.context.set_reachable(failure.is_refusal());
         if let Some(held_back) = self.failures.pass(Instant::now()) {
-            warn!(%failure, held_back, "requests cannot be carried to other nodes");
+            let missing_rule = failure.missing_rule(&self.relay.context.config.key);
+            warn!(
+                %failure, missing_rule, held_back,
+                "requests cannot be carried to other nodes; trying again"
+            );
         }
     }
 
