@@ -2,20 +2,13 @@
 
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use womack_ledger::metrics::{By, add};
+use womack_proto::SessionError;
 
 use crate::near::Difference;
 
-/// Why requests are refused, at zero from the start; others appear when they happen.
-const REFUSALS: [&str; 8] = [
-    "bad_method",
-    "bad_request",
-    "forbidden",
-    "node_gone",
-    "proxy_protocol",
-    "unknown_sid",
-    "unknown_transport",
-    "unsupported_version",
-];
+/// The refusal of a connection that does not begin with the header of its proxy. Refusals of
+/// sessions have the labels of [`SessionError`].
+const PROXY_PROTOCOL: &str = "proxy_protocol";
 
 /// The counters of HTTP requests.
 pub(crate) struct Http {
@@ -28,13 +21,16 @@ pub(crate) struct Http {
 
 impl Http {
     pub(super) fn new(registry: &mut Registry) -> Self {
+        let errors = SessionError::ALL.iter();
+        let refusals = errors.filter_map(|error| error.metric_label());
         Self {
             refused: By::new(
                 registry,
                 "requests_refused",
                 "HTTP requests refused by reason",
                 "reason",
-                REFUSALS,
+                // At zero from the start; others appear when they happen.
+                refusals.chain([PROXY_PROTOCOL]),
             ),
             forwarded: add(
                 registry,
