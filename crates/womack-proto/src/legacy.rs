@@ -17,9 +17,6 @@ pub const HEARTBEAT: Frame = Frame::from_static(b"\x81\x032::");
 /// The frame of the packet `8::`, which ends a poll that has nothing to say.
 pub const NOOP: Frame = Frame::from_static(b"\x81\x038::");
 
-/// The packet that a client with an unknown session id gets: it is to shake hands again.
-pub const NOT_HANDSHAKEN: &str = "7:::1+0";
-
 /// The characters that JSON allows between its tokens.
 const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 

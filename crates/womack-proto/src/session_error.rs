@@ -1,6 +1,8 @@
 //! Why a session is refused, and how its client is told.
 
-use crate::legacy::NOT_HANDSHAKEN;
+/// The packet of Socket.IO 0.9 that a client with an unknown session id gets: it is to shake hands
+/// again.
+pub const NOT_HANDSHAKEN: &str = "7:::1+0";
 
 /// Why a session is refused to a request: a handshake, a poll, a POST or an upgrade.
 ///

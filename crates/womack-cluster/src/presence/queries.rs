@@ -5,8 +5,8 @@ use womack_engine::{Question, Report, ToShard};
 use womack_ledger::Limit;
 
 use super::{
-    Running,
     ledger::{Ledger, is_refusal},
+    reporter::Running,
     write::channel,
 };
 

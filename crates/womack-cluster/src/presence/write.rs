@@ -5,9 +5,9 @@ use womack_engine::{Custom, Place, Registry, Report};
 use womack_proto::NamespaceId;
 
 use super::{
-    Running,
     entry::{Entry, ServerEvent, event},
     ledger::{Commands, Ledger},
+    reporter::Running,
 };
 
 impl Running {

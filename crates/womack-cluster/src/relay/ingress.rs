@@ -18,8 +18,8 @@ use womack_engine::{RequestKind, SessionRequest, number};
 use womack_ledger::Limit;
 use womack_proto::{
     Answer, Frame, SessionError,
-    legacy::NOT_HANDSHAKEN,
     relay::{Flow, Kind, Wish},
+    session_error::NOT_HANDSHAKEN,
 };
 
 use super::{

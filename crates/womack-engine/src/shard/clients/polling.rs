@@ -3,8 +3,9 @@
 use tokio::sync::oneshot;
 use womack_proto::{
     Answer, CloseReason, Frame, PollBody, SessionError, frame,
-    legacy::{NOOP, NOT_HANDSHAKEN},
+    legacy::NOOP,
     payload::{self, Format, Packet},
+    session_error::NOT_HANDSHAKEN,
 };
 
 use super::{

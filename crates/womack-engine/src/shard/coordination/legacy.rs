@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use womack_ledger::Admitted;
 use womack_proto::{
-    CloseReason, Frame, Revision, SessionError, legacy::NOT_HANDSHAKEN, legacy_handshake,
-    payload::Format,
+    CloseReason, Frame, Revision, SessionError, legacy_handshake, payload::Format,
+    session_error::NOT_HANDSHAKEN,
 };
 
 use crate::{
