@@ -214,11 +214,8 @@ impl Requests {
     /// Asks a server again that was busy. Ends come first: what is asked for anew of the same name
     /// counts.
     fn request_later(&mut self) {
-        let Later { ends, statics } = std::mem::take(&mut self.later);
-        for end in ends {
-            self.request_end(end);
-        }
-        for (verb, name) in statics {
+        self.request_ends();
+        for (verb, name) in std::mem::take(&mut self.later.statics) {
             self.request_static(verb, name);
         }
     }

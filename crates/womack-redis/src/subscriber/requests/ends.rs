@@ -6,7 +6,7 @@ use std::{
 };
 
 use ahash::RandomState;
-use womack_proto::subscriber::{Event, Loss, LossScope};
+use womack_proto::subscriber::{Event, Loss, LossScope, Subscription};
 
 use super::{
     CHANNELS_PER_COMMAND, Requests,
@@ -58,18 +58,36 @@ impl Requests {
         });
     }
 
-    /// Asks again, as soon as the server is not busy any more, for the end of what nobody has asked
-    /// for meanwhile: the requests that are under way were made after it.
-    pub(super) fn end_later(&mut self, mut end: End) {
-        for expected in &self.expected {
-            if let Expected::Batch(batch) = expected {
-                let requested: HashSet<&Arc<str>, RandomState> = batch.names().collect();
-                end.names.retain(|name| !requested.contains(name));
+    /// Asks a server again for ends that it was too busy for. An end waits while its names are
+    /// requested anew: sent now, it would end what that request begins.
+    pub(super) fn request_ends(&mut self) {
+        for end in std::mem::take(&mut self.later.ends) {
+            let mut expected = self.expected.iter();
+            let is_requested = expected.any(|expected| match expected {
+                Expected::Batch(batch) => batch.names().any(|name| end.names.contains(name)),
+                _ => false,
+            });
+            match is_requested {
+                true => self.later.ends.push_back(end),
+                false => self.request_end(end),
             }
         }
-        match end.names.is_empty() {
-            true => self.ended(end),
-            false => self.later.ends.push_back(end),
+    }
+
+    /// Subscriptions are live by a request that was made after the ends that wait: these are not to
+    /// be asked for any more.
+    pub(super) fn forget_ends(&mut self, live: &[Subscription]) {
+        if self.later.ends.is_empty() {
+            return;
+        }
+        let names = live.iter().flat_map(Subscription::names);
+        let names: HashSet<&Arc<str>, RandomState> = names.collect();
+        for mut end in std::mem::take(&mut self.later.ends) {
+            end.names.retain(|name| !names.contains(name));
+            match end.names.is_empty() {
+                true => self.ended(end),
+                false => self.later.ends.push_back(end),
+            }
         }
     }
 

@@ -63,6 +63,7 @@ impl Requests {
         if live.is_empty() {
             return;
         }
+        self.forget_ends(&live);
         let channel = |found: &Subscription| (found.channel.clone(), found.generation);
         let channels: Vec<(Arc<str>, Generation)> = live.iter().map(channel).collect();
         if let Some(node) = &mut self.node {

@@ -111,7 +111,7 @@ impl Requests {
                 if is_busy(&reason) =>
             {
                 self.is_busy = true;
-                self.end_later(end);
+                self.later.ends.push_back(end);
                 Ok(None)
             }
             // An ACL that forbids to unsubscribe leaves messages that nobody wants.
