@@ -14,7 +14,7 @@ use super::{
     *,
 };
 use crate::{
-    command::{Delivery, ToShard},
+    command::{Delivery, LostScope, ToShard},
     config::Config,
     context::{ContextParts, Endpoint},
     encoding::{Dialect, Encoding, Published, Topic},
@@ -152,6 +152,10 @@ impl Scene {
         self.shard.apply_commands(&mut vec![command], self.now);
     }
 
+    fn apply(&mut self, command: ToShard) {
+        self.shard.apply_commands(&mut vec![command], self.now);
+    }
+
     /// A message is published on the channel.
     fn publish(&mut self, json: &str) {
         let published = Published {
@@ -281,6 +285,25 @@ fn a_refused_join_is_not_announced_and_an_answered_one_is() {
         Vec::<String>::new(),
         "the client is in `news` still"
     );
+}
+
+#[test]
+fn a_member_that_asks_again_is_told_that_redis_refuses_its_channel() {
+    let mut scene = Scene::new();
+    let client = scene.connect();
+    scene.read(&client);
+    scene.join(&client, &["news"]);
+    scene.confirm();
+    assert!(scene.read(&client).contains("live"));
+    let scope = Arc::new(LostScope::Connection(Epoch::new(1)));
+    scene.apply(ToShard::Lost(None, scope));
+    scene.join(&client, &["news"]);
+    let channel = scene.redis_channel();
+    let interests = scene.shard.channels_reader().interests(&channel);
+    scene.apply(ToShard::Refused { channel, interests });
+    let told = scene.read(&client);
+    assert!(told.contains("unavailable"), "{told}");
+    assert!(told.contains("womack:unsubscribed"), "{told}");
 }
 
 #[test]

@@ -143,7 +143,8 @@ impl Shard {
             let namespace = interest.topic.namespace;
             for id in self.subscriptions.interested(channel, interest) {
                 let key = (channel.clone(), interest.topic);
-                let is_told = self.subscriptions.is_waited_for(&key, id);
+                // Who was in it before is not told by the failure of a request that asks again.
+                let is_told = self.subscriptions.is_provisional(&key, id);
                 self.leave_named(id, namespace, channel);
                 if !is_told {
                     self.tell_unsubscribed(id, namespace, channel, Problem::Unavailable.code());

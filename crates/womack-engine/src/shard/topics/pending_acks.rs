@@ -16,6 +16,7 @@ use std::{
 };
 
 use ahash::RandomState;
+use indexmap::IndexMap;
 use womack_proto::NamespaceId;
 
 use crate::{
@@ -89,7 +90,8 @@ enum State {
 /// The memberships of a shard that are not settled, and the acknowledgements that wait for them.
 pub(crate) struct PendingAcks {
     acks: TimeoutQueue<PendingAck>,
-    memberships: Map<Key, Map<ConnectionId, Membership>>,
+    /// Of the clients of a channel in the order in which they asked.
+    memberships: Map<Key, IndexMap<ConnectionId, Membership, RandomState>>,
     /// Losses since the start. Counts of missing channels of before are void.
     losses: u32,
 }
@@ -226,7 +228,7 @@ impl PendingAcks {
         let Some(clients) = self.memberships.get_mut(key) else {
             return (true, Vec::new());
         };
-        let Some(membership) = clients.remove(&connection) else {
+        let Some(membership) = clients.swap_remove(&connection) else {
             return (true, Vec::new());
         };
         if clients.is_empty() {
@@ -261,11 +263,12 @@ impl PendingAcks {
         Some(self.failed(ticket, ack))
     }
 
-    /// Whether an acknowledgement waits for a client's membership.
-    pub(crate) fn is_waited_for(&self, key: &Key, connection: ConnectionId) -> bool {
+    /// Whether only requests that wait for their answer have asked for a client's membership, so
+    /// that their failure tells of its end.
+    pub(crate) fn is_provisional(&self, key: &Key, connection: ConnectionId) -> bool {
         let clients = self.memberships.get(key);
         let membership = clients.and_then(|clients| clients.get(&connection));
-        membership.is_some_and(|membership| !membership.acks.is_empty())
+        membership.is_some_and(|membership| membership.state == State::Provisional)
     }
 
     /// When [`PendingAcks::expire`] next has something to do.
@@ -339,7 +342,7 @@ impl PendingAcks {
         }
         release(membership);
         if !membership.is_kept() {
-            clients.remove(&connection);
+            clients.swap_remove(&connection);
             if clients.is_empty() {
                 self.memberships.remove(key);
             }

@@ -264,9 +264,9 @@ impl Subscriptions {
         self.channels.members(channel, |found| found == interest)
     }
 
-    /// Whether an acknowledgement waits for a client's membership.
-    pub(in crate::shard) fn is_waited_for(&self, key: &Key, id: ConnectionId) -> bool {
-        self.acks.is_waited_for(key, id)
+    /// Whether only requests that wait for their answer have asked for a client's membership.
+    pub(in crate::shard) fn is_provisional(&self, key: &Key, id: ConnectionId) -> bool {
+        self.acks.is_provisional(key, id)
     }
 
     /// Channels bring nothing until Redis has confirmed them again.
