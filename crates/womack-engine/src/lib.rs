@@ -63,7 +63,7 @@ mod timeout_queue;
 
 pub use womack_ledger::ShardId;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 pub use self::shard::MemorySocket;
 
 pub use self::{

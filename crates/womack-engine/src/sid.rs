@@ -5,14 +5,17 @@
 //! namespace's id, which other clients may learn, is a keyed hash of the session's secret; clients
 //! of Engine.IO 3 and before have no other id than the session's.
 
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-};
+use std::{fmt, hash::BuildHasher};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use womack_ledger::ShardId;
 use womack_proto::NamespaceId;
+
+/// A keyed hash. A simulation has no secrets, and wants the same ids from the same seed.
+#[cfg(not(feature = "simulation"))]
+type Keyed = std::hash::RandomState;
+#[cfg(feature = "simulation")]
+type Keyed = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// Bytes of an id before they are written as text.
 const BYTES: usize = 18;
@@ -104,7 +107,7 @@ pub struct SidSource {
     /// The number of this node.
     pub node: u32,
     /// Keyed with random numbers of this process.
-    hasher: RandomState,
+    hasher: Keyed,
 }
 
 impl SidSource {
@@ -112,8 +115,8 @@ impl SidSource {
     /// The system has no random numbers.
     pub fn new() -> Result<Self, getrandom::Error> {
         Ok(Self {
-            node: getrandom::u32()?,
-            hasher: RandomState::new(),
+            node: random()? as u32,
+            hasher: Keyed::default(),
         })
     }
 
@@ -122,7 +125,7 @@ impl SidSource {
     /// # Errors
     /// The system has no random numbers.
     pub fn secret() -> Result<u64, getrandom::Error> {
-        getrandom::u64()
+        random()
     }
 
     /// What every id of this process begins with.
@@ -143,6 +146,17 @@ impl SidSource {
     pub(crate) fn namespace_secret(&self, secret: u64, namespace: NamespaceId) -> u64 {
         self.hasher.hash_one((secret, namespace.0))
     }
+}
+
+#[cfg(not(feature = "simulation"))]
+fn random() -> Result<u64, getrandom::Error> {
+    getrandom::u64()
+}
+
+/// The next number that follows from the seed of this thread (`fastrand::seed`).
+#[cfg(feature = "simulation")]
+fn random() -> Result<u64, getrandom::Error> {
+    Ok(fastrand::u64(..))
 }
 
 #[cfg(test)]

@@ -25,9 +25,20 @@ impl Backoff {
 
     /// How long to wait, if at all. Half of it is random, so that nodes do not come back in step.
     pub fn wait(&self) -> Option<Duration> {
-        let jitter = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
+        let jitter = f64::from(random()) / f64::from(u32::MAX);
         self.wait.map(|wait| wait.mul_f64(0.5 + jitter / 2.0))
     }
+}
+
+#[cfg(not(feature = "simulation"))]
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(0)
+}
+
+/// The next number that follows from the seed of this thread (`fastrand::seed`).
+#[cfg(feature = "simulation")]
+fn random() -> u32 {
+    fastrand::u32(..)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@
 //! tested alone.
 
 mod backoff;
+mod clock;
 mod connect;
 mod error;
 mod error_class;
@@ -44,6 +45,8 @@ mod publisher;
 pub mod resp;
 mod subscriber;
 
+#[cfg(feature = "simulation")]
+pub use self::connect::{Stream, simulation};
 pub use self::{
     backoff::Backoff,
     connect::{

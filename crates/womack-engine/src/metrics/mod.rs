@@ -70,7 +70,7 @@ impl Metrics {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 impl Metrics {
     /// Counters of a registry that nobody reads.
     pub fn unread(shards: usize) -> Self {

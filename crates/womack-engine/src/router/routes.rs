@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ahash::RandomState;
+use indexmap::IndexMap;
 use smallvec::SmallVec;
 use womack_ledger::ShardId;
 use womack_proto::subscriber::{Epoch, Generation};
@@ -19,11 +21,10 @@ use crate::{
     encoding::Topic,
 };
 
-type Map<K, V> = std::collections::HashMap<K, V, ahash::RandomState>;
-
 /// Where the messages of each Redis channel go.
 pub(crate) struct Routes {
-    channels: Map<Arc<str>, Route>,
+    /// What is lost together is requested again in this order, which no hash decides.
+    channels: IndexMap<Arc<str>, Route, RandomState>,
     /// Channels that nobody wanted at some time, oldest first.
     leaving: VecDeque<(Instant, Arc<str>)>,
     grace: Duration,
@@ -86,7 +87,7 @@ impl Routes {
     /// `grace` is how long a channel that nobody wants stays subscribed.
     pub(crate) fn new(grace: Duration) -> Self {
         Self {
-            channels: Map::default(),
+            channels: IndexMap::default(),
             leaving: VecDeque::new(),
             grace,
             generation: Generation::default(),
@@ -123,7 +124,7 @@ impl Routes {
         route.set_interests(shard, interests, prefix);
         if route.topics.is_empty() {
             if route.state == State::Idle {
-                self.channels.remove(channel);
+                self.channels.swap_remove(channel);
             } else if route.unwanted_since.is_none() {
                 route.unwanted_since = Some(now);
                 self.leaving.push_back((now, channel.clone()));
@@ -170,7 +171,7 @@ impl Routes {
             self.refusals.add(channel, now);
             let route = self.channels.get(channel);
             if route.is_some_and(|route| route.topics.is_empty()) {
-                self.channels.remove(channel);
+                self.channels.swap_remove(channel);
             }
         }
         is_newest
@@ -202,7 +203,7 @@ impl Routes {
                 continue;
             };
             if route.topics.is_empty() {
-                self.channels.remove(&channel);
+                self.channels.swap_remove(&channel);
                 lost.unwanted.push(channel);
             } else {
                 self.generation = self.generation.next();
@@ -244,7 +245,7 @@ impl Routes {
                 .get(&channel)
                 .and_then(|route| route.unwanted_since);
             if unwanted == Some(since) {
-                self.channels.remove(&channel);
+                self.channels.swap_remove(&channel);
                 expired.push(channel);
             }
         }

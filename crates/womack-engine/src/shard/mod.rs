@@ -26,7 +26,7 @@ use womack_proto::{
 
 #[cfg(feature = "bench")]
 pub(crate) use self::delivery::round::{Outbox, Round};
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 pub use self::io::memory::MemorySocket;
 pub use self::{
     clients::{

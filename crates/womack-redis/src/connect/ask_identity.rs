@@ -1,12 +1,15 @@
 //! Asks a server for its identity over a connection for commands.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, RedisResult, aio::MultiplexedConnection, cmd};
 use tokio::time::timeout;
 
 use super::Address;
-use crate::identity::{IdentityCheck, InfoAnswer, Verdict};
+use crate::{
+    clock,
+    identity::{IdentityCheck, InfoAnswer, Verdict},
+};
 
 /// Time between two questions for the identity: a demoted master is noticed so late at most.
 pub(crate) const IDENTITY_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,7 +24,7 @@ pub(crate) async fn ask_identity(
     connection: &mut MultiplexedConnection,
     check: &mut IdentityCheck,
 ) -> RedisResult<Verdict> {
-    let asked = Instant::now();
+    let asked = clock::now();
     let mut info = cmd("INFO");
     info.arg("replication");
     let answer = timeout(IDENTITY_TIMEOUT, info.query_async::<String>(connection)).await;

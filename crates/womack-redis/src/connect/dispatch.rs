@@ -171,7 +171,7 @@ impl Dispatch {
         let mut made = Verified {
             connected,
             identity: IdentityCheck::default(),
-            verified: Instant::now(),
+            verified: crate::clock::now(),
         };
         self.ask(&mut made).await?;
         connections.open.insert(key, made);
@@ -194,7 +194,7 @@ impl Dispatch {
             identity,
             verified,
         } = found;
-        let (asked, server) = (Instant::now(), &connected.address);
+        let (asked, server) = (crate::clock::now(), &connected.address);
         match ask_identity(&mut connected.connection, identity).await? {
             Verdict::Changed { reason, .. } => return Err(changed(server, reason)),
             Verdict::First(Role::Replica) => {

@@ -5,6 +5,8 @@ pub(crate) mod ask_identity;
 mod cluster;
 mod dispatch;
 mod sentinel;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod tls;
 mod url;
 
@@ -48,6 +50,9 @@ pub struct Backend {
     /// There if TLS is spoken.
     tls: Option<Arc<TlsFiles>>,
     pub(crate) unverified: UnverifiedLinks,
+    /// Makes connections in place of the network.
+    #[cfg(feature = "simulation")]
+    pub(crate) connector: Option<simulation::SharedConnector>,
 }
 
 /// How many servers there are, and which of them is asked.
@@ -116,7 +121,8 @@ impl fmt::Debug for Login {
 }
 
 /// A connection's bytes.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+#[cfg_attr(not(feature = "simulation"), expect(unreachable_pub))]
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -189,6 +195,11 @@ impl Backend {
     pub(crate) async fn open(&self, address: &Address) -> Result<Box<dyn Stream>, Unreachable> {
         let failed = |error| Unreachable::Io(address.clone(), error);
         let late = |_| Unreachable::Late(address.clone());
+        #[cfg(feature = "simulation")]
+        if let Some(connector) = &self.connector {
+            let connecting = timeout(CONNECT_TIMEOUT, connector.0.connect(address));
+            return connecting.await.map_err(late)?.map_err(failed);
+        }
         let (host, port) = match address {
             Address::Unix(path) => {
                 let connecting = timeout(CONNECT_TIMEOUT, UnixStream::connect(path));

@@ -115,6 +115,8 @@ impl Backend {
             db,
             tls: None,
             unverified: UnverifiedLinks::default(),
+            #[cfg(feature = "simulation")]
+            connector: None,
         })
     }
 
@@ -132,6 +134,8 @@ impl Backend {
             db: db(&query.take("db").unwrap_or_default())?,
             tls: None,
             unverified: UnverifiedLinks::default(),
+            #[cfg(feature = "simulation")]
+            connector: None,
         })
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn run(
         statics_at: None,
         slots: Slots::default(),
         asks_slots: false,
-        nodes: HashMap::new(),
+        nodes: HashMap::default(),
         pending: PendingSubscriptions::default(),
         requested_at: HashMap::default(),
         is_whole: false,
@@ -56,6 +56,7 @@ pub(super) async fn run(
     };
     loop {
         select! {
+            biased;
             command = commands.recv() => match command {
                 Some(command) => cluster.handle_command(command),
                 None => return,
@@ -74,7 +75,7 @@ struct Cluster {
     slots: Slots,
     /// Whether a task is asking how the slots lie.
     asks_slots: bool,
-    nodes: HashMap<Address, Node>,
+    nodes: HashMap<Address, Node, RandomState>,
     /// Subscriptions that no node can be asked for now.
     pending: PendingSubscriptions,
     /// The node that each channel was requested of, and the request. Its slot may have moved since.
@@ -164,7 +165,8 @@ impl Cluster {
 
     /// Requests subscriptions of the nodes that have their slots.
     fn subscribe(&mut self, subscriptions: Vec<Subscription>) {
-        let mut by_owner: HashMap<Option<&Address>, Vec<Subscription>> = HashMap::new();
+        let mut by_owner: HashMap<Option<&Address>, Vec<Subscription>, RandomState> =
+            HashMap::default();
         for subscription in subscriptions {
             let owner = self.slots.owner(slot(&subscription.channel));
             by_owner.entry(owner).or_default().push(subscription);
@@ -202,7 +204,7 @@ impl Cluster {
 
     /// Gives subscriptions up where they were requested, wherever their slots are now.
     fn give_up(&mut self, subscriptions: Vec<Subscription>) {
-        let mut by_node: HashMap<NodeNumber, Vec<Subscription>> = HashMap::new();
+        let mut by_node: HashMap<NodeNumber, Vec<Subscription>, RandomState> = HashMap::default();
         for subscription in subscriptions {
             self.pending.give_up(&subscription.channel);
             if let Some((number, _)) = self.requested_at.remove(&subscription.channel) {

@@ -24,6 +24,7 @@ use super::{
     socket::Socket,
 };
 use crate::{
+    clock,
     connect::Address,
     identity::{IdentityCheck, InfoAnswer},
     resp::Reply,
@@ -79,7 +80,7 @@ impl Connection {
         Self {
             epoch,
             requests: Requests::new(epoch, pending, redirect.is_some()),
-            liveness: Liveness::new(identity, Instant::now()),
+            liveness: Liveness::new(identity, clock::now()),
             server,
             socket,
             context,
@@ -110,20 +111,9 @@ impl Connection {
             self.requests.poll_events(&mut self.events);
             backlog.add(&mut self.events);
             let may_read = backlog.has_room();
+            // Reading comes last: there may always be something to read.
             select! {
-                read = self.socket.turn(may_read) => {
-                    if let Err(dead) = self.handle_read(read) {
-                        self.requests.poll_events(&mut self.events);
-                        backlog.add(&mut self.events);
-                        return dead;
-                    }
-                    backlog.add(&mut self.events);
-                    if !backlog.is_empty() {
-                        // The router may be on this thread.
-                        yield_now().await;
-                    }
-                }
-                () = backlog.room(), if !may_read => self.liveness.reset(),
+                biased;
                 command = commands.recv() => match command {
                     Some(command) => self.handle_command(command),
                     None => return self.dead("nobody wants the connection"),
@@ -136,6 +126,19 @@ impl Connection {
                 () = until(self.retry_statics) => {
                     self.retry_statics = None;
                     self.requests.retry_statics();
+                }
+                () = backlog.room(), if !may_read => self.liveness.reset(),
+                read = self.socket.turn(may_read) => {
+                    if let Err(dead) = self.handle_read(read) {
+                        self.requests.poll_events(&mut self.events);
+                        backlog.add(&mut self.events);
+                        return dead;
+                    }
+                    backlog.add(&mut self.events);
+                    if !backlog.is_empty() {
+                        // The router may be on this thread.
+                        yield_now().await;
+                    }
                 }
             }
         }
@@ -176,7 +179,7 @@ impl Connection {
     }
 
     fn handle_ping_due(&mut self, may_read: bool) -> Result<(), Dead> {
-        let now = Instant::now();
+        let now = clock::now();
         if may_read {
             self.liveness.handle_ping_due()?;
         }
@@ -237,7 +240,7 @@ impl Connection {
                 let answer = self.requests.handle_refusal(reason);
                 let answer = answer.map_err(|fatal| self.dead(fatal.0))?;
                 if self.requests.has_refused_statics() {
-                    let retry = Instant::now() + STATIC_RETRY;
+                    let retry = clock::now() + STATIC_RETRY;
                     self.retry_statics.get_or_insert(retry);
                 }
                 if let Some(answer) = answer {

@@ -1,11 +1,12 @@
 //! The beginning of a connection: version of the protocol, login, and a server that serves.
 
-use std::{io, time::Instant};
+use std::io;
 
 use tokio::time::timeout;
 
 use super::{context::Context, socket::Socket};
 use crate::{
+    clock,
     connect::{Address, REPLY_TIMEOUT, Unreachable},
     error_class::{ErrorClass, is_busy},
     identity::{IdentityCheck, InfoAnswer, Verdict},
@@ -64,7 +65,7 @@ impl Greeted {
             return Ok(());
         };
         let (mut check, answer) = (IdentityCheck::default(), InfoAnswer::Text(&text));
-        match check.handle_answer(answer, Instant::now()) {
+        match check.handle_answer(answer, clock::now()) {
             Verdict::Changed { reason, .. } => {
                 Err(Unreachable::WrongServer(self.server.clone(), reason))
             }

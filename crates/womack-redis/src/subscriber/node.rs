@@ -26,10 +26,11 @@ pub(super) async fn serve(
     notices: UnboundedSender<Notice>,
 ) {
     let opened = select! {
-        opened = Greeted::open(&context, &address) => opened,
+        biased;
         // Nothing is said to a node before it is up, so this is the end of its place in the
         // cluster.
         _ = commands.recv() => return,
+        opened = Greeted::open(&context, &address) => opened,
     };
     let (reason, mut unfinished) = match opened {
         Ok(greeted) => {

@@ -40,6 +40,7 @@ pub(super) async fn run(
             }
         };
         let dead = select! {
+            biased;
             dead = connection.serve(&mut commands) => Some(dead),
             () = moved => None,
         };
@@ -63,6 +64,7 @@ async fn handle_meanwhile<T>(
     let mut connecting = std::pin::pin!(connecting);
     loop {
         select! {
+            biased;
             connected = &mut connecting => return Some(connected),
             command = commands.recv() => pending.handle_command(command?),
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 pub(super) mod ingress;
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 pub(super) mod memory;
 mod nested_poll;
 pub(super) mod readiness;

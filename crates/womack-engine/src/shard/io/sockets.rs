@@ -22,8 +22,9 @@ impl Sockets {
     }
 
     /// Sockets in memory, which nobody watches.
-    #[cfg(test)]
-    pub(crate) const fn in_memory() -> Self {
+    #[cfg(any(test, feature = "simulation"))]
+    #[must_use]
+    pub const fn in_memory() -> Self {
         Self { poll: None }
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use mio::{Interest, Registry, Token, net::TcpStream};
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 use super::memory::MemorySocket;
 use super::{
     ring::Job,
@@ -20,7 +20,7 @@ pub enum Socket {
     /// One of the system's.
     System(net::TcpStream),
     /// One in memory.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     Memory(MemorySocket),
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Wire {
 
 enum Stream {
     System(TcpStream),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     Memory(MemorySocket),
 }
 
@@ -61,8 +61,11 @@ impl Wire {
                 registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
                 Stream::System(stream)
             }
-            #[cfg(test)]
-            Socket::Memory(socket) => Stream::Memory(socket),
+            #[cfg(any(test, feature = "simulation"))]
+            Socket::Memory(socket) => {
+                socket.register(token);
+                Stream::Memory(socket)
+            }
         };
         Ok(Self {
             stream,
@@ -84,8 +87,11 @@ impl Wire {
                 let registry = registry.ok_or(io::ErrorKind::NotConnected)?;
                 registry.reregister(stream, token, Interest::READABLE | Interest::WRITABLE)
             }
-            #[cfg(test)]
-            Stream::Memory(_) => Ok(()),
+            #[cfg(any(test, feature = "simulation"))]
+            Stream::Memory(socket) => {
+                socket.register(token);
+                Ok(())
+            }
         }
     }
 
@@ -97,7 +103,7 @@ impl Wire {
         loop {
             let read = match &mut self.stream {
                 Stream::System(stream) => stream.read(buffer),
-                #[cfg(test)]
+                #[cfg(any(test, feature = "simulation"))]
                 Stream::Memory(socket) => (&*socket).read(buffer),
             };
             match read {
@@ -134,7 +140,7 @@ impl Wire {
         match &self.stream {
             // A stream that is broken already has nothing to finish.
             Stream::System(stream) => drop(stream.shutdown(Shutdown::Write)),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Memory(socket) => socket.finish(),
         }
     }
@@ -146,7 +152,7 @@ impl Wire {
                 socket: stream.as_fd(),
                 bytes,
             }),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Memory(_) => None,
         }
     }
@@ -156,7 +162,7 @@ impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.stream {
             Stream::System(stream) => stream.write(bytes),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Memory(socket) => (&*socket).write(bytes),
         }
     }
@@ -164,7 +170,7 @@ impl Write for Wire {
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.stream {
             Stream::System(stream) => stream.write_vectored(slices),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             Stream::Memory(socket) => (&*socket).write_vectored(slices),
         }
     }
