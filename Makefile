@@ -10,7 +10,7 @@ FUZZ_SECONDS := 60
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress random deps lint fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random simulate deps lint fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,8 +20,9 @@ run: ## build and run the server
 
 test: deps ## install what the tests need, and run them all
 	cargo build -p womack --examples
-	cargo test --workspace --all-targets
-	cargo test --workspace --doc
+	cargo test --workspace --all-targets --exclude womack-sim
+	cargo test --workspace --doc --exclude womack-sim
+	cargo test -p womack-sim
 	cd clients/python && $(CURDIR)/$(VENV)/bin/pytest -q
 	cd clients/javascript && WOMACK_BIN=$(WOMACK_BIN) npm test
 
@@ -31,6 +32,9 @@ stress: deps ## run tests again and again beside two busy processes: make stress
 random: deps ## have random clients look for broken promises: make random TEST=a_cluster SECONDS=600 SEED=7
 	$(if $(SECONDS),WOMACK_RANDOM_SECONDS=$(SECONDS)) $(if $(SEED),WOMACK_RANDOM_SEED=$(SEED)) \
 	cargo test -p womack --test it random::$(or $(TEST),a_) -- --nocapture --include-ignored --test-threads 1
+
+simulate: ## run the server's parts in simulated time: make simulate SEEDS=1000 SEED=1
+	cargo run --release -p womack-sim -- --twice --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),1)
 
 deps: ## install the programs and packages that the tests drive
 	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \

@@ -1,0 +1,332 @@
+//! The network between a node and its Redis: pipes with a latency, which can be cut, stalled and
+//! taken down.
+//!
+//! Bytes are on their way until their time has come. A pipe belongs to the epoch of the network in
+//! which it was opened: a cut ends the epoch.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::{Instant, sleep},
+};
+use womack_redis::{
+    Address, Stream,
+    simulation::{Connecting, Connector},
+};
+
+/// How often a connection that is being made looks whether the way is open.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// The number of a pipe.
+pub(crate) type PipeId = u64;
+
+/// Bytes that arrive at a time.
+type Parcel = (Instant, Vec<u8>);
+
+/// The state of the way to Redis.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
+    /// Bytes arrive.
+    Open,
+    /// Nothing arrives, and nothing is lost.
+    Stalled,
+    /// Nobody connects.
+    Down,
+}
+
+/// The network of one node. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Network {
+    state: Arc<Mutex<State>>,
+    /// Told when something is on its way to Redis, or the way has changed.
+    pub(crate) changed: Arc<Notify>,
+}
+
+struct State {
+    pipes: BTreeMap<PipeId, Pipe>,
+    last: PipeId,
+    way: Way,
+    latency: Duration,
+    /// Decides into what pieces replies are cut.
+    rng: fastrand::Rng,
+}
+
+#[derive(Default)]
+struct Pipe {
+    to_redis: VecDeque<Parcel>,
+    to_node: VecDeque<Parcel>,
+    reader: Option<Waker>,
+    /// Whether Redis knows of it.
+    is_accepted: bool,
+    /// Swallows everything, as a router does that has forgotten a connection.
+    is_black_hole: bool,
+}
+
+/// What has happened to a pipe, as Redis sees it.
+pub(crate) enum Arrival {
+    /// A client has connected.
+    Opened(PipeId),
+    /// Bytes have come.
+    Bytes(PipeId, Vec<u8>),
+    /// The client has gone.
+    Closed(PipeId),
+}
+
+impl Network {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State {
+                pipes: BTreeMap::new(),
+                last: 0,
+                way: Way::Open,
+                latency: Duration::ZERO,
+                rng: fastrand::Rng::with_seed(seed),
+            })),
+            changed: Arc::new(Notify::new()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        self.lock().latency = latency;
+    }
+
+    pub(crate) fn way(&self) -> Way {
+        self.lock().way
+    }
+
+    /// Opens the way, stalls it, or ends all connections and lets nobody connect.
+    pub(crate) fn set_way(&self, way: Way) -> Vec<PipeId> {
+        self.lock().way = way;
+        let ended = match way {
+            Way::Down => self.cut(),
+            Way::Open | Way::Stalled => Vec::new(),
+        };
+        self.wake_readers();
+        self.changed.notify_one();
+        ended
+    }
+
+    /// Ends all connections. Returns those that Redis knew.
+    pub(crate) fn cut(&self) -> Vec<PipeId> {
+        let pipes = std::mem::take(&mut self.lock().pipes);
+        let mut ended = Vec::new();
+        for (id, mut pipe) in pipes {
+            if pipe.is_accepted {
+                ended.push(id);
+            }
+            if let Some(reader) = pipe.reader.take() {
+                reader.wake();
+            }
+        }
+        ended
+    }
+
+    /// From now on all that there is of connections swallows everything.
+    pub(crate) fn hang(&self) {
+        for pipe in self.lock().pipes.values_mut() {
+            pipe.is_black_hole = true;
+        }
+    }
+
+    fn wake_readers(&self) {
+        for pipe in self.lock().pipes.values_mut() {
+            if let Some(reader) = pipe.reader.take() {
+                reader.wake();
+            }
+        }
+    }
+
+    /// Redis sends bytes.
+    pub(crate) fn send(&self, id: PipeId, bytes: Vec<u8>) {
+        let state = &mut *self.lock();
+        let due = Instant::now() + state.latency;
+        let Some(pipe) = state.pipes.get_mut(&id) else {
+            return;
+        };
+        if pipe.is_black_hole || bytes.is_empty() {
+            return;
+        }
+        push(&mut pipe.to_node, due, bytes);
+        if let Some(reader) = pipe.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// Whether Redis' end of a pipe is there.
+    pub(crate) fn has(&self, id: PipeId) -> bool {
+        self.lock().pipes.contains_key(&id)
+    }
+
+    /// The next thing that has arrived at Redis; else when to look again.
+    pub(crate) fn arrival(&self) -> Result<Arrival, Option<Instant>> {
+        let state = &mut *self.lock();
+        if state.way == Way::Stalled {
+            return Err(None);
+        }
+        let (now, mut next) = (Instant::now(), None::<Instant>);
+        for (&id, pipe) in &mut state.pipes {
+            if !pipe.is_accepted {
+                pipe.is_accepted = true;
+                return Ok(Arrival::Opened(id));
+            }
+            match pipe.to_redis.front() {
+                Some((due, _)) if *due <= now => {
+                    let parcel = pipe.to_redis.pop_front();
+                    let (_, bytes) = parcel.unwrap_or((now, Vec::new()));
+                    if bytes.is_empty() {
+                        state.pipes.remove(&id);
+                        return Ok(Arrival::Closed(id));
+                    }
+                    return Ok(Arrival::Bytes(id, bytes));
+                }
+                Some((due, _)) => next = Some(next.map_or(*due, |next| next.min(*due))),
+                None => {}
+            }
+        }
+        Err(next)
+    }
+}
+
+/// Parcels arrive in their order, whatever the latency was when each was sent.
+fn push(queue: &mut VecDeque<Parcel>, due: Instant, bytes: Vec<u8>) {
+    let due = queue.back().map_or(due, |(last, _)| due.max(*last));
+    queue.push_back((due, bytes));
+}
+
+impl Connector for Network {
+    fn connect(&self, _: &Address) -> Connecting {
+        let network = self.clone();
+        Box::pin(async move {
+            let latency = network.lock().latency;
+            sleep(latency).await;
+            while network.way() == Way::Stalled {
+                sleep(LOOK_AGAIN).await;
+            }
+            let id = {
+                let state = &mut *network.lock();
+                if state.way == Way::Down {
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
+                state.last += 1;
+                state.pipes.insert(state.last, Pipe::default());
+                state.last
+            };
+            network.changed.notify_one();
+            let timer = Box::pin(sleep(Duration::ZERO));
+            let end = NodeEnd { network, id, timer };
+            Ok(Box::new(end) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// The end of a pipe that the node's link reads and writes.
+struct NodeEnd {
+    network: Network,
+    id: PipeId,
+    timer: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl AsyncRead for NodeEnd {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let due = {
+            let state = &mut *this.network.lock();
+            let Some(pipe) = state.pipes.get_mut(&this.id) else {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            };
+            pipe.reader = Some(context.waker().clone());
+            let Some((due, bytes)) = pipe.to_node.front_mut() else {
+                return Poll::Pending;
+            };
+            if state.way == Way::Stalled {
+                return Poll::Pending;
+            }
+            if *due <= Instant::now() {
+                let most = bytes.len().min(buffer.remaining());
+                let count = match state.rng.u8(..4) {
+                    0 => state.rng.usize(1..=most),
+                    _ => most,
+                };
+                buffer.put_slice(&bytes[..count]);
+                bytes.drain(..count);
+                if bytes.is_empty() {
+                    pipe.to_node.pop_front();
+                }
+                return Poll::Ready(Ok(()));
+            }
+            *due
+        };
+        this.timer.as_mut().reset(due);
+        match this.timer.as_mut().poll(context) {
+            Poll::Ready(()) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncWrite for NodeEnd {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        {
+            let state = &mut *self.network.lock();
+            let due = Instant::now() + state.latency;
+            let Some(pipe) = state.pipes.get_mut(&self.id) else {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            };
+            if !pipe.is_black_hole {
+                push(&mut pipe.to_redis, due, bytes.to_vec());
+            }
+        }
+        self.network.changed.notify_one();
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for NodeEnd {
+    fn drop(&mut self) {
+        {
+            let state = &mut *self.network.lock();
+            let due = Instant::now() + state.latency;
+            let Some(pipe) = state.pipes.get_mut(&self.id) else {
+                return;
+            };
+            // No bytes mean the end. Where everything is swallowed Redis never hears of it.
+            match pipe.is_black_hole {
+                true => drop(state.pipes.remove(&self.id)),
+                false => push(&mut pipe.to_redis, due, Vec::new()),
+            }
+        }
+        self.network.changed.notify_one();
+    }
+}

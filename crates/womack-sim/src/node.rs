@@ -1,0 +1,351 @@
+//! A node: the server's own router, link and shards, with tasks that drive them in simulated time.
+
+use std::{
+    cell::RefCell,
+    future::{pending, ready},
+    net::Ipv4Addr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::{
+    select,
+    task::{JoinHandle, spawn_local, yield_now},
+    time::{sleep, sleep_until},
+};
+use womack_engine::{
+    Channels, ChannelsSettings, Config, Context, ContextParts, DirtyChannels, Endpoint, Entry,
+    Limits, MemorySocket, Metrics, Now, Output, Receiver, Registry, Report, Reports, Router,
+    Sender, Shard, ShardSet, SidSource, SlowClient, Socket, Sockets, Speaks, SubscriberRequest,
+    ToShard, queue,
+};
+use womack_ledger::ShardId;
+use womack_proto::NamespaceId;
+use womack_redis::{Backend, RedisSubscriber, SubscriberConfig, SubscriberMetrics, TlsFiles};
+
+use crate::network::Network;
+
+/// The prefix of the channels of clients at Redis.
+pub(crate) const KEY: &str = "womack:ns:default";
+/// The wall clock when a run begins.
+const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+/// Values that are taken from a queue at once.
+const BATCH: usize = 1024;
+/// Commands that may wait for a shard.
+const SHARD_QUEUE: usize = 4096;
+/// Between two looks at the memory that shards use.
+const RELIEF_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The present, by the simulated clock.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The wall clock.
+#[derive(Clone)]
+pub(crate) struct WallClock {
+    start: Instant,
+}
+
+impl WallClock {
+    pub(crate) fn new() -> Self {
+        Self { start: now() }
+    }
+
+    /// The time by this clock.
+    pub(crate) fn read(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + EPOCH + now().duration_since(self.start)
+    }
+
+    /// The time in milliseconds.
+    pub(crate) fn millis(&self) -> u64 {
+        let passed = now().duration_since(self.start) + EPOCH;
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A node. Dropping it ends its tasks.
+pub(crate) struct Node {
+    context: Arc<Context>,
+    shards: Vec<Rc<RefCell<Shard>>>,
+    tasks: Vec<JoinHandle<()>>,
+    reports: Rc<RefCell<Vec<Report>>>,
+}
+
+impl Node {
+    /// Starts a node with so many shards, whose link goes over `network`.
+    pub(crate) fn start(shards: usize, network: &Network, wall: &WallClock, seed: u64) -> Self {
+        let limits = Limits {
+            max_connects_per_second: 0,
+            ..Limits::default()
+        };
+        let config = Config {
+            gap_notices: true,
+            limits: limits.into(),
+            ..Config::default()
+        };
+        let registry = Registry::new(vec![Entry {
+            path: "/".to_owned(),
+            key: KEY.to_owned(),
+            coalesce: Duration::ZERO,
+            slow_client: SlowClient::Close,
+            presence: false,
+            handler: Arc::new(Channels::new(ChannelsSettings {
+                limits: config.limits.clone(),
+                ..ChannelsSettings::default()
+            })),
+        }]);
+        let (reports, mut received) = Reports::new(10_000);
+        let context = Context::new(ContextParts {
+            config,
+            registry,
+            endpoints: vec![Endpoint {
+                path: "/ws".to_owned(),
+                speaks: Speaks::Lines,
+            }],
+            metrics: Arc::new(Metrics::unread(shards)),
+            sids: SidSource::new().expect("a simulation has random numbers"),
+            room: 100_000,
+            shards,
+            reports: Some(reports),
+        });
+        let context = Arc::new(context.expect("the settings name no publishers"));
+        let dirty = Arc::new(DirtyChannels::new(shards));
+        let (mut senders, mut built, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
+        for id in (0..).map(ShardId).take(shards) {
+            let sockets = Sockets::in_memory();
+            let shard = Shard::new(id, context.clone(), sockets, None, dirty.clone(), now());
+            let shard = Rc::new(RefCell::new(shard));
+            let (sender, receiver) = queue(SHARD_QUEUE);
+            tasks.push(spawn_local(commands(shard.clone(), receiver)));
+            tasks.push(spawn_local(timers(shard.clone())));
+            tasks.push(spawn_local(relief(shard.clone())));
+            senders.push(sender);
+            built.push(shard);
+        }
+        let channels = built.iter().map(|shard| shard.borrow().channels_reader());
+        let router = Router::new(context.clone(), channels.collect());
+        let backend = Backend::parse("redis://redis", &TlsFiles::default());
+        let backend = backend
+            .expect("it is a URL")
+            .over(Arc::new(network.clone()));
+        let subscriber = SubscriberConfig {
+            statics: router.statics(),
+            max_backlog_bytes: 16 << 20,
+        };
+        let driver = RouterDriver {
+            subscriber: RedisSubscriber::open(backend, subscriber, SubscriberMetrics::default()),
+            router,
+            out: Output::default(),
+            shards: senders,
+            wall: wall.clone(),
+            rng: fastrand::Rng::with_seed(seed),
+        };
+        tasks.push(spawn_local(driver.run(dirty)));
+        let reports = Rc::new(RefCell::new(Vec::new()));
+        let taken = reports.clone();
+        tasks.push(spawn_local(async move {
+            let mut batch = Vec::new();
+            loop {
+                received.receive(&mut batch, BATCH).await;
+                taken.borrow_mut().append(&mut batch);
+            }
+        }));
+        Self {
+            context,
+            shards: built,
+            tasks,
+            reports,
+        }
+    }
+
+    /// A client opens a WebSocket of JSON lines at a shard. `None` if it is refused.
+    pub(crate) fn open(&self, shard: usize, socket: &MemorySocket) -> Option<()> {
+        let limits = self.context.config.limits.load();
+        let address = Ipv4Addr::LOCALHOST.into();
+        let admitted = self
+            .context
+            .admission
+            .admit(address, limits.admission(), now());
+        let stream = Socket::Memory(socket.clone());
+        let mut shard = self.shards[shard % self.shards.len()].borrow_mut();
+        shard.open_plain(stream, &[], 0, NamespaceId(0), admitted.ok()?, now());
+        Some(())
+    }
+
+    /// The system tells the shard that a client's socket is ready.
+    pub(crate) fn ready(&self, shard: usize, socket: &MemorySocket) {
+        if let Some(event) = socket.event() {
+            let mut shard = self.shards[shard % self.shards.len()].borrow_mut();
+            shard.ready([event], now());
+            while shard.has_unread() {
+                shard.read_unread(now());
+            }
+        }
+    }
+
+    /// Takes what shards have reported of their clients.
+    pub(crate) fn take_reports(&self) -> Vec<Report> {
+        std::mem::take(&mut self.reports.borrow_mut())
+    }
+
+    /// Sessions that are open.
+    pub(crate) fn sessions(&self) -> usize {
+        let shards = self.shards.iter();
+        shards.map(|shard| shard.borrow().session_count()).sum()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Moves events in, and commands and requests out, as the server's own driver does.
+struct RouterDriver {
+    subscriber: RedisSubscriber,
+    router: Router,
+    out: Output,
+    shards: Vec<Sender<ToShard>>,
+    wall: WallClock,
+    /// Decides when the router gets its turn.
+    rng: fastrand::Rng,
+}
+
+impl RouterDriver {
+    async fn run(mut self, dirty: Arc<DirtyChannels>) {
+        let (mut events, mut marked) = (Vec::new(), Vec::new());
+        loop {
+            let deadline = self.router.next_deadline();
+            match self.rng.bool() {
+                true => select! {
+                    biased;
+                    () = dirty.take(&mut marked, BATCH) => {}
+                    () = self.subscriber.receive(&mut events, BATCH) => {}
+                    () = until(deadline) => {}
+                },
+                false => select! {
+                    biased;
+                    () = self.subscriber.receive(&mut events, BATCH) => {}
+                    () = dirty.take(&mut marked, BATCH) => {}
+                    () = until(deadline) => {}
+                },
+            }
+            self.be_late().await;
+            let now = self.now();
+            self.router.begin_batch();
+            for event in events.drain(..) {
+                self.router.handle_event(event, now, &mut self.out);
+                self.apply().await;
+            }
+            self.router.end_batch();
+            if !marked.is_empty() {
+                self.router
+                    .reconcile(marked.drain(..), now.instant, &mut self.out);
+            }
+            if self
+                .router
+                .next_deadline()
+                .is_some_and(|deadline| deadline <= now.instant)
+            {
+                self.router.handle_timeout(now, &mut self.out);
+            }
+            self.apply().await;
+        }
+    }
+
+    /// The thread has its turn some time after it was woken.
+    async fn be_late(&mut self) {
+        match self.rng.u8(..8) {
+            0 => sleep(Duration::from_micros(self.rng.u64(..3000))).await,
+            1 | 2 => yield_now().await,
+            _ => {}
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            instant: now(),
+            wall: self.wall.read(),
+        }
+    }
+
+    async fn apply(&mut self) {
+        let mut touched = ShardSet::default();
+        for (shard, command) in self.out.commands.drain(..) {
+            let sender = &self.shards[usize::from(shard.0)];
+            if let Err(command) = sender.push(command) {
+                sender.push_waiting(command).await;
+            }
+            touched.set(shard, true);
+        }
+        for shard in touched.iter() {
+            self.shards[usize::from(shard.0)].wake();
+        }
+        for request in self.out.requests.drain(..) {
+            match request {
+                SubscriberRequest::Subscribe(channels) => self.subscriber.subscribe(channels),
+                SubscriberRequest::GiveUp(channels) => self.subscriber.give_up(channels),
+            }
+        }
+    }
+}
+
+/// Does what the router wants of a shard, as the server's own task does.
+async fn commands(shard: Rc<RefCell<Shard>>, mut queue: Receiver<ToShard>) {
+    let mut commands = Vec::new();
+    loop {
+        let (tells_gaps, fans_out, is_enough) = {
+            let shard = shard.borrow();
+            let is_enough = shard.is_fanning_out_enough();
+            (shard.has_gaps_to_tell(), shard.has_fan_outs(), is_enough)
+        };
+        let takes = !is_enough && !tells_gaps && commands.is_empty();
+        select! {
+            biased;
+            () = queue.receive(&mut commands, BATCH), if takes => {}
+            () = ready(()), if fans_out || !takes => {}
+        }
+        {
+            let mut shard = shard.borrow_mut();
+            if fans_out && (tells_gaps || is_enough) {
+                shard.continue_fan_outs(now());
+            } else if tells_gaps {
+                shard.tell_gaps(now());
+            } else {
+                shard.apply_commands(&mut commands, now());
+            }
+        }
+        yield_now().await;
+    }
+}
+
+async fn timers(shard: Rc<RefCell<Shard>>) {
+    let timer = shard.borrow().timer();
+    loop {
+        let next = shard.borrow().next_turn();
+        select! {
+            biased;
+            () = until(next) => shard.borrow_mut().turn(now()),
+            () = timer.notified() => {}
+        }
+    }
+}
+
+async fn relief(shard: Rc<RefCell<Shard>>) {
+    loop {
+        sleep(RELIEF_INTERVAL).await;
+        shard.borrow_mut().tick(now());
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
