@@ -262,12 +262,14 @@ impl Client {
         self.note(&format!("is unsubscribed: {line}"));
         self.world.count("unsubscribed");
         let name = line["channel"].as_str().unwrap_or_default();
-        let asks = |request: &&Request| {
+        let asks = |request: &Request| {
             request.subscribes && request.channels.iter().any(|channel| channel == name)
         };
-        let requests = connection.requests.values().filter(asks).count();
+        let requests = connection.requests.iter();
+        let asking = requests.filter(|(_, request)| asks(request));
+        let numbers: Vec<_> = asking.map(|(number, _)| *number).collect();
         let channel = connection.channels.entry(name.to_owned()).or_default();
-        channel.end(u32::try_from(requests).unwrap_or(u32::MAX));
+        channel.end(&numbers);
     }
 
     fn gap(&self, connection: &mut Connection, gap: &Value) {

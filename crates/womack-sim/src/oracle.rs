@@ -99,11 +99,15 @@ impl Subscription {
         }
     }
 
-    /// The client is in the channel no more, and did not ask for that. So many of its requests that
+    /// The client is in the channel no more, and did not ask for that. These of its requests that
     /// ask for the channel are not answered.
-    pub(crate) fn end(&mut self, requests: u32) {
+    pub(crate) fn end(&mut self, requests: &[u64]) {
         self.floor = None;
-        self.asked = requests;
+        self.asked = requests
+            .iter()
+            .filter(|&&number| number > self.left)
+            .map(|_| 1)
+            .sum();
         self.owed.clear();
     }
 
@@ -290,6 +294,19 @@ mod tests {
         channel.leave(2);
         channel.has_left(2);
         assert!(channel.receive("a", 4, &published).is_err());
+    }
+
+    #[test]
+    fn requests_from_before_the_last_leaving_want_nothing() {
+        let mut channel = Subscription::default();
+        channel.ask();
+        channel.leave(2);
+        channel.ask();
+        channel.end(&[1, 3]);
+        assert!(channel.is_wanted());
+        channel.refuse(1);
+        channel.refuse(3);
+        assert!(!channel.is_wanted());
     }
 
     #[test]
