@@ -10,7 +10,7 @@ FUZZ_SECONDS := 60
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress random simulate deps lint fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random simulate deps lint package fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,10 @@ lint: deps ## check format, lints, documentation, licences, packaging, and the P
 	cargo deny --all-features check bans licenses sources
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy
 	for script in loadtest/*.js loadtest/lib/*.js; do node --check --input-type=module < $$script; done
+
+package: ## build every package as it would be published, from nothing but its own files
+	folder=$$(mktemp -d) && cargo publish --workspace --dry-run --allow-dirty --target-dir $$folder; \
+	status=$$?; rm -rf $$folder; exit $$status
 
 fmt: ## format the code
 	cargo fmt --all

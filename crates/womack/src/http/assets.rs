@@ -60,10 +60,11 @@ const OPERATORS_FILES: [(&str, &str, &[u8]); 4] = [
 ];
 
 const FILES: [(&str, &str, &[u8]); 3] = [
+    // A link to the client's own package, of which a published package has a copy.
     (
         "/womack.js",
         JAVASCRIPT,
-        include_bytes!("../../../../clients/javascript/womack.js"),
+        include_bytes!("../../static/womack.js"),
     ),
     ("/test.html", HTML, include_bytes!("../../static/test.html")),
     (
