@@ -18,7 +18,7 @@ pub enum Answer {
 /// The body of an answer that brings packets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PollBody {
-    /// What the bytes are.
+    /// The kind of the content.
     pub content: Content,
     /// The bytes.
     pub bytes: Bytes,

@@ -1,9 +1,6 @@
 //! A model of one Redis server, as far as publish and subscribe need it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
 use womack_broker::{Limits, resp::Decoder};
@@ -38,10 +35,10 @@ struct Client {
     patterns: BTreeSet<String>,
 }
 
-/// What a command is answered with, and whether the connection ends.
+/// Replies and pushes that are still to be sent.
+#[derive(Default)]
 struct Answers {
     bytes: Vec<u8>,
-    ends: bool,
 }
 
 impl Redis {
@@ -88,10 +85,7 @@ impl Redis {
                     return;
                 };
                 client.input.extend_from_slice(&bytes);
-                let mut answers = Answers {
-                    bytes: Vec::new(),
-                    ends: false,
-                };
+                let mut answers = Answers::default();
                 while let Ok(Some(words)) = client.decoder.decode(&mut client.input) {
                     let words: Vec<_> = words
                         .iter()
@@ -102,9 +96,7 @@ impl Redis {
                     self.tell(id, &words, &answers.bytes[before..]);
                 }
                 network.send(id, answers.bytes);
-                if !answers.ends {
-                    self.clients.insert(id, client);
-                }
+                self.clients.insert(id, client);
             }
         }
     }
@@ -192,11 +184,8 @@ impl Redis {
         for (&id, client) in &self.clients {
             if client.channels.contains(channel) {
                 receivers += 1;
-                let mut answers = Answers {
-                    bytes: Vec::new(),
-                    ends: false,
-                };
-                answers.push(client, &["message", channel, payload]);
+                let mut answers = Answers::default();
+                answers.push(client, 3, &["message", channel, payload]);
                 network.send(id, answers.bytes);
             }
         }
@@ -246,23 +235,18 @@ impl Answers {
         self.add(&format!("${}\r\n{text}\r\n", text.len()));
     }
 
-    fn push(&mut self, client: &Client, words: &[&str]) {
+    /// A message, or a confirmation but for its last element.
+    fn push(&mut self, client: &Client, length: usize, words: &[&str]) {
         let sign = if client.speaks_resp3 { '>' } else { '*' };
-        self.add(&format!("{sign}{}\r\n", words.len()));
+        self.add(&format!("{sign}{length}\r\n"));
         for word in words {
             self.bulk(word);
         }
     }
 
     fn confirm(&mut self, verb: &str, name: &str, client: &Client) {
-        let sign = if client.speaks_resp3 { '>' } else { '*' };
+        self.push(client, 3, &[verb, name]);
         let count = client.channels.len() + client.patterns.len();
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        write!(text, "{sign}3\r\n").ok();
-        self.add(&text);
-        self.bulk(verb);
-        self.bulk(name);
         self.add(&format!(":{count}\r\n"));
     }
 }

@@ -23,7 +23,8 @@ use crate::{
 
 /// Where the messages of each Redis channel go.
 pub(crate) struct Routes {
-    /// What is lost together is requested again in this order, which no hash decides.
+    /// Iterated by insertion and not by hash, so that a simulation repeats the order in which lost
+    /// channels are requested again.
     channels: IndexMap<Arc<str>, Route, RandomState>,
     /// Channels that nobody wanted at some time, oldest first.
     leaving: VecDeque<(Instant, Arc<str>)>,

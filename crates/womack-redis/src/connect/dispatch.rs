@@ -11,6 +11,7 @@ use super::{
     slot,
 };
 use crate::{
+    clock,
     error::Error,
     error_class::ErrorClass,
     identity::{IdentityCheck, Role, Verdict},
@@ -171,7 +172,7 @@ impl Dispatch {
         let mut made = Verified {
             connected,
             identity: IdentityCheck::default(),
-            verified: crate::clock::now(),
+            verified: clock::now(),
         };
         self.ask(&mut made).await?;
         connections.open.insert(key, made);
@@ -194,7 +195,7 @@ impl Dispatch {
             identity,
             verified,
         } = found;
-        let (asked, server) = (crate::clock::now(), &connected.address);
+        let (asked, server) = (clock::now(), &connected.address);
         match ask_identity(&mut connected.connection, identity).await? {
             Verdict::Changed { reason, .. } => return Err(changed(server, reason)),
             Verdict::First(Role::Replica) => {

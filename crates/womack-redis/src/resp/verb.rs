@@ -1,6 +1,6 @@
 //! The commands that begin and end subscriptions.
 
-/// What can be done with a subscription.
+/// A command that begins or ends a subscription.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verb {
     /// Begin it, of a channel.

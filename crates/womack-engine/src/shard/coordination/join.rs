@@ -143,7 +143,7 @@ impl Shard {
             let namespace = interest.topic.namespace;
             for id in self.subscriptions.interested(channel, interest) {
                 let key = (channel.clone(), interest.topic);
-                // Who was in it before is not told by the failure of a request that asks again.
+                // The failure of a second request does not tell a member that its membership ends.
                 let is_told = self.subscriptions.is_provisional(&key, id);
                 self.leave_named(id, namespace, channel);
                 if !is_told {

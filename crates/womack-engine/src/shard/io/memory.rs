@@ -65,7 +65,7 @@ impl MemorySocket {
         self.0.borrow_mut().is_closed = true;
     }
 
-    /// What the shard's poll would tell of this socket now; `None` if no shard has it.
+    /// The event that a poll would report for this socket now; `None` if no shard has the socket.
     #[must_use]
     pub fn event(&self) -> Option<SocketEvent> {
         let state = self.0.borrow();

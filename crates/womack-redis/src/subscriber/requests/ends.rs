@@ -1,7 +1,7 @@
 //! The ends of subscriptions, and their consequences.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -9,6 +9,7 @@ use ahash::RandomState;
 use womack_proto::subscriber::{Event, Loss, LossScope, Subscription};
 
 use super::{
+    super::batch::Batch,
     CHANNELS_PER_COMMAND, Requests,
     expected::{End, Expected, Then},
 };
@@ -61,16 +62,20 @@ impl Requests {
     /// Asks a server again for ends that it was too busy for. An end waits while its names are
     /// requested anew: sent now, it would end what that request begins.
     pub(super) fn request_ends(&mut self) {
-        for end in std::mem::take(&mut self.later.ends) {
-            let mut expected = self.expected.iter();
-            let is_requested = expected.any(|expected| match expected {
-                Expected::Batch(batch) => batch.names().any(|name| end.names.contains(name)),
-                _ => false,
-            });
-            match is_requested {
-                true => self.later.ends.push_back(end),
-                false => self.request_end(end),
-            }
+        if self.later.ends.is_empty() {
+            return;
+        }
+        let batches = self.expected.iter().filter_map(|expected| match expected {
+            Expected::Batch(batch) => Some(batch),
+            _ => None,
+        });
+        let requested: HashSet<&Arc<str>, RandomState> = batches.flat_map(Batch::names).collect();
+        let is_requested = |end: &End| end.names.iter().any(|name| requested.contains(name));
+        let ends = std::mem::take(&mut self.later.ends).into_iter();
+        let (waiting, ready): (VecDeque<_>, VecDeque<_>) = ends.partition(is_requested);
+        self.later.ends = waiting;
+        for end in ready {
+            self.request_end(end);
         }
     }
 

@@ -27,12 +27,12 @@ impl Script {
             one.run::<()>(&endless).await;
         });
         let mut script = Self { running, other };
-        script.is_busy().await;
+        script.answer_busy().await;
         script
     }
 
     /// Waits until the server has said some more times that it is busy.
-    async fn is_busy(&mut self) {
+    async fn answer_busy(&mut self) {
         let mut answers = 0;
         let told = async {
             while answers < BUSY_ANSWERS {
@@ -85,14 +85,14 @@ async fn channels_that_are_left_and_asked_for_again_meanwhile_are_live_after_it(
                 let mut requests = Vec::new();
                 if command == "subscribe" {
                     requests.push(client.ask("subscribe", &json!("comes")).await);
-                    script.is_busy().await;
+                    script.answer_busy().await;
                 }
                 client.unsubscribe("returns").await;
-                script.is_busy().await;
+                script.answer_busy().await;
                 for channel in ["returns", "comes"] {
                     requests.push(client.ask("subscribe", &json!(channel)).await);
                 }
-                script.is_busy().await;
+                script.answer_busy().await;
                 script.end().await;
                 for request in requests {
                     assert_eq!(client.answer(request).await["ok"], true);
@@ -117,7 +117,7 @@ async fn names_of_other_publishers_are_asked_for_again_and_no_refusal_is_told() 
     let mut script = Script::start(&redis).await;
     let launch = Launch::new(&redis).flag("--emitter-key", "socket.io");
     let server = launch.start_unready().await;
-    script.is_busy().await;
+    script.answer_busy().await;
     script.end().await;
     server.ready().await;
     eventually("the patterns of the emitter", async || {
