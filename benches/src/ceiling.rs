@@ -14,11 +14,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cell::{Bench, connect},
+    cell::Bench,
     dialect::Dialect,
     fleet::Fleet,
     http::Answer,
     process::Launch,
+    run::connect,
     servers::{Server, Setting},
     usage::Cpu,
     workload::{BASE, Workload},
@@ -145,7 +146,7 @@ impl Bench {
         let elapsed = began.elapsed();
         let published = fleet.publisher.published;
         let per_message = |pid, earlier: &Cpu| {
-            let (spent, _) = Cpu::of(pid)?.since(earlier);
+            let spent = Cpu::of(pid)?.since(earlier).run;
             Ok::<_, io::Error>(spent.as_secs_f64() * 1e6 / published as f64)
         };
         Ok(Ceiling {

@@ -1,30 +1,15 @@
 //! One cell of the table: one server under one workload.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    fleet::{CONNECTING, Fleet, TURN},
+    fleet::Fleet,
     process::{Addresses, Cpus, Process},
     servers::{Server, Setting},
-    source::Source,
-    usage::{self, Cpu},
-    workload::{Pace, Workload},
+    workload::Workload,
 };
-
-/// What connecting may take at the slowest server, all in all.
-const CONNECT: Duration = Duration::from_secs(120);
-/// How long a server is left alone before its memory is read.
-const SETTLE: Duration = Duration::from_millis(500);
-const WARM_UP: Duration = Duration::from_secs(1);
-/// How long the last deliveries may take before they count as lost.
-const DRAIN: Duration = Duration::from_secs(15);
 
 /// What a server did under a workload, and what it cost.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -133,41 +118,6 @@ impl Bench {
         })
     }
 
-    /// Starts the server, puts the workload on it, and ends it.
-    pub fn measure(&self, workload: &Workload, server: &Server, round: usize) -> io::Result<Cell> {
-        let (process, mut fleet) = self.start(workload, server)?;
-        let cpus = self.cpus_of(server);
-        let memory = usage::anonymous_bytes(process.pid())?;
-        let cpu = Cpu::of(process.pid())?;
-        connect(&mut fleet, workload)?;
-        let (connecting, _) = Cpu::of(process.pid())?.since(&cpu);
-        run(&mut fleet, SETTLE)?;
-        let memory = usage::anonymous_bytes(process.pid())? as f64 - memory as f64;
-
-        let clients = fleet.ready;
-        let late = fleet.connecting as u64;
-        let traffic = match workload.pace {
-            Pace::Idle => None,
-            _ if clients == 0 => None,
-            _ => Some(self.traffic(&mut fleet, workload, process.pid(), &cpus)?),
-        };
-        // The server goes first: whoever closes first keeps the address busy for a while.
-        drop(process);
-        let per_client = |value: f64| value / clients.max(1) as f64;
-        Ok(Cell {
-            workload: workload.name.to_owned(),
-            value: workload.value,
-            server: server.name.to_owned(),
-            round,
-            clients,
-            failed: fleet.failed + late,
-            connect_micros: per_client(connecting.as_secs_f64() * 1e6),
-            idle_bytes: per_client(memory),
-            traffic,
-            failure: fleet.failure.map(|failure| failure.to_string()),
-        })
-    }
-
     /// Starts the server, and a fleet without clients.
     pub(crate) fn start(
         &self,
@@ -185,100 +135,16 @@ impl Bench {
         Ok((process, Fleet::open(addresses, server.dialect, workload)?))
     }
 
-    fn cpus_of(&self, server: &Server) -> Vec<usize> {
+    /// All CPUs that are used.
+    pub(crate) fn cpus(&self) -> impl Iterator<Item = usize> {
+        self.server_cpus.iter().chain(&self.load_cpus).copied()
+    }
+
+    pub(crate) fn cpus_of(&self, server: &Server) -> Vec<usize> {
         let mut cpus = self.server_cpus.clone();
         if server.everywhere {
             cpus.extend(&self.load_cpus);
         }
         cpus
     }
-
-    fn traffic(
-        &self,
-        fleet: &mut Fleet,
-        workload: &Workload,
-        pid: u32,
-        cpus: &[usize],
-    ) -> io::Result<Traffic> {
-        let mut source = Source::new(workload);
-        source.publish(fleet, WARM_UP)?;
-        drain(fleet)?;
-        fleet.tally.forget_delays();
-
-        let busy = usage::busy(cpus)?;
-        let cpu = Cpu::of(pid)?;
-        let (deliveries, reads) = (fleet.tally.deliveries, fleet.tally.reads);
-        let began = Instant::now();
-        source.publish(fleet, self.duration)?;
-        drain(fleet)?;
-        let elapsed = began.elapsed().as_secs_f64();
-        let later = Cpu::of(pid)?;
-        let (spent, system_share) = later.since(&cpu);
-        let wakes = later.wakes_since(&cpu);
-        let busy = usage::busy(cpus)?.saturating_sub(busy);
-
-        let tally = &fleet.tally;
-        let deliveries = tally.deliveries - deliveries;
-        let per_delivery = |value: f64| value / deliveries.max(1) as f64;
-        let millis = |quantile| tally.delay.value_at_quantile(quantile) as f64 / 1e3;
-        Ok(Traffic {
-            deliveries,
-            rate: deliveries as f64 / elapsed,
-            cpu_micros: per_delivery(spent.as_secs_f64() * 1e6),
-            system_share,
-            reads: per_delivery((tally.reads - reads) as f64),
-            wakes: per_delivery(wakes as f64),
-            delay: Delay {
-                p50: millis(0.5),
-                p99: millis(0.99),
-                p999: millis(0.999),
-                max: millis(1.0),
-            },
-            last: tally.last.value_at_quantile(0.5) as f64 / 1e3,
-            lost: fleet.publisher.expected - tally.deliveries,
-            wrong: tally.wrong,
-            closed: tally.closed,
-            others: busy.saturating_sub(spent).as_secs_f64() / (elapsed * cpus.len() as f64),
-        })
-    }
-}
-
-/// Connects all clients; those that are not subscribed at the deadline have failed.
-pub(crate) fn connect(fleet: &mut Fleet, workload: &Workload) -> io::Result<()> {
-    let mut subscriptions = workload.subscriptions();
-    let mut stalled = 0;
-    let deadline = Instant::now() + CONNECT;
-    loop {
-        while fleet.connecting < CONNECTING {
-            if let Some(channels) = subscriptions.next() {
-                fleet.connect(&channels)?;
-            } else if stalled < workload.stalled {
-                fleet.stall(0)?;
-                stalled += 1;
-            } else {
-                break;
-            }
-        }
-        if fleet.connecting == 0 || Instant::now() > deadline {
-            return Ok(());
-        }
-        fleet.turn(TURN)?;
-    }
-}
-
-fn run(fleet: &mut Fleet, duration: Duration) -> io::Result<()> {
-    let end = Instant::now() + duration;
-    while Instant::now() < end {
-        fleet.turn(TURN)?;
-    }
-    Ok(())
-}
-
-/// Waits until everything published has arrived, or the deadline is over.
-pub(crate) fn drain(fleet: &mut Fleet) -> io::Result<()> {
-    let deadline = Instant::now() + DRAIN;
-    while fleet.tally.completed < fleet.publisher.published && Instant::now() < deadline {
-        fleet.turn(TURN)?;
-    }
-    Ok(())
 }

@@ -21,7 +21,7 @@
 //! |---|---|
 //! | [`workload`], [`sweep`] | the workloads by name: clients, channels, pace |
 //! | [`servers`], [`dialect`] | the servers by name: how each is started and spoken to |
-//! | [`cell`], `source` | one server under one workload: connect, warm up, measure, check |
+//! | [`cell`], `run`, `source` | one server under one workload: connect, warm up, measure, check |
 //! | [`series`], [`proof`] | many cells in interleaved rounds; all that is claimed |
 //! | [`judge`] | two builds in pairs, and whether the new one is slower |
 //! | [`soak`] | one server under one workload for long |
@@ -53,6 +53,7 @@ pub mod proof;
 pub mod publisher;
 pub mod report;
 pub mod resp;
+mod run;
 pub mod series;
 pub mod servers;
 pub mod soak;

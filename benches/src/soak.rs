@@ -6,9 +6,10 @@ use std::{
 };
 
 use crate::{
-    cell::{Bench, connect, drain},
+    cell::Bench,
     fleet::{Fleet, TURN},
     process::Process,
+    run::{connect, drain},
     servers::Server,
     source::Source,
     usage::{self, Cpu},
@@ -70,7 +71,7 @@ impl Soak {
 
     /// How it is now; what the delays were is forgotten.
     pub fn sample(&mut self) -> io::Result<Sample> {
-        let (cpu, _) = Cpu::of(self.process.pid())?.since(&self.cpu);
+        let cpu = Cpu::of(self.process.pid())?.since(&self.cpu).run;
         let tally = &mut self.fleet.tally;
         let sample = Sample {
             seconds: self.began.elapsed().as_secs(),

@@ -40,25 +40,33 @@ impl Cpu {
         })
     }
 
-    /// Wake-ups since `earlier`.
+    /// What was used since `earlier`.
     #[must_use]
-    pub fn wakes_since(&self, earlier: &Self) -> u64 {
-        // A thread that has ended took its count with it.
-        self.wakes.saturating_sub(earlier.wakes)
-    }
-
-    /// What was used since `earlier`: all of it, and the part of it spent in the kernel.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> (Duration, f64) {
+    pub fn since(&self, earlier: &Self) -> Spent {
         let user = (self.user_ticks - earlier.user_ticks) as f64;
         let system = (self.system_ticks - earlier.system_ticks) as f64;
-        let share = if user + system > 0.0 {
-            system / (user + system)
-        } else {
-            0.0
-        };
-        (self.run.saturating_sub(earlier.run), share)
+        Spent {
+            run: self.run.saturating_sub(earlier.run),
+            system_share: if user + system > 0.0 {
+                system / (user + system)
+            } else {
+                0.0
+            },
+            // A thread that has ended took its count with it.
+            wakes: self.wakes.saturating_sub(earlier.wakes),
+        }
     }
+}
+
+/// What a process has used between two moments.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent {
+    /// CPU time.
+    pub run: Duration,
+    /// The part of it in the kernel, from 0 to 1, to the hundredth of a second.
+    pub system_share: f64,
+    /// How often its threads waited and were woken.
+    pub wakes: u64,
 }
 
 /// CPU time that a process has had, to the hundredth of a second.
@@ -151,7 +159,7 @@ mod tests {
         let earlier = Cpu::of(pid).unwrap();
         let mut spent = Duration::ZERO;
         while spent.is_zero() {
-            (spent, _) = Cpu::of(pid).unwrap().since(&earlier);
+            spent = Cpu::of(pid).unwrap().since(&earlier).run;
         }
         assert!(anonymous_bytes(pid).unwrap() > 0);
         assert!(busy(&[0]).unwrap() > Duration::ZERO);
@@ -164,7 +172,7 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(move || receiver.iter().for_each(drop));
-            while Cpu::of(pid).unwrap().wakes_since(&earlier) == 0 {
+            while Cpu::of(pid).unwrap().since(&earlier).wakes == 0 {
                 sender.send(()).unwrap();
             }
             drop(sender);

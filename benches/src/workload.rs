@@ -206,7 +206,7 @@ impl Workload {
     }
 
     /// The channels of each client, in order.
-    pub fn subscriptions(&self) -> impl Iterator<Item = Vec<u32>> {
+    pub fn subscriptions(&self) -> impl Iterator<Item = Vec<u32>> + use<> {
         let (holding, clients) = (self.holding, self.clients);
         let mut random = Rng::with_seed(SEED);
         (0..self.clients as u32).map(move |client| match holding {

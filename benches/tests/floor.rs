@@ -81,7 +81,7 @@ fn a_judgement_measures_each_workload_in_pairs_and_one_pair_decides_nothing() {
         criteria: judge::criteria(&[workload("W1"), workload("W8")], &[]),
         max_pairs: 1,
     };
-    let judged = trial.run(&mut bench(), |_, _| {}).unwrap();
+    let judged = trial.run(&mut [bench(), bench()], |_, _| {}).unwrap();
     assert_eq!(
         (judged.old.as_str(), judged.new.as_str()),
         ("floor", "floor-batch")

@@ -131,7 +131,7 @@ impl Cluster {
         let (seconds, after) = (begin.elapsed().as_secs_f64(), self.spent()?);
         let deliveries = f64::from(messages) * clients.len() as f64;
         let before = spent.unwrap_or(after);
-        let micros = |at: usize| after[at].since(&before[at]).0.as_secs_f64() * 1e6 / deliveries;
+        let micros = |at: usize| after[at].since(&before[at]).run.as_secs_f64() * 1e6 / deliveries;
         let (rate, nodes) = (deliveries / seconds, micros(0) + micros(1));
         Ok(format!("{rate:.0} | {nodes:.1} | {:.1}", micros(2)))
     }

@@ -154,7 +154,6 @@ fn run(arguments: &Arguments) -> io::Result<ExitCode> {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<Results> {
-    let setting = &arguments.setting;
     let trial = arguments.trial()?;
     let all = match trial {
         Some(_) => Vec::new(),
@@ -165,23 +164,15 @@ fn measure(arguments: &Arguments) -> io::Result<Results> {
         series::check_files(&series.workloads, files)?;
     }
     if let Some(trial) = &trial {
-        series::check_files(trial.criteria.iter().map(|(workload, _)| workload), files)?;
+        series::check_files(&trial.workloads_at_once(), files)?;
     }
-    let mut bench = Bench::open(
-        &setting.redis,
-        process::folder()?,
-        (&setting.server_cpus, &setting.load_cpus),
-        Duration::from_secs(arguments.series.seconds),
-    )?;
-    bench.setting = bench
-        .setting
-        .with_womack(setting.womack.clone())
-        .with_womack_args(&setting.womack_args)
-        .with_shards(setting.shards);
     let mut results = Results::default();
     if let Some(trial) = trial {
-        results.judged = Some(trial.run(&mut bench, pair_progress)?);
+        let mut benches = [arguments.bench()?, arguments.bench()?];
+        results.judged = Some(trial.run(&mut benches, pair_progress)?);
+        return Ok(results);
     }
+    let mut bench = arguments.bench()?;
     for series in &all {
         results.series.push(series.measure(&mut bench, progress)?);
     }
@@ -196,6 +187,23 @@ fn measure(arguments: &Arguments) -> io::Result<Results> {
 }
 
 impl Arguments {
+    /// A bench with a Redis of its own.
+    fn bench(&self) -> io::Result<Bench> {
+        let setting = &self.setting;
+        let mut bench = Bench::open(
+            &setting.redis,
+            process::folder()?,
+            (&setting.server_cpus, &setting.load_cpus),
+            Duration::from_secs(self.series.seconds),
+        )?;
+        bench.setting = bench
+            .setting
+            .with_womack(setting.womack.clone())
+            .with_womack_args(&setting.womack_args)
+            .with_shards(setting.shards);
+        Ok(bench)
+    }
+
     /// The builds to judge and their limits, if a judgement is asked for.
     fn trial(&self) -> io::Result<Option<Trial>> {
         let Some(old) = &self.judge.old else {

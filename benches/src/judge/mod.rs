@@ -1,9 +1,9 @@
 //! Judges a change: an old and a new build alternate in pairs until the figures decide.
 //!
-//! One measurement moves by 20 % from run to run, so none of them is a result. Both runs of a pair
-//! follow one another at once, the order within pairs alternates, and the figure is the median of the
-//! pairs' ratios with its interval (see [`statistics`]). `verdict` has the rules, `report` the
-//! words; `README.md` tells how to use it.
+//! One measurement moves by 20 % from run to run, so none of them is a result. Both servers of a pair
+//! are measured in turns of a fraction of a second, the order within pairs alternates, and the figure
+//! is the median of the pairs' ratios with its interval (see [`statistics`]). `verdict` has the
+//! rules, `report` the words; `README.md` tells how to use it.
 
 pub mod pair;
 pub mod report;

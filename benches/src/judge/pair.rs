@@ -1,4 +1,4 @@
-//! Two runs, one right after the other, and whether they can be compared.
+//! Two runs, in turns or one right after the other, and whether they can be compared.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ const WAKE_MICROS: f64 = 10.0;
 /// server that hardly ever sleeps is in one mode.
 const WAKE_SHARE: f64 = 0.01;
 
-/// One run of each build, one right after the other.
+/// One run of each build, in turns or one right after the other.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Pair {
     /// From 1; in pairs with an even number the new build goes first.

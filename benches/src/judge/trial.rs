@@ -1,4 +1,4 @@
-//! Measures two builds in alternating pairs.
+//! Measures two builds in pairs, in turns.
 
 use std::{
     io,
@@ -8,17 +8,23 @@ use std::{
 };
 
 use super::{
-    Criterion, Judged, Judgement,
+    Criterion, Judged, Judgement, Metric,
     pair::{Pair, new_goes_first},
     revision,
     verdict::{self, PAIRS},
 };
 use crate::{
     cell::{Bench, Cell},
+    run::Run,
     servers::{Server, WOMACK},
     usage,
     workload::Workload,
 };
+
+/// How long a build publishes until the other one's turn comes.
+const TURN: Duration = Duration::from_millis(250);
+/// How many clients it connects until then.
+const CLIENTS_A_TURN: usize = 500;
 
 /// The builds, the limits and the effort.
 pub struct Trial {
@@ -44,12 +50,22 @@ pub struct Build {
 
 impl Trial {
     /// Measures pairs, all workloads in turn, until each has a final verdict or as many pairs as
-    /// allowed. Every pair is also given to `progress` as soon as it is done.
+    /// allowed. The old build is measured on the first bench, the new one on the second, so that each
+    /// has a Redis of its own. Every pair is also given to `progress` as soon as it is done.
     ///
     /// # Errors
     ///
     /// If a server or Redis cannot be started or ends.
-    pub fn run(&self, bench: &mut Bench, progress: fn(&Criterion, &Pair)) -> io::Result<Judged> {
+    pub fn run(
+        &self,
+        benches: &mut [Bench; 2],
+        progress: fn(&Criterion, &Pair),
+    ) -> io::Result<Judged> {
+        for (build, bench) in [&self.old, &self.new].into_iter().zip(benches.iter_mut()) {
+            if let Some(program) = &build.program {
+                bench.setting.use_womack(program);
+            }
+        }
         let judgement = |(_, criterion): &(Workload, Criterion)| Judgement {
             criterion: criterion.clone(),
             pairs: Vec::new(),
@@ -59,7 +75,7 @@ impl Trial {
         for number in 1..=self.max_pairs {
             for &index in &undecided {
                 let (workload, criterion) = &self.criteria[index];
-                let pair = self.measure_pair(bench, workload, number)?;
+                let pair = self.measure_pair(benches, workload, number)?;
                 progress(criterion, &pair);
                 judgements[index].pairs.push(pair);
             }
@@ -78,29 +94,105 @@ impl Trial {
         })
     }
 
+    /// The workloads with as many clients as there are at the same time: those of both builds where
+    /// they take turns.
+    #[must_use]
+    pub fn workloads_at_once(&self) -> Vec<Workload> {
+        let at_once = |(workload, criterion): &(Workload, Criterion)| {
+            let builds = if criterion.metric.is_absolute() { 1 } else { 2 };
+            Workload {
+                clients: builds * workload.clients,
+                ..*workload
+            }
+        };
+        self.criteria.iter().map(at_once).collect()
+    }
+
     fn measure_pair(
         &self,
-        bench: &mut Bench,
+        benches: &[Bench; 2],
         workload: &Workload,
         number: usize,
     ) -> io::Result<Pair> {
         let began = Instant::now();
-        let earlier = Usage::now(bench)?;
-        let mut measure = |build: &Build| build.measure(bench, workload, number);
-        let (old, new) = if new_goes_first(number) {
-            let new = measure(&self.new)?;
-            (measure(&self.old)?, new)
+        let earlier = Usage::now(benches)?;
+        let [old_bench, new_bench] = benches;
+        let mut places = [(old_bench, &self.old.server), (new_bench, &self.new.server)];
+        if new_goes_first(number) {
+            places.reverse();
+        }
+        let mut cells = if Metric::of(workload).is_absolute() {
+            one_after_the_other(places, workload, number)?
         } else {
-            (measure(&self.old)?, measure(&self.new)?)
+            in_turns(places, workload, number)?
         };
+        if new_goes_first(number) {
+            cells.reverse();
+        }
         let elapsed = began.elapsed();
+        let [old, new] = cells;
         Ok(Pair {
             number,
             old,
             new,
             seconds: elapsed.as_secs_f64(),
-            background: Usage::now(bench)?.background_since(&earlier, elapsed),
+            background: Usage::now(benches)?.background_since(&earlier, elapsed),
         })
+    }
+}
+
+/// Where a build is measured, and how it is started.
+type Place<'a> = (&'a Bench, &'a Server);
+
+/// Measures each build by itself.
+fn one_after_the_other(
+    [first, second]: [Place<'_>; 2],
+    workload: &Workload,
+    number: usize,
+) -> io::Result<[Cell; 2]> {
+    let measure = |(bench, server): Place<'_>| bench.measure(workload, server, number);
+    Ok([measure(first)?, measure(second)?])
+}
+
+/// Measures both builds in turns of a fraction of a second: what else goes on in the machine changes
+/// within seconds, and meets both alike then. The order within two turns alternates.
+fn in_turns(
+    [first, second]: [Place<'_>; 2],
+    workload: &Workload,
+    number: usize,
+) -> io::Result<[Cell; 2]> {
+    let start = |(bench, server): Place<'_>| Run::start(bench, workload, server);
+    let mut runs = [start(first)?, start(second)?];
+    let mut more = [true, true];
+    for turn in 0.. {
+        if more == [false, false] {
+            break;
+        }
+        for at in turn_order(turn) {
+            if more[at] {
+                more[at] = runs[at].connect(CLIENTS_A_TURN)?;
+            }
+        }
+    }
+    runs.iter_mut().try_for_each(Run::settle)?;
+    if runs.iter().all(Run::has_traffic) {
+        runs.iter_mut().try_for_each(Run::warm_up)?;
+        let turns = first.0.duration.div_duration_f64(TURN).ceil() as usize;
+        for turn in 0..turns {
+            for at in turn_order(turn) {
+                runs[at].publish(TURN)?;
+            }
+        }
+    }
+    Ok(runs.map(|run| run.finish(number)))
+}
+
+/// Which of two has its turn first.
+fn turn_order(turn: usize) -> [usize; 2] {
+    if turn.is_multiple_of(2) {
+        [0, 1]
+    } else {
+        [1, 0]
     }
 }
 
@@ -144,13 +236,6 @@ impl Build {
             program: Some(program),
         })
     }
-
-    fn measure(&self, bench: &mut Bench, workload: &Workload, round: usize) -> io::Result<Cell> {
-        if let Some(program) = &self.program {
-            bench.setting.use_womack(program);
-        }
-        bench.measure(workload, &self.server, round)
-    }
 }
 
 /// CPU time so far: of all that runs on the CPUs in use, and of what belongs to the measurement.
@@ -161,17 +246,20 @@ struct Usage {
 }
 
 impl Usage {
-    fn now(bench: &Bench) -> io::Result<Self> {
-        let mut cpus = [&bench.server_cpus[..], &bench.load_cpus[..]].concat();
+    fn now(benches: &[Bench; 2]) -> io::Result<Self> {
+        let mut cpus: Vec<_> = benches.iter().flat_map(Bench::cpus).collect();
         cpus.sort_unstable();
         cpus.dedup();
-        let redis = usage::Times::of(bench.redis_process.pid())?;
         let load = usage::Times::of(process::id())?;
+        // The servers are this process's children, and have ended.
+        let mut own = load.own + load.ended_children;
+        for bench in benches {
+            own += usage::Times::of(bench.redis_process.pid())?.own;
+        }
         Ok(Self {
             cpus: cpus.len(),
             busy: usage::busy(&cpus)?,
-            // The servers are this process's children, and have ended.
-            own: redis.own + load.own + load.ended_children,
+            own,
         })
     }
 
