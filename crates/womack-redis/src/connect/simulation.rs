@@ -13,6 +13,12 @@ pub trait Connector: Send + Sync {
     fn connect(&self, address: &Address) -> Connecting;
 }
 
+/// The slot of a channel in a cluster.
+#[must_use]
+pub fn slot(channel: &str) -> u16 {
+    super::slot(channel)
+}
+
 #[derive(Clone)]
 pub(crate) struct SharedConnector(pub(super) Arc<dyn Connector>);
 

@@ -11,6 +11,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ahash::RandomState;
+use indexmap::IndexMap;
 use tokio::{
     select,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -45,7 +46,7 @@ pub(super) async fn run(
         statics_at: None,
         slots: Slots::default(),
         asks_slots: false,
-        nodes: HashMap::default(),
+        nodes: IndexMap::default(),
         pending: PendingSubscriptions::default(),
         requested_at: HashMap::default(),
         is_whole: false,
@@ -75,7 +76,8 @@ struct Cluster {
     slots: Slots,
     /// Whether a task is asking how the slots lie.
     asks_slots: bool,
-    nodes: HashMap<Address, Node, RandomState>,
+    /// In the order in which they were connected to, so that no hash decides which is asked first.
+    nodes: IndexMap<Address, Node, RandomState>,
     /// Subscriptions that no node can be asked for now.
     pending: PendingSubscriptions,
     /// The node that each channel was requested of, and the request. Its slot may have moved since.
@@ -165,8 +167,8 @@ impl Cluster {
 
     /// Requests subscriptions of the nodes that have their slots.
     fn subscribe(&mut self, subscriptions: Vec<Subscription>) {
-        let mut by_owner: HashMap<Option<&Address>, Vec<Subscription>, RandomState> =
-            HashMap::default();
+        let mut by_owner: IndexMap<Option<&Address>, Vec<Subscription>, RandomState> =
+            IndexMap::default();
         for subscription in subscriptions {
             let owner = self.slots.owner(slot(&subscription.channel));
             by_owner.entry(owner).or_default().push(subscription);
@@ -239,7 +241,7 @@ impl Cluster {
                 let node = self.nodes.get(&address);
                 // A node without slots serves no channel: its end is not an error.
                 if node.is_some_and(|node| node.number == number) {
-                    self.nodes.remove(&address);
+                    self.nodes.shift_remove(&address);
                     self.fail(reason);
                 }
                 if self.statics_at == Some(number) {

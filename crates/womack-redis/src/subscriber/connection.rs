@@ -216,6 +216,7 @@ impl Connection {
 
     fn handle_reply(&mut self, reply: Reply) -> Result<(), Dead> {
         match reply {
+            Reply::Message(message) if self.requests.is_ending(&message) => {}
             Reply::Message(message) => {
                 // A confirmation before it has to be an event before it.
                 self.requests.poll_events(&mut self.events);

@@ -12,13 +12,13 @@ mod refusal;
 mod replies;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Instant,
 };
 
 use ahash::RandomState;
-use womack_proto::subscriber::{Epoch, Event, StaticSubscriptions, Subscription};
+use womack_proto::subscriber::{Epoch, Event, Message, StaticSubscriptions, Subscription};
 
 pub(super) use self::expected::Answer;
 use self::expected::{End, Expected, Then};
@@ -73,6 +73,9 @@ struct Node {
     live: HashMap<Arc<str>, Vec<Arc<str>>, RandomState>,
     /// Channels whose slots have just moved away.
     moved_away: Vec<Arc<str>>,
+    /// Names of channels whose slots have moved away, and whose subscriptions still end. Something
+    /// may be missing before every message that they bring.
+    ending: HashSet<Arc<str>, RandomState>,
     /// Subscriptions that another node has to take.
     elsewhere: Vec<Subscription>,
 }
@@ -230,6 +233,13 @@ impl Requests {
         let node = self.node.as_mut();
         node.map(|node| std::mem::take(&mut node.elsewhere))
             .unwrap_or_default()
+    }
+
+    /// Whether a message is from a channel whose slot has moved away. It belongs to the gap that is
+    /// told as soon as the subscription has ended.
+    pub(super) fn is_ending(&self, message: &Message) -> bool {
+        let ending = self.node.as_ref().map(|node| &node.ending);
+        ending.is_some_and(|names| !names.is_empty() && names.contains(message.channel()))
     }
 
     /// Ends the subscriptions of channels whose slots have moved away. They are lost when that is

@@ -110,6 +110,9 @@ impl Requests {
             }));
         }
         if let Some(node) = &mut self.node {
+            for name in &end.names {
+                node.ending.remove(name);
+            }
             node.elsewhere.extend(then.elsewhere);
         }
     }

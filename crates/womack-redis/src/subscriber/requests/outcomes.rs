@@ -67,6 +67,9 @@ impl Requests {
         let channel = |found: &Subscription| (found.channel.clone(), found.generation);
         let channels: Vec<(Arc<str>, Generation)> = live.iter().map(channel).collect();
         if let Some(node) = &mut self.node {
+            for name in live.iter().flat_map(Subscription::names) {
+                node.ending.remove(name);
+            }
             let live = live.into_iter();
             node.live
                 .extend(live.map(|found| (found.channel, found.aliases)));

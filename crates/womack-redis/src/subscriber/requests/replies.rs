@@ -149,11 +149,12 @@ impl Requests {
     /// A channel of one slot is subscribed no more: it was given up, or its slot has moved away.
     fn shard_unsubscribed(&mut self, name: &[u8]) {
         let name = str::from_utf8(name).unwrap_or_default();
-        let live = self.node.as_mut();
-        let live = live.and_then(|node| Some((node.live.get_key_value(name)?.0.clone(), node)));
-        if let Some((channel, node)) = live {
+        if let Some(node) = &mut self.node
+            && let Some((channel, aliases)) = node.live.get_key_value(name)
+        {
             // Nobody gave it up.
-            return node.moved_away.push(channel);
+            node.ending.extend(aliases.iter().chain([channel]).cloned());
+            return node.moved_away.push(channel.clone());
         }
         // Confirmed a moment ago, by a batch that is not done.
         if let Some(Expected::Batch(batch)) = self.expected.front_mut()

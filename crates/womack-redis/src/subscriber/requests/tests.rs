@@ -291,6 +291,26 @@ fn a_slot_that_moves_away_takes_its_channels_with_it() {
 }
 
 #[test]
+fn nothing_of_a_channel_is_passed_on_between_the_move_of_its_slot_and_its_gap() {
+    let mut scene = Scene::new(true);
+    scene.wants(&["b"]);
+    scene.commands();
+    scene.confirm(Verb::Subscribe, &["b"]);
+    scene.confirm(Verb::SubscribeShard, &["b"]);
+    let of =
+        |name: &'static [u8]| Message::new(Bytes::from_static(name), 0..name.len(), 0..0, false);
+    assert!(!scene.requests.is_ending(&of(b"b")));
+    scene.confirm(Verb::UnsubscribeShard, &["b"]);
+    assert!(scene.requests.is_ending(&of(b"b")));
+    assert!(!scene.requests.is_ending(&of(b"a")));
+    scene.requests.move_away(Instant::now());
+    scene.commands();
+    assert!(scene.requests.is_ending(&of(b"b")));
+    scene.confirm(Verb::Unsubscribe, &["b"]);
+    assert!(!scene.requests.is_ending(&of(b"b")));
+}
+
+#[test]
 fn an_error_for_a_channel_that_moved_away_as_it_was_given_up_belongs_to_nobody() {
     let mut scene = Scene::new(true);
     scene.wants(&["b"]);
