@@ -10,19 +10,20 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 };
 use womack_engine::MemorySocket;
 
-use crate::{oracle::Subscription, world::World};
+use crate::{node::Place, oracle::Subscription, world::World};
 
 /// Bytes that the system takes for a client that does not read.
 const ROOM: usize = 64 << 10;
 /// The mask of what clients write. A server need not find it out.
 const MASK: [u8; 4] = [1, 2, 3, 4];
+/// More than a node has shards: which one a client gets is left to the node.
+const SHARDS: usize = 6;
 /// How long an answer to a request may take: the server's own time-out, and some time to be read.
 const ANSWER: Duration = Duration::from_secs(6);
 
 /// A client.
 pub(crate) struct Client {
     name: String,
-    shard: usize,
     world: Rc<World>,
     rng: fastrand::Rng,
     connection: Option<Connection>,
@@ -30,6 +31,8 @@ pub(crate) struct Client {
 
 /// A connection of a client, which knows nothing of those before it.
 struct Connection {
+    place: Place,
+    shard: usize,
     socket: MemorySocket,
     input: Vec<u8>,
     channels: BTreeMap<String, Subscription>,
@@ -44,13 +47,14 @@ struct Request {
     subscribes: bool,
     channels: Vec<String>,
     asked: Instant,
+    /// Whether a later request leaves one of the channels.
+    is_undone: bool,
 }
 
 impl Client {
     pub(crate) fn new(world: &Rc<World>, number: usize) -> Self {
         Self {
             name: format!("client {number}"),
-            shard: number,
             world: world.clone(),
             rng: world.rng("client", number as u64),
             connection: None,
@@ -90,7 +94,7 @@ impl Client {
                 self.note("leaves");
                 self.world.step("client leaves");
                 connection.socket.close();
-                self.world.node().ready(self.shard, &connection.socket);
+                self.tell_node(&connection);
                 return;
             }
             _ => {}
@@ -101,12 +105,20 @@ impl Client {
 
     fn connect(&mut self) {
         let socket = MemorySocket::with_room(ROOM);
-        if self.world.node().open(self.shard, &socket).is_none() {
+        let number = self.rng.usize(..self.world.node_count());
+        let Some(place) = self.world.place(number) else {
+            return self.world.count("no node to come to");
+        };
+        let shard = self.rng.usize(..SHARDS);
+        let node = self.world.node(place);
+        if node.and_then(|node| node.open(shard, &socket)).is_none() {
             return self.world.count("client refused");
         }
         self.note("comes");
         self.world.step("client comes");
         self.connection = Some(Connection {
+            place,
+            shard,
             socket,
             input: Vec::new(),
             channels: BTreeMap::new(),
@@ -164,11 +176,18 @@ impl Client {
                 false => channel.leave(number),
             }
         }
+        if !subscribes {
+            for request in connection.requests.values_mut() {
+                let mut names = request.channels.iter();
+                request.is_undone |= names.any(|name| channels.contains(name));
+            }
+        }
         let line = json!({ verb: channels, "id": number }).to_string();
         let request = Request {
             subscribes,
             channels,
             asked: Instant::now(),
+            is_undone: false,
         };
         connection.requests.insert(number, request);
         let text = OpCode::Data(Data::Text);
@@ -181,7 +200,16 @@ impl Client {
         // Writing to memory does not fail.
         frame.format(&mut bytes).ok();
         connection.socket.push(&bytes);
-        self.world.node().ready(self.shard, &connection.socket);
+        self.tell_node(connection);
+    }
+
+    /// The node learns that the socket is ready. Returns whether the node is still there.
+    fn tell_node(&self, connection: &Connection) -> bool {
+        let node = self.world.node(connection.place);
+        if let Some(node) = &node {
+            node.ready(connection.shard, &connection.socket);
+        }
+        node.is_some()
     }
 
     /// Reads what has come.
@@ -197,17 +225,25 @@ impl Client {
             return;
         }
         connection.sleeps_until = None;
+        if self.world.node(connection.place).is_none() {
+            self.note("loses its node");
+            return self.world.count("client lost its node");
+        }
         loop {
             let bytes = connection.socket.take();
             if bytes.is_empty() {
                 break;
             }
             connection.input.extend(bytes);
-            self.world.node().ready(self.shard, &connection.socket);
+            self.tell_node(&connection);
             while let Some((code, payload)) = next_frame(&mut connection.input) {
                 match code {
                     OpCode::Data(_) => self.line(&mut connection, &payload),
                     OpCode::Control(Control::Ping) => self.write(&connection, Frame::pong(payload)),
+                    OpCode::Control(Control::Close) if self.world.is_draining(connection.place) => {
+                        self.note("is closed by a drain");
+                        return self.world.count("closed by a drain");
+                    }
                     OpCode::Control(Control::Close) => {
                         let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
                         self.world
@@ -275,19 +311,23 @@ impl Client {
     fn gap(&self, connection: &mut Connection, gap: &Value) {
         self.note(&format!("gap {gap}"));
         self.world.count("gap");
-        let time = |name: &str| gap[name].as_u64().unwrap_or(0);
-        let (from, to) = (time("from"), time("to"));
-        if !self.world.explains_gap(from, to) {
-            self.world
-                .violate(&format!("{}: no reason for gap {from} to {to}", self.name));
-        }
+        let meanings = |name: &str| {
+            let told = gap[name].as_u64().unwrap_or(0);
+            self.world.wall().meanings(told)
+        };
+        let times: Vec<_> = meanings("from").into_iter().zip(meanings("to")).collect();
+        let node = connection.place.node;
         for name in gap["channels"].as_array().into_iter().flatten() {
             let name = name.as_str().unwrap_or_default();
-            connection
-                .channels
-                .entry(name.to_owned())
-                .or_default()
-                .tell(from, to);
+            let explains = |&(from, to): &(u64, u64)| self.world.explains_gap(node, name, from, to);
+            if !times.iter().any(explains) {
+                self.world.violate(&format!(
+                    "{}: {name} had no reason for gap {gap}",
+                    self.name
+                ));
+            }
+            let channel = connection.channels.entry(name.to_owned()).or_default();
+            times.iter().for_each(|&(from, to)| channel.tell(from, to));
         }
     }
 
@@ -300,6 +340,15 @@ impl Client {
         let is_ok = line["ok"] == true;
         self.note(&format!("{number} is answered: {line}"));
         self.world.count(line["error"].as_str().unwrap_or("ok"));
+        let node = connection.place.node;
+        if !is_ok && request.subscribes && !request.is_undone {
+            let mut names = request.channels.iter();
+            let ago = request.asked.elapsed();
+            if !names.any(|name| self.world.explains_refusal(node, name, ago)) {
+                self.world
+                    .violate(&format!("{}: no reason to refuse {number}", self.name));
+            }
+        }
         for name in &request.channels {
             let floor = self.world.published().next(name);
             let channel = connection.channels.entry(name.clone()).or_default();
@@ -307,7 +356,7 @@ impl Client {
                 (true, true) => {
                     channel.confirm(number, floor);
                     if channel.is_promised() {
-                        self.world.check_live(name);
+                        self.world.check_live(node, name);
                     }
                 }
                 (true, false) => channel.refuse(number),
@@ -330,8 +379,9 @@ impl Client {
         self.world.note(format!("{}: {text}", self.name));
     }
 
-    /// At rest: everything that was promised has come. Returns the channels that it wants.
-    pub(crate) fn check_at_rest(&self) -> Vec<String> {
+    /// At rest: everything that was promised has come. Returns the channels that it wants, with the
+    /// node that it is connected to.
+    pub(crate) fn check_at_rest(&self) -> Vec<(usize, String)> {
         let Some(connection) = &self.connection else {
             return Vec::new();
         };
@@ -342,7 +392,7 @@ impl Client {
                 self.judge(channel.missing(name, published.next(name), &published));
             }
             if channel.is_wanted() {
-                wanted.push(name.clone());
+                wanted.push((connection.place.node, name.clone()));
             }
         }
         if let Some(number) = connection.requests.keys().next() {

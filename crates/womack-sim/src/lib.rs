@@ -6,23 +6,31 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `world` | a run: applications, faults, rest |
+//! | `world` | a run: applications, rest |
+//! | `faults` | the troubles of a run, several at a time |
 //! | `node` | the server's parts, with tasks that drive them |
-//! | `network` | the way between node and Redis |
-//! | `redis` | a model of Redis |
+//! | `network` | the way between nodes and servers of Redis |
+//! | `redis` | models of one server, and of a cluster |
+//! | `outages` | the times at which something may be missing |
 //! | `client` | clients, which know what they were promised |
 //! | `oracle` | what was promised, and whether it was kept |
+//! | `shrink` | a failing run made smaller |
 //! | `trace` | what happened: its hash, its last lines, and counts |
 
 mod client;
+mod faults;
 mod network;
 mod node;
 mod oracle;
+mod outages;
 mod redis;
+mod shrink;
 mod trace;
 mod world;
 
 pub use self::{
+    redis::Topology,
+    shrink::{Omitted, shrink},
     trace::Trace,
     world::{Options, run},
 };

@@ -1,5 +1,5 @@
-//! The network between a node and its Redis: pipes with a latency, which can be cut, stalled and
-//! taken down.
+//! The network between nodes and servers of Redis: pipes with a latency, over routes that can be
+//! cut, stalled and taken down.
 //!
 //! Bytes are on their way until their time has come. A pipe belongs to the epoch of the network in
 //! which it was opened: a cut ends the epoch.
@@ -32,18 +32,32 @@ pub(crate) type PipeId = u64;
 /// Bytes that arrive at a time.
 type Parcel = (Instant, Vec<u8>);
 
-/// The state of the way to Redis.
+/// The two ends of a pipe.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Route {
+    /// The number of the node.
+    pub(crate) node: usize,
+    /// The number of the server of Redis.
+    pub(crate) server: usize,
+}
+
+/// An obstacle on a route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Way {
-    /// Bytes arrive.
-    Open,
+pub(crate) enum Obstacle {
     /// Nothing arrives, and nothing is lost.
-    Stalled,
+    Stall,
     /// Nobody connects.
     Down,
 }
 
-/// The network of one node. Clones are the same.
+/// How many obstacles of each kind there are on a route: faults overlap.
+#[derive(Clone, Copy, Default)]
+struct Obstacles {
+    stalls: u32,
+    downs: u32,
+}
+
+/// The network between all nodes and all servers. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Network {
     state: Arc<Mutex<State>>,
@@ -54,14 +68,15 @@ pub(crate) struct Network {
 struct State {
     pipes: BTreeMap<PipeId, Pipe>,
     last: PipeId,
-    way: Way,
+    /// The routes that are not open, or were not once.
+    obstacles: BTreeMap<Route, Obstacles>,
     latency: Duration,
     /// Decides into what pieces replies are cut.
     rng: fastrand::Rng,
 }
 
-#[derive(Default)]
 struct Pipe {
+    route: Route,
     to_redis: VecDeque<Parcel>,
     to_node: VecDeque<Parcel>,
     reader: Option<Waker>,
@@ -87,7 +102,7 @@ impl Network {
             state: Arc::new(Mutex::new(State {
                 pipes: BTreeMap::new(),
                 last: 0,
-                way: Way::Open,
+                obstacles: BTreeMap::new(),
                 latency: Duration::ZERO,
                 rng: fastrand::Rng::with_seed(seed),
             })),
@@ -103,25 +118,47 @@ impl Network {
         self.lock().latency = latency;
     }
 
-    pub(crate) fn way(&self) -> Way {
-        self.lock().way
+    /// The network as a node sees it.
+    pub(crate) fn of_node(&self, node: usize) -> NodeNetwork {
+        NodeNetwork {
+            network: self.clone(),
+            node,
+        }
     }
 
-    /// Opens the way, stalls it, or ends all connections and lets nobody connect.
-    pub(crate) fn set_way(&self, way: Way) -> Vec<PipeId> {
-        self.lock().way = way;
-        let ended = match way {
-            Way::Down => self.cut(),
-            Way::Open | Way::Stalled => Vec::new(),
-        };
+    /// The ends of a pipe; `None` if it is gone.
+    pub(crate) fn route(&self, id: PipeId) -> Option<Route> {
+        Some(self.lock().pipes.get(&id)?.route)
+    }
+
+    fn obstacles(&self, route: Route) -> Obstacles {
+        self.lock().obstacles(route)
+    }
+
+    /// Puts an obstacle on routes. Returns the connections that end by it and that Redis knew.
+    pub(crate) fn block(&self, routes: &[Route], obstacle: Obstacle) -> Vec<PipeId> {
+        for route in routes {
+            *self.lock().count(*route, obstacle) += 1;
+        }
+        match obstacle {
+            Obstacle::Down => self.cut(routes),
+            Obstacle::Stall => Vec::new(),
+        }
+    }
+
+    /// Takes an obstacle away that was put on routes.
+    pub(crate) fn unblock(&self, routes: &[Route], obstacle: Obstacle) {
+        for route in routes {
+            *self.lock().count(*route, obstacle) -= 1;
+        }
         self.wake_readers();
         self.changed.notify_one();
-        ended
     }
 
-    /// Ends all connections. Returns those that Redis knew.
-    pub(crate) fn cut(&self) -> Vec<PipeId> {
-        let pipes = std::mem::take(&mut self.lock().pipes);
+    /// Ends all connections of routes. Returns those that Redis knew.
+    pub(crate) fn cut(&self, routes: &[Route]) -> Vec<PipeId> {
+        let cut = |_: &PipeId, pipe: &mut Pipe| routes.contains(&pipe.route);
+        let pipes: Vec<_> = self.lock().pipes.extract_if(.., cut).collect();
         let mut ended = Vec::new();
         for (id, mut pipe) in pipes {
             if pipe.is_accepted {
@@ -134,10 +171,10 @@ impl Network {
         ended
     }
 
-    /// From now on all that there is of connections swallows everything.
-    pub(crate) fn hang(&self) {
+    /// From now on all that there is of connections of these routes swallows everything.
+    pub(crate) fn hang(&self, routes: &[Route]) {
         for pipe in self.lock().pipes.values_mut() {
-            pipe.is_black_hole = true;
+            pipe.is_black_hole |= routes.contains(&pipe.route);
         }
     }
 
@@ -165,19 +202,18 @@ impl Network {
         }
     }
 
-    /// Whether Redis' end of a pipe is there.
-    pub(crate) fn has(&self, id: PipeId) -> bool {
-        self.lock().pipes.contains_key(&id)
-    }
-
     /// The next thing that has arrived at Redis; else when to look again.
     pub(crate) fn arrival(&self) -> Result<Arrival, Option<Instant>> {
         let state = &mut *self.lock();
-        if state.way == Way::Stalled {
-            return Err(None);
-        }
         let (now, mut next) = (Instant::now(), None::<Instant>);
         for (&id, pipe) in &mut state.pipes {
+            if state
+                .obstacles
+                .get(&pipe.route)
+                .is_some_and(|it| it.stalls > 0)
+            {
+                continue;
+            }
             if !pipe.is_accepted {
                 pipe.is_accepted = true;
                 return Ok(Arrival::Opened(id));
@@ -200,28 +236,51 @@ impl Network {
     }
 }
 
+impl State {
+    fn obstacles(&self, route: Route) -> Obstacles {
+        self.obstacles.get(&route).copied().unwrap_or_default()
+    }
+
+    fn count(&mut self, route: Route, obstacle: Obstacle) -> &mut u32 {
+        let obstacles = self.obstacles.entry(route).or_default();
+        match obstacle {
+            Obstacle::Stall => &mut obstacles.stalls,
+            Obstacle::Down => &mut obstacles.downs,
+        }
+    }
+}
+
 /// Parcels arrive in their order, whatever the latency was when each was sent.
 fn push(queue: &mut VecDeque<Parcel>, due: Instant, bytes: Vec<u8>) {
     let due = queue.back().map_or(due, |(last, _)| due.max(*last));
     queue.push_back((due, bytes));
 }
 
-impl Connector for Network {
-    fn connect(&self, _: &Address) -> Connecting {
-        let network = self.clone();
+/// The network as a node sees it.
+pub(crate) struct NodeNetwork {
+    network: Network,
+    node: usize,
+}
+
+impl Connector for NodeNetwork {
+    fn connect(&self, address: &Address) -> Connecting {
+        let network = self.network.clone();
+        let (node, server) = (self.node, server_at(address));
         Box::pin(async move {
+            let server = server.ok_or(io::ErrorKind::AddrNotAvailable)?;
+            let route = Route { node, server };
             let latency = network.lock().latency;
             sleep(latency).await;
-            while network.way() == Way::Stalled {
+            while network.obstacles(route).stalls > 0 {
                 sleep(LOOK_AGAIN).await;
             }
             let id = {
                 let state = &mut *network.lock();
-                if state.way == Way::Down {
+                if state.obstacles(route).downs > 0 {
                     return Err(io::ErrorKind::ConnectionRefused.into());
                 }
                 state.last += 1;
-                state.pipes.insert(state.last, Pipe::default());
+                state.pipes.insert(state.last, Pipe::new(route));
                 state.last
             };
             network.changed.notify_one();
@@ -229,6 +288,31 @@ impl Connector for Network {
             let end = NodeEnd { network, id, timer };
             Ok(Box::new(end) as Box<dyn Stream>)
         })
+    }
+}
+
+impl Pipe {
+    const fn new(route: Route) -> Self {
+        Self {
+            route,
+            to_redis: VecDeque::new(),
+            to_node: VecDeque::new(),
+            reader: None,
+            is_accepted: false,
+            is_black_hole: false,
+        }
+    }
+}
+
+/// The host of a server of Redis.
+pub(crate) fn host_of(server: usize) -> String {
+    format!("redis-{server}")
+}
+
+fn server_at(address: &Address) -> Option<usize> {
+    match address {
+        Address::Tcp { host, .. } => host.strip_prefix("redis-")?.parse().ok(),
+        _ => None,
     }
 }
 
@@ -255,7 +339,11 @@ impl AsyncRead for NodeEnd {
             let Some((due, bytes)) = pipe.to_node.front_mut() else {
                 return Poll::Pending;
             };
-            if state.way == Way::Stalled {
+            if state
+                .obstacles
+                .get(&pipe.route)
+                .is_some_and(|it| it.stalls > 0)
+            {
                 return Poll::Pending;
             }
             if *due <= Instant::now() {

@@ -24,16 +24,21 @@ use womack_ledger::ShardId;
 use womack_proto::NamespaceId;
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig, SubscriberMetrics, TlsFiles};
 
-use crate::network::Network;
+use crate::{
+    network::{Network, host_of},
+    redis::Redis,
+};
 
 /// The prefix of the channels of clients at Redis.
-pub(crate) const KEY: &str = "womack:ns:default";
+const KEY: &str = "womack:ns:default";
 /// The wall clock when a run begins.
 const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 /// Values that are taken from a queue at once.
 const BATCH: usize = 1024;
 /// Commands that may wait for a shard.
 const SHARD_QUEUE: usize = 4096;
+/// Between two looks at how far a drain has come.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Between two looks at the memory that shards use.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -42,40 +47,87 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// The wall clock.
+/// The channel at Redis of a channel of clients.
+pub(crate) fn redis_channel(name: &str) -> String {
+    format!("{KEY}:{name}")
+}
+
+/// The wall clock, which may jump. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct WallClock {
     start: Instant,
+    /// How far it was off, in milliseconds; the last is how far it is.
+    offsets: Rc<RefCell<Vec<i64>>>,
 }
 
 impl WallClock {
     pub(crate) fn new() -> Self {
-        Self { start: now() }
+        Self {
+            start: now(),
+            offsets: Rc::new(RefCell::new(vec![0])),
+        }
+    }
+
+    /// The clock jumps.
+    pub(crate) fn step(&self, millis: u64, is_back: bool) {
+        let step = i64::try_from(millis).unwrap_or_default();
+        let step = if is_back { -step } else { step };
+        let offset = self.offset() + step;
+        self.offsets.borrow_mut().push(offset);
+    }
+
+    fn offset(&self) -> i64 {
+        self.offsets.borrow().last().copied().unwrap_or_default()
     }
 
     /// The time by this clock.
-    pub(crate) fn read(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + EPOCH + now().duration_since(self.start)
+    fn read(&self) -> SystemTime {
+        let millis = self.true_millis().saturating_add_signed(self.offset());
+        SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
     }
 
-    /// The time in milliseconds.
-    pub(crate) fn millis(&self) -> u64 {
+    /// The time of a clock that never jumps, in milliseconds.
+    pub(crate) fn true_millis(&self) -> u64 {
         let passed = now().duration_since(self.start) + EPOCH;
         u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
     }
+
+    /// The true times that this clock may have meant by a time. Steps are so large that all but one
+    /// lie outside of the run.
+    pub(crate) fn meanings(&self, millis: u64) -> Vec<u64> {
+        let offsets = self.offsets.borrow();
+        let meanings = offsets.iter();
+        meanings
+            .map(|offset| millis.saturating_add_signed(-offset))
+            .collect()
+    }
+}
+
+/// A node, by its number, and by how many were there before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) node: usize,
+    pub(crate) generation: u64,
 }
 
 /// A node. Dropping it ends its tasks.
 pub(crate) struct Node {
     context: Arc<Context>,
     shards: Vec<Rc<RefCell<Shard>>>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: RefCell<Vec<JoinHandle<()>>>,
     reports: Rc<RefCell<Vec<Report>>>,
 }
 
 impl Node {
-    /// Starts a node with so many shards, whose link goes over `network`.
-    pub(crate) fn start(shards: usize, network: &Network, wall: &WallClock, seed: u64) -> Self {
+    /// Starts node `number` with so many shards, whose link goes over `network`.
+    pub(crate) fn start(
+        number: usize,
+        shards: usize,
+        redis: &Redis,
+        network: &Network,
+        wall: &WallClock,
+        seed: u64,
+    ) -> Self {
         let limits = Limits {
             max_connects_per_second: 0,
             ..Limits::default()
@@ -126,10 +178,16 @@ impl Node {
         }
         let channels = built.iter().map(|shard| shard.borrow().channels_reader());
         let router = Router::new(context.clone(), channels.collect());
-        let backend = Backend::parse("redis://redis", &TlsFiles::default());
+        let hosts: Vec<_> = redis.seeds().map(host_of).collect();
+        let scheme = match redis.has_shards() {
+            true => "redis+cluster",
+            false => "redis",
+        };
+        let url = format!("{scheme}://{}", hosts.join(","));
+        let backend = Backend::parse(&url, &TlsFiles::default());
         let backend = backend
             .expect("it is a URL")
-            .over(Arc::new(network.clone()));
+            .over(Arc::new(network.of_node(number)));
         let subscriber = SubscriberConfig {
             statics: router.statics(),
             max_backlog_bytes: 16 << 20,
@@ -155,7 +213,7 @@ impl Node {
         Self {
             context,
             shards: built,
-            tasks,
+            tasks: RefCell::new(tasks),
             reports,
         }
     }
@@ -185,6 +243,13 @@ impl Node {
         }
     }
 
+    /// Closes all clients over some time, as a node does that is told to end.
+    pub(crate) fn drain(&self, time: Duration) {
+        let mut tasks = self.tasks.borrow_mut();
+        let shards = self.shards.iter();
+        tasks.extend(shards.map(|shard| spawn_local(drain(shard.clone(), time))));
+    }
+
     /// Takes what shards have reported of their clients.
     pub(crate) fn take_reports(&self) -> Vec<Report> {
         std::mem::take(&mut self.reports.borrow_mut())
@@ -199,7 +264,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.tasks.borrow().iter() {
             task.abort();
         }
     }
@@ -333,6 +398,22 @@ async fn timers(shard: Rc<RefCell<Shard>>) {
             () = until(next) => shard.borrow_mut().turn(now()),
             () = timer.notified() => {}
         }
+    }
+}
+
+/// Closes the clients of a shard, evenly over some time.
+async fn drain(shard: Rc<RefCell<Shard>>, time: Duration) {
+    let (start, sessions) = (now(), shard.borrow().session_count());
+    loop {
+        let passed = now().duration_since(start).as_secs_f64() / time.as_secs_f64();
+        let due = (sessions as f64 * passed.min(1.0)).ceil() as usize;
+        let closed = sessions.saturating_sub(shard.borrow().staying());
+        let count = due.saturating_sub(closed);
+        shard.borrow_mut().retire_some(count, now());
+        if passed >= 1.0 {
+            return shard.borrow_mut().close_all(now());
+        }
+        sleep(DRAIN_STEP).await;
     }
 }
 

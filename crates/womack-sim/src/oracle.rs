@@ -1,11 +1,11 @@
 //! What a client was promised of a channel, and whether it was kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A number that was published on a channel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Publication {
-    /// When, in milliseconds of the wall clock.
+    /// When, in milliseconds of the run.
     pub(crate) at: u64,
     pub(crate) fate: Fate,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Subscription {
     asked: u32,
     /// Whether it was answered that the client has left, and nobody asked since.
     is_out: bool,
-    /// The times for which a gap was told, in milliseconds of the wall clock.
+    /// The times for which a gap was told, in milliseconds of the run.
     told: Vec<(u64, u64)>,
     /// Numbers that were published elsewhere and that a gap has still to be told for.
     owed: Vec<u64>,
@@ -203,55 +203,6 @@ fn tell_missing(channel: &str, lost: &[u64]) -> Result<(), String> {
     }
 }
 
-/// When the link was down, in milliseconds of the wall clock: gaps need a reason.
-#[derive(Default)]
-pub(crate) struct Outages {
-    times: Vec<(u64, Option<u64>)>,
-}
-
-impl Outages {
-    /// The link is not what it was.
-    pub(crate) fn begin(&mut self, at: u64) {
-        self.times.push((at, None));
-    }
-
-    /// It seems whole to everybody but the node until `end`.
-    pub(crate) fn add(&mut self, begin: u64, end: u64) {
-        self.times.push((begin, Some(end)));
-    }
-
-    /// It is whole again.
-    pub(crate) fn end(&mut self, at: u64) {
-        for (_, end) in &mut self.times {
-            end.get_or_insert(at);
-        }
-    }
-
-    /// Whether there has been none since a time.
-    pub(crate) fn is_quiet_since(&self, time: u64) -> bool {
-        let mut ends = self.times.iter().map(|(_, end)| *end);
-        ends.all(|end| end.is_some_and(|end| end < time))
-    }
-
-    /// Whether a gap that was told has a reason: an outage that it touches, some time before which
-    /// the last good answer may have come, and after which it may have taken as long to restore.
-    pub(crate) fn explain(&self, from: u64, to: u64, slack: u64) -> bool {
-        self.times.iter().any(|&(begin, end)| {
-            from <= begin + slack
-                && begin <= to + slack
-                && end.is_none_or(|end| from <= end + slack)
-        })
-    }
-}
-
-/// The channels that clients want.
-pub(crate) fn difference(wanted: &BTreeSet<String>, found: &BTreeSet<String>) -> Option<String> {
-    let missing: Vec<_> = wanted.difference(found).collect();
-    let unwanted: Vec<_> = found.difference(wanted).collect();
-    (!missing.is_empty() || !unwanted.is_empty())
-        .then(|| format!("redis lacks {missing:?} and has {unwanted:?} in vain"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,15 +258,5 @@ mod tests {
         channel.refuse(1);
         channel.refuse(3);
         assert!(!channel.is_wanted());
-    }
-
-    #[test]
-    fn a_gap_needs_an_outage_of_its_time() {
-        let mut outages = Outages::default();
-        outages.begin(1000);
-        outages.end(2000);
-        assert!(outages.explain(900, 2100, 100));
-        assert!(!outages.explain(3000, 3100, 100));
-        assert!(!outages.explain(100, 200, 100));
     }
 }

@@ -21,6 +21,10 @@ pub struct Trace {
     counts: BTreeMap<String, u64>,
     steps: u64,
     violations: Vec<String>,
+    /// When the first promise was broken.
+    violated_at: Option<Duration>,
+    /// The faults that came up, by their numbers.
+    faults: Vec<(u64, u64)>,
     /// The lines before the first violation.
     story: Vec<String>,
 }
@@ -36,6 +40,8 @@ impl Trace {
             counts: BTreeMap::new(),
             steps: 0,
             violations: Vec::new(),
+            violated_at: None,
+            faults: Vec::new(),
             story: Vec::new(),
         }
     }
@@ -80,8 +86,24 @@ impl Trace {
         self.note(format!("VIOLATION {text}"));
         if self.violations.is_empty() {
             self.story = self.lines.drain(..).collect();
+            self.violated_at = Some(self.elapsed());
         }
         self.violations.push(text);
+    }
+
+    /// A fault has come up.
+    pub(crate) fn bring_fault(&mut self, number: (u64, u64)) {
+        self.faults.push(number);
+    }
+
+    /// The faults that came up, by their numbers.
+    pub(crate) fn faults(&self) -> &[(u64, u64)] {
+        &self.faults
+    }
+
+    /// The simulated time until the first promise was broken; `None` if all were kept.
+    pub fn violated_at(&self) -> Option<Duration> {
+        self.violated_at
     }
 
     /// Steps so far.

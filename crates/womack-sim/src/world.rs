@@ -2,8 +2,8 @@
 //! clients.
 
 use std::{
-    cell::{Cell, Ref, RefCell},
-    collections::BTreeSet,
+    cell::{Cell, Ref, RefCell, RefMut},
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
     rc::Rc,
     time::Duration,
@@ -17,10 +17,13 @@ use tokio::{
 
 use crate::{
     client::Client,
-    network::{Network, Way},
-    node::{KEY, Node, WallClock},
-    oracle::{Fate, Outages, Publication, Published, difference},
-    redis::Redis,
+    faults::{self, Recent},
+    network::{Network, Obstacle, Route},
+    node::{Node, Place, WallClock, redis_channel},
+    oracle::{Fate, Publication, Published},
+    outages::{OutageId, Outages, Ways},
+    redis::{Publishing, Redis, Topology},
+    shrink::Omitted,
     trace::Trace,
 };
 
@@ -30,8 +33,9 @@ const GAP_SLACK: u64 = 2500;
 /// Milliseconds without an outage after which what a client reads is true: the longest sleep of a
 /// client, and the time to restore a link.
 const LIVE_FOR: u64 = 5000;
-/// Milliseconds until a node gives up a connection that answers nothing, at the most.
-const HANG: u64 = 9000;
+/// Milliseconds of trouble before a request that may be the reason for its refusal: a link is
+/// restored some time after Redis can be reached.
+const TROUBLE: u64 = 5000;
 /// How long it takes until nothing is under way any more: time-outs of requests, of links and of
 /// channels that nobody wants.
 const REST: Duration = Duration::from_secs(25);
@@ -39,9 +43,13 @@ const REST: Duration = Duration::from_secs(25);
 const READ_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The size of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// Shards of the node.
+    /// The servers of Redis; chosen by the seed if it is `None`.
+    pub topology: Option<Topology>,
+    /// Nodes; as many as the seed says, at most three, if it is 0.
+    pub nodes: usize,
+    /// Shards of a node; as many as the seed says, at most three, if it is 0.
     pub shards: usize,
     /// Clients that are there at a time.
     pub clients: usize,
@@ -49,21 +57,53 @@ pub struct Options {
     pub time: Duration,
     /// Whether everything that happens is printed.
     pub prints: bool,
+    /// Left out of what the seed decides.
+    pub omitted: Omitted,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            shards: 2,
+            topology: None,
+            nodes: 0,
+            shards: 0,
             clients: 12,
             time: Duration::from_secs(60),
             prints: false,
+            omitted: Omitted::default(),
+        }
+    }
+}
+
+/// The size of a run, as far as the seed decides it.
+struct Size {
+    topology: Topology,
+    nodes: usize,
+    shards: usize,
+    /// Faults that there are at a time, at most.
+    faults: u64,
+}
+
+impl Size {
+    fn new(seed: u64, options: &Options) -> Self {
+        let mut rng = fastrand::Rng::with_seed(mix(seed, "size", 0));
+        let chosen = match rng.bool() {
+            true => Topology::Single,
+            false => Topology::Cluster,
+        };
+        let (nodes, shards) = (rng.usize(1..=3), rng.usize(1..=3));
+        let or = |given: usize, chosen| if given == 0 { chosen } else { given };
+        Self {
+            topology: options.topology.unwrap_or(chosen),
+            nodes: or(options.nodes, nodes),
+            shards: or(options.shards, shards),
+            faults: rng.u64(1..=4),
         }
     }
 }
 
 /// Runs a seed, and returns what happened. Every call with the same arguments does the same.
-pub fn run(seed: u64, options: Options) -> Trace {
+pub fn run(seed: u64, options: &Options) -> Trace {
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -71,8 +111,9 @@ pub fn run(seed: u64, options: Options) -> Trace {
         .build();
     let runtime = runtime.expect("a runtime without sockets needs nothing of the system");
     LocalSet::new().block_on(&runtime, async {
-        let world = World::new(seed, options);
-        world.run(options).await;
+        let size = Size::new(seed, options);
+        let world = World::new(seed, &size, options);
+        world.run(size.faults, options).await;
         world.trace.replace(Trace::new(false))
     })
 }
@@ -82,40 +123,62 @@ pub(crate) struct World {
     seed: u64,
     network: Network,
     redis: RefCell<Redis>,
-    node: Node,
+    nodes: Vec<RefCell<Slot>>,
+    shards: usize,
     wall: WallClock,
     trace: RefCell<Trace>,
     published: RefCell<Published>,
     outages: RefCell<Outages>,
+    recent: RefCell<Recent>,
     is_resting: Cell<bool>,
 }
 
+/// The place of a node, which may be empty.
+struct Slot {
+    node: Option<Rc<Node>>,
+    /// Counts the nodes that were here.
+    generation: u64,
+    /// Whether the node closes its clients.
+    is_draining: bool,
+}
+
 impl World {
-    fn new(seed: u64, options: Options) -> Rc<Self> {
-        let wall = WallClock::new();
-        let network = Network::new(mix(seed, "network", 0));
-        let node = Node::start(options.shards, &network, &wall, mix(seed, "router", 0));
-        Rc::new(Self {
+    fn new(seed: u64, size: &Size, options: &Options) -> Rc<Self> {
+        let slot = |_| {
+            RefCell::new(Slot {
+                node: None,
+                generation: 0,
+                is_draining: false,
+            })
+        };
+        let world = Rc::new(Self {
             seed,
-            network,
-            redis: RefCell::new(Redis::new()),
-            node,
-            wall,
+            network: Network::new(mix(seed, "network", 0)),
+            redis: RefCell::new(Redis::new(size.topology)),
+            nodes: (0..size.nodes).map(slot).collect(),
+            shards: size.shards,
+            wall: WallClock::new(),
             trace: RefCell::new(Trace::new(options.prints)),
             published: RefCell::default(),
             outages: RefCell::default(),
+            recent: RefCell::default(),
             is_resting: Cell::new(false),
-        })
+        });
+        (0..size.nodes).for_each(|node| world.start_node(node));
+        world
     }
 
-    async fn run(self: &Rc<Self>, options: Options) {
+    async fn run(self: &Rc<Self>, faults: u64, options: &Options) {
         let redis = spawn_local(self.clone().serve_redis());
         let publisher = spawn_local(self.clone().publish());
         let standing = Rc::new(RefCell::new(Vec::new()));
+        let omitted = &options.omitted;
         let clients: Vec<_> = (0..options.clients)
+            .filter(|number| !omitted.clients.contains(number))
             .map(|number| spawn_local(Client::new(self, number).run(standing.clone())))
             .collect();
-        self.trouble(Instant::now() + options.time).await;
+        let end = Instant::now() + options.time;
+        faults::trouble(self, faults, end, omitted).await;
         publisher.abort();
         self.is_resting.set(true);
         for client in clients {
@@ -162,21 +225,26 @@ impl World {
         loop {
             sleep(Duration::from_micros(rng.u64(..20_000))).await;
             let most = 1 << rng.u32(1..=5);
-            self.publish_one(&format!("c{}", rng.u32(..most)));
+            let how = match rng.bool() && self.redis().has_shards() {
+                true => Publishing::ToShard,
+                false => Publishing::Everywhere,
+            };
+            self.publish_one(how, &format!("c{}", rng.u32(..most)));
         }
     }
 
-    fn publish_one(&self, channel: &str) {
+    fn publish_one(&self, how: Publishing, channel: &str) {
         let number = self.published.borrow().next(channel);
-        let (name, payload) = (format!("{KEY}:{channel}"), format!("{{\"n\":{number}}}"));
-        let receivers = self.redis.borrow().publish(&name, &payload, &self.network);
+        let (name, payload) = (redis_channel(channel), format!("{{\"n\":{number}}}"));
+        let redis = self.redis.borrow();
+        let receivers = redis.publish(how, &name, &payload, &self.network);
         let fate = match receivers {
             None => Fate::Refused,
-            Some(_) if !self.redis.borrow().is_master() => Fate::Elsewhere,
+            Some(_) if redis.is_elsewhere() => Fate::Elsewhere,
             Some(_) => Fate::Taken,
         };
         let publication = Publication {
-            at: self.wall.millis(),
+            at: self.wall.true_millis(),
             fate,
         };
         self.published.borrow_mut().add(channel, publication);
@@ -184,100 +252,6 @@ impl World {
         self.note(format!(
             "{number} is published on {channel} to {receivers:?}"
         ));
-    }
-
-    /// Troubles the way to Redis until `end`, and leaves it whole.
-    async fn trouble(&self, end: Instant) {
-        let mut rng = self.rng("faults", 0);
-        loop {
-            let pause = Duration::from_millis(rng.u64(100..4000));
-            if Instant::now() + pause >= end {
-                return sleep_until(end).await;
-            }
-            sleep(pause).await;
-            let latency = match rng.u8(..3) {
-                0 => Duration::ZERO,
-                _ => Duration::from_micros(rng.u64(..100_000)),
-            };
-            self.network.set_latency(latency);
-            let begin = |at| self.outages.borrow_mut().begin(at);
-            let fault = rng.u8(..100);
-            let time = match fault {
-                0..30 => {
-                    self.fault("cut");
-                    begin(self.wall.millis());
-                    self.forget(&self.network.cut());
-                    Duration::ZERO
-                }
-                30..37 => {
-                    self.fault("hang");
-                    let at = self.wall.millis();
-                    self.outages.borrow_mut().add(at, at + HANG);
-                    self.network.hang();
-                    Duration::ZERO
-                }
-                37..67 => {
-                    let is_long = rng.u8(..5) == 0;
-                    self.fault(if is_long { "long stall" } else { "stall" });
-                    begin(self.wall.millis());
-                    self.network.set_way(Way::Stalled);
-                    Duration::from_millis(if is_long {
-                        rng.u64(5000..9000)
-                    } else {
-                        rng.u64(20..2500)
-                    })
-                }
-                67..82 => {
-                    self.fault("down");
-                    begin(self.wall.millis());
-                    self.forget(&self.network.set_way(Way::Down));
-                    Duration::from_millis(rng.u64(10..4000))
-                }
-                82..87 => {
-                    // Redis ends the connections of users that have lost a right.
-                    self.fault("refusal");
-                    begin(self.wall.millis());
-                    let refused = format!("{KEY}:c{}", rng.u32(..16));
-                    self.redis.borrow_mut().refused = Some(refused);
-                    self.forget(&self.network.cut());
-                    Duration::from_millis(rng.u64(50..4000))
-                }
-                87..93 => {
-                    self.fault("demotion");
-                    begin(self.wall.millis());
-                    self.redis.borrow_mut().change_role();
-                    Duration::from_millis(rng.u64(50..3000))
-                }
-                _ => {
-                    self.fault("busy");
-                    self.redis.borrow_mut().is_busy = true;
-                    Duration::from_millis(rng.u64(50..3000))
-                }
-            };
-            sleep_until((Instant::now() + time).min(end)).await;
-            self.restore();
-        }
-    }
-
-    fn restore(&self) {
-        self.network.set_way(Way::Open);
-        let mut redis = self.redis.borrow_mut();
-        redis.is_busy = false;
-        redis.refused = None;
-        if !redis.is_master() {
-            redis.change_role();
-        }
-        self.outages.borrow_mut().end(self.wall.millis());
-        self.note("the way to redis is whole".to_owned());
-    }
-
-    fn fault(&self, kind: &str) {
-        self.step(kind);
-        self.note(format!("FAULT {kind}"));
-    }
-
-    fn forget(&self, ended: &[u64]) {
-        self.redis.borrow_mut().forget(ended);
     }
 
     /// Waits until nothing is under way, and publishes once more on every channel.
@@ -290,27 +264,159 @@ impl World {
                 clients.iter_mut().for_each(Client::read);
             }
             if round == 0 {
-                (0..32).for_each(|number| self.publish_one(&format!("c{number}")));
+                let channels = (0..32).map(|number| format!("c{number}"));
+                channels.for_each(|channel| self.publish_one(Publishing::Everywhere, &channel));
             }
         }
     }
 
+    /// At rest: every node is subscribed to what its clients want, once in each way, and to nothing
+    /// else.
     fn check(&self, clients: &[Client]) {
-        let wanted = clients.iter().flat_map(Client::check_at_rest);
-        let wanted: BTreeSet<_> = wanted.map(|name| format!("{KEY}:{name}")).collect();
-        let found = self.redis.borrow().subscribed(&self.network);
-        if let Some(difference) = difference(&wanted, &found) {
-            self.violate(&difference);
+        let mut wanted: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        for client in clients {
+            for (node, channel) in client.check_at_rest() {
+                wanted
+                    .entry(node)
+                    .or_default()
+                    .insert(redis_channel(&channel));
+            }
         }
-        let reports = self.node.take_reports().len();
-        self.note(format!(
-            "{reports} reports, {} sessions",
-            self.node.sessions()
-        ));
+        let ways = if self.redis().has_shards() { 2 } else { 1 };
+        for node in 0..self.node_count() {
+            let wanted = wanted.remove(&node).unwrap_or_default();
+            let wanted: Vec<_> = wanted.into_iter().collect();
+            let found = self.redis().subscriptions(node, &self.network);
+            for (mut found, way) in found
+                .into_iter()
+                .zip(["SUBSCRIBE", "SSUBSCRIBE"])
+                .take(ways)
+            {
+                found.sort();
+                if found != wanted {
+                    self.violate(&format!(
+                        "node {node} has {way} of {found:?}, its clients want {wanted:?}"
+                    ));
+                }
+            }
+            if let Some(node) = &self.nodes[node].borrow().node {
+                let (reports, sessions) = (node.take_reports().len(), node.sessions());
+                self.note(format!("{reports} reports, {sessions} sessions"));
+            }
+        }
     }
 
-    pub(crate) fn node(&self) -> &Node {
-        &self.node
+    /// A node; `None` if the one of this generation has ended.
+    pub(crate) fn node(&self, place: Place) -> Option<Rc<Node>> {
+        let slot = self.nodes[place.node].borrow();
+        (slot.generation == place.generation)
+            .then(|| slot.node.clone())
+            .flatten()
+    }
+
+    /// The place of a node that takes clients now, if one does.
+    pub(crate) fn place(&self, node: usize) -> Option<Place> {
+        let slot = self.nodes[node].borrow();
+        let generation = slot.generation;
+        let takes = slot.node.is_some() && !slot.is_draining;
+        takes.then_some(Place { node, generation })
+    }
+
+    pub(crate) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// A node ends at once. Returns whether there was one.
+    pub(crate) fn stop_node(&self, node: usize) -> bool {
+        self.nodes[node].borrow_mut().node.take().is_some()
+    }
+
+    /// A node closes its clients over some time. Returns whether there is one that has not begun to.
+    pub(crate) fn drain_node(&self, node: usize, time: Duration) -> bool {
+        let mut slot = self.nodes[node].borrow_mut();
+        let Some(node) = slot.node.as_ref().filter(|_| !slot.is_draining) else {
+            return false;
+        };
+        node.drain(time);
+        slot.is_draining = true;
+        true
+    }
+
+    /// Whether the node of a client closes its clients.
+    pub(crate) fn is_draining(&self, place: Place) -> bool {
+        self.nodes[place.node].borrow().is_draining
+    }
+
+    /// A node starts where there is none.
+    pub(crate) fn start_node(&self, node: usize) {
+        let mut slot = self.nodes[node].borrow_mut();
+        slot.generation += 1;
+        slot.is_draining = false;
+        let seed = mix(self.seed, "router", slot.generation * 100 + node as u64);
+        let redis = self.redis.borrow();
+        let started = Node::start(node, self.shards, &redis, &self.network, &self.wall, seed);
+        slot.node = Some(Rc::new(started));
+    }
+
+    pub(crate) fn redis(&self) -> Ref<'_, Redis> {
+        self.redis.borrow()
+    }
+
+    pub(crate) fn redis_mut(&self) -> RefMut<'_, Redis> {
+        self.redis.borrow_mut()
+    }
+
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    pub(crate) fn wall(&self) -> &WallClock {
+        &self.wall
+    }
+
+    pub(crate) fn recent(&self) -> RefMut<'_, Recent> {
+        self.recent.borrow_mut()
+    }
+
+    /// All routes that there are.
+    pub(crate) fn routes(&self) -> Vec<Route> {
+        let servers: Vec<_> = (0..self.redis().count()).collect();
+        self.routes_to(&servers)
+    }
+
+    /// The routes of all nodes to some servers.
+    pub(crate) fn routes_to(&self, servers: &[usize]) -> Vec<Route> {
+        let nodes = 0..self.node_count();
+        nodes
+            .flat_map(|node| servers.iter().map(move |&server| Route { node, server }))
+            .collect()
+    }
+
+    /// Connections over some routes end.
+    pub(crate) fn cut(&self, routes: &[Route]) {
+        let ended = self.network.cut(routes);
+        self.redis.borrow_mut().forget(&ended);
+    }
+
+    /// Puts an obstacle on some routes.
+    pub(crate) fn block(&self, routes: &[Route], obstacle: Obstacle) {
+        let ended = self.network.block(routes, obstacle);
+        self.redis.borrow_mut().forget(&ended);
+    }
+
+    pub(crate) fn begin_outage(&self, routes: &[Route], loses: bool) -> OutageId {
+        let at = self.wall.true_millis();
+        self.outages.borrow_mut().begin(routes, at, loses)
+    }
+
+    pub(crate) fn end_outage(&self, id: OutageId) {
+        self.end_outage_later(id, 0);
+    }
+
+    /// An outage ends in so many milliseconds.
+    pub(crate) fn end_outage_later(&self, id: OutageId, millis: u64) {
+        let at = self.wall.true_millis() + millis;
+        self.outages.borrow_mut().end(id, at);
     }
 
     pub(crate) fn published(&self) -> Ref<'_, Published> {
@@ -321,18 +427,45 @@ impl World {
         self.is_resting.get()
     }
 
-    /// Whether a gap that was told had a reason.
-    pub(crate) fn explains_gap(&self, from: u64, to: u64) -> bool {
-        self.outages.borrow().explain(from, to, GAP_SLACK)
+    fn with_ways<T>(
+        &self,
+        node: usize,
+        channel: &str,
+        ask: impl FnOnce(&Outages, Ways<'_>) -> T,
+    ) -> T {
+        let servers = &self.redis().homes(&redis_channel(channel));
+        ask(&self.outages.borrow(), Ways { node, servers })
+    }
+
+    /// Whether a gap that a node told of a channel had a reason; in milliseconds of the run.
+    pub(crate) fn explains_gap(&self, node: usize, channel: &str, from: u64, to: u64) -> bool {
+        self.with_ways(node, channel, |outages, ways| {
+            outages.explain(ways, from, to, GAP_SLACK)
+        })
+    }
+
+    /// Whether a request for a channel that was made so long ago may have been refused. A node asks
+    /// again for what an ACL has refused only after a minute, which is longer than a run.
+    pub(crate) fn explains_refusal(&self, node: usize, channel: &str, ago: Duration) -> bool {
+        if self.redis().was_refused(&redis_channel(channel)) {
+            return true;
+        }
+        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+        let since = self.wall.true_millis().saturating_sub(ago + TROUBLE);
+        self.with_ways(node, channel, |outages, ways| {
+            !outages.is_quiet_since(ways, since)
+        })
     }
 
     /// A client has just read that a channel is live for it: if the way was whole for long enough,
     /// the node is subscribed at Redis.
-    pub(crate) fn check_live(&self, channel: &str) {
-        let since = self.wall.millis().saturating_sub(LIVE_FOR);
-        let name = format!("{KEY}:{channel}");
-        let is_subscribed = self.redis.borrow().subscribers(&name, &self.network) > 0;
-        if !is_subscribed && self.outages.borrow().is_quiet_since(since) {
+    pub(crate) fn check_live(&self, node: usize, channel: &str) {
+        let since = self.wall.true_millis().saturating_sub(LIVE_FOR);
+        let is_quiet = self.with_ways(node, channel, |outages, ways| {
+            outages.is_quiet_since(ways, since)
+        });
+        let name = redis_channel(channel);
+        if is_quiet && !self.redis().is_subscribed(node, &name, &self.network) {
             self.violate(&format!("{channel} is confirmed and not subscribed"));
         }
     }
@@ -340,6 +473,11 @@ impl World {
     /// Random numbers of one part of the world.
     pub(crate) fn rng(&self, part: &str, number: u64) -> fastrand::Rng {
         fastrand::Rng::with_seed(mix(self.seed, part, number))
+    }
+
+    /// A fault has come up, which is left out if its run is made smaller.
+    pub(crate) fn bring_fault(&self, number: (u64, u64)) {
+        self.trace.borrow_mut().bring_fault(number);
     }
 
     pub(crate) fn note(&self, line: String) {

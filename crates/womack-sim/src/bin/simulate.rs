@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Parser;
-use womack_sim::{Options, run};
+use womack_sim::{Omitted, Options, Topology, Trace, run, shrink};
 
 /// Runs seeds, and tells the story of one in which a promise was broken.
 #[derive(Parser)]
@@ -29,22 +29,75 @@ struct Arguments {
     trace: bool,
     #[arg(long, default_value_t = 12)]
     clients: usize,
-    #[arg(long, default_value_t = 2)]
+    /// Shards of a node; chosen by the seed if it is 0.
+    #[arg(long, default_value_t = 0)]
     shards: usize,
+    /// Nodes; chosen by the seed if it is 0.
+    #[arg(long, default_value_t = 0)]
+    nodes: usize,
+    /// The servers of Redis; chosen by the seed if it is not given.
+    #[arg(long)]
+    redis: Option<Servers>,
+}
+
+/// The servers of Redis.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Servers {
+    Single,
+    Cluster,
+}
+
+impl From<Servers> for Topology {
+    fn from(servers: Servers) -> Self {
+        match servers {
+            Servers::Single => Self::Single,
+            Servers::Cluster => Self::Cluster,
+        }
+    }
+}
+
+/// Tells the story of the smallest run of a seed that breaks a promise.
+fn tell(seed: u64, options: &Options, trace: &Trace) {
+    let shrunk = shrink(seed, options);
+    let (smallest, trace) = match &shrunk {
+        Some((smallest, trace)) => (smallest, trace),
+        None => (options, trace),
+    };
+    if options.prints {
+        let prints = true;
+        let smallest = Options {
+            prints,
+            ..smallest.clone()
+        };
+        println!("seed {seed}, made smaller:");
+        run(seed, &smallest);
+    }
+    trace.story().iter().for_each(|line| println!("{line}"));
+    println!(
+        "seed {seed}, made smaller: {} s, without clients {:?}",
+        smallest.time.as_secs_f64(),
+        smallest.omitted.clients
+    );
+    for violation in trace.violations() {
+        println!("seed {seed}: {violation}");
+    }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let options = Options {
+        topology: arguments.redis.map(Into::into),
+        nodes: arguments.nodes,
         shards: arguments.shards,
         clients: arguments.clients,
         time: Duration::from_secs(arguments.seconds),
         prints: arguments.trace,
+        omitted: Omitted::default(),
     };
     let (begin, mut steps, mut failed) = (Instant::now(), 0, 0);
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for seed in arguments.seed..arguments.seed + arguments.seeds {
-        let trace = run(seed, options);
+        let trace = run(seed, &options);
         steps += trace.steps();
         for (kind, count) in trace.counts() {
             *counts.entry(kind.clone()).or_default() += count;
@@ -52,7 +105,7 @@ fn main() -> ExitCode {
         let hash = trace.hash();
         println!("seed {seed}: {} steps, hash {hash:016x}", trace.steps());
         if arguments.twice {
-            let again = run(seed, options).hash();
+            let again = run(seed, &options).hash();
             if again != hash {
                 println!("seed {seed}: hash {again:016x} the second time");
                 failed += 1;
@@ -60,10 +113,7 @@ fn main() -> ExitCode {
         }
         if !trace.violations().is_empty() {
             failed += 1;
-            trace.story().iter().for_each(|line| println!("{line}"));
-            for violation in trace.violations() {
-                println!("seed {seed}: {violation}");
-            }
+            tell(seed, &options, &trace);
             break;
         }
     }

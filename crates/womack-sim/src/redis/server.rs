@@ -5,26 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::BytesMut;
 use womack_broker::{Limits, resp::Decoder};
 
-use crate::network::{Arrival, Network, PipeId};
+use super::{Publishing, answers::Answers, cluster::View};
+use crate::network::{Network, PipeId};
 
-/// A model of one Redis server.
-pub(crate) struct Redis {
+/// One server.
+pub(super) struct Server {
     clients: BTreeMap<PipeId, Client>,
     role: Role,
-    /// Counts the histories of writes, of which each has an id.
-    history: u32,
+    /// The history of writes that it is a part of, and the one that this continues.
+    history: [u32; 2],
     /// The channel that the ACL refuses.
-    pub(crate) refused: Option<String>,
+    pub(super) refused: Option<String>,
     /// Whether a script runs for too long.
-    pub(crate) is_busy: bool,
-    /// Commands that were handled, and are still to be told.
-    pub(crate) handled: Vec<String>,
+    pub(super) is_busy: bool,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Role {
     Master,
+    /// One that copies a master of this cluster.
     Replica,
+    /// One that does not reach its master.
+    Detached,
 }
 
 struct Client {
@@ -33,181 +35,254 @@ struct Client {
     speaks_resp3: bool,
     channels: BTreeSet<String>,
     patterns: BTreeSet<String>,
+    shard_channels: BTreeSet<String>,
 }
 
-/// Replies and pushes that are still to be sent.
-#[derive(Default)]
-struct Answers {
-    bytes: Vec<u8>,
-}
-
-impl Redis {
-    pub(crate) fn new() -> Self {
+impl Server {
+    pub(super) fn master(history: u32) -> Self {
         Self {
             clients: BTreeMap::new(),
             role: Role::Master,
-            history: 1,
+            history: [history, 0],
             refused: None,
             is_busy: false,
-            handled: Vec::new(),
         }
     }
 
-    /// Connections have ended.
-    pub(crate) fn forget(&mut self, ended: &[PipeId]) {
+    pub(super) fn replica(history: u32) -> Self {
+        Self {
+            role: Role::Replica,
+            ..Self::master(history)
+        }
+    }
+
+    pub(super) fn is_master(&self) -> bool {
+        self.role == Role::Master
+    }
+
+    pub(super) const fn history(&self) -> u32 {
+        self.history[0]
+    }
+
+    /// The server becomes a replica, of whose master nobody hears.
+    pub(super) fn demote(&mut self) {
+        self.role = Role::Detached;
+        self.begin_history();
+    }
+
+    /// The server becomes a master, which begins a history of its own.
+    pub(super) fn promote(&mut self) {
+        self.role = Role::Master;
+        self.begin_history();
+    }
+
+    fn begin_history(&mut self) {
+        let [history, _] = self.history;
+        self.history = [history + 1, history];
+    }
+
+    /// The server copies a master with this history.
+    pub(super) fn follow(&mut self, history: u32) {
+        self.role = Role::Replica;
+        self.history = [history, self.history[0]];
+    }
+
+    /// The process ends, and another one takes its place.
+    pub(super) fn restart(&mut self) {
+        self.clients.clear();
+        self.is_busy = false;
+    }
+
+    pub(super) fn forget(&mut self, ended: &[PipeId]) {
         for id in ended {
             self.clients.remove(id);
         }
     }
 
-    /// The server becomes a replica, of which nobody hears, or a master again. Connections stay.
-    pub(crate) fn change_role(&mut self) {
-        self.role = match self.role {
-            Role::Master => Role::Replica,
-            Role::Replica => Role::Master,
+    pub(super) fn accept(&mut self, id: PipeId) {
+        self.clients.insert(id, Client::new());
+    }
+
+    pub(super) fn has(&self, id: PipeId) -> bool {
+        self.clients.contains_key(&id)
+    }
+
+    /// Handles the commands that have come whole.
+    pub(super) fn read(
+        &mut self,
+        id: PipeId,
+        bytes: &[u8],
+        cluster: Option<View<'_>>,
+        network: &Network,
+        handled: &mut Vec<String>,
+    ) {
+        let Some(mut client) = self.clients.remove(&id) else {
+            return;
         };
-        self.history += 1;
-    }
-
-    pub(crate) fn is_master(&self) -> bool {
-        self.role == Role::Master
-    }
-
-    /// Something has come over the network.
-    pub(crate) fn handle(&mut self, arrival: Arrival, network: &Network) {
-        match arrival {
-            Arrival::Opened(id) => {
-                self.clients.insert(id, Client::new());
-            }
-            Arrival::Closed(id) => drop(self.clients.remove(&id)),
-            Arrival::Bytes(id, bytes) => {
-                let Some(mut client) = self.clients.remove(&id) else {
-                    return;
-                };
-                client.input.extend_from_slice(&bytes);
-                let mut answers = Answers::default();
-                while let Ok(Some(words)) = client.decoder.decode(&mut client.input) {
-                    let words: Vec<_> = words
-                        .iter()
-                        .map(|word| String::from_utf8_lossy(word).into_owned())
-                        .collect();
-                    let before = answers.bytes.len();
-                    self.command(&mut client, &words, &mut answers);
-                    self.tell(id, &words, &answers.bytes[before..]);
-                }
-                network.send(id, answers.bytes);
-                self.clients.insert(id, client);
-            }
+        client.input.extend_from_slice(bytes);
+        let mut answers = Answers::default();
+        while let Ok(Some(words)) = client.decoder.decode(&mut client.input) {
+            let words: Vec<_> = words
+                .iter()
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect();
+            let before = answers.bytes.len();
+            self.command(&mut client, &words, cluster.as_ref(), &mut answers);
+            handled.extend(told(id, &words, &answers.bytes[before..]));
         }
+        network.send(id, answers.bytes);
+        self.clients.insert(id, client);
     }
 
-    fn command(&self, client: &mut Client, words: &[String], answers: &mut Answers) {
+    fn command(
+        &self,
+        client: &mut Client,
+        words: &[String],
+        cluster: Option<&View<'_>>,
+        answers: &mut Answers,
+    ) {
         let name = words[0].to_ascii_uppercase();
         let names = &words[1..];
         if self.is_busy && !matches!(name.as_str(), "HELLO" | "AUTH") {
             return answers.error("BUSY Redis is busy running a script.");
         }
-        match name.as_str() {
-            "HELLO" => {
+        match (name.as_str(), cluster) {
+            ("HELLO", _) => {
                 client.speaks_resp3 = true;
                 answers.add("%1\r\n$5\r\nproto\r\n:3\r\n");
             }
-            "PING" => answers.add("+PONG\r\n"),
-            "INFO" => answers.bulk(&self.info()),
-            "SUBSCRIBE" => match names.iter().find(|name| self.refuses(name)) {
-                Some(_) => answers.error(
-                    "NOPERM this user has no permissions to access one of the channels used as \
-                     arguments",
-                ),
-                None => {
-                    for name in names {
-                        client.channels.insert(name.clone());
-                        answers.confirm("subscribe", name, client);
-                    }
-                }
+            ("CLIENT", _) => answers.add("+OK\r\n"),
+            ("PING", _) => answers.add("+PONG\r\n"),
+            ("INFO", _) => answers.bulk(&self.info()),
+            ("CLUSTER", Some(view)) => view.tell_slots(answers),
+            ("SUBSCRIBE" | "SSUBSCRIBE", _) if self.refuses(names) => answers.error(
+                "NOPERM this user has no permissions to access one of the channels used as \
+                 arguments",
+            ),
+            ("SSUBSCRIBE", Some(view)) => match view.refusal(names) {
+                Some(error) => answers.error(&error),
+                None => client.change(&name, names, answers),
             },
-            "UNSUBSCRIBE" => {
-                for name in names {
-                    client.channels.remove(name);
-                    answers.confirm("unsubscribe", name, client);
-                }
-            }
-            "PSUBSCRIBE" => {
-                for name in names {
-                    client.patterns.insert(name.clone());
-                    answers.confirm("psubscribe", name, client);
-                }
+            ("SUBSCRIBE" | "UNSUBSCRIBE" | "PSUBSCRIBE" | "SUNSUBSCRIBE", _) => {
+                client.change(&name, names, answers);
             }
             _ => answers.error(&format!("ERR unknown command '{name}'")),
         }
     }
 
-    fn tell(&mut self, id: PipeId, words: &[String], answer: &[u8]) {
-        if matches!(words[0].as_str(), "PING" | "INFO") {
-            return;
-        }
-        let error = match answer.first() {
-            Some(b'-') => String::from_utf8_lossy(answer).trim_end().to_owned(),
-            _ => String::new(),
-        };
-        self.handled
-            .push(format!("redis {id}: {} {error}", words.join(" ")));
-    }
-
-    fn refuses(&self, name: &str) -> bool {
-        self.refused.as_deref() == Some(name)
+    fn refuses(&self, names: &[String]) -> bool {
+        let refused = self.refused.as_ref();
+        refused.is_some_and(|refused| names.contains(refused))
     }
 
     fn info(&self) -> String {
         let role = match self.role {
             Role::Master => "master",
-            Role::Replica => "slave\r\nmaster_link_status:down",
+            Role::Replica => "slave\r\nmaster_link_status:up",
+            Role::Detached => "slave\r\nmaster_link_status:down",
         };
-        let history = self.history;
+        let [history, continues] = self.history;
         format!(
             "# Replication\r\nrole:{role}\r\nmaster_replid:{history:040}\r\n\
-             master_replid2:{:040}\r\n",
-            history - 1
+             master_replid2:{continues:040}\r\n"
         )
     }
 
-    /// An application publishes. Returns how many subscribers there were; `None` if Redis refuses.
-    pub(crate) fn publish(&self, channel: &str, payload: &str, network: &Network) -> Option<u64> {
+    /// An application publishes here. Returns how many subscribers there were; `None` if it is
+    /// refused.
+    pub(super) fn publish(
+        &self,
+        how: Publishing,
+        channel: &str,
+        payload: &str,
+        network: &Network,
+    ) -> Option<u64> {
         if self.is_busy {
             return None;
         }
-        if self.role == Role::Replica {
+        if self.role == Role::Detached {
             // It is published at another server, of which this one does not hear.
             return Some(0);
         }
+        Some(self.deliver(how, channel, payload, network))
+    }
+
+    /// Sends a publication to those who subscribe here.
+    pub(super) fn deliver(
+        &self,
+        how: Publishing,
+        channel: &str,
+        payload: &str,
+        network: &Network,
+    ) -> u64 {
         let mut receivers = 0;
         for (&id, client) in &self.clients {
-            if client.channels.contains(channel) {
+            let (word, channels) = match how {
+                Publishing::Everywhere => ("message", &client.channels),
+                Publishing::ToShard => ("smessage", &client.shard_channels),
+            };
+            if channels.contains(channel) {
                 receivers += 1;
                 let mut answers = Answers::default();
-                answers.push(client, 3, &["message", channel, payload]);
+                answers.push(client.speaks_resp3, 3, &[word, channel, payload]);
                 network.send(id, answers.bytes);
             }
         }
-        Some(receivers)
+        receivers
     }
 
-    /// How many connections that work subscribe to a channel.
-    pub(crate) fn subscribers(&self, channel: &str, network: &Network) -> usize {
-        let clients = self.clients.iter();
-        let is_there = |(id, client): &(&PipeId, &Client)| {
-            network.has(**id) && client.channels.contains(channel)
-        };
-        clients.filter(is_there).count()
+    /// The server has no longer the slots of some shard channels, and says so to those who
+    /// subscribe to them.
+    pub(super) fn end_shard_channels(&mut self, ends: impl Fn(&str) -> bool, network: &Network) {
+        for (&id, client) in &mut self.clients {
+            let ended = client.shard_channels.extract_if(.., |name| ends(name));
+            let ended: Vec<_> = ended.collect();
+            let mut answers = Answers::default();
+            for name in ended {
+                answers.push(client.speaks_resp3, 3, &["sunsubscribe", &name]);
+                answers.number(client.shard_channels.len() as u64);
+            }
+            network.send(id, answers.bytes);
+        }
     }
 
-    /// Every channel that a connection that works subscribes to.
-    pub(crate) fn subscribed(&self, network: &Network) -> BTreeSet<String> {
-        let clients = self.clients.iter().filter(|(id, _)| network.has(**id));
-        clients
-            .flat_map(|(_, client)| client.channels.iter().cloned())
-            .collect()
+    pub(super) fn has_subscriber(&self, channel: &str, counts: impl Fn(PipeId) -> bool) -> bool {
+        let mut clients = self.clients.iter();
+        clients.any(|(id, client)| client.channels.contains(channel) && counts(*id))
     }
+
+    pub(super) fn has_shard_subscriber(
+        &self,
+        channel: &str,
+        counts: impl Fn(PipeId) -> bool,
+    ) -> bool {
+        let mut clients = self.clients.iter();
+        clients.any(|(id, client)| client.shard_channels.contains(channel) && counts(*id))
+    }
+
+    /// Adds the subscriptions of some connections: of channels, and of shard channels.
+    pub(super) fn subscriptions(
+        &self,
+        counts: &impl Fn(PipeId) -> bool,
+        found: &mut [Vec<String>; 2],
+    ) {
+        for (_, client) in self.clients.iter().filter(|(id, _)| counts(**id)) {
+            found[0].extend(client.channels.iter().cloned());
+            found[1].extend(client.shard_channels.iter().cloned());
+        }
+    }
+}
+
+/// A command with its error, unless it comes too often to be told.
+fn told(id: PipeId, words: &[String], answer: &[u8]) -> Option<String> {
+    if matches!(words[0].as_str(), "PING" | "INFO" | "CLUSTER" | "CLIENT") {
+        return None;
+    }
+    let error = match answer.first() {
+        Some(b'-') => String::from_utf8_lossy(answer).trim_end().to_owned(),
+        _ => String::new(),
+    };
+    Some(format!("redis {id}: {} {error}", words.join(" ")))
 }
 
 impl Client {
@@ -218,35 +293,31 @@ impl Client {
             speaks_resp3: false,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
-        }
-    }
-}
-
-impl Answers {
-    fn add(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
-    }
-
-    fn error(&mut self, text: &str) {
-        self.add(&format!("-{text}\r\n"));
-    }
-
-    fn bulk(&mut self, text: &str) {
-        self.add(&format!("${}\r\n{text}\r\n", text.len()));
-    }
-
-    /// A message, or a confirmation but for its last element.
-    fn push(&mut self, client: &Client, length: usize, words: &[&str]) {
-        let sign = if client.speaks_resp3 { '>' } else { '*' };
-        self.add(&format!("{sign}{length}\r\n"));
-        for word in words {
-            self.bulk(word);
+            shard_channels: BTreeSet::new(),
         }
     }
 
-    fn confirm(&mut self, verb: &str, name: &str, client: &Client) {
-        self.push(client, 3, &[verb, name]);
-        let count = client.channels.len() + client.patterns.len();
-        self.add(&format!(":{count}\r\n"));
+    /// Begins or ends subscriptions, and confirms each.
+    fn change(&mut self, verb: &str, names: &[String], answers: &mut Answers) {
+        let confirmed = verb.to_ascii_lowercase();
+        for name in names {
+            let (channels, begins) = match verb {
+                "SUBSCRIBE" => (&mut self.channels, true),
+                "UNSUBSCRIBE" => (&mut self.channels, false),
+                "PSUBSCRIBE" => (&mut self.patterns, true),
+                "SSUBSCRIBE" => (&mut self.shard_channels, true),
+                _ => (&mut self.shard_channels, false),
+            };
+            match begins {
+                true => channels.insert(name.clone()),
+                false => channels.remove(name),
+            };
+            answers.push(self.speaks_resp3, 3, &[&confirmed, name]);
+            let count = match verb {
+                "SSUBSCRIBE" | "SUNSUBSCRIBE" => self.shard_channels.len(),
+                _ => self.channels.len() + self.patterns.len(),
+            };
+            answers.number(count as u64);
+        }
     }
 }
