@@ -240,9 +240,11 @@ impl Client {
                 match code {
                     OpCode::Data(_) => self.line(&mut connection, &payload),
                     OpCode::Control(Control::Ping) => self.write(&connection, Frame::pong(payload)),
-                    OpCode::Control(Control::Close) if self.world.is_draining(connection.place) => {
-                        self.note("is closed by a drain");
-                        return self.world.count("closed by a drain");
+                    OpCode::Control(Control::Close)
+                        if self.world.explains_close(connection.place) =>
+                    {
+                        self.note("is closed");
+                        return self.world.count("closed");
                     }
                     OpCode::Control(Control::Close) => {
                         let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
@@ -253,6 +255,10 @@ impl Client {
                     OpCode::Control(_) => {}
                 }
             }
+        }
+        if connection.socket.is_finished() && self.world.explains_close(connection.place) {
+            self.note("is cut off");
+            return self.world.count("cut off");
         }
         if connection.socket.is_finished() {
             self.world.violate(&format!("{} is cut off", self.name));

@@ -55,10 +55,12 @@ pub(crate) enum Fault {
     NodeCrash,
     /// A node closes its clients and ends, and another takes its place.
     Drain,
+    /// A node has no memory left for what waits for its clients.
+    Shortage,
 }
 
 /// The kinds of faults of every run.
-const COMMON: [Fault; 10] = [
+const COMMON: [Fault; 11] = [
     Fault::Cut,
     Fault::Hang,
     Fault::Stall,
@@ -69,6 +71,7 @@ const COMMON: [Fault; 10] = [
     Fault::ClockStep,
     Fault::NodeCrash,
     Fault::Drain,
+    Fault::Shortage,
 ];
 
 /// Those of a single server, and those of a cluster.
@@ -92,6 +95,7 @@ impl Fault {
             Self::ClockStep => "clock step",
             Self::NodeCrash => "node crash",
             Self::Drain => "drain",
+            Self::Shortage => "shortage",
         }
     }
 }
@@ -142,6 +146,7 @@ enum Undo {
     StartNode(usize),
     /// A node that has closed its clients is to make place for another.
     ReplaceNode(usize),
+    FreeMemory(usize),
 }
 
 /// Troubles a run until `end`, with so many faults at a time, and leaves everything whole.
@@ -261,6 +266,11 @@ impl Injector {
             }
             Fault::NodeCrash => self.crash_node()?,
             Fault::Drain => self.drain_node()?,
+            Fault::Shortage => {
+                let node = self.rng.usize(..self.world.node_count());
+                let is_short = self.world.set_short_of_memory(node, true);
+                is_short.then_some((None, Undo::FreeMemory(node), self.rng.u64(50..3000)))?
+            }
         };
         let (outage, undo, millis) = lasting;
         let (number, others) = self.world.recent().begin(fault);
@@ -388,6 +398,9 @@ impl Injector {
                 world.network().unblock(&routes, Obstacle::Down);
             }
             Undo::StartNode(node) => world.start_node(node),
+            Undo::FreeMemory(node) => {
+                world.set_short_of_memory(node, false);
+            }
             Undo::ReplaceNode(node) => {
                 world.stop_node(node);
                 world.start_node(node);

@@ -221,6 +221,9 @@ impl Node {
     /// A client opens a WebSocket of JSON lines at a shard. `None` if it is refused.
     pub(crate) fn open(&self, shard: usize, socket: &MemorySocket) -> Option<()> {
         let limits = self.context.config.limits.load();
+        if self.context.memory.is_tight(limits.memory_budget_bytes) {
+            return None;
+        }
         let address = Ipv4Addr::LOCALHOST.into();
         let admitted = self
             .context
@@ -241,6 +244,20 @@ impl Node {
                 shard.read_unread(now());
             }
         }
+    }
+
+    /// Sets the memory budget to little more than what is in use, or to what it was.
+    pub(crate) fn set_short_of_memory(&self, is_short: bool) {
+        let limits = &self.context.config.limits;
+        let memory_budget_bytes = match is_short {
+            true => self.context.memory.used(),
+            false => 0,
+        };
+        let changed = Limits {
+            memory_budget_bytes,
+            ..**limits.load()
+        };
+        limits.store(changed);
     }
 
     /// Closes all clients over some time, as a node does that is told to end.

@@ -140,6 +140,8 @@ struct Slot {
     generation: u64,
     /// Whether the node closes its clients.
     is_draining: bool,
+    /// Whether it has been short of memory.
+    was_short: bool,
 }
 
 impl World {
@@ -149,6 +151,7 @@ impl World {
                 node: None,
                 generation: 0,
                 is_draining: false,
+                was_short: false,
             })
         };
         let world = Rc::new(Self {
@@ -342,9 +345,20 @@ impl World {
         true
     }
 
-    /// Whether the node of a client closes its clients.
-    pub(crate) fn is_draining(&self, place: Place) -> bool {
-        self.nodes[place.node].borrow().is_draining
+    /// A node is short of memory, or is not any more. Returns whether there is one.
+    pub(crate) fn set_short_of_memory(&self, node: usize, is_short: bool) -> bool {
+        let mut slot = self.nodes[node].borrow_mut();
+        slot.was_short |= is_short && slot.node.is_some();
+        if let Some(node) = &slot.node {
+            node.set_short_of_memory(is_short);
+        }
+        slot.node.is_some()
+    }
+
+    /// Whether the node of a client may have closed it.
+    pub(crate) fn explains_close(&self, place: Place) -> bool {
+        let slot = self.nodes[place.node].borrow();
+        slot.is_draining || slot.was_short
     }
 
     /// A node starts where there is none.
@@ -352,6 +366,7 @@ impl World {
         let mut slot = self.nodes[node].borrow_mut();
         slot.generation += 1;
         slot.is_draining = false;
+        slot.was_short = false;
         let seed = mix(self.seed, "router", slot.generation * 100 + node as u64);
         let redis = self.redis.borrow();
         let started = Node::start(node, self.shards, &redis, &self.network, &self.wall, seed);

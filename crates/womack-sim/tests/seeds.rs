@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use womack_sim::{Options, run};
 
 /// Faults and replies that have to come up in some seeds, or the simulation proves little.
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "cut",
     "hang",
     "stall",
@@ -20,7 +20,8 @@ const KINDS: [&str; 22] = [
     "clock step",
     "node crash",
     "drain",
-    "closed by a drain",
+    "shortage",
+    "closed",
     "ok",
     "unavailable",
     "unsubscribed",
