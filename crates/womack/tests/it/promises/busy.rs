@@ -45,12 +45,14 @@ impl Script {
     }
 
     async fn end(mut self) {
+        // Whoever runs it gives up waiting for it before it has ended.
         let killed = async {
-            while !self.running.is_finished() {
+            while self.other.run::<String>(&["PING"]).await.is_none() {
                 self.other.run::<String>(&["SCRIPT", "KILL"]).await;
             }
         };
         within("the end of the script", killed).await;
+        self.running.abort();
     }
 }
 
