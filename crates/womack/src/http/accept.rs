@@ -12,28 +12,20 @@ use tokio::{
     select,
     time::sleep,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use womack_engine::Throttle;
 use womack_ledger::Limit;
 
-use super::{connection::serve_connection, context::Http, surface::Surface};
+use super::{
+    connection::serve_connection,
+    connections::{BACKLOG, Connections},
+    context::Http,
+    surface::Surface,
+};
 
-/// Connections that may wait at a listener until they are accepted; the system may allow fewer.
-pub(crate) const BACKLOG: i32 = 4096;
 /// How long the accept loop rests when the system has no descriptors left.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// How often the log says that there are none.
 const ACCEPT_LINES: Duration = Duration::from_secs(10);
-
-/// The connections that came over a listener, and when they are to end.
-#[derive(Clone, Default)]
-pub(crate) struct Connections {
-    /// Cancelled once no more are taken, and those that are open end after the request that they
-    /// are at.
-    pub(crate) closing: CancellationToken,
-    /// Those that are open.
-    pub(crate) open: TaskTracker,
-}
 
 /// A listener, and what is served there.
 pub(crate) struct Listener {

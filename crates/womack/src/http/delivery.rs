@@ -38,10 +38,7 @@ use tokio_util::sync::CancellationToken;
 use womack_engine::Sid;
 use womack_proto::relay::AnswerLoss;
 
-use super::{
-    client_stream::{ClientStream, StreamEnd},
-    context::Http,
-};
+use super::client_stream::{ClientStream, StreamEnd};
 
 /// An answer that has lain at the system for longer was read when its connection is reset: whoever
 /// gives up just as the answer comes is quicker.
@@ -50,6 +47,12 @@ const RESET_TIME: Duration = Duration::from_secs(1);
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// The longest time between two looks.
 const LOOKS: Duration = Duration::from_millis(100);
+
+/// Tells sessions of answers that may not have reached their clients.
+pub(super) trait LossReport {
+    /// Tells the session `sid` that an answer of its own may not have reached its client.
+    fn report_loss(self: Rc<Self>, sid: Sid, loss: AnswerLoss);
+}
 
 /// The session that a request polls, and which of its polls it is.
 #[derive(Clone, Copy)]
@@ -72,7 +75,7 @@ pub(super) struct ClientConnection {
 
 /// An answer of which it is not known yet whether its client has it.
 struct UnconfirmedAnswer {
-    http: Rc<Http>,
+    losses: Rc<dyn LossReport>,
     sid: Sid,
     stamp: Option<u64>,
     /// Whether no proxy is known to stand before the client.
@@ -121,16 +124,17 @@ impl ClientConnection {
         }
     }
 
-    /// The body of an answer that brings packets of `sid`, which is watched from here on.
+    /// The body of an answer that brings packets of `sid`, which is watched from here on: `losses` is
+    /// told if its client may not have it.
     pub(super) fn answer(
         &self,
-        http: &Rc<Http>,
+        losses: Rc<dyn LossReport>,
         PollTarget { sid, stamp }: PollTarget,
         bytes: Bytes,
     ) -> Bytes {
         let written = Arc::new(OnceLock::new());
         self.unconfirmed.borrow_mut().push(UnconfirmedAnswer {
-            http: http.clone(),
+            losses,
             sid,
             stamp,
             is_direct: !self.is_proxied.get(),
@@ -220,7 +224,7 @@ impl UnconfirmedAnswer {
         let loss = loss(ending, self.stamp, self.is_direct, age);
         self.is_settled = true;
         if let Some(loss) = loss {
-            self.http.report_loss(self.sid, loss);
+            self.losses.clone().report_loss(self.sid, loss);
         }
     }
 }
@@ -228,7 +232,9 @@ impl UnconfirmedAnswer {
 impl Drop for UnconfirmedAnswer {
     fn drop(&mut self) {
         if !self.is_settled {
-            self.http.report_loss(self.sid, AnswerLoss::Certain);
+            self.losses
+                .clone()
+                .report_loss(self.sid, AnswerLoss::Certain);
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::task::spawn_local;
 use womack_engine::{RequestKind, SessionRequest, Sid, ToShard};
 use womack_proto::{SessionError, relay::AnswerLoss};
 
-use super::context::Http;
+use super::{context::Http, delivery::LossReport};
 
 impl Http {
     /// Whether the session id was made by this process, or may be brought to the one that made it.
@@ -56,25 +56,25 @@ impl Http {
             .send(ToShard::Request(Box::new(request)))
             .map_err(|_| SessionError::Overloaded)
     }
+}
 
-    /// Tells the session that an answer may not have reached its client. The session must hear of
-    /// it, so a queue that is full is waited for.
-    pub(super) fn report_loss(self: &Rc<Self>, sid: Sid, loss: AnswerLoss) {
-        let http = self.clone();
+impl LossReport for Http {
+    /// The session must hear of it, so a queue that is full is waited for.
+    fn report_loss(self: Rc<Self>, sid: Sid, loss: AnswerLoss) {
         let request = SessionRequest {
             sid,
             kind: RequestKind::AnswerLost { loss },
         };
         // Through the queue even to this shard, which may be at work below a drop.
         spawn_local(async move {
-            if !http.is_own(sid) {
-                if let Some(relay) = &http.relay {
+            if !self.is_own(sid) {
+                if let Some(relay) = &self.relay {
                     relay.push_waiting(request).await;
                     relay.wake();
                 }
                 return;
             }
-            let shard = &http.shards[usize::from(sid.shard.0)];
+            let shard = &self.shards[usize::from(sid.shard.0)];
             shard
                 .push_waiting(ToShard::Request(Box::new(request)))
                 .await;

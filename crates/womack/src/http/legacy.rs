@@ -146,7 +146,7 @@ impl Http {
         let poll = PollTarget { sid, stamp: None };
         match self.packets_for(poll).await.and_then(Answer::packets) {
             Ok(body) => {
-                let watch = |bytes| connection.answer(self, poll, bytes);
+                let watch = |bytes| connection.answer(self.clone(), poll, bytes);
                 answer_watched(jsonp, body.bytes, watch)
             }
             // A GET has nothing in it that could be bad: its session polls no more.

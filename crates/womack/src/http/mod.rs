@@ -7,9 +7,9 @@
 //! routes                                      which request is answered by what
 //! sessions, legacy, admin, publish            requests of clients and of operators
 //! polling, websocket, plain, events, stats    transports, and the pages of operators
-//! admission, forward, refusals, delivery      steps that requests share
+//! admission, forward, refusals                steps that requests share
 //! context                                     everything that these share
-//! assets, answers, body, cors, keep_alive …   parts that know no request
+//! assets, body, connections, delivery …       parts that know no request
 //! ```
 
 mod accept;
@@ -20,6 +20,7 @@ mod assets;
 mod body;
 mod client_stream;
 mod connection;
+mod connections;
 mod context;
 mod cors;
 mod delivery;
@@ -40,8 +41,9 @@ mod surface;
 mod websocket;
 
 pub(crate) use self::{
-    accept::{BACKLOG, Connections, Listener, serve},
+    accept::{Listener, serve},
     assets::Assets,
+    connections::{BACKLOG, Connections},
     context::{Http, keep_alive_header},
     surface::Surface,
 };

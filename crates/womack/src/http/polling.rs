@@ -17,7 +17,7 @@ use super::{
     answers::respond,
     body::Body,
     context::Http,
-    delivery::{ClientConnection, PollTarget},
+    delivery::{ClientConnection, LossReport, PollTarget},
     refusals::closing,
 };
 
@@ -73,7 +73,7 @@ impl Http {
         let packets = self.packets_for(poll).await.and_then(Answer::packets);
         match packets {
             Ok(PollBody { content, bytes }) => {
-                let bytes = connection.answer(self, poll, bytes);
+                let bytes = connection.answer(self.clone(), poll, bytes);
                 respond(StatusCode::OK, content.media_type(), bytes)
             }
             Err(error) => self.refuse(error.of_server(self.status.is_draining())),
@@ -177,7 +177,9 @@ impl Drop for AbortGuard<'_> {
         // An answer from here on finds nobody. An answer that is there already is lost.
         self.answered.close();
         match self.answered.try_recv() {
-            Ok(Answer::Packets(_)) => self.http.report_loss(self.sid, AnswerLoss::Certain),
+            Ok(Answer::Packets(_)) => {
+                self.http.clone().report_loss(self.sid, AnswerLoss::Certain);
+            }
             Ok(_) => {}
             Err(_) => {
                 let kind = RequestKind::PollAborted { token: self.token };
