@@ -77,6 +77,29 @@ impl<T> Shared<T> {
         let scale = self.scale.as_ref();
         !self.values.is_full() && scale.is_none_or(|scale| scale.has_room((scale.weigh)(value)))
     }
+
+    /// Wakes the senders that wait for room.
+    fn announce_room(&self) {
+        if self.waiting_for_room.load(Ordering::SeqCst) > 0 {
+            self.room.notify_waiters();
+        }
+    }
+}
+
+/// A sender that waits for room. It is counted until it is dropped, whether it got room or gave up.
+struct WaitingForRoom<'a>(&'a AtomicUsize);
+
+impl<'a> WaitingForRoom<'a> {
+    fn announce(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for WaitingForRoom<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The end that values go into; any number of threads may hold one.
@@ -143,14 +166,13 @@ impl<T> Sender<T> {
                 return;
             }
             let room = self.shared.room.notified();
-            self.shared.waiting_for_room.fetch_add(1, Ordering::SeqCst);
+            let _waiting = WaitingForRoom::announce(&self.shared.waiting_for_room);
             self.wake();
             // Looked at again after announcing the wait, so that room made in between is seen.
             fence(Ordering::SeqCst);
             if !self.shared.has_room(&value) && !self.shared.closed.load(Ordering::Acquire) {
                 room.await;
             }
-            self.shared.waiting_for_room.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
@@ -203,9 +225,7 @@ impl<T> Receiver<T> {
             scale.ledger.release(bytes);
             fence(Ordering::SeqCst);
         }
-        if self.shared.waiting_for_room.load(Ordering::SeqCst) > 0 {
-            self.shared.room.notify_waiters();
-        }
+        self.shared.announce_room();
         true
     }
 }
@@ -236,6 +256,8 @@ pub(crate) async fn receive_batch(receiver: &AtomicWaker, mut take: impl FnMut()
 #[cfg(test)]
 mod tests {
     use std::thread;
+
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -336,6 +358,17 @@ mod tests {
         let mut batch = Vec::new();
         run(receiver.receive(&mut batch, 5));
         assert_eq!(batch, [2, 3]);
+    }
+
+    #[test]
+    fn sender_that_gives_up_is_waited_for_no_longer() {
+        let (sender, mut receiver) = queue(1);
+        assert_eq!(sender.push(1), Ok(()));
+        assert!(sender.push_waiting(2).now_or_never().is_none());
+        assert_eq!(sender.shared.waiting_for_room.load(Ordering::SeqCst), 0);
+        let mut batch = Vec::new();
+        run(receiver.receive(&mut batch, 2));
+        assert_eq!(batch, [1]);
     }
 
     #[test]
