@@ -127,7 +127,15 @@ impl<T> Sender<T> {
         // Charged first, so that it is never less than nothing.
         scale.ledger.charge(bytes);
         let pushed = self.shared.values.push(value);
-        pushed.inspect_err(|_| scale.ledger.release(bytes))
+        pushed.inspect_err(|_| {
+            scale.ledger.release(bytes);
+            fence(Ordering::SeqCst);
+            // The receiver may have made room that the charge hid from a sender, which waits now.
+            // While the queue is full, the receiver's next batch ends the wait.
+            if !self.shared.values.is_full() {
+                self.shared.announce_room();
+            }
+        })
     }
 
     /// Wakes the receiver if it sleeps.
