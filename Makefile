@@ -10,7 +10,7 @@ FUZZ_SECONDS := 60
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress random simulate deps lint package fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random simulate models deps lint package fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ random: deps ## have random clients look for broken promises: make random TEST=a
 
 simulate: ## run the server's parts in simulated time: make simulate SEEDS=1000 SEED=1
 	cargo run --release -p womack-sim -- --twice --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),1)
+
+models: ## check the queues between threads in every order of their steps: make models MODEL=dirty PREEMPTIONS=4
+	$(if $(PREEMPTIONS),LOOM_MAX_PREEMPTIONS=$(PREEMPTIONS)) cargo test -p womack-engine --test models -- $(MODEL)
 
 deps: ## install the programs and packages that the tests drive
 	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \

@@ -2,14 +2,16 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use ahash::RandomState;
-use atomic_waker::AtomicWaker;
 use womack_ledger::ShardId;
 
-use crate::queue::receive_batch;
+use crate::{
+    queue::receive_batch,
+    sync::{AtomicWaker, Mutex, MutexGuard},
+};
 
 /// Channels of which the router has to look at what the shards want: for each shard a set.
 ///

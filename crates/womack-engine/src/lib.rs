@@ -31,6 +31,7 @@
 //! | `encoding` | the bytes of a message for each kind of client |
 //! | `command`, `session_request`, `report` | messages between threads |
 //! | `queue`, `dirty_channels` | the ways that these messages take |
+//! | `sync` | the primitives of these two, which `tests/models` has models of |
 //! | `config`, `limits`, `context`, `metrics` | settings, what all parts have in common, counters |
 //! | `live`, `coverage`, `beat`, `throttle`, `timeout_queue` | replaceable settings, readiness, liveness, rate of log lines, deadlines |
 //! | `sid` | session ids that name their node, shard and slot |
@@ -57,6 +58,7 @@ mod router;
 mod session_request;
 mod shard;
 mod sid;
+mod sync;
 mod thread;
 mod throttle;
 mod timeout_queue;

@@ -4,19 +4,11 @@
 //! socket writes. The two are therefore apart: [`Sender::push`] only hands over, and
 //! [`Sender::wake`] is called once when a burst is complete.
 
-use std::{
-    future::poll_fn,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
-    },
-    task::Poll,
-};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use atomic_waker::AtomicWaker;
-use crossbeam_queue::ArrayQueue;
-use tokio::sync::Notify;
-use womack_ledger::Ledger;
+use crate::sync::{
+    ArrayQueue, AtomicBool, AtomicUsize, AtomicWaker, Ledger, Notify, Ordering, fence,
+};
 
 /// Creates a queue that holds at most `capacity` values.
 pub fn queue<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {

@@ -1,0 +1,4 @@
+//! The checks.
+
+pub(crate) mod dirty_channels;
+pub(crate) mod queue;
