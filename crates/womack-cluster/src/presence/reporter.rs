@@ -25,7 +25,7 @@ use super::{
     sweep::Sweep,
     thread::ReporterTask,
 };
-use crate::{metrics::EventMetrics, thread::Thread};
+use crate::{clock, metrics::EventMetrics, thread::Thread};
 
 /// Reports that are taken at one go and travel together.
 const REPORTS_PER_BATCH: usize = 512;
@@ -69,6 +69,12 @@ impl Reporter {
         Thread::start("womack-reporter", finish, || self.run()).map(ReporterTask)
     }
 
+    /// Runs in a `LocalSet` of the caller, in place of a thread.
+    #[cfg(feature = "simulation")]
+    pub async fn run_here(self) {
+        self.run().await;
+    }
+
     /// Runs until everything is written after the shards have said all.
     async fn run(self) {
         let keys = Keys::new(&self.config.events_key, self.context.sids.node);
@@ -80,7 +86,7 @@ impl Reporter {
             sweeps: VecDeque::new(),
             records: true,
             enlisted: false,
-            look_from: Instant::now(),
+            look_from: clock::now(),
             backoff: Backoff::default(),
             failures: Throttle::new(Duration::from_secs(10)),
             refusals: Throttle::new(Duration::from_secs(10)),
@@ -135,7 +141,7 @@ impl Running {
 
     fn failed(&mut self, error: &RedisError) {
         self.backoff.failed();
-        if let Some(held_back) = self.failures.pass(Instant::now()) {
+        if let Some(held_back) = self.failures.pass(clock::now()) {
             let waiting = self.reports().len() + self.batch.len();
             warn!(%error, held_back, waiting, "server events wait for redis");
         }
@@ -148,7 +154,7 @@ impl Running {
         let mut finishing = false;
         self.records = true;
         self.enlisted = false;
-        self.look_from = Instant::now() + timeout;
+        self.look_from = clock::now() + timeout;
         self.sweeps.clear();
         self.keep_record(&mut ledger).await?;
         loop {
@@ -204,7 +210,7 @@ impl Running {
         if self.reports().take_lost() {
             self.begin_count().await;
         }
-        if self.sweeps.is_empty() && Instant::now() >= self.look_from {
+        if self.sweeps.is_empty() && clock::now() >= self.look_from {
             self.look_for_the_dead(ledger).await?;
         }
         Ok(())
@@ -259,7 +265,7 @@ impl Running {
     }
 
     pub(super) fn refused(&mut self, error: &RedisError) {
-        if let Some(held_back) = self.refusals.pass(Instant::now()) {
+        if let Some(held_back) = self.refusals.pass(clock::now()) {
             let events_key = &self.reporter.config.events_key;
             let remedy = remedy(error, events_key);
             warn!(

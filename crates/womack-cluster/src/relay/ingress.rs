@@ -1,7 +1,7 @@
 //! Requests of clients that have reached this node, for sessions of other nodes.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net,
     sync::Arc,
     time::{Duration, Instant},
@@ -29,6 +29,7 @@ use super::{
     place::{End, Place},
     tunnel,
 };
+use crate::clock;
 
 /// The answer to a client whose session's node is gone.
 const NODE_GONE: Answer = Answer::Refused(SessionError::NodeGone);
@@ -39,8 +40,8 @@ const ENDED: Answer = Answer::Refused(SessionError::Ended);
 pub(super) struct Ingress {
     context: Arc<RelayContext>,
     events: UnboundedSender<Event>,
-    waiting: HashMap<u64, Waiting>,
-    tunnels: HashMap<u64, Tunnel>,
+    waiting: BTreeMap<u64, Waiting>,
+    tunnels: BTreeMap<u64, Tunnel>,
 }
 
 struct Waiting {
@@ -64,8 +65,8 @@ impl Ingress {
         Self {
             context,
             events,
-            waiting: HashMap::new(),
-            tunnels: HashMap::new(),
+            waiting: BTreeMap::new(),
+            tunnels: BTreeMap::new(),
         }
     }
 
@@ -183,7 +184,7 @@ impl Ingress {
     /// Gives up what takes too long.
     pub(super) fn expire(&mut self, now: Instant, outgoing: &mut Outgoing) {
         let late = |_: &u64, waiting: &mut Waiting| waiting.until <= now;
-        let late: Vec<_> = self.waiting.extract_if(late).collect();
+        let late: Vec<_> = self.waiting.extract_if(.., late).collect();
         for (number, waiting) in late {
             self.context.limits.reached(Limit::RelayTimeoutSeconds);
             outgoing.say(waiting.owner, number, Kind::Gone);
@@ -236,7 +237,7 @@ impl Ingress {
     /// Ends the WebSockets of an owner, and takes the requests out that wait for it.
     fn end_all_of(&mut self, owner: u32) -> Vec<Waiting> {
         let its = |_: &u64, waiting: &mut Waiting| waiting.owner == owner;
-        let waiting = self.waiting.extract_if(its);
+        let waiting = self.waiting.extract_if(.., its);
         let requests = waiting.map(|(_, waiting)| waiting).collect();
         let tunnels = self.tunnels.iter();
         let its: Vec<_> = tunnels
@@ -277,7 +278,7 @@ impl Ingress {
     }
 
     fn wait(&mut self, number: u64, owner: u32, time: Duration, reply: oneshot::Sender<Answer>) {
-        let until = Instant::now() + time;
+        let until = clock::now() + time;
         let waiting = Waiting {
             owner,
             until,

@@ -8,6 +8,7 @@ use super::{
     Running,
     link::{Failure, Link},
 };
+use crate::clock;
 
 /// How long requests for sessions that the end of this node has closed are still answered: some
 /// clients send a last one after they have learned of it.
@@ -24,6 +25,7 @@ impl Running {
         loop {
             self.publish(&mut link);
             select! {
+                biased;
                 () = &mut over => return None,
                 // A client that is not answered when the link is lost now asks another node.
                 heard = link.next(&mut messages) => self.heard(&mut messages, heard.ok()?),
@@ -47,7 +49,7 @@ impl Running {
     /// Whether nothing that this node carries for others is left, or there is no time for it.
     pub(super) fn has_left(&self) -> bool {
         let most = self.relay.context.config.drain + LAST_ANSWERS;
-        let late = |(begin, _): &(Instant, usize)| begin.elapsed() > most;
+        let late = |(begin, _): &(Instant, usize)| clock::since(*begin) > most;
         self.ingress.is_empty() || self.leaving.as_ref().is_some_and(late)
     }
 }

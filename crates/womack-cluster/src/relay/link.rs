@@ -95,6 +95,9 @@ impl Link {
         batch: &mut Vec<Vec<u8>>,
     ) -> Result<Option<Published>, Failure> {
         let first = select! {
+            // What has come is taken before the link is given up: it may be a report, which is not
+            // said again.
+            biased;
             first = self.messages.next() => first.ok_or_else(gone)?,
             error = &mut self.guard => return Err(error.into()),
             published = under_way(&mut self.publishing) => {

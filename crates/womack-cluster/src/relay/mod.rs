@@ -30,7 +30,7 @@ mod thread;
 mod tunnel;
 
 use std::{
-    collections::HashSet,
+    collections::BTreeSet,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -62,7 +62,7 @@ use self::{
     peers::Peers,
     place::End,
 };
-use crate::thread::Thread;
+use crate::{clock, thread::Thread};
 
 /// Requests that are taken at one go.
 const REQUESTS_PER_BATCH: usize = 512;
@@ -96,6 +96,12 @@ impl Relay {
         Thread::start("womack-relay", finish, || self.run()).map(RelayTask)
     }
 
+    /// Runs in a `LocalSet` of the caller, in place of a thread.
+    #[cfg(feature = "simulation")]
+    pub async fn run_here(self) {
+        self.run().await;
+    }
+
     /// Runs until the shards have ended and what they answered has been said.
     async fn run(self) {
         // What comes in here is bounded where it comes from: requests have one answer, and a tunnel
@@ -112,7 +118,7 @@ impl Relay {
             requests: Vec::new(),
             backoff: Backoff::default(),
             failures: Throttle::new(Duration::from_secs(10)),
-            since: Instant::now(),
+            since: clock::now(),
             leaving: None,
             relay: self,
         };
@@ -158,16 +164,17 @@ impl Running {
             let mut connecting = std::pin::pin!(connecting);
             let failure = loop {
                 select! {
+                    biased;
                     () = self.relay.finish.cancelled() => return None,
                     connected = &mut connecting => match connected {
                         Ok(link) => return Some(link),
                         Err(failure) => break failure,
                     },
+                    _ = self.looks.tick() => self.look(),
+                    Some(event) = self.incoming.recv() => self.event(event),
                     () = self.relay.queue.receive(&mut self.requests, REQUESTS_PER_BATCH) => {
                         self.take_requests();
                     }
-                    Some(event) = self.incoming.recv() => self.event(event),
-                    _ = self.looks.tick() => self.look(),
                 }
             };
             self.failed(&failure);
@@ -178,7 +185,7 @@ impl Running {
         self.backoff.failed();
         // A Redis that forbids it is no reason to keep clients away.
         self.relay.context.set_reachable(failure.is_refusal());
-        if let Some(held_back) = self.failures.pass(Instant::now()) {
+        if let Some(held_back) = self.failures.pass(clock::now()) {
             let missing_rule = failure.missing_rule(&self.relay.context.config.key);
             warn!(
                 %failure, missing_rule, held_back,
@@ -189,7 +196,7 @@ impl Running {
 
     /// Serves until the link is lost; `None` when the server has ended.
     async fn serve(&mut self, mut link: Link) -> Option<Failure> {
-        self.since = Instant::now();
+        self.since = clock::now();
         self.backoff.succeeded();
         self.relay.context.set_reachable(true);
         self.relay.context.metrics.connected.set(1);
@@ -202,16 +209,20 @@ impl Running {
                 return self.last_answers(link).await;
             }
             select! {
+                // The order is fixed so that a simulation repeats it. The last have their turn all
+                // the same: messages and answers are brought by tasks of this thread, which run
+                // only when this one waits.
+                biased;
                 () = self.relay.finish.cancelled(), if !finishing => finishing = true,
+                _ = self.looks.tick() => self.look(),
                 heard = link.next(&mut messages) => match heard {
                     Ok(published) => self.heard(&mut messages, published),
                     Err(failure) => return Some(failure),
                 },
+                Some(event) = self.incoming.recv() => self.event(event),
                 () = self.relay.queue.receive(&mut self.requests, REQUESTS_PER_BATCH) => {
                     self.take_requests();
                 }
-                Some(event) = self.incoming.recv() => self.event(event),
-                _ = self.looks.tick() => self.look(),
             }
         }
     }
@@ -246,7 +257,7 @@ impl Running {
         let partners = self.partners();
         let unsaid = self.outgoing.unlinked(partners);
         self.ingress.unlinked(&mut self.outgoing);
-        self.owner.unlinked(unsaid, Instant::now());
+        self.owner.unlinked(unsaid, clock::now());
     }
 
     fn take_requests(&mut self) {
@@ -258,7 +269,7 @@ impl Running {
 
     /// What another node says.
     fn message(&mut self, bytes: Vec<u8>) {
-        let now = Instant::now();
+        let now = clock::now();
         let message = match Message::decode(&bytes.into()) {
             Ok(message) => message,
             Err(why) => return self.relay.context.metrics.skipped(why),
@@ -293,7 +304,7 @@ impl Running {
     }
 
     fn event(&mut self, event: Event) {
-        let now = Instant::now();
+        let now = clock::now();
         let is_draining = self.relay.context.is_draining();
         match event {
             Event::Answered(place, answer) => {
@@ -315,7 +326,7 @@ impl Running {
 
     /// Redis has taken the last batch, and tells how many nodes each message of it has reached.
     fn published(&mut self, receivers: Published) {
-        let is_early = self.since.elapsed() < RETURN;
+        let is_early = clock::since(self.since) < RETURN;
         let mut bytes = 0;
         for (said, count) in std::mem::take(&mut self.outgoing.under_way)
             .into_iter()
@@ -335,7 +346,7 @@ impl Running {
 
     /// Looks at the time of what waits, and whether nodes that owe something are alive.
     fn look(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         self.outgoing.say_again();
         if self.relay.context.is_draining() {
             self.leave(now);
@@ -362,18 +373,18 @@ impl Running {
     fn lost(&mut self, node: u32) {
         self.outgoing.lost(node);
         self.ingress.lost(node);
-        self.owner.end_all_of(node, Instant::now());
+        self.owner.end_all_of(node, clock::now());
     }
 
     /// A node has lost its link and has another: both sides end what was under way, since nobody
     /// knows how much of it has arrived.
     fn relinked(&mut self, node: u32) {
         self.ingress.relinked(node);
-        self.owner.end_all_of(node, Instant::now());
+        self.owner.end_all_of(node, clock::now());
     }
 
     /// The nodes with which something is under way.
-    fn partners(&self) -> HashSet<u32> {
+    fn partners(&self) -> BTreeSet<u32> {
         self.ingress
             .partners()
             .chain(self.owner.partners())

@@ -1,7 +1,7 @@
 //! Other nodes, as far as it matters for what is said to them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ const FORGET: Duration = Duration::from_secs(600);
 /// Other nodes: how they want to be spoken to, and the epochs of their links.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    nodes: HashMap<u32, Node>,
+    nodes: BTreeMap<u32, Node>,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Nodes {
     }
 
     /// Forgets nodes that are silent and not among `partners`.
-    pub(super) fn forget(&mut self, partners: &HashSet<u32>, now: Instant) {
+    pub(super) fn forget(&mut self, partners: &BTreeSet<u32>, now: Instant) {
         self.nodes.retain(|node, known| {
             let is_recent = |heard| now.saturating_duration_since(heard) < FORGET;
             partners.contains(node) || known.heard.is_some_and(is_recent)
@@ -128,9 +128,9 @@ mod tests {
     fn a_node_that_is_silent_is_forgotten_unless_something_is_under_way() {
         let (mut nodes, start) = (Nodes::default(), Instant::now());
         nodes.heard(&message(Some(1), Kind::Here), start);
-        nodes.forget(&HashSet::from([7]), start + FORGET);
+        nodes.forget(&BTreeSet::from([7]), start + FORGET);
         assert_eq!(nodes.form(7), Some(Form::Envelope));
-        nodes.forget(&HashSet::new(), start + FORGET);
+        nodes.forget(&BTreeSet::new(), start + FORGET);
         assert_eq!(nodes.form(7), None);
     }
 

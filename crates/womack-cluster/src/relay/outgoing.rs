@@ -1,6 +1,6 @@
 //! Messages to other nodes, in their order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use womack_proto::{
     Answer,
@@ -23,7 +23,7 @@ pub(super) struct Outgoing {
     pub(super) nodes: Nodes,
     waiting: Vec<Said>,
     /// Messages to nodes that have not been heard yet.
-    held: HashMap<u32, Held>,
+    held: BTreeMap<u32, Held>,
     /// Messages that have reached nobody and are said again.
     again: Vec<Said>,
     /// The batch that Redis has not confirmed yet.
@@ -81,7 +81,7 @@ impl Outgoing {
             epoch: 1,
             nodes: Nodes::default(),
             waiting: Vec::new(),
-            held: HashMap::new(),
+            held: BTreeMap::new(),
             again: Vec::new(),
             under_way: Vec::new(),
             bytes: 0,
@@ -187,7 +187,7 @@ impl Outgoing {
         for said in std::mem::take(&mut self.again) {
             self.push(said);
         }
-        let late: Vec<_> = self.held.extract_if(|_, held| held.is_late()).collect();
+        let late: Vec<_> = self.held.extract_if(.., |_, held| held.is_late()).collect();
         for (_, bytes) in late.into_iter().flat_map(|(_, held)| held.messages) {
             self.bytes -= bytes;
         }
@@ -205,7 +205,7 @@ impl Outgoing {
 
     /// The link is lost: a new epoch begins, of which `partners` are told. Reports are said over
     /// the next link. Returns the places of answers whose packets may be lost.
-    pub(super) fn unlinked(&mut self, mut partners: HashSet<u32>) -> Vec<Place> {
+    pub(super) fn unlinked(&mut self, mut partners: BTreeSet<u32>) -> Vec<Place> {
         self.epoch = self.epoch.wrapping_add(1);
         let mut before = std::mem::take(&mut self.under_way);
         before.append(&mut self.waiting);
@@ -317,7 +317,7 @@ mod tests {
                 assert_eq!((outgoing.bytes(), outgoing.is_empty()), (0, true));
             }
         }
-        assert_eq!(outgoing.unlinked(HashSet::new()), [(2, 0), (2, 1)]);
+        assert_eq!(outgoing.unlinked(BTreeSet::new()), [(2, 0), (2, 1)]);
         let said = read(&outgoing.take());
         let new = Kind::Hello { is_new_link: true };
         let greeting = Kind::Hello { is_new_link: false };

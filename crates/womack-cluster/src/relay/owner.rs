@@ -1,7 +1,7 @@
 //! Requests that other nodes bring for sessions of this node.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io, net,
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::Arc,
@@ -38,10 +38,10 @@ pub(super) struct Owner {
     shards: Vec<Sender<ToShard>>,
     events: UnboundedSender<Event>,
     /// Requests that are not answered; of polls, by what their session knows them.
-    requests: HashMap<Place, Option<(Sid, u64)>>,
+    requests: BTreeMap<Place, Option<(Sid, u64)>>,
     /// Polls that were answered, or given up, a short while ago.
     recent: RecentPolls,
-    tunnels: HashMap<Place, UnboundedSender<Flow>>,
+    tunnels: BTreeMap<Place, UnboundedSender<Flow>>,
     has_served: bool,
 }
 
@@ -55,9 +55,9 @@ impl Owner {
             context,
             shards,
             events,
-            requests: HashMap::new(),
+            requests: BTreeMap::new(),
             recent: RecentPolls::default(),
-            tunnels: HashMap::new(),
+            tunnels: BTreeMap::new(),
             has_served: false,
         }
     }

@@ -1,7 +1,7 @@
 //! Which of the nodes that owe something are alive.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -36,7 +36,7 @@ impl Peers {
     }
 
     /// Looks at those with whom something is under way.
-    pub(super) fn look(&mut self, partners: &HashSet<u32>, now: Instant) -> Looked {
+    pub(super) fn look(&mut self, partners: &BTreeSet<u32>, now: Instant) -> Looked {
         self.heard.retain(|node, _| partners.contains(node));
         let mut looked = Looked::default();
         for &node in partners {
@@ -63,7 +63,7 @@ mod tests {
     fn a_silent_node_is_asked_and_then_given_up() {
         let (mut peers, start) = (Peers::new(TIMEOUT), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        let partners = HashSet::from([7]);
+        let partners = BTreeSet::from([7]);
         assert_eq!(peers.look(&partners, at(0)), Looked::default());
         assert_eq!(peers.look(&partners, at(2)).silent, [7]);
         peers.heard(7, at(3));
@@ -75,9 +75,9 @@ mod tests {
     #[test]
     fn a_node_that_owes_nothing_is_forgotten() {
         let (mut peers, start) = (Peers::new(TIMEOUT), Instant::now());
-        peers.look(&HashSet::from([7]), start);
-        peers.look(&HashSet::new(), start);
+        peers.look(&BTreeSet::from([7]), start);
+        peers.look(&BTreeSet::new(), start);
         let later = start + TIMEOUT * 2;
-        assert_eq!(peers.look(&HashSet::from([7]), later), Looked::default());
+        assert_eq!(peers.look(&BTreeSet::from([7]), later), Looked::default());
     }
 }

@@ -44,6 +44,19 @@ impl Shard {
         self.read_early(name, early);
     }
 
+    /// The same over a socket in memory, which no queue between threads can bring.
+    #[cfg(feature = "simulation")]
+    pub fn probe_in_memory(
+        &mut self,
+        sid: Sid,
+        socket: crate::shard::MemorySocket,
+        now: std::time::Instant,
+    ) {
+        self.now = now;
+        self.probe(sid, Socket::Memory(socket), &[]);
+        self.flush();
+    }
+
     /// Ends a WebSocket that belongs to no connection, after what `outbox` has for it.
     pub(in crate::shard) fn turn_away(&mut self, socket: Socket, outbox: Outbox, why: &str) {
         if let Some(wire) = self.open_wire(socket, SocketId::Nobody) {
