@@ -77,6 +77,8 @@ pub(crate) enum Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct IdentityCheck {
     first: Option<Identity>,
+    /// When the first question of this connection was put. Its answer may have told nothing.
+    first_asked: Option<Instant>,
     /// When the last good answer of this connection was asked for.
     last_good: Option<Instant>,
     was_unverifiable: bool,
@@ -86,6 +88,7 @@ impl IdentityCheck {
     /// Compares an answer to a question that was put at `asked`, which is what counts: all that was
     /// published before is on its way.
     pub(crate) fn handle_answer(&mut self, answer: InfoAnswer<'_>, asked: Instant) -> Verdict {
+        let first_asked = *self.first_asked.get_or_insert(asked);
         let identity = match answer {
             InfoAnswer::Text(text) => Identity::parse(text).ok_or("it has no master_replid"),
             InfoAnswer::Refused(text) if ErrorClass::of_text(text) == ErrorClass::LinkLost => {
@@ -99,7 +102,7 @@ impl IdentityCheck {
         };
         if identity.is_detached {
             return Verdict::Changed {
-                since: self.last_good.unwrap_or(asked),
+                since: self.last_good.unwrap_or(first_asked),
                 reason: DETACHED,
             };
         }
@@ -270,6 +273,9 @@ mod tests {
         let seen = verdicts(&[&up, &up, &down]);
         assert_eq!(seen[2], changed(1, DETACHED));
         assert_eq!(verdicts(&[&down])[0], changed(0, DETACHED));
+        // Whatever was subscribed since the first question may have been at this replica.
+        let busy = "-BUSY Redis is busy running a script.";
+        assert_eq!(verdicts(&[busy, &down])[1], changed(0, DETACHED));
     }
 
     #[test]
