@@ -3,6 +3,7 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
+use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame as WebSocketFrame,
     coding::{Data, OpCode},
@@ -26,6 +27,7 @@ use crate::{
     },
     queue::Receiver,
     report::{Report, Reports},
+    session_request::{RequestKind, SessionRequest, number},
     sid::SidSource,
 };
 
@@ -75,10 +77,16 @@ impl Scene {
         let context = Context::new(ContextParts {
             config,
             registry,
-            endpoints: vec![Endpoint {
-                path: "/ws".to_owned(),
-                speaks: Speaks::Lines,
-            }],
+            endpoints: vec![
+                Endpoint {
+                    path: "/ws".to_owned(),
+                    speaks: Speaks::Lines,
+                },
+                Endpoint {
+                    path: "/socket.io".to_owned(),
+                    speaks: Speaks::SocketIo,
+                },
+            ],
             metrics: Arc::new(Metrics::unread(1)),
             sids: SidSource::new().unwrap(),
             room: 10,
@@ -96,14 +104,52 @@ impl Scene {
         }
     }
 
-    /// A client opens a WebSocket.
-    fn connect(&mut self) -> TestClient {
+    fn admit(&self) -> Admitted {
         let limits = self.shard.context.config.limits.load();
         let admission = &self.shard.context.admission;
         let admitted = admission.admit(Ipv4Addr::LOCALHOST.into(), limits.admission(), self.now);
         let Ok(admitted) = admitted else {
             panic!("there is room");
         };
+        admitted
+    }
+
+    /// A client opens a session by polling.
+    fn connect_polling(&mut self) -> Sid {
+        let handshake = Handshake::parse("EIO=4&transport=polling").unwrap();
+        let (admitted, id) = (self.admit(), self.shard.connections.next_id());
+        let opened = self.shard.open_polling(1, &handshake, admitted, self.now);
+        assert!(opened.is_ok());
+        let client = self.shard.connections.named(id).unwrap();
+        self.shard.ids.sid(client)
+    }
+
+    /// A client brings a packet.
+    fn post(&mut self, sid: Sid, packet: &str) {
+        let (answer, _) = oneshot::channel();
+        let body = packet.to_owned().into();
+        let kind = RequestKind::Post { body, answer };
+        self.shard
+            .handle_request(SessionRequest { sid, kind }, self.now);
+    }
+
+    /// A client polls. Returns what it is told at once.
+    fn poll(&mut self, sid: Sid) -> String {
+        let (answer, mut answered) = oneshot::channel();
+        let kind = RequestKind::Poll {
+            token: number(),
+            stamp: None,
+            answer,
+        };
+        self.shard
+            .handle_request(SessionRequest { sid, kind }, self.now);
+        let body = answered.try_recv().unwrap().packets().unwrap();
+        String::from_utf8_lossy(&body.bytes).into_owned()
+    }
+
+    /// A client opens a WebSocket.
+    fn connect(&mut self) -> TestClient {
+        let admitted = self.admit();
         let (socket, id) = (
             MemorySocket::with_room(ROOM),
             self.shard.connections.next_id(),
@@ -304,6 +350,25 @@ fn a_member_that_asks_again_is_told_that_redis_refuses_its_channel() {
     let told = scene.read(&client);
     assert!(told.contains("unavailable"), "{told}");
     assert!(told.contains("womack:unsubscribed"), "{told}");
+}
+
+#[test]
+fn a_polling_client_that_is_to_go_joins_nothing_any_more() {
+    let mut scene = Scene::new();
+    let sid = scene.connect_polling();
+    scene.post(sid, "40");
+    scene.post(sid, r#"421["subscribe",{"channel":"news"}]"#);
+    scene.confirm();
+    assert!(scene.poll(sid).contains(r#"431[{"ok":true"#));
+    scene.shard.retire_some(1, scene.now);
+    scene.post(sid, r#"422["subscribe",{"channel":"news"}]"#);
+    scene.confirm();
+    let told = scene.poll(sid);
+    assert!(
+        told.contains(r#"432[{"ok":false,"error":"unavailable""#),
+        "{told}"
+    );
+    assert_eq!(scene.memberships(), ["+key:news", "-key:news"]);
 }
 
 #[test]

@@ -45,7 +45,8 @@ impl Shard {
         }
     }
 
-    /// Puts a client into a channel. `None` when it may be in no more.
+    /// Puts a client into a channel. `None` when it may be in no more, or is about to go: it has
+    /// left its channels, and would not hear of what it has missed of them since.
     fn try_join(
         &mut self,
         id: ConnectionId,
@@ -53,6 +54,10 @@ impl Shard {
         channel: &Channel,
         dialect: Dialect,
     ) -> Option<Join> {
+        let polling = self.connections.polling_mut(id);
+        if polling.is_some_and(|polling| polling.ending().is_some()) {
+            return None;
+        }
         let registry = &self.context.registry;
         let connection = self.connections.get_mut(id)?;
         // Handlers keep to the limit themselves, with an answer; this is for those that do not.
