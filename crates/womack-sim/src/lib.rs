@@ -12,20 +12,33 @@
 //! | `network` | the way between nodes and servers of Redis |
 //! | `redis` | models of one server, and of a cluster |
 //! | `outages` | the times at which something may be missing |
-//! | `client` | clients, which know what they were promised |
+//! | `client`, `socket_io` | clients: of JSON lines, and of Socket.IO |
+//! | `visit`, `polling`, `websocket` | one session of such a client, and its transports |
+//! | `session` | what its client knows of a session |
+//! | `dialect` | the words of each kind of client |
+//! | `http` | the way of requests to their sessions |
+//! | `fleet` | the parts of a node that speak with other nodes |
 //! | `oracle` | what was promised, and whether it was kept |
 //! | `shrink` | a failing run made smaller |
 //! | `trace` | what happened: its hash, its last lines, and counts |
 
 mod client;
+mod dialect;
 mod faults;
+mod fleet;
+mod http;
 mod network;
 mod node;
 mod oracle;
 mod outages;
+mod polling;
 mod redis;
+mod session;
 mod shrink;
+mod socket_io;
 mod trace;
+mod visit;
+mod websocket;
 mod world;
 
 pub use self::{

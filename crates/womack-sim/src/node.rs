@@ -25,6 +25,8 @@ use womack_proto::NamespaceId;
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig, SubscriberMetrics, TlsFiles};
 
 use crate::{
+    fleet::start_relay,
+    http::Http,
     network::{Network, host_of},
     redis::Redis,
 };
@@ -33,6 +35,9 @@ use crate::{
 const KEY: &str = "womack:ns:default";
 /// The wall clock when a run begins.
 const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+/// Time between the pings of a node, and how long an answer to one may take.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(8);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Values that are taken from a queue at once.
 const BATCH: usize = 1024;
 /// Commands that may wait for a shard.
@@ -116,6 +121,7 @@ pub(crate) struct Node {
     shards: Vec<Rc<RefCell<Shard>>>,
     tasks: RefCell<Vec<JoinHandle<()>>>,
     reports: Rc<RefCell<Vec<Report>>>,
+    http: Rc<Http>,
 }
 
 impl Node {
@@ -134,6 +140,8 @@ impl Node {
         };
         let config = Config {
             gap_notices: true,
+            ping_interval: PING_INTERVAL,
+            ping_timeout: PING_TIMEOUT,
             limits: limits.into(),
             ..Config::default()
         };
@@ -152,10 +160,7 @@ impl Node {
         let context = Context::new(ContextParts {
             config,
             registry,
-            endpoints: vec![Endpoint {
-                path: "/ws".to_owned(),
-                speaks: Speaks::Lines,
-            }],
+            endpoints: endpoints(),
             metrics: Arc::new(Metrics::unread(shards)),
             sids: SidSource::new().expect("a simulation has random numbers"),
             room: 100_000,
@@ -188,6 +193,14 @@ impl Node {
         let backend = backend
             .expect("it is a URL")
             .over(Arc::new(network.of_node(number)));
+        let (relay, task) = start_relay(&context, &senders, backend.clone());
+        tasks.push(task);
+        let http = Rc::new(Http {
+            context: context.clone(),
+            shards: built.clone(),
+            queues: senders.clone(),
+            relay: Some(relay),
+        });
         let subscriber = SubscriberConfig {
             statics: router.statics(),
             max_backlog_bytes: 16 << 20,
@@ -215,7 +228,13 @@ impl Node {
             shards: built,
             tasks: RefCell::new(tasks),
             reports,
+            http,
         }
+    }
+
+    /// The way of requests to sessions.
+    pub(crate) fn http(&self) -> Rc<Http> {
+        self.http.clone()
     }
 
     /// A client opens a WebSocket of JSON lines at a shard. `None` if it is refused.
@@ -277,6 +296,19 @@ impl Node {
         let shards = self.shards.iter();
         shards.map(|shard| shard.borrow().session_count()).sum()
     }
+}
+
+/// Where sessions are opened.
+fn endpoints() -> Vec<Endpoint> {
+    let lines = Endpoint {
+        path: "/ws".to_owned(),
+        speaks: Speaks::Lines,
+    };
+    let socket_io = Endpoint {
+        path: "/socket.io".to_owned(),
+        speaks: Speaks::SocketIo,
+    };
+    vec![lines, socket_io]
 }
 
 impl Drop for Node {

@@ -61,6 +61,12 @@ impl Outages {
         own.all(|outage| outage.end.is_some_and(|end| end < time))
     }
 
+    /// Whether nothing was troubled anywhere since a time.
+    pub(crate) fn are_over_since(&self, time: u64) -> bool {
+        let mut outages = self.outages.iter();
+        outages.all(|outage| outage.end.is_some_and(|end| end < time))
+    }
+
     /// Whether a gap that was told has a reason: an outage that it touches, some time before which
     /// the last good answer may have come, and after which it may have taken as long to restore.
     pub(crate) fn explain(&self, ways: Ways<'_>, from: u64, to: u64, slack: u64) -> bool {

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    client::Client,
+    client::{Client, Standing, Visitor},
     faults::{self, Recent},
     network::{Network, Obstacle, Route},
     node::{Node, Place, WallClock, redis_channel},
@@ -24,6 +24,7 @@ use crate::{
     outages::{OutageId, Outages, Ways},
     redis::{Publishing, Redis, Topology},
     shrink::Omitted,
+    socket_io::SocketIoClient,
     trace::Trace,
 };
 
@@ -36,6 +37,9 @@ const LIVE_FOR: u64 = 5000;
 /// Milliseconds of trouble before a request that may be the reason for its refusal: a link is
 /// restored some time after Redis can be reached.
 const TROUBLE: u64 = 5000;
+/// Milliseconds after a trouble in which requests to other nodes may fail: until the loss of a link
+/// is noticed, another stands, and what was under way has been given up.
+const TROUBLE_ELSEWHERE: u64 = 30_000;
 /// How long it takes until nothing is under way any more: time-outs of requests, of links and of
 /// channels that nobody wants.
 const REST: Duration = Duration::from_secs(25);
@@ -51,8 +55,10 @@ pub struct Options {
     pub nodes: usize,
     /// Shards of a node; as many as the seed says, at most three, if it is 0.
     pub shards: usize,
-    /// Clients that are there at a time.
+    /// Clients of JSON lines that are there at a time.
     pub clients: usize,
+    /// Clients of Socket.IO that are there at a time.
+    pub socket_io_clients: usize,
     /// Simulated time with faults.
     pub time: Duration,
     /// Whether everything that happens is printed.
@@ -67,7 +73,8 @@ impl Default for Options {
             topology: None,
             nodes: 0,
             shards: 0,
-            clients: 12,
+            clients: 8,
+            socket_io_clients: 8,
             time: Duration::from_secs(60),
             prints: false,
             omitted: Omitted::default(),
@@ -130,6 +137,8 @@ pub(crate) struct World {
     published: RefCell<Published>,
     outages: RefCell<Outages>,
     recent: RefCell<Recent>,
+    /// When a node has last started, in milliseconds.
+    started: Cell<u64>,
     is_resting: Cell<bool>,
 }
 
@@ -165,6 +174,7 @@ impl World {
             published: RefCell::default(),
             outages: RefCell::default(),
             recent: RefCell::default(),
+            started: Cell::new(0),
             is_resting: Cell::new(false),
         });
         (0..size.nodes).for_each(|node| world.start_node(node));
@@ -174,11 +184,15 @@ impl World {
     async fn run(self: &Rc<Self>, faults: u64, options: &Options) {
         let redis = spawn_local(self.clone().serve_redis());
         let publisher = spawn_local(self.clone().publish());
-        let standing = Rc::new(RefCell::new(Vec::new()));
+        let standing = Standing::default();
         let omitted = &options.omitted;
-        let clients: Vec<_> = (0..options.clients)
+        let count = options.clients + options.socket_io_clients;
+        let clients: Vec<_> = (0..count)
             .filter(|number| !omitted.clients.contains(number))
-            .map(|number| spawn_local(Client::new(self, number).run(standing.clone())))
+            .map(|number| match number < options.clients {
+                true => spawn_local(Client::new(self, number).run(standing.clone())),
+                false => spawn_local(SocketIoClient::new(self, number).run(standing.clone())),
+            })
             .collect();
         let end = Instant::now() + options.time;
         faults::trouble(self, faults, end, omitted).await;
@@ -240,7 +254,7 @@ impl World {
         let number = self.published.borrow().next(channel);
         let (name, payload) = (redis_channel(channel), format!("{{\"n\":{number}}}"));
         let redis = self.redis.borrow();
-        let receivers = redis.publish(how, &name, &payload, &self.network);
+        let receivers = redis.publish(how, &name, payload.as_bytes(), &self.network);
         let fate = match receivers {
             None => Fate::Refused,
             Some(_) if redis.is_elsewhere() => Fate::Elsewhere,
@@ -258,13 +272,13 @@ impl World {
     }
 
     /// Waits until nothing is under way, and publishes once more on every channel.
-    async fn rest(&self, clients: &mut [Client]) {
+    async fn rest(&self, clients: &mut [Box<dyn Visitor>]) {
         self.note("rest".to_owned());
         for round in 0..2 {
             let end = Instant::now() + REST;
             while Instant::now() < end {
                 sleep(READ_INTERVAL).await;
-                clients.iter_mut().for_each(Client::read);
+                clients.iter_mut().for_each(|client| client.read());
             }
             if round == 0 {
                 let channels = (0..32).map(|number| format!("c{number}"));
@@ -275,7 +289,7 @@ impl World {
 
     /// At rest: every node is subscribed to what its clients want, once in each way, and to nothing
     /// else.
-    fn check(&self, clients: &[Client]) {
+    fn check(&self, clients: &[Box<dyn Visitor>]) {
         let mut wanted: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
         for client in clients {
             for (node, channel) in client.check_at_rest() {
@@ -295,6 +309,8 @@ impl World {
                 .zip(["SUBSCRIBE", "SSUBSCRIBE"])
                 .take(ways)
             {
+                // Nodes are subscribed to channels of their own as well.
+                found.retain(|name| name.starts_with(&redis_channel("")));
                 found.sort();
                 if found != wanted {
                     self.violate(&format!(
@@ -315,6 +331,11 @@ impl World {
         (slot.generation == place.generation)
             .then(|| slot.node.clone())
             .flatten()
+    }
+
+    /// The node that is at a place now, if one is.
+    pub(crate) fn node_at(&self, node: usize) -> Option<Rc<Node>> {
+        self.nodes[node].borrow().node.clone()
     }
 
     /// The place of a node that takes clients now, if one does.
@@ -367,6 +388,7 @@ impl World {
         slot.generation += 1;
         slot.is_draining = false;
         slot.was_short = false;
+        self.started.set(self.wall.true_millis());
         let seed = mix(self.seed, "router", slot.generation * 100 + node as u64);
         let redis = self.redis.borrow();
         let started = Node::start(node, self.shards, &redis, &self.network, &self.wall, seed);
@@ -450,6 +472,14 @@ impl World {
     ) -> T {
         let servers = &self.redis().homes(&redis_channel(channel));
         ask(&self.outages.borrow(), Ways { node, servers })
+    }
+
+    /// Whether a request that is carried to another node may fail.
+    pub(crate) fn is_troubled(&self) -> bool {
+        let since = self.wall.true_millis().saturating_sub(TROUBLE_ELSEWHERE);
+        let closes = |slot: &RefCell<Slot>| slot.borrow().is_draining || slot.borrow().was_short;
+        let is_closing = self.nodes.iter().any(closes);
+        is_closing || self.started.get() > since || !self.outages.borrow().are_over_since(since)
     }
 
     /// Whether a gap that a node told of a channel had a reason; in milliseconds of the run.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use womack_sim::{Options, run};
 
 /// Faults and replies that have to come up in some seeds, or the simulation proves little.
-const KINDS: [&str; 23] = [
+const KINDS: [&str; 35] = [
     "cut",
     "hang",
     "stall",
@@ -22,6 +22,18 @@ const KINDS: [&str; 23] = [
     "drain",
     "shortage",
     "closed",
+    "a poll is repeated",
+    "an answer is lost",
+    "answer is read and reset",
+    "client aborts a poll",
+    "client has upgraded",
+    "client polls twice",
+    "client says goodbye",
+    "client stays away",
+    "ended: client aborts a poll",
+    "ended: client polls twice",
+    "ended: client stays away",
+    "ended: the way was troubled",
     "ok",
     "unavailable",
     "unsubscribed",

@@ -27,8 +27,10 @@ struct Arguments {
     /// Print everything that happens.
     #[arg(long)]
     trace: bool,
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 8)]
     clients: usize,
+    #[arg(long, default_value_t = 8)]
+    socket_io_clients: usize,
     /// Shards of a node; chosen by the seed if it is 0.
     #[arg(long, default_value_t = 0)]
     shards: usize,
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         nodes: arguments.nodes,
         shards: arguments.shards,
         clients: arguments.clients,
+        socket_io_clients: arguments.socket_io_clients,
         time: Duration::from_secs(arguments.seconds),
         prints: arguments.trace,
         omitted: Omitted::default(),

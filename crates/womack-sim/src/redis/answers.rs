@@ -27,6 +27,14 @@ impl Answers {
         self.add(&format!("${}\r\n{text}\r\n", text.len()));
     }
 
+    /// A message that was published.
+    pub(super) fn message(&mut self, speaks_resp3: bool, words: [&str; 2], payload: &[u8]) {
+        self.push(speaks_resp3, 3, &words);
+        self.add(&format!("${}\r\n", payload.len()));
+        self.bytes.extend_from_slice(payload);
+        self.add("\r\n");
+    }
+
     /// Something that nobody asked for: a message, or a confirmation but for its last element.
     pub(super) fn push(&mut self, speaks_resp3: bool, length: usize, words: &[&str]) {
         let sign = if speaks_resp3 { '>' } else { '*' };

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use self::{
     cluster::{Cluster, PAIRS},
-    server::Server,
+    server::{Published, Server},
 };
 use crate::network::{Arrival, Network, PipeId};
 
@@ -92,8 +92,22 @@ impl Redis {
                 if let Some(number) = self.servers.iter().position(knows) {
                     let view = self.cluster.as_ref().map(|cluster| cluster.view(number));
                     let server = &mut self.servers[number];
-                    server.read(id, &bytes, view, network, &mut self.handled);
+                    let published = server.read(id, &bytes, view, network, &mut self.handled);
+                    self.pass_on(number, &published, network);
                 }
+            }
+        }
+    }
+
+    /// The bus of a cluster brings what a node has published at one server to the others.
+    fn pass_on(&self, from: usize, published: &[Published], network: &Network) {
+        let Some(cluster) = &self.cluster else {
+            return;
+        };
+        let others = self.servers.iter().enumerate();
+        for (_, server) in others.filter(|(it, _)| *it != from && !cluster.is_down(*it)) {
+            for (channel, payload) in published {
+                server.deliver(Publishing::Everywhere, channel, payload, network);
             }
         }
     }
@@ -103,7 +117,7 @@ impl Redis {
         &self,
         how: Publishing,
         channel: &str,
-        payload: &str,
+        payload: &[u8],
         network: &Network,
     ) -> Option<u64> {
         let Some(cluster) = &self.cluster else {

@@ -38,6 +38,9 @@ struct Client {
     shard_channels: BTreeSet<String>,
 }
 
+/// A channel and what a node has published there.
+pub(super) type Published = (String, Vec<u8>);
+
 impl Server {
     pub(super) fn master(history: u32) -> Self {
         Self {
@@ -107,7 +110,7 @@ impl Server {
         self.clients.contains_key(&id)
     }
 
-    /// Handles the commands that have come whole.
+    /// Handles the commands that have come whole. Returns what was published by them.
     pub(super) fn read(
         &mut self,
         id: PipeId,
@@ -115,13 +118,24 @@ impl Server {
         cluster: Option<View<'_>>,
         network: &Network,
         handled: &mut Vec<String>,
-    ) {
+    ) -> Vec<Published> {
+        let mut published = Vec::new();
         let Some(mut client) = self.clients.remove(&id) else {
-            return;
+            return published;
         };
         client.input.extend_from_slice(bytes);
         let mut answers = Answers::default();
         while let Ok(Some(words)) = client.decoder.decode(&mut client.input) {
+            if let [verb, channel, payload] = &words[..]
+                && verb.eq_ignore_ascii_case(b"PUBLISH")
+                && !self.is_busy
+            {
+                let channel = String::from_utf8_lossy(channel).into_owned();
+                let how = Publishing::Everywhere;
+                answers.number(self.deliver(how, &channel, payload, network));
+                published.push((channel, payload.to_vec()));
+                continue;
+            }
             let words: Vec<_> = words
                 .iter()
                 .map(|word| String::from_utf8_lossy(word).into_owned())
@@ -132,6 +146,7 @@ impl Server {
         }
         network.send(id, answers.bytes);
         self.clients.insert(id, client);
+        published
     }
 
     fn command(
@@ -152,6 +167,7 @@ impl Server {
                 answers.add("%1\r\n$5\r\nproto\r\n:3\r\n");
             }
             ("CLIENT", _) => answers.add("+OK\r\n"),
+            ("PING", _) if client.is_listening() => answers.push(false, 2, &["pong", ""]),
             ("PING", _) => answers.add("+PONG\r\n"),
             ("INFO", _) => answers.bulk(&self.info()),
             ("CLUSTER", Some(view)) => view.tell_slots(answers),
@@ -194,7 +210,7 @@ impl Server {
         &self,
         how: Publishing,
         channel: &str,
-        payload: &str,
+        payload: &[u8],
         network: &Network,
     ) -> Option<u64> {
         if self.is_busy {
@@ -212,7 +228,7 @@ impl Server {
         &self,
         how: Publishing,
         channel: &str,
-        payload: &str,
+        payload: &[u8],
         network: &Network,
     ) -> u64 {
         let mut receivers = 0;
@@ -224,7 +240,7 @@ impl Server {
             if channels.contains(channel) {
                 receivers += 1;
                 let mut answers = Answers::default();
-                answers.push(client.speaks_resp3, 3, &[word, channel, payload]);
+                answers.message(client.speaks_resp3, [word, channel], payload);
                 network.send(id, answers.bytes);
             }
         }
@@ -275,7 +291,10 @@ impl Server {
 
 /// A command with its error, unless it comes too often to be told.
 fn told(id: PipeId, words: &[String], answer: &[u8]) -> Option<String> {
-    if matches!(words[0].as_str(), "PING" | "INFO" | "CLUSTER" | "CLIENT") {
+    if matches!(
+        words[0].as_str(),
+        "PING" | "INFO" | "CLUSTER" | "CLIENT" | "PUBLISH"
+    ) {
         return None;
     }
     let error = match answer.first() {
@@ -295,6 +314,12 @@ impl Client {
             patterns: BTreeSet::new(),
             shard_channels: BTreeSet::new(),
         }
+    }
+
+    /// Whether everything that is sent has the form of a message: subscribers of the old protocol
+    /// know no other.
+    fn is_listening(&self) -> bool {
+        !self.speaks_resp3 && !(self.channels.is_empty() && self.patterns.is_empty())
     }
 
     /// Begins or ends subscriptions, and confirms each.

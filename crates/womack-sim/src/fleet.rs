@@ -1,0 +1,48 @@
+//! The parts of a node that speak with other nodes, as the server starts them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::{JoinHandle, spawn_local};
+use tokio_util::sync::CancellationToken;
+use womack_cluster::{Relay, RelayConfig, RelayContext, RelayMetrics};
+use womack_engine::{Context, Sender, SessionRequest, ToShard, queue};
+use womack_ledger::LimitCounters;
+use womack_redis::Backend;
+
+/// How long another node may take to answer.
+pub(crate) const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Requests that may wait to be carried to other nodes.
+const QUEUE: usize = 4096;
+/// Requests that may be under way to other nodes, and as many from them.
+const MAX_REQUESTS: usize = 1000;
+/// Bytes that may wait to be published for other nodes.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Starts the relay of a node. Returns its queue.
+pub(crate) fn start_relay(
+    context: &Context,
+    shards: &[Sender<ToShard>],
+    backend: Backend,
+) -> (Sender<SessionRequest>, JoinHandle<()>) {
+    let config = RelayConfig {
+        key: "womack:relay".to_owned(),
+        timeout: RELAY_TIMEOUT,
+        poll_timeout: context.config.ping_interval + context.config.ping_timeout,
+        max_requests: MAX_REQUESTS,
+        max_bytes: MAX_BYTES,
+        drain: Duration::ZERO,
+    };
+    let mut registry = prometheus_client::registry::Registry::default();
+    let metrics = RelayMetrics::new(&mut registry);
+    let limits = LimitCounters::new(&mut registry);
+    let relay_context = RelayContext::new(context.sids.node, config, metrics, limits);
+    let (sender, receiver) = queue(QUEUE);
+    let relay = Relay {
+        backend,
+        queue: receiver,
+        shards: shards.to_vec(),
+        context: Arc::new(relay_context),
+        finish: CancellationToken::new(),
+    };
+    (sender, spawn_local(relay.run_here()))
+}

@@ -1,0 +1,310 @@
+//! The keys of a model of Redis, as far as records of clients need them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use super::answers::Answers;
+
+/// The answer to a command for a key of another type.
+const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
+/// Keys, and when they expire.
+#[derive(Default)]
+pub(super) struct Keys {
+    keys: BTreeMap<String, Key>,
+}
+
+struct Key {
+    value: Value,
+    /// In milliseconds.
+    expires: Option<u64>,
+}
+
+enum Value {
+    Text,
+    Set(BTreeSet<String>),
+    Hash(BTreeMap<String, String>),
+}
+
+/// What has come of a command.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Done {
+    pub(super) reply: Vec<u8>,
+    /// The channel and the message that a script has published.
+    pub(super) published: Option<(String, String)>,
+}
+
+impl Keys {
+    /// Does what a command asks for, at a time in milliseconds; `None` if it is not known.
+    pub(super) fn command(&mut self, now: u64, words: &[String]) -> Option<Done> {
+        self.keys
+            .retain(|_, key| key.expires.is_none_or(|expires| now < expires));
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let (verb, rest) = words.split_first()?;
+        let mut answers = Answers::default();
+        let mut published = None;
+        match (verb.to_ascii_uppercase().as_str(), rest) {
+            ("SET", [key, _, options @ ..]) => self.set(now, key, options, &mut answers),
+            ("DEL", keys) => {
+                let there = keys.iter().filter(|key| self.keys.remove(**key).is_some());
+                answers.number(there.count() as u64);
+            }
+            ("EXISTS", [key]) => answers.number(u64::from(self.keys.contains_key(*key))),
+            ("PEXPIRE", [key, time]) => {
+                let expires = now + time.parse::<u64>().ok()?;
+                let key = self.keys.get_mut(*key);
+                answers.number(u64::from(key.is_some()));
+                if let Some(key) = key {
+                    key.expires = Some(expires);
+                }
+            }
+            ("SADD" | "SREM" | "SMEMBERS", [key, members @ ..]) => {
+                self.set_command(verb, key, members, &mut answers);
+            }
+            ("EVAL", [_, "1", key, field, value, channel, event]) => {
+                // The only script: an entry of which the record did not know is told.
+                let is_new = self.hash_set(key, field, value, &mut answers);
+                published = is_new.then(|| ((*channel).to_owned(), (*event).to_owned()));
+            }
+            ("HSET", [key, field, value]) => {
+                self.hash_set(key, field, value, &mut answers);
+            }
+            ("HDEL" | "HLEN" | "HSCAN" | "HRANDFIELD", [key, rest @ ..]) => {
+                self.hash_command(verb, key, rest, &mut answers)?;
+            }
+            _ => return None,
+        }
+        let reply = answers.bytes;
+        Some(Done { reply, published })
+    }
+
+    /// The fields and values of a hash.
+    pub(super) fn hash(&self, now: u64, key: &str) -> BTreeMap<String, String> {
+        let key = self.keys.get(key);
+        let key = key.filter(|key| key.expires.is_none_or(|expires| now < expires));
+        match key.map(|key| &key.value) {
+            Some(Value::Hash(fields)) => fields.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// The members of a set.
+    pub(super) fn members(&self, key: &str) -> BTreeSet<String> {
+        match self.keys.get(key).map(|key| &key.value) {
+            Some(Value::Set(members)) => members.clone(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// All keys are lost.
+    pub(super) fn clear(&mut self) {
+        self.keys.clear();
+    }
+
+    fn set(&mut self, now: u64, key: &str, options: &[&str], answers: &mut Answers) {
+        let is_set = self.keys.contains_key(key);
+        if options.contains(&"NX") && is_set {
+            return answers.add("$-1\r\n");
+        }
+        let mut options = options.iter().skip_while(|option| **option != "PX");
+        let time = options.nth(1).and_then(|time| time.parse::<u64>().ok());
+        let key_of = Key {
+            value: Value::Text,
+            expires: time.map(|time| now + time),
+        };
+        self.keys.insert(key.to_owned(), key_of);
+        answers.add("+OK\r\n");
+    }
+
+    fn set_command(&mut self, verb: &str, key: &str, members: &[&str], answers: &mut Answers) {
+        let found = self.keys.entry(key.to_owned()).or_insert_with(|| Key {
+            value: Value::Set(BTreeSet::new()),
+            expires: None,
+        });
+        let Value::Set(set) = &mut found.value else {
+            return answers.error(WRONG_TYPE);
+        };
+        match verb {
+            "SADD" => {
+                let new = members.iter().filter(|member| set.insert((**member).to_owned()));
+                answers.number(new.count() as u64);
+            }
+            "SREM" => {
+                let there = members.iter().filter(|member| set.remove(**member));
+                answers.number(there.count() as u64);
+            }
+            _ => {
+                answers.array(set.len());
+                set.iter().for_each(|member| answers.bulk(member));
+            }
+        }
+        if set.is_empty() {
+            self.keys.remove(key);
+        }
+    }
+
+    /// Sets a field of a hash, and answers 1 if there was none.
+    fn hash_set(&mut self, key: &str, field: &str, value: &str, answers: &mut Answers) -> bool {
+        let found = self.keys.entry(key.to_owned()).or_insert_with(|| Key {
+            value: Value::Hash(BTreeMap::new()),
+            expires: None,
+        });
+        let Value::Hash(fields) = &mut found.value else {
+            answers.error(WRONG_TYPE);
+            return false;
+        };
+        let is_new = fields.insert(field.to_owned(), value.to_owned()).is_none();
+        answers.number(u64::from(is_new));
+        is_new
+    }
+
+    fn hash_command(
+        &mut self,
+        verb: &str,
+        key: &str,
+        rest: &[&str],
+        answers: &mut Answers,
+    ) -> Option<()> {
+        let mut none = BTreeMap::new();
+        let fields = match self.keys.get_mut(key).map(|key| &mut key.value) {
+            None => &mut none,
+            Some(Value::Hash(fields)) => fields,
+            Some(Value::Text | Value::Set(_)) => {
+                answers.error(WRONG_TYPE);
+                return Some(());
+            }
+        };
+        match (verb, rest) {
+            ("HDEL", names) => {
+                let there = names.iter().filter(|name| fields.remove(**name).is_some());
+                answers.number(there.count() as u64);
+                if fields.is_empty() {
+                    self.keys.remove(key);
+                }
+            }
+            ("HLEN", []) => answers.number(fields.len() as u64),
+            ("HSCAN", [cursor, "COUNT", count]) => {
+                scan(fields, cursor.parse().ok()?, count.parse().ok()?, answers);
+            }
+            ("HRANDFIELD", [count, "WITHVALUES"]) => {
+                let count = count.parse::<usize>().ok()?.min(fields.len());
+                answers.array(2 * count);
+                for (field, value) in fields.iter().take(count) {
+                    answers.bulk(field);
+                    answers.bulk(value);
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Answers the fields behind a cursor. They come in an order of their own, so that a field that is
+/// there all the time is never passed over, whatever becomes of others.
+fn scan(fields: &BTreeMap<String, String>, cursor: u64, count: usize, answers: &mut Answers) {
+    let place = |field: &String| {
+        let mut hasher = DefaultHasher::new();
+        field.hash(&mut hasher);
+        hasher.finish().max(1)
+    };
+    let mut behind: Vec<_> = fields
+        .iter()
+        .map(|(field, value)| (place(field), field, value))
+        .filter(|(place, ..)| *place > cursor)
+        .collect();
+    behind.sort();
+    let is_last = behind.len() <= count;
+    behind.truncate(count);
+    let next = match behind.last() {
+        Some((place, ..)) if !is_last => *place,
+        _ => 0,
+    };
+    answers.array(2);
+    answers.bulk(&next.to_string());
+    answers.array(2 * behind.len());
+    for (_, field, value) in behind {
+        answers.bulk(field);
+        answers.bulk(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(keys: &mut Keys, now: u64, command: &str) -> String {
+        let words: Vec<_> = command.split(' ').map(ToOwned::to_owned).collect();
+        let done = keys.command(now, &words).expect("it is known");
+        String::from_utf8(done.reply).expect("it is text")
+    }
+
+    #[test]
+    fn a_lock_is_taken_once_until_it_expires_or_is_given_back() {
+        let mut keys = Keys::default();
+        assert_eq!(run(&mut keys, 0, "SET lock a NX PX 100"), "+OK\r\n");
+        assert_eq!(run(&mut keys, 50, "SET lock b NX PX 100"), "$-1\r\n");
+        assert_eq!(run(&mut keys, 60, "PEXPIRE lock 100"), ":1\r\n");
+        assert_eq!(run(&mut keys, 150, "EXISTS lock"), ":1\r\n");
+        assert_eq!(run(&mut keys, 160, "SET lock b NX PX 100"), "+OK\r\n");
+        assert_eq!(run(&mut keys, 161, "DEL lock other"), ":1\r\n");
+        assert_eq!(run(&mut keys, 162, "PEXPIRE lock 100"), ":0\r\n");
+    }
+
+    #[test]
+    fn sets_and_hashes_end_with_their_last_member() {
+        let mut keys = Keys::default();
+        assert_eq!(run(&mut keys, 0, "SADD nodes b a"), ":2\r\n");
+        assert_eq!(run(&mut keys, 0, "SMEMBERS nodes"), "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        assert_eq!(run(&mut keys, 0, "SREM nodes a b c"), ":2\r\n");
+        assert_eq!(run(&mut keys, 0, "EXISTS nodes"), ":0\r\n");
+        assert_eq!(run(&mut keys, 0, "HSET record f 1"), ":1\r\n");
+        assert_eq!(run(&mut keys, 0, "HSET record f 2"), ":0\r\n");
+        assert_eq!(run(&mut keys, 0, "HLEN record"), ":1\r\n");
+        assert!(run(&mut keys, 0, "SADD record a").starts_with("-WRONGTYPE"));
+        assert_eq!(
+            run(&mut keys, 0, "HRANDFIELD record 3 WITHVALUES"),
+            "*2\r\n$1\r\nf\r\n$1\r\n2\r\n"
+        );
+        assert_eq!(run(&mut keys, 0, "HDEL record f g"), ":1\r\n");
+        assert_eq!(run(&mut keys, 0, "EXISTS record"), ":0\r\n");
+    }
+
+    #[test]
+    fn a_script_tells_of_an_entry_of_which_the_record_did_not_know() {
+        let mut keys = Keys::default();
+        let words: Vec<_> = "EVAL script 1 record f 1 events come"
+            .split(' ')
+            .map(ToOwned::to_owned)
+            .collect();
+        let done = keys.command(0, &words).expect("it is known");
+        assert_eq!(done.reply, b":1\r\n");
+        let told = ("events".to_owned(), "come".to_owned());
+        assert_eq!(done.published, Some(told));
+        let done = keys.command(0, &words).expect("it is known");
+        assert_eq!((done.reply, done.published), (b":0\r\n".to_vec(), None));
+    }
+
+    #[test]
+    fn a_scan_meets_whatever_is_there_all_the_time() {
+        let mut keys = Keys::default();
+        for number in 0..10 {
+            run(&mut keys, 0, &format!("HSET record f{number} v"));
+        }
+        let (mut cursor, mut found) = ("0".to_owned(), String::new());
+        loop {
+            let page = run(&mut keys, 0, &format!("HSCAN record {cursor} COUNT 3"));
+            found.push_str(&page);
+            cursor = page.split("\r\n").nth(2).unwrap_or("0").to_owned();
+            if cursor == "0" {
+                break;
+            }
+            run(&mut keys, 0, &format!("HSET record new{cursor} v"));
+            run(&mut keys, 0, "HDEL record f3");
+        }
+        let stays = (0..10).filter(|number| *number != 3);
+        assert!(stays.into_iter().all(|number| found.contains(&format!("f{number}\r\n"))));
+    }
+}
