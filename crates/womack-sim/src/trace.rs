@@ -25,6 +25,8 @@ pub struct Trace {
     violated_at: Option<Duration>,
     /// The faults that came up, by their numbers.
     faults: Vec<(u64, u64)>,
+    /// Steps until the first violation.
+    first_violation: Option<u64>,
     /// The lines before the first violation.
     story: Vec<String>,
 }
@@ -42,6 +44,7 @@ impl Trace {
             violations: Vec::new(),
             violated_at: None,
             faults: Vec::new(),
+            first_violation: None,
             story: Vec::new(),
         }
     }
@@ -85,6 +88,7 @@ impl Trace {
         let text = text.into();
         self.note(format!("VIOLATION {text}"));
         if self.violations.is_empty() {
+            self.first_violation = Some(self.steps);
             self.story = self.lines.drain(..).collect();
             self.violated_at = Some(self.elapsed());
         }
@@ -114,6 +118,11 @@ impl Trace {
     /// The promises that were broken.
     pub fn violations(&self) -> &[String] {
         &self.violations
+    }
+
+    /// How many steps it took until the first promise was broken.
+    pub fn first_violation(&self) -> Option<u64> {
+        self.first_violation
     }
 
     /// How often each thing came up.

@@ -18,6 +18,9 @@ struct Arguments {
     /// How many seeds are run.
     #[arg(long, default_value_t = 10)]
     seeds: u64,
+    /// Run no further seed after so many steps.
+    #[arg(long)]
+    steps: Option<u64>,
     /// Run each seed twice, and compare.
     #[arg(long)]
     twice: bool,
@@ -27,8 +30,13 @@ struct Arguments {
     /// Print everything that happens.
     #[arg(long)]
     trace: bool,
+    /// Do not look for a smaller run in which a promise is broken.
+    #[arg(long)]
+    as_is: bool,
+    /// Clients of JSON lines.
     #[arg(long, default_value_t = 8)]
     clients: usize,
+    /// Clients of Socket.IO.
     #[arg(long, default_value_t = 8)]
     socket_io_clients: usize,
     /// Shards of a node; chosen by the seed if it is 0.
@@ -100,6 +108,9 @@ fn main() -> ExitCode {
     let (begin, mut steps, mut failed) = (Instant::now(), 0, 0);
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for seed in arguments.seed..arguments.seed + arguments.seeds {
+        if arguments.steps.is_some_and(|most| steps >= most) {
+            break;
+        }
         let trace = run(seed, &options);
         steps += trace.steps();
         for (kind, count) in trace.counts() {
@@ -114,9 +125,16 @@ fn main() -> ExitCode {
                 failed += 1;
             }
         }
-        if !trace.violations().is_empty() {
+        if let ([first, others @ ..], Some(step)) = (trace.violations(), trace.first_violation()) {
             failed += 1;
-            tell(seed, &options, &trace);
+            println!("seed {seed}: violation at step {step}: {first}");
+            for violation in others {
+                println!("seed {seed}: later: {violation}");
+            }
+            match arguments.as_is {
+                true => trace.story().iter().for_each(|line| println!("{line}")),
+                false => tell(seed, &options, &trace),
+            }
             break;
         }
     }
