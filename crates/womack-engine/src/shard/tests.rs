@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame as WebSocketFrame,
     coding::{Data, OpCode},
 };
-use womack_proto::{Channel, subscriber::Epoch};
+use womack_proto::{Answer, Channel, relay::AnswerLoss, subscriber::Epoch};
 
 use super::{
     io::{memory::MemorySocket, readiness::SocketEvent},
@@ -42,7 +42,10 @@ const TICK: Duration = Duration::from_millis(250);
 const ROOM: usize = 1000;
 const QUEUE: usize = 5000;
 
-/// A shard with one namespace and an endpoint for JSON lines.
+/// The endpoint for Socket.IO.
+const SOCKET_IO: u8 = 1;
+
+/// A shard with one namespace, and with endpoints for JSON lines and for Socket.IO.
 struct Scene {
     shard: Shard,
     reports: Receiver<Report>,
@@ -77,16 +80,12 @@ impl Scene {
         let context = Context::new(ContextParts {
             config,
             registry,
-            endpoints: vec![
-                Endpoint {
-                    path: "/ws".to_owned(),
-                    speaks: Speaks::Lines,
-                },
-                Endpoint {
-                    path: "/socket.io".to_owned(),
-                    speaks: Speaks::SocketIo,
-                },
-            ],
+            endpoints: [("/ws", Speaks::Lines), ("/socket.io/", Speaks::SocketIo)]
+                .map(|(path, speaks)| Endpoint {
+                    path: path.to_owned(),
+                    speaks,
+                })
+                .into(),
             metrics: Arc::new(Metrics::unread(1)),
             sids: SidSource::new().unwrap(),
             room: 10,
@@ -114,39 +113,6 @@ impl Scene {
         admitted
     }
 
-    /// A client opens a session by polling.
-    fn connect_polling(&mut self) -> Sid {
-        let handshake = Handshake::parse("EIO=4&transport=polling").unwrap();
-        let (admitted, id) = (self.admit(), self.shard.connections.next_id());
-        let opened = self.shard.open_polling(1, &handshake, admitted, self.now);
-        assert!(opened.is_ok());
-        let client = self.shard.connections.named(id).unwrap();
-        self.shard.ids.sid(client)
-    }
-
-    /// A client brings a packet.
-    fn post(&mut self, sid: Sid, packet: &str) {
-        let (answer, _) = oneshot::channel();
-        let body = packet.to_owned().into();
-        let kind = RequestKind::Post { body, answer };
-        self.shard
-            .handle_request(SessionRequest { sid, kind }, self.now);
-    }
-
-    /// A client polls. Returns what it is told at once.
-    fn poll(&mut self, sid: Sid) -> String {
-        let (answer, mut answered) = oneshot::channel();
-        let kind = RequestKind::Poll {
-            token: number(),
-            stamp: None,
-            answer,
-        };
-        self.shard
-            .handle_request(SessionRequest { sid, kind }, self.now);
-        let body = answered.try_recv().unwrap().packets().unwrap();
-        String::from_utf8_lossy(&body.bytes).into_owned()
-    }
-
     /// A client opens a WebSocket.
     fn connect(&mut self) -> TestClient {
         let admitted = self.admit();
@@ -158,6 +124,44 @@ impl Scene {
         self.shard
             .open_plain(stream, &[], 0, NAMESPACE, admitted, self.now);
         TestClient { socket, id }
+    }
+
+    /// A client opens a session by polling.
+    fn open_polling(&mut self) -> Sid {
+        let handshake = Handshake::parse("EIO=4&transport=polling").unwrap();
+        let admitted = self.admit();
+        let opened = self
+            .shard
+            .open_polling(SOCKET_IO, &handshake, admitted, self.now);
+        let text = String::from_utf8(opened.unwrap().bytes.into()).unwrap();
+        let (_, rest) = text.split_once(r#""sid":""#).unwrap();
+        Sid::parse(rest.split('"').next().unwrap()).unwrap()
+    }
+
+    fn request(&mut self, sid: Sid, kind: RequestKind) {
+        let request = SessionRequest { sid, kind };
+        self.shard.handle_request(request, self.now);
+    }
+
+    /// A client polls. The answer is to be read from the receiver.
+    fn poll(&mut self, sid: Sid, stamp: u64) -> oneshot::Receiver<Answer> {
+        let (answer, answered) = oneshot::channel();
+        let (token, stamp) = (number(), Some(stamp));
+        let kind = RequestKind::Poll {
+            token,
+            stamp,
+            answer,
+        };
+        self.request(sid, kind);
+        answered
+    }
+
+    /// A polling client brings a packet.
+    fn post(&mut self, sid: Sid, packet: &str) {
+        let (answer, mut answered) = oneshot::channel();
+        let body = packet.to_owned().into();
+        self.request(sid, RequestKind::Post { body, answer });
+        assert_eq!(answered.try_recv(), Ok(Answer::Taken));
     }
 
     /// A client sends a line.
@@ -267,6 +271,12 @@ impl Scene {
     }
 }
 
+/// The packets of an answer that is there.
+fn polled(answered: &mut oneshot::Receiver<Answer>) -> String {
+    let body = answered.try_recv().unwrap().packets().unwrap();
+    String::from_utf8_lossy(&body.bytes).into_owned()
+}
+
 #[test]
 fn a_client_subscribes_and_is_closed_when_it_reads_too_slowly() {
     let mut scene = Scene::new();
@@ -355,15 +365,15 @@ fn a_member_that_asks_again_is_told_that_redis_refuses_its_channel() {
 #[test]
 fn a_polling_client_that_is_to_go_joins_nothing_any_more() {
     let mut scene = Scene::new();
-    let sid = scene.connect_polling();
+    let sid = scene.open_polling();
     scene.post(sid, "40");
     scene.post(sid, r#"421["subscribe",{"channel":"news"}]"#);
     scene.confirm();
-    assert!(scene.poll(sid).contains(r#"431[{"ok":true"#));
+    assert!(polled(&mut scene.poll(sid, 1)).contains(r#"431[{"ok":true"#));
     scene.shard.retire_some(1, scene.now);
     scene.post(sid, r#"422["subscribe",{"channel":"news"}]"#);
     scene.confirm();
-    let told = scene.poll(sid);
+    let told = polled(&mut scene.poll(sid, 2));
     assert!(
         told.contains(r#"432[{"ok":false,"error":"unavailable""#),
         "{told}"
@@ -381,4 +391,36 @@ fn a_client_that_is_silent_is_pinged_and_then_closed() {
     assert_eq!(scene.read(&client), "\u{fffd}\0", "a ping");
     scene.pass(timing.ping_timeout);
     assert_eq!(scene.shard.session_count(), 0);
+}
+
+#[test]
+fn a_poll_that_is_answered_to_nobody_ends_its_session() {
+    let mut scene = Scene::new();
+    let sid = scene.open_polling();
+    drop(scene.poll(sid, 1));
+    assert_eq!(scene.shard.session_count(), 1, "nothing was lost");
+    scene.post(sid, "40");
+    assert_eq!(scene.shard.session_count(), 0);
+}
+
+#[test]
+fn an_answer_that_was_lost_ends_its_session() {
+    for (loss, next_stamp, sessions) in [
+        (AnswerLoss::Certain, None, 0),
+        (AnswerLoss::IfRepeated(1), None, 1),
+        (AnswerLoss::IfRepeated(1), Some(1), 0),
+        (AnswerLoss::IfRepeated(1), Some(2), 1),
+    ] {
+        let mut scene = Scene::new();
+        let sid = scene.open_polling();
+        scene.post(sid, "40");
+        let answer = scene.poll(sid, 1).try_recv();
+        assert!(matches!(answer, Ok(Answer::Packets(_))), "{answer:?}");
+        scene.request(sid, RequestKind::AnswerLost { loss });
+        if let Some(stamp) = next_stamp {
+            drop(scene.poll(sid, stamp));
+        }
+        let found = scene.shard.session_count();
+        assert_eq!(found, sessions, "{loss:?} and {next_stamp:?}");
+    }
 }
