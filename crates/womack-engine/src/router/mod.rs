@@ -245,3 +245,6 @@ fn static_refused(name: &str, reason: &str) {
          SETUSER ... &PATTERN)"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,8 @@ use womack_proto::{
 pub(crate) use self::delivery::round::{Outbox, Round};
 #[cfg(any(test, feature = "simulation"))]
 pub use self::io::memory::MemorySocket;
+#[cfg(test)]
+pub(crate) use self::topics::{channels::Channels as WritableChannels, subscribers::Subscriber};
 pub use self::{
     clients::{
         event_queue::EventQueue,

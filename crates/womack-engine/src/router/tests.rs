@@ -1,0 +1,174 @@
+//! A whole router, driven without a connection and without a clock.
+
+use bytes::Bytes;
+use womack_proto::subscriber::{Epoch, Loss, LossScope, Message};
+
+use super::*;
+use crate::{
+    config::Config,
+    context::ContextParts,
+    encoding::Topic,
+    metrics::Metrics,
+    namespace::{Channels, Entry, Registry, SlowClient},
+    shard::{Subscriber, WritableChannels},
+    sid::{ConnectionId, SidSource},
+};
+
+const SHARD: ShardId = ShardId(0);
+const TOPIC: Topic = Topic::modern(0);
+const KEY: &str = "key";
+
+/// A router with one shard, and what it has written.
+struct Scene {
+    router: Router,
+    channels: WritableChannels,
+    out: Output,
+    now: Now,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let registry = Registry::new(vec![Entry {
+            path: "/".to_owned(),
+            key: KEY.to_owned(),
+            coalesce: Duration::ZERO,
+            slow_client: SlowClient::Close,
+            presence: false,
+            handler: Arc::new(Channels::default()),
+        }]);
+        let context = Context::new(ContextParts {
+            config: Config {
+                gap_notices: true,
+                ..Config::default()
+            },
+            registry,
+            endpoints: Vec::new(),
+            metrics: Arc::new(Metrics::unread(1)),
+            sids: SidSource::new().unwrap(),
+            room: 10,
+            shards: 1,
+            reports: None,
+        });
+        let channels = WritableChannels::new();
+        Self {
+            router: Router::new(Arc::new(context.unwrap()), vec![channels.reader()]),
+            channels,
+            out: Output::default(),
+            now: Now::read(),
+        }
+    }
+
+    /// The shard's first client of a channel comes.
+    fn wants(&mut self, name: &str) {
+        let channel: Arc<str> = redis_name(name).into();
+        let subscriber = Subscriber {
+            connection: ConnectionId(1),
+            membership: 0,
+        };
+        self.channels.join(channel.clone(), TOPIC, subscriber);
+        let marked = [(SHARD, channel)];
+        self.router
+            .reconcile(marked, self.now.instant, &mut self.out);
+    }
+
+    /// The requests for channels since the last call.
+    fn requested(&mut self) -> Vec<(Arc<str>, Generation)> {
+        let requests = self.out.requests.drain(..);
+        let subscriptions = requests.flat_map(|request| match request {
+            SubscriberRequest::Subscribe(subscriptions) => subscriptions,
+            SubscriberRequest::GiveUp(given_up) => panic!("{given_up:?}"),
+        });
+        let named = subscriptions.map(|found| (found.channel, found.generation));
+        named.collect()
+    }
+
+    fn happens(&mut self, event: Event) {
+        self.router.handle_event(event, self.now, &mut self.out);
+    }
+
+    /// Redis confirms requests over the connection of this number.
+    fn confirms(&mut self, connection: u32, requests: &[(Arc<str>, Generation)]) {
+        self.happens(Event::Live {
+            epoch: Epoch::new(connection),
+            channels: requests.to_vec(),
+        });
+    }
+
+    /// The connection of this number is lost.
+    fn loses(&mut self, connection: u32) {
+        self.happens(Event::Lost(Loss {
+            scope: LossScope::Connection {
+                epoch: Epoch::new(connection),
+                statics: false,
+            },
+            since: self.now.instant,
+            reason: String::new(),
+        }));
+    }
+
+    fn publishes(&mut self, name: &str) {
+        let name = redis_name(name);
+        let (bytes, end) = (Bytes::from(format!("{name}1")), name.len());
+        self.happens(Event::Message(Message::new(
+            bytes,
+            0..end,
+            end..end + 1,
+            false,
+        )));
+    }
+
+    /// The commands for the shard since the last call, as words.
+    fn told(&mut self) -> Vec<String> {
+        let commands = self.out.commands.drain(..);
+        let told = commands.map(|(_, command)| match command {
+            ToShard::Live { channel, .. } => format!("live {channel}"),
+            ToShard::Lost(..) => "lost".to_owned(),
+            ToShard::Deliver(delivery) => format!("message {}", delivery.channel),
+            ToShard::Gap(gap) => {
+                let mut names: Vec<_> = gap.channels.iter().map(AsRef::as_ref).collect();
+                names.sort_unstable();
+                format!("gap {}", names.join(" "))
+            }
+            _ => "another command".to_owned(),
+        });
+        told.collect()
+    }
+}
+
+fn redis_name(name: &str) -> String {
+    format!("{KEY}:{name}")
+}
+
+#[test]
+fn a_gap_is_told_when_its_last_channel_is_back_and_before_the_messages_that_follow() {
+    let mut scene = Scene::new();
+    scene.wants("a");
+    scene.wants("b");
+    let requested = scene.requested();
+    scene.confirms(1, &requested);
+    assert_eq!(scene.told(), ["live key:a", "live key:b"]);
+    scene.publishes("a");
+    assert_eq!(scene.told(), ["message key:a"]);
+    scene.loses(1);
+    assert_eq!(scene.told(), ["lost"]);
+    let requested = scene.requested();
+    let (first, second) = requested.split_at(1);
+    scene.confirms(2, first);
+    scene.publishes("a");
+    assert_eq!(scene.told(), ["live key:a"]);
+    scene.confirms(2, second);
+    let told = ["live key:b", "gap key:a key:b", "message key:a"];
+    assert_eq!(scene.told(), told);
+}
+
+#[test]
+fn a_message_from_before_the_confirmation_of_its_channel_is_for_nobody() {
+    let mut scene = Scene::new();
+    scene.wants("a");
+    let requested = scene.requested();
+    scene.publishes("a");
+    assert!(scene.told().is_empty());
+    scene.confirms(1, &requested);
+    scene.publishes("a");
+    assert_eq!(scene.told(), ["live key:a", "message key:a"]);
+}
