@@ -43,6 +43,14 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
+    /// Slots of which the first `count` are at one master, and the others at another.
+    #[cfg(test)]
+    pub(crate) fn divided(count: u16, one: Address, other: Address) -> Self {
+        Self {
+            ranges: vec![(0, count - 1, one), (count, SLOTS - 1, other)],
+        }
+    }
+
     /// The master of a slot, if there is one.
     pub(crate) fn owner(&self, slot: u16) -> Option<&Address> {
         let at = self.ranges.partition_point(|(_, last, _)| *last < slot);

@@ -309,3 +309,6 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
