@@ -10,7 +10,7 @@ FUZZ_SECONDS := 60
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress random simulate models deps lint package fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random simulate mutants models deps lint package fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ simulate: ## run the server's parts in simulated time: make simulate SEEDS=1000 
 
 models: ## check the queues between threads in every order of their steps: make models MODEL=dirty PREEMPTIONS=4
 	$(if $(PREEMPTIONS),LOOM_MAX_PREEMPTIONS=$(PREEMPTIONS)) cargo test -p womack-engine --test models -- $(MODEL)
+
+mutants: deps ## undo mends one by one, and check that the simulation or a test fails with each: make mutants ONLY=busy
+	$(VENV)/bin/python crates/womack-sim/mutants/mutants.py $(if $(ONLY),--only $(ONLY))
 
 deps: ## install the programs and packages that the tests drive
 	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \
