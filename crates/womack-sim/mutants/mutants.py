@@ -180,7 +180,7 @@ def run(command: list[str | Path], folder: Path, environment: dict[str, str]) ->
 def simulate() -> Outcome:
     """Runs seeds for as many steps as a mutant has."""
     [program] = build(["build", "--package", "womack-sim", "--bin", "simulate"])
-    output, status = run([program, "--seeds", str(STEPS), "--steps", str(STEPS)], TREE, {})
+    output, status = run([program, "--as-is", "--seeds", str(STEPS), "--steps", str(STEPS)], TREE, {})
     violation = VIOLATION.search(output)
     steps = {seed: int(count) for seed, count in SEED.findall(output)}
     if violation is None:
