@@ -319,7 +319,7 @@ impl Client {
     /// Whether everything that is sent has the form of a message: subscribers of the old protocol
     /// know no other.
     fn is_listening(&self) -> bool {
-        !self.speaks_resp3 && !(self.channels.is_empty() && self.patterns.is_empty())
+        !(self.speaks_resp3 || self.channels.is_empty() && self.patterns.is_empty())
     }
 
     /// Begins or ends subscriptions, and confirms each.

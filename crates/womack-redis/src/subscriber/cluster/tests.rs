@@ -48,7 +48,7 @@ impl Scene {
             statics_at: None,
             slots: Slots::default(),
             asks_slots: false,
-            nodes: HashMap::from_iter([(address(1), node)]),
+            nodes: IndexMap::from_iter([(address(1), node)]),
             pending: PendingSubscriptions::default(),
             requested_at: HashMap::default(),
             is_whole: false,
