@@ -7,10 +7,11 @@ INSTALL := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteract
 NCHAN := /usr/lib/nginx/modules/ngx_nchan_module.so
 comma := ,
 FUZZ_SECONDS := 60
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress random simulate mutants models deps lint package fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random simulate mutants models sanitize deps lint package fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +42,14 @@ models: ## check the queues between threads in every order of their steps: make 
 
 mutants: deps ## undo mends one by one, and check that the simulation or a test fails with each: make mutants ONLY=busy
 	$(VENV)/bin/python crates/womack-sim/mutants/mutants.py $(if $(ONLY),--only $(ONLY))
+
+# AddressSanitizer does not see the kernel read. Freed memory is filled, so that clients would be
+# sent nonsense from there. It knows only the system's allocator.
+sanitize: export ASAN_OPTIONS := max_free_fill_size=1073741824
+sanitize: ## have AddressSanitizer watch a server while random clients use it: make sanitize SECONDS=60 SEED=7
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo build -p womack --bin womack --no-default-features --features io-uring --target $(HOST) --target-dir target/sanitize
+	for egress in io-uring write; do WOMACK_BIN=$(CURDIR)/target/sanitize/$(HOST)/debug/womack WOMACK_RANDOM_EGRESS=$$egress \
+	$(MAKE) random TEST=a_single SECONDS=$(or $(SECONDS),60) SEED=$(SEED) || exit 1; done
 
 deps: ## install the programs and packages that the tests drive
 	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
-
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // In pages of 2 MiB the allocator holds twice the memory for idle clients, and is no faster.
