@@ -291,8 +291,10 @@ def main() -> int:
         for check, outcome in prove(mutant, tests):
             survivors += outcome.status != Status.FAILED
             by = SIMULATE if check == SIMULATE else check.rpartition(" ")[0]
-            rows.append((mutant.name, by, words[outcome.status], outcome.detail))
-            print(": ".join(rows[-1]), flush=True)
+            row = (mutant.name, by, words[outcome.status])
+            print(": ".join((*row, outcome.detail)), flush=True)
+            # The compiler has more to say than a table has room for.
+            rows.append((*row, outcome.detail.partition("\n")[0]))
     copy_tree()
     heads = ("mutant", "caught by", "result", "steps or test")
     print("\n" + table([heads, *sorted(rows)]))
