@@ -176,12 +176,21 @@ impl Ledger {
         Ok(!alive)
     }
 
+    /// Takes the lock of a node's record, or goes on with one that this node has taken over a link
+    /// that is lost: until it expired, the record of a node that had just started would be one that
+    /// no other node knows of.
     async fn lock(&mut self, node: &str) -> RedisResult<bool> {
         let mut lock = cmd("SET");
         lock.arg(self.keys.lock(node)).arg(&self.keys.node);
         lock.arg("NX").arg("PX").arg(millis(LOCK));
         let answer: Value = lock.query_async(&mut self.connected.connection).await?;
-        Ok(answer != Value::Nil)
+        if answer != Value::Nil {
+            return Ok(true);
+        }
+        let mut owner = cmd("GET");
+        owner.arg(self.keys.lock(node));
+        let owner: Option<String> = owner.query_async(&mut self.connected.connection).await?;
+        Ok(owner.is_some_and(|owner| owner == self.keys.node))
     }
 
     async fn unlock(&mut self, node: &str) -> RedisResult<()> {
