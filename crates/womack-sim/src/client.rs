@@ -5,7 +5,8 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    dialect::{line_of, read_line},
+    dialect::{Line, line_of, read_line},
+    presence::Member,
     session::{Session, choose},
     websocket::{Incoming, WebSocket},
     world::World,
@@ -23,7 +24,7 @@ pub(crate) trait Visitor {
 
     /// Everything that was promised has come. Returns the channels that the client wants, each with
     /// the node of its session.
-    fn check_at_rest(&self) -> Vec<(usize, String)>;
+    fn check_at_rest(&self) -> Vec<(usize, Member)>;
 }
 
 /// The clients that are there at rest.
@@ -155,8 +156,8 @@ impl Client {
             while let Some(incoming) = connection.websocket.next() {
                 match incoming {
                     Incoming::Text(line) => match read_line(&line) {
-                        Ok(Some(said)) => connection.session.hear(said),
-                        Ok(None) => {}
+                        Ok(Line::Said(said)) => connection.session.hear(said),
+                        Ok(Line::Session(id)) => connection.session.set_id(id),
                         Err(()) => connection
                             .session
                             .violate(&format!("nobody asked for {line}")),
@@ -206,7 +207,7 @@ impl Visitor for Client {
         }
     }
 
-    fn check_at_rest(&self) -> Vec<(usize, String)> {
+    fn check_at_rest(&self) -> Vec<(usize, Member)> {
         let connection = self.connection.as_ref();
         connection.map_or_else(Vec::new, |connection| connection.session.check_at_rest())
     }

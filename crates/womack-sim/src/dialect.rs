@@ -26,8 +26,8 @@ pub(crate) enum Said {
 pub(crate) enum Packet {
     /// The session is open and has this id.
     Open(String),
-    /// The client is in its namespace.
-    Joined,
+    /// The client is in its namespace, with this id if it has one of its own there.
+    Joined(Option<String>),
     /// The client lives as long as it answers.
     Ping,
     /// The server ends the session.
@@ -50,14 +50,22 @@ pub(crate) fn packet_of(number: u64, subscribes: bool, channels: &[String]) -> S
     format!("42{number}{event}")
 }
 
-/// Reads a line: `Ok(None)` if it says nothing of channels.
+/// A line of a server.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Line {
+    /// The client is called so.
+    Session(String),
+    Said(Said),
+}
+
+/// Reads a line.
 ///
 /// # Errors
 /// Nothing that a server should say.
-pub(crate) fn read_line(line: &str) -> Result<Option<Said>, ()> {
+pub(crate) fn read_line(line: &str) -> Result<Line, ()> {
     let line: Value = serde_json::from_str(line).map_err(|_| ())?;
-    if line.get("session").is_some() {
-        return Ok(None);
+    if let Some(session) = line["session"].as_str() {
+        return Ok(Line::Session(session.to_owned()));
     }
     let said = if line["event"] == "womack:unsubscribed" {
         unsubscribed(&line)
@@ -70,7 +78,7 @@ pub(crate) fn read_line(line: &str) -> Result<Option<Said>, ()> {
         let number = line["id"].as_u64();
         number.and_then(|number| Some(Said::Answer(number, result(&line)?)))
     };
-    said.map(Some).ok_or(())
+    said.map(Line::Said).ok_or(())
 }
 
 /// Reads a packet; `None` for one that no server should send.
@@ -80,7 +88,7 @@ pub(crate) fn read_packet(packet: &str) -> Option<Packet> {
         "2" => return Some(Packet::Ping),
         "3probe" => return Some(Packet::Probed),
         "3" | "6" => return Some(Packet::Nothing),
-        "40" => return Some(Packet::Joined),
+        "40" => return Some(Packet::Joined(None)),
         _ => {}
     }
     let read = match packet.get(..2)? {
@@ -88,7 +96,10 @@ pub(crate) fn read_packet(packet: &str) -> Option<Packet> {
             let open: Value = serde_json::from_str(&packet[1..]).ok()?;
             Packet::Open(open["sid"].as_str()?.to_owned())
         }
-        "40" => Packet::Joined,
+        "40" => {
+            let joined: Value = serde_json::from_str(&packet[2..]).ok()?;
+            Packet::Joined(Some(joined["sid"].as_str()?.to_owned()))
+        }
         "42" => {
             let event: Value = serde_json::from_str(&packet[2..]).ok()?;
             let argument = &event[1];
@@ -188,11 +199,11 @@ mod tests {
             r#"{"gap":{"channels":["a"],"from":1,"to":2}}"#,
             r#"42["womack:gap",{"channels":["a"],"from":1,"to":2}]"#,
         );
-        assert_eq!(read_line(line), Ok(Some(gap())));
+        assert_eq!(read_line(line), Ok(Line::Said(gap())));
         assert_eq!(read_packet(packet), Some(Packet::Said(gap())));
         let refused = || Said::Answer(7, Err("unavailable".to_owned()));
         let line = r#"{"id":7,"ok":false,"error":"unavailable"}"#;
-        assert_eq!(read_line(line), Ok(Some(refused())));
+        assert_eq!(read_line(line), Ok(Line::Said(refused())));
         let packet = r#"437[{"ok":false,"error":"unavailable"}]"#;
         assert_eq!(read_packet(packet), Some(Packet::Said(refused())));
         assert_eq!(read_line(r#"{"what":1}"#), Err(()));

@@ -4,10 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::{JoinHandle, spawn_local};
 use tokio_util::sync::CancellationToken;
-use womack_cluster::{Relay, RelayConfig, RelayContext, RelayMetrics};
-use womack_engine::{Context, Sender, SessionRequest, ToShard, queue};
+use womack_cluster::{
+    EventMetrics, Relay, RelayConfig, RelayContext, RelayMetrics, Reporter, ReporterConfig,
+};
+use womack_engine::{Context, Receiver, Report, Sender, SessionRequest, ToShard, queue};
 use womack_ledger::LimitCounters;
 use womack_redis::Backend;
+
+use crate::presence::EVENTS_KEY;
 
 /// How long another node may take to answer.
 pub(crate) const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,6 +21,31 @@ const QUEUE: usize = 4096;
 const MAX_REQUESTS: usize = 1000;
 /// Bytes that may wait to be published for other nodes.
 const MAX_BYTES: usize = 16 << 20;
+
+/// After how long without a sign of life a node is taken for dead.
+const NODE_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Starts the reporter of a node, which takes what shards say of their clients.
+pub(crate) fn start_reporter(
+    context: &Arc<Context>,
+    shards: &[Sender<ToShard>],
+    reports: Receiver<Report>,
+    backend: Backend,
+) -> JoinHandle<()> {
+    let reporter = Reporter {
+        backend,
+        queue: reports,
+        shards: shards.to_vec(),
+        context: context.clone(),
+        config: ReporterConfig {
+            events_key: EVENTS_KEY.to_owned(),
+            node_timeout: NODE_TIMEOUT,
+        },
+        metrics: EventMetrics::new(&mut prometheus_client::registry::Registry::default()),
+        finish: CancellationToken::new(),
+    };
+    spawn_local(reporter.run_here())
+}
 
 /// Starts the relay of a node. Returns its queue.
 pub(crate) fn start_relay(

@@ -18,6 +18,7 @@
 //! | `dialect` | the words of each kind of client |
 //! | `http` | the way of requests to their sessions |
 //! | `fleet` | the parts of a node that speak with other nodes |
+//! | `presence` | who is in which channel by server events and records |
 //! | `oracle` | what was promised, and whether it was kept |
 //! | `shrink` | a failing run made smaller |
 //! | `trace` | what happened: its hash, its last lines, and counts |
@@ -32,6 +33,7 @@ mod node;
 mod oracle;
 mod outages;
 mod polling;
+mod presence;
 mod redis;
 mod session;
 mod shrink;

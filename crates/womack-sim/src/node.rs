@@ -16,16 +16,15 @@ use tokio::{
 };
 use womack_engine::{
     Channels, ChannelsSettings, Config, Context, ContextParts, DirtyChannels, Endpoint, Entry,
-    Limits, MemorySocket, Metrics, Now, Output, Receiver, Registry, Report, Reports, Router,
-    Sender, Shard, ShardSet, SidSource, SlowClient, Socket, Sockets, Speaks, SubscriberRequest,
-    ToShard, queue,
+    Limits, MemorySocket, Metrics, Now, Output, Receiver, Registry, Reports, Router, Sender, Shard,
+    ShardSet, SidSource, SlowClient, Socket, Sockets, Speaks, SubscriberRequest, ToShard, queue,
 };
 use womack_ledger::ShardId;
 use womack_proto::NamespaceId;
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig, SubscriberMetrics, TlsFiles};
 
 use crate::{
-    fleet::start_relay,
+    fleet::{start_relay, start_reporter},
     http::Http,
     network::{Network, host_of},
     redis::Redis,
@@ -120,7 +119,6 @@ pub(crate) struct Node {
     context: Arc<Context>,
     shards: Vec<Rc<RefCell<Shard>>>,
     tasks: RefCell<Vec<JoinHandle<()>>>,
-    reports: Rc<RefCell<Vec<Report>>>,
     http: Rc<Http>,
 }
 
@@ -156,7 +154,7 @@ impl Node {
                 ..ChannelsSettings::default()
             })),
         }]);
-        let (reports, mut received) = Reports::new(10_000);
+        let (reports, received) = Reports::new(10_000);
         let context = Context::new(ContextParts {
             config,
             registry,
@@ -195,6 +193,12 @@ impl Node {
             .over(Arc::new(network.of_node(number)));
         let (relay, task) = start_relay(&context, &senders, backend.clone());
         tasks.push(task);
+        tasks.push(start_reporter(
+            &context,
+            &senders,
+            received,
+            backend.clone(),
+        ));
         let http = Rc::new(Http {
             context: context.clone(),
             shards: built.clone(),
@@ -214,20 +218,10 @@ impl Node {
             rng: fastrand::Rng::with_seed(seed),
         };
         tasks.push(spawn_local(driver.run(dirty)));
-        let reports = Rc::new(RefCell::new(Vec::new()));
-        let taken = reports.clone();
-        tasks.push(spawn_local(async move {
-            let mut batch = Vec::new();
-            loop {
-                received.receive(&mut batch, BATCH).await;
-                taken.borrow_mut().append(&mut batch);
-            }
-        }));
         Self {
             context,
             shards: built,
             tasks: RefCell::new(tasks),
-            reports,
             http,
         }
     }
@@ -286,9 +280,9 @@ impl Node {
         tasks.extend(shards.map(|shard| spawn_local(drain(shard.clone(), time))));
     }
 
-    /// Takes what shards have reported of their clients.
-    pub(crate) fn take_reports(&self) -> Vec<Report> {
-        std::mem::take(&mut self.reports.borrow_mut())
+    /// The name of this node in records.
+    pub(crate) fn name(&self) -> String {
+        format!("{:08x}", self.context.sids.node)
     }
 
     /// Sessions that are open.

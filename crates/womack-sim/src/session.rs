@@ -4,11 +4,13 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{dialect::Said, node::Place, oracle::Subscription, world::World};
+use crate::{dialect::Said, node::Place, oracle::Subscription, presence::Member, world::World};
 
 /// A session as its client knows it. It knows nothing of sessions before it.
 pub(crate) struct Session {
     name: String,
+    /// The id of the client in server events and records.
+    id: String,
     place: Place,
     /// Whether answers may come over another node, and be old when the way is troubled.
     roams: bool,
@@ -34,6 +36,7 @@ impl Session {
     pub(crate) fn new(world: &Rc<World>, name: String, place: Place, roams: bool) -> Self {
         Self {
             name,
+            id: String::new(),
             place,
             roams,
             world: world.clone(),
@@ -42,6 +45,11 @@ impl Session {
             last_request: 0,
             suspicions: RefCell::new(None),
         }
+    }
+
+    /// The client learns how it is called.
+    pub(crate) fn set_id(&mut self, id: String) {
+        self.id = id;
     }
 
     /// The client is about to ask for channels, or to leave them. Returns the request's number.
@@ -188,7 +196,7 @@ impl Session {
 
     /// At rest: everything that was promised has come. Returns the channels that the client wants,
     /// each with the node of the session.
-    pub(crate) fn check_at_rest(&self) -> Vec<(usize, String)> {
+    pub(crate) fn check_at_rest(&self) -> Vec<(usize, Member)> {
         let mut wanted = Vec::new();
         for (name, channel) in &self.channels {
             if channel.is_promised() {
@@ -196,7 +204,11 @@ impl Session {
                 self.judge(channel.missing(name, published.next(name), &published));
             }
             if channel.is_wanted() {
-                wanted.push((self.place.node, name.clone()));
+                let member = Member {
+                    session: self.id.clone(),
+                    channel: name.clone(),
+                };
+                wanted.push((self.place.node, member));
             }
         }
         if let Some(number) = self.requests.keys().next() {

@@ -9,6 +9,7 @@ use womack_proto::Revision;
 use crate::{
     client::{Standing, Visitor},
     node::{PING_INTERVAL, PING_TIMEOUT},
+    presence::Member,
     session::choose,
     visit::{Balancer, State, Visit},
     world::World,
@@ -173,7 +174,7 @@ impl Visitor for SocketIoClient {
         }
     }
 
-    fn check_at_rest(&self) -> Vec<(usize, String)> {
+    fn check_at_rest(&self) -> Vec<(usize, Member)> {
         self.visit
             .as_ref()
             .map_or_else(Vec::new, Visit::check_at_rest)

@@ -22,6 +22,7 @@ use crate::{
     node::{Node, Place, WallClock, redis_channel},
     oracle::{Fate, Publication, Published},
     outages::{OutageId, Outages, Ways},
+    presence::{self, Events, Member, Repeated},
     redis::{Publishing, Redis, Topology},
     shrink::Omitted,
     socket_io::SocketIoClient,
@@ -137,6 +138,7 @@ pub(crate) struct World {
     published: RefCell<Published>,
     outages: RefCell<Outages>,
     recent: RefCell<Recent>,
+    events: RefCell<Events>,
     /// When a node has last started, in milliseconds.
     started: Cell<u64>,
     is_resting: Cell<bool>,
@@ -174,6 +176,7 @@ impl World {
             published: RefCell::default(),
             outages: RefCell::default(),
             recent: RefCell::default(),
+            events: RefCell::default(),
             started: Cell::new(0),
             is_resting: Cell::new(false),
         });
@@ -218,6 +221,9 @@ impl World {
                     let mut redis = self.redis.borrow_mut();
                     redis.handle(arrival, &self.network);
                     redis.handled.drain(..).for_each(|told| self.note(told));
+                    for (channel, event) in redis.events.drain(..) {
+                        self.hear_event(&channel, &event);
+                    }
                 }
                 Err(next) => {
                     let due = async {
@@ -291,13 +297,11 @@ impl World {
     /// else.
     fn check(&self, clients: &[Box<dyn Visitor>]) {
         let mut wanted: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-        for client in clients {
-            for (node, channel) in client.check_at_rest() {
-                wanted
-                    .entry(node)
-                    .or_default()
-                    .insert(redis_channel(&channel));
-            }
+        let mut members = vec![BTreeSet::new(); self.node_count()];
+        for (node, member) in clients.iter().flat_map(|client| client.check_at_rest()) {
+            let channels = wanted.entry(node).or_default();
+            channels.insert(redis_channel(&member.channel));
+            members[node].insert(member);
         }
         let ways = if self.redis().has_shards() { 2 } else { 1 };
         for node in 0..self.node_count() {
@@ -318,11 +322,35 @@ impl World {
                     ));
                 }
             }
-            if let Some(node) = &self.nodes[node].borrow().node {
-                let (reports, sessions) = (node.take_reports().len(), node.sessions());
-                self.note(format!("{reports} reports, {sessions} sessions"));
-            }
         }
+        presence::check(self, &members);
+    }
+
+    /// A server event is published.
+    fn hear_event(&self, channel: &str, event: &[u8]) {
+        let now = self.wall.true_millis();
+        let repeated = self.events.borrow_mut().hear(now, channel, event);
+        self.count("server event");
+        let text = String::from_utf8_lossy(event);
+        self.note(format!("{channel}: {text}"));
+        let Some(Repeated {
+            member,
+            is_in,
+            before,
+        }) = repeated
+        else {
+            return;
+        };
+        let since = before.unwrap_or(now).saturating_sub(TROUBLE_ELSEWHERE);
+        if !self.is_troubled_since(since) {
+            self.violate(&format!("{member:?}: is in it {is_in}, as before"));
+        }
+        self.count("server event is repeated");
+    }
+
+    /// All that are in a channel by server events, each with its node.
+    pub(crate) fn members(&self) -> Vec<(Member, String)> {
+        self.events.borrow().members()
     }
 
     /// A node; `None` if the one of this generation has ended.
@@ -477,6 +505,10 @@ impl World {
     /// Whether a request that is carried to another node may fail.
     pub(crate) fn is_troubled(&self) -> bool {
         let since = self.wall.true_millis().saturating_sub(TROUBLE_ELSEWHERE);
+        self.is_troubled_since(since)
+    }
+
+    fn is_troubled_since(&self, since: u64) -> bool {
         let closes = |slot: &RefCell<Slot>| slot.borrow().is_draining || slot.borrow().was_short;
         let is_closing = self.nodes.iter().any(closes);
         is_closing || self.started.get() > since || !self.outages.borrow().are_over_since(since)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use womack_sim::{Options, run};
 
 /// Faults and replies that have to come up in some seeds, or the simulation proves little.
-const KINDS: [&str; 35] = [
+const KINDS: [&str; 37] = [
     "cut",
     "hang",
     "stall",
@@ -34,6 +34,8 @@ const KINDS: [&str; 35] = [
     "ended: client polls twice",
     "ended: client stays away",
     "ended: the way was troubled",
+    "server event",
+    "server event is repeated",
     "ok",
     "unavailable",
     "unsubscribed",

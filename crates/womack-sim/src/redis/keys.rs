@@ -5,15 +5,20 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+use tokio::time::Instant;
+
 use super::answers::Answers;
 
 /// The answer to a command for a key of another type.
 const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
 
 /// Keys, and when they expire.
-#[derive(Default)]
 pub(super) struct Keys {
     keys: BTreeMap<String, Key>,
+    /// When there was no key yet.
+    start: Instant,
+    /// Fields of hashes that were set, and not deleted one by one.
+    known: BTreeSet<(String, String)>,
 }
 
 struct Key {
@@ -23,7 +28,7 @@ struct Key {
 }
 
 enum Value {
-    Text,
+    Text(String),
     Set(BTreeSet<String>),
     Hash(BTreeMap<String, String>),
 }
@@ -36,7 +41,44 @@ pub(super) struct Done {
     pub(super) published: Option<(String, String)>,
 }
 
+impl Done {
+    /// A command was refused.
+    pub(super) fn refused(error: &str) -> Self {
+        let mut answers = Answers::default();
+        answers.error(error);
+        Self {
+            reply: answers.bytes,
+            published: None,
+        }
+    }
+}
+
+/// The key of a command; `None` if the command is for none.
+pub(super) fn key_of(words: &[String]) -> Option<&str> {
+    let place = match words[0].to_ascii_uppercase().as_str() {
+        "SET" | "GET" | "DEL" | "EXISTS" | "PEXPIRE" | "SADD" | "SREM" | "SMEMBERS" | "HSET"
+        | "HDEL" | "HLEN" | "HSCAN" | "HRANDFIELD" => 1,
+        "EVAL" => 3,
+        _ => return None,
+    };
+    words.get(place).map(String::as_str)
+}
+
 impl Keys {
+    pub(super) fn new() -> Self {
+        Self {
+            keys: BTreeMap::new(),
+            start: Instant::now(),
+            known: BTreeSet::new(),
+        }
+    }
+
+    /// The time by which keys expire, in milliseconds.
+    pub(super) fn now(&self) -> u64 {
+        let passed = Instant::now() - self.start;
+        u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Does what a command asks for, at a time in milliseconds; `None` if it is not known.
     pub(super) fn command(&mut self, now: u64, words: &[String]) -> Option<Done> {
         self.keys
@@ -46,7 +88,14 @@ impl Keys {
         let mut answers = Answers::default();
         let mut published = None;
         match (verb.to_ascii_uppercase().as_str(), rest) {
-            ("SET", [key, _, options @ ..]) => self.set(now, key, options, &mut answers),
+            ("SET", [key, value, options @ ..]) => {
+                self.set(now, (key, value), options, &mut answers);
+            }
+            ("GET", [key]) => match self.keys.get(*key).map(|key| &key.value) {
+                None => answers.add("$-1\r\n"),
+                Some(Value::Text(text)) => answers.bulk(text),
+                Some(_) => answers.error(WRONG_TYPE),
+            },
             ("DEL", keys) => {
                 let there = keys.iter().filter(|key| self.keys.remove(**key).is_some());
                 answers.number(there.count() as u64);
@@ -90,6 +139,11 @@ impl Keys {
         }
     }
 
+    /// Whether a field was set and not deleted, even if its whole hash was.
+    pub(super) fn has_known(&self, key: &str, field: &str) -> bool {
+        self.known.contains(&(key.to_owned(), field.to_owned()))
+    }
+
     /// The members of a set.
     pub(super) fn members(&self, key: &str) -> BTreeSet<String> {
         match self.keys.get(key).map(|key| &key.value) {
@@ -98,12 +152,13 @@ impl Keys {
         }
     }
 
-    /// All keys are lost.
-    pub(super) fn clear(&mut self) {
-        self.keys.clear();
-    }
-
-    fn set(&mut self, now: u64, key: &str, options: &[&str], answers: &mut Answers) {
+    fn set(
+        &mut self,
+        now: u64,
+        (key, value): (&str, &str),
+        options: &[&str],
+        answers: &mut Answers,
+    ) {
         let is_set = self.keys.contains_key(key);
         if options.contains(&"NX") && is_set {
             return answers.add("$-1\r\n");
@@ -111,7 +166,7 @@ impl Keys {
         let mut options = options.iter().skip_while(|option| **option != "PX");
         let time = options.nth(1).and_then(|time| time.parse::<u64>().ok());
         let key_of = Key {
-            value: Value::Text,
+            value: Value::Text(value.to_owned()),
             expires: time.map(|time| now + time),
         };
         self.keys.insert(key.to_owned(), key_of);
@@ -128,7 +183,9 @@ impl Keys {
         };
         match verb {
             "SADD" => {
-                let new = members.iter().filter(|member| set.insert((**member).to_owned()));
+                let new = members
+                    .iter()
+                    .filter(|member| set.insert((**member).to_owned()));
                 answers.number(new.count() as u64);
             }
             "SREM" => {
@@ -156,6 +213,7 @@ impl Keys {
             return false;
         };
         let is_new = fields.insert(field.to_owned(), value.to_owned()).is_none();
+        self.known.insert((key.to_owned(), field.to_owned()));
         answers.number(u64::from(is_new));
         is_new
     }
@@ -171,13 +229,16 @@ impl Keys {
         let fields = match self.keys.get_mut(key).map(|key| &mut key.value) {
             None => &mut none,
             Some(Value::Hash(fields)) => fields,
-            Some(Value::Text | Value::Set(_)) => {
+            Some(Value::Text(_) | Value::Set(_)) => {
                 answers.error(WRONG_TYPE);
                 return Some(());
             }
         };
         match (verb, rest) {
             ("HDEL", names) => {
+                for name in names {
+                    self.known.remove(&(key.to_owned(), (*name).to_owned()));
+                }
                 let there = names.iter().filter(|name| fields.remove(**name).is_some());
                 answers.number(there.count() as u64);
                 if fields.is_empty() {
@@ -243,9 +304,10 @@ mod tests {
 
     #[test]
     fn a_lock_is_taken_once_until_it_expires_or_is_given_back() {
-        let mut keys = Keys::default();
+        let mut keys = Keys::new();
         assert_eq!(run(&mut keys, 0, "SET lock a NX PX 100"), "+OK\r\n");
         assert_eq!(run(&mut keys, 50, "SET lock b NX PX 100"), "$-1\r\n");
+        assert_eq!(run(&mut keys, 50, "GET lock"), "$1\r\na\r\n");
         assert_eq!(run(&mut keys, 60, "PEXPIRE lock 100"), ":1\r\n");
         assert_eq!(run(&mut keys, 150, "EXISTS lock"), ":1\r\n");
         assert_eq!(run(&mut keys, 160, "SET lock b NX PX 100"), "+OK\r\n");
@@ -255,9 +317,12 @@ mod tests {
 
     #[test]
     fn sets_and_hashes_end_with_their_last_member() {
-        let mut keys = Keys::default();
+        let mut keys = Keys::new();
         assert_eq!(run(&mut keys, 0, "SADD nodes b a"), ":2\r\n");
-        assert_eq!(run(&mut keys, 0, "SMEMBERS nodes"), "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        assert_eq!(
+            run(&mut keys, 0, "SMEMBERS nodes"),
+            "*2\r\n$1\r\na\r\n$1\r\nb\r\n"
+        );
         assert_eq!(run(&mut keys, 0, "SREM nodes a b c"), ":2\r\n");
         assert_eq!(run(&mut keys, 0, "EXISTS nodes"), ":0\r\n");
         assert_eq!(run(&mut keys, 0, "HSET record f 1"), ":1\r\n");
@@ -274,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_script_tells_of_an_entry_of_which_the_record_did_not_know() {
-        let mut keys = Keys::default();
+        let mut keys = Keys::new();
         let words: Vec<_> = "EVAL script 1 record f 1 events come"
             .split(' ')
             .map(ToOwned::to_owned)
@@ -289,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_scan_meets_whatever_is_there_all_the_time() {
-        let mut keys = Keys::default();
+        let mut keys = Keys::new();
         for number in 0..10 {
             run(&mut keys, 0, &format!("HSET record f{number} v"));
         }
@@ -305,6 +370,10 @@ mod tests {
             run(&mut keys, 0, "HDEL record f3");
         }
         let stays = (0..10).filter(|number| *number != 3);
-        assert!(stays.into_iter().all(|number| found.contains(&format!("f{number}\r\n"))));
+        assert!(
+            stays
+                .into_iter()
+                .all(|number| found.contains(&format!("f{number}\r\n")))
+        );
     }
 }

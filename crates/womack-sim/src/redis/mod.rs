@@ -2,15 +2,20 @@
 
 mod answers;
 mod cluster;
+mod keys;
 mod server;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::{
     cluster::{Cluster, PAIRS},
+    keys::Keys,
     server::{Published, Server},
 };
-use crate::network::{Arrival, Network, PipeId};
+use crate::{
+    network::{Arrival, Network, PipeId},
+    presence::EVENTS_KEY,
+};
 
 /// How many servers there are, and how they belong together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +39,10 @@ pub(crate) enum Publishing {
 pub(crate) struct Redis {
     servers: Vec<Server>,
     cluster: Option<Cluster>,
+    /// The keys, which every master and its replicas have alike.
+    keys: Keys,
+    /// Server events that were published, and are still to be looked at.
+    pub(crate) events: Vec<(String, Vec<u8>)>,
     /// Channels that an ACL has refused.
     refused: BTreeSet<String>,
     /// Commands that were handled, and are still to be told.
@@ -54,6 +63,8 @@ impl Redis {
             servers,
             cluster,
             refused: BTreeSet::new(),
+            keys: Keys::new(),
+            events: Vec::new(),
             handled: Vec::new(),
         }
     }
@@ -92,11 +103,32 @@ impl Redis {
                 if let Some(number) = self.servers.iter().position(knows) {
                     let view = self.cluster.as_ref().map(|cluster| cluster.view(number));
                     let server = &mut self.servers[number];
-                    let published = server.read(id, &bytes, view, network, &mut self.handled);
+                    let (keys, handled) = (&mut self.keys, &mut self.handled);
+                    let published = server.read(id, &bytes, view, keys, network, handled);
                     self.pass_on(number, &published, network);
+                    let published = published.into_iter();
+                    let events = published.filter(|(name, _)| name.starts_with(EVENTS_KEY));
+                    self.events.extend(events);
                 }
             }
         }
+    }
+
+    /// The nodes that have a record.
+    pub(crate) fn nodes_with_records(&self) -> BTreeSet<String> {
+        self.keys.members(&format!("{EVENTS_KEY}:nodes"))
+    }
+
+    /// The record of a node.
+    pub(crate) fn record(&self, node: &str) -> BTreeMap<String, String> {
+        let key = format!("{EVENTS_KEY}:nodes:{node}:sessions");
+        self.keys.hash(self.keys.now(), &key)
+    }
+
+    /// Whether the record of a node named a client, until it was taken out or the record was ended.
+    pub(crate) fn has_recorded(&self, node: &str, field: &str) -> bool {
+        let key = format!("{EVENTS_KEY}:nodes:{node}:sessions");
+        self.keys.has_known(&key, field)
     }
 
     /// The bus of a cluster brings what a node has published at one server to the others.

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::BytesMut;
 use womack_broker::{Limits, resp::Decoder};
 
-use super::{Publishing, answers::Answers, cluster::View};
+use super::{
+    Publishing,
+    answers::Answers,
+    cluster::View,
+    keys::{self, Done, Keys},
+};
 use crate::network::{Network, PipeId};
 
 /// One server.
@@ -116,6 +121,7 @@ impl Server {
         id: PipeId,
         bytes: &[u8],
         cluster: Option<View<'_>>,
+        keys: &mut Keys,
         network: &Network,
         handled: &mut Vec<String>,
     ) -> Vec<Published> {
@@ -140,6 +146,15 @@ impl Server {
                 .iter()
                 .map(|word| String::from_utf8_lossy(word).into_owned())
                 .collect();
+            if let Some(done) = self.key_command(&words, cluster.as_ref(), keys) {
+                answers.bytes.extend(done.reply);
+                if let Some((channel, event)) = done.published {
+                    let event = event.into_bytes();
+                    self.deliver(Publishing::Everywhere, &channel, &event, network);
+                    published.push((channel, event));
+                }
+                continue;
+            }
             let before = answers.bytes.len();
             self.command(&mut client, &words, cluster.as_ref(), &mut answers);
             handled.extend(told(id, &words, &answers.bytes[before..]));
@@ -147,6 +162,24 @@ impl Server {
         network.send(id, answers.bytes);
         self.clients.insert(id, client);
         published
+    }
+
+    /// Does what a command wants of a key; `None` if it wants nothing of one, or is refused like any
+    /// other.
+    fn key_command(
+        &self,
+        words: &[String],
+        cluster: Option<&View<'_>>,
+        keys: &mut Keys,
+    ) -> Option<Done> {
+        let key = keys::key_of(words).filter(|_| !self.is_busy)?;
+        let moved = cluster.and_then(|view| view.refusal(&[key.to_owned()]));
+        let readonly = "READONLY You can't write against a read only replica.";
+        let is_readonly = self.role != Role::Master;
+        match moved.or_else(|| is_readonly.then(|| readonly.to_owned())) {
+            Some(error) => Some(Done::refused(&error)),
+            None => keys.command(keys.now(), words),
+        }
     }
 
     fn command(

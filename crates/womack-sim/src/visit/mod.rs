@@ -14,6 +14,7 @@ use crate::{
     http::Http,
     node::{PING_INTERVAL, Place},
     polling::Polling,
+    presence::Member,
     session::Session,
     websocket::{Incoming, WebSocket},
     world::World,
@@ -156,6 +157,8 @@ impl Visit {
         if self.revision == Revision::V4 {
             self.outgoing.push("40".to_owned());
         }
+        // Those of Engine.IO 3 have no id but the session's.
+        self.session.set_id(self.sid.to_string());
     }
 
     fn world(&self) -> &World {
@@ -274,7 +277,7 @@ impl Visit {
 
     /// At rest: everything that was promised has come. Returns the channels that the client wants,
     /// each with the node of its session.
-    pub(crate) fn check_at_rest(&self) -> Vec<(usize, String)> {
+    pub(crate) fn check_at_rest(&self) -> Vec<(usize, Member)> {
         if self.doomed.is_some() && self.session.is_suspected() && self.session.acquit() {
             return self.session.check_at_rest();
         }

@@ -187,7 +187,10 @@ impl Visit {
                     self.session.hear(said);
                 }
             }
-            Some(Packet::Joined) => self.is_joined = true,
+            Some(Packet::Joined(id)) => {
+                self.is_joined = true;
+                id.into_iter().for_each(|id| self.session.set_id(id));
+            }
             Some(Packet::Ping) => self.outgoing.push("3".to_owned()),
             Some(Packet::Close) => return self.ended("by the server"),
             Some(Packet::Nothing) => {}
