@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame as WebSocketFrame,
     coding::{Data, OpCode},
 };
-use womack_proto::{Answer, Channel, relay::AnswerLoss, subscriber::Epoch};
+use womack_proto::{Answer, Channel, SessionError, relay::AnswerLoss, subscriber::Epoch};
 
 use super::{
     io::{memory::MemorySocket, readiness::SocketEvent},
@@ -401,6 +401,21 @@ fn a_poll_that_is_answered_to_nobody_ends_its_session() {
     assert_eq!(scene.shard.session_count(), 1, "nothing was lost");
     scene.post(sid, "40");
     assert_eq!(scene.shard.session_count(), 0);
+}
+
+#[test]
+fn a_poll_that_comes_late_takes_nothing_from_its_session() {
+    let mut scene = Scene::new();
+    let sid = scene.open_polling();
+    scene.post(sid, "40");
+    let joined = polled(&mut scene.poll(sid, 1));
+    assert!(joined.starts_with("40"), "{joined}");
+    let mut waiting = scene.poll(sid, 2);
+    let late = scene.poll(sid, 1).try_recv();
+    assert_eq!(late, Ok(Answer::Refused(SessionError::BadRequest)));
+    scene.post(sid, r#"421["subscribe",{"channel":"news"}]"#);
+    scene.confirm();
+    assert!(polled(&mut waiting).contains("431["));
 }
 
 #[test]

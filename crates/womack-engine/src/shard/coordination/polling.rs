@@ -37,6 +37,10 @@ impl Shard {
         let Some(polling) = self.connections.polling_mut(id) else {
             return reply(answer, Answer::Refused(SessionError::BadRequest));
         };
+        if polling.is_late(stamp) {
+            // What it took would be lost, and the client has gone on.
+            return reply(answer, Answer::Refused(SessionError::BadRequest));
+        }
         if polling.is_waiting() {
             reply(answer, Answer::Refused(SessionError::BadRequest));
             return self.close(id, CloseReason::PollOverlap);
