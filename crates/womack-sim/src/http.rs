@@ -21,7 +21,7 @@ use womack_engine::{
 use womack_ledger::Admitted;
 use womack_proto::{Answer, Handshake, PollBody, Revision, SessionError, relay::AnswerLoss};
 
-use crate::node::now;
+use crate::clock::now;
 
 /// The endpoint of Socket.IO.
 pub(crate) const SOCKET_IO: u8 = 1;

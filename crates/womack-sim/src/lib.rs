@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `world` | a run: applications, rest |
 //! | `faults` | the troubles of a run, several at a time |
+//! | `clock` | the time |
 //! | `node` | the server's parts, with tasks that drive them |
 //! | `network` | the way between nodes and servers of Redis |
 //! | `redis` | models of one server, and of a cluster |
@@ -24,6 +25,7 @@
 //! | `trace` | what happened: its hash, its last lines, and counts |
 
 mod client;
+mod clock;
 mod dialect;
 mod faults;
 mod fleet;

@@ -1,9 +1,12 @@
 //! Everything of a run that is not the server: its Redis, the network, applications, faults and
 //! clients.
 
+mod options;
+mod reasons;
+mod rest;
+
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
-    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
     rc::Rc,
     time::Duration,
@@ -15,100 +18,21 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+pub use self::options::Options;
+use self::options::Size;
 use crate::{
-    client::{Client, Standing, Visitor},
+    client::{Client, Standing},
+    clock::WallClock,
     faults::{self, Recent},
     network::{Network, Obstacle, Route},
-    node::{Node, Place, WallClock, redis_channel},
+    node::{Node, Place, redis_channel},
     oracle::{Fate, Publication, Published},
-    outages::{OutageId, Outages, Ways},
-    presence::{self, Events, Member, Repeated},
-    redis::{Publishing, Redis, Topology},
-    shrink::Omitted,
+    outages::{OutageId, Outages},
+    presence::Events,
+    redis::{Publishing, Redis},
     socket_io::SocketIoClient,
     trace::Trace,
 };
-
-/// How much longer than an outage a gap may be at either end: a question for the identity each
-/// second, some latencies, and the wait before the next try to connect.
-const GAP_SLACK: u64 = 2500;
-/// Milliseconds without an outage after which what a client reads is true: the longest sleep of a
-/// client, and the time to restore a link.
-const LIVE_FOR: u64 = 5000;
-/// Milliseconds of trouble before a request that may be the reason for its refusal: a link is
-/// restored some time after Redis can be reached.
-const TROUBLE: u64 = 5000;
-/// Milliseconds after a trouble in which requests to other nodes may fail: until the loss of a link
-/// is noticed, another stands, and what was under way has been given up.
-const TROUBLE_ELSEWHERE: u64 = 30_000;
-/// How long it takes until nothing is under way any more: time-outs of requests, of links and of
-/// channels that nobody wants.
-const REST: Duration = Duration::from_secs(25);
-/// How often clients read at rest.
-const READ_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The size of a run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The servers of Redis; chosen by the seed if it is `None`.
-    pub topology: Option<Topology>,
-    /// Nodes; as many as the seed says, at most three, if it is 0.
-    pub nodes: usize,
-    /// Shards of a node; as many as the seed says, at most three, if it is 0.
-    pub shards: usize,
-    /// Clients of JSON lines that are there at a time.
-    pub clients: usize,
-    /// Clients of Socket.IO that are there at a time.
-    pub socket_io_clients: usize,
-    /// Simulated time with faults.
-    pub time: Duration,
-    /// Whether everything that happens is printed.
-    pub prints: bool,
-    /// Left out of what the seed decides.
-    pub omitted: Omitted,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            topology: None,
-            nodes: 0,
-            shards: 0,
-            clients: 8,
-            socket_io_clients: 8,
-            time: Duration::from_secs(60),
-            prints: false,
-            omitted: Omitted::default(),
-        }
-    }
-}
-
-/// The size of a run, as far as the seed decides it.
-struct Size {
-    topology: Topology,
-    nodes: usize,
-    shards: usize,
-    /// Faults that there are at a time, at most.
-    faults: u64,
-}
-
-impl Size {
-    fn new(seed: u64, options: &Options) -> Self {
-        let mut rng = fastrand::Rng::with_seed(mix(seed, "size", 0));
-        let chosen = match rng.bool() {
-            true => Topology::Single,
-            false => Topology::Cluster,
-        };
-        let (nodes, shards) = (rng.usize(1..=3), rng.usize(1..=3));
-        let or = |given: usize, chosen| if given == 0 { chosen } else { given };
-        Self {
-            topology: options.topology.unwrap_or(chosen),
-            nodes: or(options.nodes, nodes),
-            shards: or(options.shards, shards),
-            faults: rng.u64(1..=4),
-        }
-    }
-}
 
 /// Runs a seed, and returns what happened. Every call with the same arguments does the same.
 pub fn run(seed: u64, options: &Options) -> Trace {
@@ -277,82 +201,6 @@ impl World {
         ));
     }
 
-    /// Waits until nothing is under way, and publishes once more on every channel.
-    async fn rest(&self, clients: &mut [Box<dyn Visitor>]) {
-        self.note("rest".to_owned());
-        for round in 0..2 {
-            let end = Instant::now() + REST;
-            while Instant::now() < end {
-                sleep(READ_INTERVAL).await;
-                clients.iter_mut().for_each(|client| client.read());
-            }
-            if round == 0 {
-                let channels = (0..32).map(|number| format!("c{number}"));
-                channels.for_each(|channel| self.publish_one(Publishing::Everywhere, &channel));
-            }
-        }
-    }
-
-    /// At rest: every node is subscribed to what its clients want, once in each way, and to nothing
-    /// else.
-    fn check(&self, clients: &[Box<dyn Visitor>]) {
-        let mut wanted: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-        let mut members = vec![BTreeSet::new(); self.node_count()];
-        for (node, member) in clients.iter().flat_map(|client| client.check_at_rest()) {
-            let channels = wanted.entry(node).or_default();
-            channels.insert(redis_channel(&member.channel));
-            members[node].insert(member);
-        }
-        let ways = if self.redis().has_shards() { 2 } else { 1 };
-        for node in 0..self.node_count() {
-            let wanted = wanted.remove(&node).unwrap_or_default();
-            let wanted: Vec<_> = wanted.into_iter().collect();
-            let found = self.redis().subscriptions(node, &self.network);
-            for (mut found, way) in found
-                .into_iter()
-                .zip(["SUBSCRIBE", "SSUBSCRIBE"])
-                .take(ways)
-            {
-                // Nodes are subscribed to channels of their own as well.
-                found.retain(|name| name.starts_with(&redis_channel("")));
-                found.sort();
-                if found != wanted {
-                    self.violate(&format!(
-                        "node {node} has {way} of {found:?}, its clients want {wanted:?}"
-                    ));
-                }
-            }
-        }
-        presence::check(self, &members);
-    }
-
-    /// A server event is published.
-    fn hear_event(&self, channel: &str, event: &[u8]) {
-        let now = self.wall.true_millis();
-        let repeated = self.events.borrow_mut().hear(now, channel, event);
-        self.count("server event");
-        let text = String::from_utf8_lossy(event);
-        self.note(format!("{channel}: {text}"));
-        let Some(Repeated {
-            member,
-            is_in,
-            before,
-        }) = repeated
-        else {
-            return;
-        };
-        let since = before.unwrap_or(now).saturating_sub(TROUBLE_ELSEWHERE);
-        if !self.is_troubled_since(since) {
-            self.violate(&format!("{member:?}: is in it {is_in}, as before"));
-        }
-        self.count("server event is repeated");
-    }
-
-    /// All that are in a channel by server events, each with its node.
-    pub(crate) fn members(&self) -> Vec<(Member, String)> {
-        self.events.borrow().members()
-    }
-
     /// A node; `None` if the one of this generation has ended.
     pub(crate) fn node(&self, place: Place) -> Option<Rc<Node>> {
         let slot = self.nodes[place.node].borrow();
@@ -490,61 +338,6 @@ impl World {
 
     pub(crate) fn is_resting(&self) -> bool {
         self.is_resting.get()
-    }
-
-    fn with_ways<T>(
-        &self,
-        node: usize,
-        channel: &str,
-        ask: impl FnOnce(&Outages, Ways<'_>) -> T,
-    ) -> T {
-        let servers = &self.redis().homes(&redis_channel(channel));
-        ask(&self.outages.borrow(), Ways { node, servers })
-    }
-
-    /// Whether a request that is carried to another node may fail.
-    pub(crate) fn is_troubled(&self) -> bool {
-        let since = self.wall.true_millis().saturating_sub(TROUBLE_ELSEWHERE);
-        self.is_troubled_since(since)
-    }
-
-    fn is_troubled_since(&self, since: u64) -> bool {
-        let closes = |slot: &RefCell<Slot>| slot.borrow().is_draining || slot.borrow().was_short;
-        let is_closing = self.nodes.iter().any(closes);
-        is_closing || self.started.get() > since || !self.outages.borrow().are_over_since(since)
-    }
-
-    /// Whether a gap that a node told of a channel had a reason; in milliseconds of the run.
-    pub(crate) fn explains_gap(&self, node: usize, channel: &str, from: u64, to: u64) -> bool {
-        self.with_ways(node, channel, |outages, ways| {
-            outages.explain(ways, from, to, GAP_SLACK)
-        })
-    }
-
-    /// Whether a request for a channel that was made so long ago may have been refused. A node asks
-    /// again for what an ACL has refused only after a minute, which is longer than a run.
-    pub(crate) fn explains_refusal(&self, node: usize, channel: &str, ago: Duration) -> bool {
-        if self.redis().was_refused(&redis_channel(channel)) {
-            return true;
-        }
-        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
-        let since = self.wall.true_millis().saturating_sub(ago + TROUBLE);
-        self.with_ways(node, channel, |outages, ways| {
-            !outages.is_quiet_since(ways, since)
-        })
-    }
-
-    /// A client has just read that a channel is live for it: if the way was whole for long enough,
-    /// the node is subscribed at Redis.
-    pub(crate) fn check_live(&self, node: usize, channel: &str) {
-        let since = self.wall.true_millis().saturating_sub(LIVE_FOR);
-        let is_quiet = self.with_ways(node, channel, |outages, ways| {
-            outages.is_quiet_since(ways, since)
-        });
-        let name = redis_channel(channel);
-        if is_quiet && !self.redis().is_subscribed(node, &name, &self.network) {
-            self.violate(&format!("{channel} is confirmed and not subscribed"));
-        }
     }
 
     /// Random numbers of one part of the world.

@@ -1,0 +1,76 @@
+//! Reasons for gaps, refusals and repetitions.
+
+use std::{cell::RefCell, time::Duration};
+
+use super::{Slot, World, rest::TROUBLE_ELSEWHERE};
+use crate::{
+    node::redis_channel,
+    outages::{Outages, Ways},
+};
+
+/// How much longer than an outage a gap may be at either end: a question for the identity each
+/// second, some latencies, and the wait before the next try to connect.
+const GAP_SLACK: u64 = 2500;
+/// Milliseconds without an outage after which what a client reads is true: the longest sleep of a
+/// client, and the time to restore a link.
+const LIVE_FOR: u64 = 5000;
+/// Milliseconds of trouble before a request that may be the reason for its refusal: a link is
+/// restored some time after Redis can be reached.
+const TROUBLE: u64 = 5000;
+
+impl World {
+    fn with_ways<T>(
+        &self,
+        node: usize,
+        channel: &str,
+        ask: impl FnOnce(&Outages, Ways<'_>) -> T,
+    ) -> T {
+        let servers = &self.redis().homes(&redis_channel(channel));
+        ask(&self.outages.borrow(), Ways { node, servers })
+    }
+
+    /// Whether a request that is carried to another node may fail.
+    pub(crate) fn is_troubled(&self) -> bool {
+        let since = self.wall.true_millis().saturating_sub(TROUBLE_ELSEWHERE);
+        self.is_troubled_since(since)
+    }
+
+    pub(super) fn is_troubled_since(&self, since: u64) -> bool {
+        let closes = |slot: &RefCell<Slot>| slot.borrow().is_draining || slot.borrow().was_short;
+        let is_closing = self.nodes.iter().any(closes);
+        is_closing || self.started.get() > since || !self.outages.borrow().are_over_since(since)
+    }
+
+    /// Whether a gap that a node told of a channel had a reason; in milliseconds of the run.
+    pub(crate) fn explains_gap(&self, node: usize, channel: &str, from: u64, to: u64) -> bool {
+        self.with_ways(node, channel, |outages, ways| {
+            outages.explain(ways, from, to, GAP_SLACK)
+        })
+    }
+
+    /// Whether a request for a channel that was made so long ago may have been refused. A node asks
+    /// again for what an ACL has refused only after a minute, which is longer than a run.
+    pub(crate) fn explains_refusal(&self, node: usize, channel: &str, ago: Duration) -> bool {
+        if self.redis().was_refused(&redis_channel(channel)) {
+            return true;
+        }
+        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+        let since = self.wall.true_millis().saturating_sub(ago + TROUBLE);
+        self.with_ways(node, channel, |outages, ways| {
+            !outages.is_quiet_since(ways, since)
+        })
+    }
+
+    /// A client has just read that a channel is live for it: if the way was whole for long enough,
+    /// the node is subscribed at Redis.
+    pub(crate) fn check_live(&self, node: usize, channel: &str) {
+        let since = self.wall.true_millis().saturating_sub(LIVE_FOR);
+        let is_quiet = self.with_ways(node, channel, |outages, ways| {
+            outages.is_quiet_since(ways, since)
+        });
+        let name = redis_channel(channel);
+        if is_quiet && !self.redis().is_subscribed(node, &name, &self.network) {
+            self.violate(&format!("{channel} is confirmed and not subscribed"));
+        }
+    }
+}
