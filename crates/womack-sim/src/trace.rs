@@ -21,6 +21,8 @@ pub struct Trace {
     counts: BTreeMap<String, u64>,
     steps: u64,
     violations: Vec<String>,
+    /// The simulated time that the whole run took.
+    simulated: Duration,
     /// When the first promise was broken.
     violated_at: Option<Duration>,
     /// The faults that came up, by their numbers.
@@ -42,6 +44,7 @@ impl Trace {
             counts: BTreeMap::new(),
             steps: 0,
             violations: Vec::new(),
+            simulated: Duration::ZERO,
             violated_at: None,
             faults: Vec::new(),
             first_violation: None,
@@ -52,6 +55,16 @@ impl Trace {
     /// The time since the run began.
     pub(crate) fn elapsed(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    /// The run is over.
+    pub(crate) fn end(&mut self) {
+        self.simulated = self.elapsed();
+    }
+
+    /// The simulated time that the whole run took.
+    pub fn simulated(&self) -> Duration {
+        self.simulated
     }
 
     /// Something happened that the next lines may follow from.

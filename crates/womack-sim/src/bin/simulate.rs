@@ -106,6 +106,7 @@ fn main() -> ExitCode {
         omitted: Omitted::default(),
     };
     let (begin, mut steps, mut failed) = (Instant::now(), 0, 0);
+    let mut simulated = Duration::ZERO;
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for seed in arguments.seed..arguments.seed + arguments.seeds {
         if arguments.steps.is_some_and(|most| steps >= most) {
@@ -113,6 +114,7 @@ fn main() -> ExitCode {
         }
         let trace = run(seed, &options);
         steps += trace.steps();
+        simulated += trace.simulated();
         for (kind, count) in trace.counts() {
             *counts.entry(kind.clone()).or_default() += count;
         }
@@ -141,10 +143,16 @@ fn main() -> ExitCode {
     for (kind, count) in &counts {
         println!("{count:>10} {kind}");
     }
+    let pairs = counts.iter().filter(|(kind, _)| kind.starts_with("pair: "));
+    if let Some((rarest, count)) = pairs.clone().min_by_key(|(_, count)| **count) {
+        let number = pairs.count();
+        println!("{number} pairs of kinds of faults, the rarest {count} times: {rarest}");
+    }
     let seconds = begin.elapsed().as_secs_f64();
     println!(
-        "{steps} steps in {seconds:.1} s, {:.0} a second",
-        steps as f64 / seconds
+        "{steps} steps in {seconds:.1} s: {:.0} steps and {:.0} simulated seconds a second",
+        steps as f64 / seconds,
+        simulated.as_secs_f64() / seconds
     );
     match failed {
         0 => ExitCode::SUCCESS,

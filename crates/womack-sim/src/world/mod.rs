@@ -133,6 +133,7 @@ impl World {
         let mut standing = standing.take();
         self.rest(&mut standing).await;
         self.check(&standing);
+        self.trace.borrow_mut().end();
         redis.abort();
     }
 
