@@ -59,12 +59,10 @@ impl Events {
         })
     }
 
-    /// All that are in a channel by their newest event, each with its node.
-    pub(crate) fn members(&self) -> Vec<(Member, String)> {
+    /// All that are in a channel by their newest event, each with its node and the time.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&Member, &String, u64)> {
         let inside = self.newest.iter().filter(|(_, newest)| newest.is_in);
-        inside
-            .map(|(member, newest)| (member.clone(), newest.node.clone()))
-            .collect()
+        inside.map(|(member, newest)| (member, &newest.node, newest.at))
     }
 }
 
@@ -143,8 +141,8 @@ mod tests {
         assert_eq!(hear(3, "k:unsubscribe", "a"), None);
         assert_eq!(hear(4, "k:unsubscribe", "a"), Some((false, Some(3))));
         assert_eq!(hear(5, "k:unsubscribe", "x"), Some((false, None)));
-        let members = events.members().into_iter();
-        let sessions: Vec<_> = members.map(|(member, _)| member.session).collect();
+        let members = events.members();
+        let sessions: Vec<_> = members.map(|(member, ..)| &*member.session).collect();
         assert_eq!(sessions, ["b"]);
     }
 }
