@@ -1,13 +1,14 @@
 //! Clients of JSON lines that subscribe, leave, sleep and read slowly.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
 use crate::{
     dialect::{Line, line_of, read_line},
-    presence::Member,
+    events::Member,
     session::{Session, choose},
+    visitor::{Standing, Visitor},
     websocket::{Incoming, WebSocket},
     world::World,
 };
@@ -16,19 +17,6 @@ use crate::{
 pub(crate) const SHARDS: usize = 6;
 /// How long an answer to a request may take: the server's own time-out, and some time to be read.
 pub(crate) const ANSWER: Duration = Duration::from_secs(6);
-
-/// A client as the world sees it when everything is at rest.
-pub(crate) trait Visitor {
-    /// Reads what has come.
-    fn read(&mut self);
-
-    /// Everything that was promised has come. Returns the channels that the client wants, each with
-    /// the node of its session.
-    fn check_at_rest(&self) -> Vec<(usize, Member)>;
-}
-
-/// The clients that are there at rest.
-pub(crate) type Standing = Rc<RefCell<Vec<Box<dyn Visitor>>>>;
 
 /// A client.
 pub(crate) struct Client {

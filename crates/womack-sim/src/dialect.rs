@@ -2,8 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::session::verb;
-
 /// What a server says of channels.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Said {
@@ -171,6 +169,14 @@ pub(crate) fn join(packets: &[String], counted: bool) -> String {
     counted
         .map(|packet| format!("{}:{packet}", packet.len()))
         .collect()
+}
+
+/// The word for a request.
+pub(crate) const fn verb(subscribes: bool) -> &'static str {
+    match subscribes {
+        true => "subscribe",
+        false => "unsubscribe",
+    }
 }
 
 #[cfg(test)]

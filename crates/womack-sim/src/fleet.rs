@@ -11,7 +11,7 @@ use womack_engine::{Context, Receiver, Report, Sender, SessionRequest, ToShard, 
 use womack_ledger::LimitCounters;
 use womack_redis::Backend;
 
-use crate::presence::EVENTS_KEY;
+use crate::events::EVENTS_KEY;
 
 /// How long another node may take to answer.
 pub(crate) const RELAY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,7 +6,8 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `world` | a run: applications, rest |
+//! | `run` | a run, from the first client to the last look |
+//! | `world` | all that is not the server: Redis, applications, faults |
 //! | `faults` | the troubles of a run, several at a time |
 //! | `clock` | the time |
 //! | `node` | the server's parts, with tasks that drive them |
@@ -19,7 +20,7 @@
 //! | `dialect` | the words of each kind of client |
 //! | `http` | the way of requests to their sessions |
 //! | `fleet` | the parts of a node that speak with other nodes |
-//! | `presence` | who is in which channel by server events and records |
+//! | `events`, `presence` | who is in which channel by server events, and by records |
 //! | `oracle` | what was promised, and whether it was kept |
 //! | `shrink` | a failing run made smaller |
 //! | `trace` | what happened: its hash, its last lines, and counts |
@@ -27,6 +28,7 @@
 mod client;
 mod clock;
 mod dialect;
+mod events;
 mod faults;
 mod fleet;
 mod http;
@@ -37,17 +39,20 @@ mod outages;
 mod polling;
 mod presence;
 mod redis;
+mod run;
 mod session;
 mod shrink;
 mod socket_io;
 mod trace;
 mod visit;
+mod visitor;
 mod websocket;
 mod world;
 
 pub use self::{
     redis::Topology,
-    shrink::{Omitted, shrink},
+    run::run,
+    shrink::shrink,
     trace::Trace,
-    world::{Options, run},
+    world::{Omitted, Options},
 };

@@ -4,7 +4,13 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{dialect::Said, node::Place, oracle::Subscription, presence::Member, world::World};
+use crate::{
+    dialect::{Said, verb},
+    events::Member,
+    node::Place,
+    oracle::Subscription,
+    world::World,
+};
 
 /// A session as its client knows it. It knows nothing of sessions before it.
 pub(crate) struct Session {
@@ -255,14 +261,6 @@ impl Session {
         let suspicions = self.suspicions.borrow_mut().take().unwrap_or_default();
         suspicions.iter().for_each(|text| self.world.violate(text));
         suspicions.is_empty()
-    }
-}
-
-/// The word for a request.
-pub(crate) const fn verb(subscribes: bool) -> &'static str {
-    match subscribes {
-        true => "subscribe",
-        false => "unsubscribe",
     }
 }
 

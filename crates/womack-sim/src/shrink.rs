@@ -1,23 +1,11 @@
 //! Makes a failing run smaller: the same violation with less time, fewer faults and fewer clients.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
-use crate::{
-    trace::Trace,
-    world::{Options, run},
-};
+use crate::{run::run, trace::Trace, world::Options};
 
 /// Simulated time after a violation that is kept, so that what follows from it is seen.
 const AFTER: Duration = Duration::from_secs(1);
-
-/// Things of a run that are left out, by their numbers.
-#[derive(Clone, Debug, Default)]
-pub struct Omitted {
-    /// Faults, by the injector and by how many it brought before.
-    pub faults: BTreeSet<(u64, u64)>,
-    /// Clients.
-    pub clients: BTreeSet<usize>,
-}
 
 /// Looks for the smallest run of a seed in which a promise is still broken. Returns its options and
 /// what happened; `None` if the run breaks none.
@@ -71,6 +59,8 @@ fn omit<T: Clone>(things: Vec<T>, mut try_without: impl FnMut(&[T]) -> bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep};
 use womack_proto::Revision;
 
 use crate::{
-    client::{Standing, Visitor},
+    events::Member,
     node::{PING_INTERVAL, PING_TIMEOUT},
-    presence::Member,
     session::choose,
     visit::{Balancer, State, Visit},
+    visitor::{Standing, Visitor},
     world::World,
 };
 

@@ -20,6 +20,7 @@ mod event;
 mod ingress;
 mod leaving;
 mod link;
+mod looks;
 mod nodes;
 mod outgoing;
 mod owner;
@@ -39,7 +40,7 @@ use std::{
 use tokio::{
     select,
     sync::mpsc,
-    time::{Interval, MissedTickBehavior, interval, sleep},
+    time::{Interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -56,6 +57,7 @@ use self::{
     event::Event,
     ingress::Ingress,
     link::{Failure, Link, Published},
+    looks::looks,
     nodes::Heard,
     outgoing::Outgoing,
     owner::Owner,
@@ -66,8 +68,6 @@ use crate::{clock, thread::Thread};
 
 /// Requests that are taken at one go.
 const REQUESTS_PER_BATCH: usize = 512;
-/// Looks at what waits within the time that another node has to answer.
-const LOOKS: u32 = 4;
 /// For how long after a link came to stand others may still be on their way back: Redis was away
 /// for them as well.
 const RETURN: Duration = Duration::from_secs(2);
@@ -104,8 +104,7 @@ impl Relay {
 
     /// Runs until the shards have ended and what they answered has been said.
     async fn run(self) {
-        // What comes in here is bounded where it comes from: requests have one answer, and a tunnel
-        // has a window.
+        // Bounded where it comes from: requests have one answer, and a tunnel has a window.
         let (events, incoming) = mpsc::unbounded_channel();
         let timeout = self.context.config.timeout;
         let mut running = Running {
@@ -113,7 +112,7 @@ impl Relay {
             owner: Owner::new(self.context.clone(), self.shards.clone(), events),
             outgoing: Outgoing::new(self.context.node),
             peers: Peers::new(timeout),
-            looks: looks(timeout),
+            looks: looks(timeout, RETURN),
             incoming,
             requests: Vec::new(),
             backoff: Backoff::default(),
@@ -398,10 +397,4 @@ impl Running {
     fn node(&self) -> u32 {
         self.relay.context.node
     }
-}
-
-fn looks(timeout: Duration) -> Interval {
-    let mut looks = interval((timeout / LOOKS).min(RETURN / 8));
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    looks
 }

@@ -37,10 +37,7 @@ pub use self::{
     },
     delivery::closing_sockets::CLOSING_TIME,
     io::{
-        readiness::{Readiness, SocketEvent},
-        ring::Ring,
-        sockets::Sockets,
-        wire::Socket,
+        readiness::Readiness, ring::Ring, socket_event::SocketEvent, sockets::Sockets, wire::Socket,
     },
     topics::channels::{ChannelsReader, Load, TopicLoad},
 };

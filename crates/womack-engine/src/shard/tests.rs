@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 use womack_proto::{Answer, Channel, SessionError, relay::AnswerLoss, subscriber::Epoch};
 
 use super::{
-    io::{memory::MemorySocket, readiness::SocketEvent},
+    io::{memory::MemorySocket, socket_event::SocketEvent},
     *,
 };
 use crate::{

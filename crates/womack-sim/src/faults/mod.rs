@@ -14,8 +14,7 @@ use self::kind::{COMMON, Fault, OF_CLUSTER, OF_SINGLE};
 use crate::{
     network::{Obstacle, Route},
     outages::OutageId,
-    shrink::Omitted,
-    world::World,
+    world::{Omitted, World},
 };
 
 /// Milliseconds until a node gives up a connection that answers nothing, at the most.

@@ -15,8 +15,6 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use self::node_end::NodeNetwork;
-
 /// The number of a pipe.
 pub(crate) type PipeId = u64;
 
@@ -107,14 +105,6 @@ impl Network {
 
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.lock().latency = latency;
-    }
-
-    /// The network as a node sees it.
-    pub(crate) fn of_node(&self, node: usize) -> NodeNetwork {
-        NodeNetwork {
-            network: self.clone(),
-            node,
-        }
     }
 
     /// The ends of a pipe; `None` if it is gone.

@@ -23,8 +23,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The network as a node sees it.
 pub(crate) struct NodeNetwork {
-    pub(super) network: Network,
-    pub(super) node: usize,
+    network: Network,
+    node: usize,
+}
+
+impl Network {
+    /// The network as a node sees it.
+    pub(crate) fn of_node(&self, node: usize) -> NodeNetwork {
+        NodeNetwork {
+            network: self.clone(),
+            node,
+        }
+    }
 }
 
 impl Connector for NodeNetwork {

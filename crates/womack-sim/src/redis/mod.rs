@@ -3,18 +3,20 @@
 mod answers;
 mod cluster;
 mod keys;
+mod publishing;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use self::publishing::Publishing;
 use self::{
     cluster::{Cluster, PAIRS},
     keys::Keys,
     server::{Published, Server},
 };
 use crate::{
+    events::EVENTS_KEY,
     network::{Arrival, Network, PipeId},
-    presence::EVENTS_KEY,
 };
 
 /// How many servers there are, and how they belong together.
@@ -24,15 +26,6 @@ pub enum Topology {
     Single,
     /// A cluster of three masters, each with a replica.
     Cluster,
-}
-
-/// The command by which an application publishes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Publishing {
-    /// `PUBLISH`, which a cluster passes on to all of its servers.
-    Everywhere,
-    /// `SPUBLISH`, which stays with the server that has the channel's slot.
-    ToShard,
 }
 
 /// All servers.

@@ -6,10 +6,10 @@ use bytes::BytesMut;
 use womack_broker::{Limits, resp::Decoder};
 
 use super::{
-    Publishing,
     answers::Answers,
     cluster::View,
     keys::{self, Done, Keys},
+    publishing::Publishing,
 };
 use crate::network::{Network, PipeId};
 

@@ -11,10 +11,10 @@ use womack_proto::{Handshake, Revision};
 use crate::{
     client::SHARDS,
     dialect::{Packet, packet_of, read_packet},
+    events::Member,
     http::Http,
     node::{PING_INTERVAL, Place},
     polling::Polling,
-    presence::Member,
     session::Session,
     websocket::{Incoming, WebSocket},
     world::World,

@@ -3,7 +3,6 @@
 
 mod options;
 mod reasons;
-mod rest;
 
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
@@ -15,41 +14,22 @@ use std::{
 
 use tokio::{
     select,
-    task::{LocalSet, spawn_local},
-    time::{Instant, sleep, sleep_until},
+    time::{sleep, sleep_until},
 };
 
-pub use self::options::Options;
-use self::options::Size;
+pub(crate) use self::options::Size;
+pub use self::options::{Omitted, Options};
 use crate::{
-    client::{Client, Standing},
     clock::WallClock,
-    faults::{self, Recent},
+    events::Events,
+    faults::Recent,
     network::{Network, Obstacle, Route},
     node::{Node, Place, redis_channel},
     oracle::{Fate, Publication, Published},
     outages::{OutageId, Outages},
-    presence::Events,
     redis::{Publishing, Redis},
-    socket_io::SocketIoClient,
     trace::Trace,
 };
-
-/// Runs a seed, and returns what happened. Every call with the same arguments does the same.
-pub fn run(seed: u64, options: &Options) -> Trace {
-    fastrand::seed(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    let runtime = runtime.expect("a runtime without sockets needs nothing of the system");
-    LocalSet::new().block_on(&runtime, async {
-        let size = Size::new(seed, options);
-        let world = World::new(seed, &size, options);
-        world.run(size.faults, options).await;
-        world.trace.replace(Trace::new(false))
-    })
-}
 
 /// Everything of a run that is not the server.
 pub(crate) struct World {
@@ -83,7 +63,7 @@ struct Slot {
 }
 
 impl World {
-    fn new(seed: u64, size: &Size, options: &Options) -> Rc<Self> {
+    pub(crate) fn new(seed: u64, size: &Size, options: &Options) -> Rc<Self> {
         let slot = |_| {
             RefCell::new(Slot {
                 node: None,
@@ -112,37 +92,8 @@ impl World {
         world
     }
 
-    async fn run(self: &Rc<Self>, faults: u64, options: &Options) {
-        let redis = spawn_local(self.clone().serve_redis());
-        let publisher = spawn_local(self.clone().publish());
-        let standing = Standing::default();
-        let omitted = &options.omitted;
-        let count = options.clients + options.socket_io_clients;
-        let clients: Vec<_> = (0..count)
-            .filter(|number| !omitted.clients.contains(number))
-            .map(|number| match number < options.clients {
-                true => spawn_local(Client::new(self, number).run(standing.clone())),
-                false => spawn_local(SocketIoClient::new(self, number).run(standing.clone())),
-            })
-            .collect();
-        let end = Instant::now() + options.time;
-        faults::trouble(self, faults, end, omitted).await;
-        publisher.abort();
-        self.is_resting.set(true);
-        for client in clients {
-            if client.await.is_err() {
-                self.violate("a client's task has failed");
-            }
-        }
-        let mut standing = standing.take();
-        self.rest(&mut standing).await;
-        self.check(&standing);
-        self.trace.borrow_mut().end();
-        redis.abort();
-    }
-
     /// Redis answers what has arrived.
-    async fn serve_redis(self: Rc<Self>) {
+    pub(crate) async fn serve_redis(self: Rc<Self>) {
         loop {
             match self.network.arrival() {
                 Ok(arrival) => {
@@ -172,7 +123,7 @@ impl World {
     }
 
     /// Applications publish numbers.
-    async fn publish(self: Rc<Self>) {
+    pub(crate) async fn publish(self: Rc<Self>) {
         let mut rng = self.rng("publisher", 0);
         loop {
             sleep(Duration::from_micros(rng.u64(..20_000))).await;
@@ -185,7 +136,7 @@ impl World {
         }
     }
 
-    fn publish_one(&self, how: Publishing, channel: &str) {
+    pub(crate) fn publish_one(&self, how: Publishing, channel: &str) {
         let number = self.published.borrow().next(channel);
         let (name, payload) = (redis_channel(channel), format!("{{\"n\":{number}}}"));
         let redis = self.redis.borrow();
@@ -204,6 +155,18 @@ impl World {
         self.note(format!(
             "{number} is published on {channel} to {receivers:?}"
         ));
+    }
+
+    /// From now on clients only read.
+    pub(crate) fn begin_rest(&self) {
+        self.is_resting.set(true);
+        self.note("rest".to_owned());
+    }
+
+    /// The run is over. Returns what happened.
+    pub(crate) fn end(&self) -> Trace {
+        self.trace.borrow_mut().end();
+        self.trace.replace(Trace::new(false))
     }
 
     /// A node; `None` if the one of this generation has ended.

@@ -1,9 +1,9 @@
 //! The size of a run.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::mix;
-use crate::{redis::Topology, shrink::Omitted};
+use crate::redis::Topology;
 
 /// The size of a run.
 #[derive(Clone, Debug)]
@@ -42,16 +42,16 @@ impl Default for Options {
 }
 
 /// The size of a run, as far as the seed decides it.
-pub(super) struct Size {
-    pub(super) topology: Topology,
-    pub(super) nodes: usize,
-    pub(super) shards: usize,
+pub(crate) struct Size {
+    pub(crate) topology: Topology,
+    pub(crate) nodes: usize,
+    pub(crate) shards: usize,
     /// Faults that there are at a time, at most.
-    pub(super) faults: u64,
+    pub(crate) faults: u64,
 }
 
 impl Size {
-    pub(super) fn new(seed: u64, options: &Options) -> Self {
+    pub(crate) fn new(seed: u64, options: &Options) -> Self {
         let mut rng = fastrand::Rng::with_seed(mix(seed, "size", 0));
         let chosen = match rng.bool() {
             true => Topology::Single,
@@ -66,4 +66,13 @@ impl Size {
             faults: rng.u64(1..=4),
         }
     }
+}
+
+/// Things of a run that are left out, by their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Omitted {
+    /// Faults, by the injector and by how many it brought before.
+    pub faults: BTreeSet<(u64, u64)>,
+    /// Clients.
+    pub clients: BTreeSet<usize>,
 }

@@ -1,9 +1,10 @@
-//! Reasons for gaps, refusals and repetitions.
+//! Reasons for gaps, for refusals, and for server events that do not take turns.
 
 use std::{cell::RefCell, time::Duration};
 
-use super::{Slot, World, rest::TROUBLE_ELSEWHERE};
+use super::{Slot, World};
 use crate::{
+    events::{Member, Repeated},
     node::redis_channel,
     outages::{Outages, Ways},
 };
@@ -17,6 +18,9 @@ const LIVE_FOR: u64 = 5000;
 /// Milliseconds of trouble before a request that may be the reason for its refusal: a link is
 /// restored some time after Redis can be reached.
 const TROUBLE: u64 = 5000;
+/// Milliseconds after a trouble in which requests to other nodes may fail: until the loss of a link
+/// is noticed, another stands, and what was under way has been given up.
+const TROUBLE_ELSEWHERE: u64 = 30_000;
 
 impl World {
     fn with_ways<T>(
@@ -72,5 +76,43 @@ impl World {
         if is_quiet && !self.redis().is_subscribed(node, &name, &self.network) {
             self.violate(&format!("{channel} is confirmed and not subscribed"));
         }
+    }
+
+    /// A server event is published.
+    pub(super) fn hear_event(&self, channel: &str, event: &[u8]) {
+        let now = self.wall.true_millis();
+        let repeated = self.events.borrow_mut().hear(now, channel, event);
+        self.count("server event");
+        let text = String::from_utf8_lossy(event);
+        self.note(format!("{channel}: {text}"));
+        let Some(Repeated {
+            member,
+            is_in,
+            before,
+        }) = repeated
+        else {
+            return;
+        };
+        let since = before.unwrap_or(now).saturating_sub(TROUBLE_ELSEWHERE);
+        if !self.is_troubled_since(since) {
+            self.violate(&format!("{member:?}: is in it {is_in}, as before"));
+        }
+        self.count("server event is repeated");
+    }
+
+    /// All that are in a channel by server events, each with its node.
+    pub(crate) fn members(&self) -> Vec<(Member, String)> {
+        let (events, ended) = (self.events.borrow(), self.ended.borrow());
+        let (late, members): (Vec<_>, Vec<_>) = events
+            .members()
+            .partition(|(_, node, at)| ended.get(*node).is_some_and(|ended| ended < at));
+        // Their commands lay on a way that was stalled until after the other nodes had published the
+        // end of all that the node had recorded.
+        late.iter()
+            .for_each(|_| self.count("a dead node's last words came late"));
+        let members = members.into_iter();
+        members
+            .map(|(member, node, _)| (member.clone(), node.clone()))
+            .collect()
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         Shard,
         io::{
             ingress::{Progress, READS_AT_ONCE},
-            readiness::SocketEvent,
+            socket_event::SocketEvent,
             socket_id::SocketId,
             websocket::Inbound,
             wire::{Socket, Wire},

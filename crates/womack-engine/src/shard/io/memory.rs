@@ -10,7 +10,7 @@ use std::{
 
 use mio::Token;
 
-use super::{readiness::SocketEvent, socket_id::SocketId};
+use super::{socket_event::SocketEvent, socket_id::SocketId};
 
 /// Both ends of a socket in memory.
 #[derive(Clone, Default)]

@@ -12,6 +12,7 @@ pub(super) mod readiness;
     path = "no_ring.rs"
 )]
 pub(super) mod ring;
+pub(super) mod socket_event;
 pub(super) mod socket_id;
 pub(super) mod sockets;
 pub(super) mod vectored;

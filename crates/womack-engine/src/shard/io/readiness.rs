@@ -7,7 +7,9 @@ use std::io;
 
 use mio::Events;
 
-use super::{nested_poll::NestedPoll, socket_id::SocketId, sockets::Sockets};
+use super::{
+    nested_poll::NestedPoll, socket_event::SocketEvent, socket_id::SocketId, sockets::Sockets,
+};
 
 /// Events taken at one go, between which other tasks of the shard run.
 const EVENTS: usize = 1024;
@@ -16,16 +18,6 @@ const EVENTS: usize = 1024;
 pub struct Readiness {
     poll: NestedPoll,
     events: Events,
-}
-
-/// The state of a socket that is ready.
-#[derive(Clone, Copy, Debug)]
-pub struct SocketEvent {
-    pub(crate) socket: SocketId,
-    pub(crate) is_readable: bool,
-    pub(crate) is_writable: bool,
-    /// Whether nothing follows what there is to read, or the socket has failed.
-    pub(crate) ends: bool,
 }
 
 impl Readiness {
