@@ -199,6 +199,11 @@ impl Poll {
         Some(answer.packets())
     }
 
+    /// Whether the node that the GET has reached has ended, and with it the connection.
+    pub(crate) fn has_lost_its_node(&self) -> bool {
+        self.http.strong_count() == 0
+    }
+
     /// The answer that was taken has not reached the client, or may not have.
     pub(crate) fn report_loss(&self, loss: AnswerLoss) {
         if let Some(http) = self.http.upgrade() {

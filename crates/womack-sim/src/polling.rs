@@ -164,6 +164,11 @@ impl Polling {
         Ok(())
     }
 
+    /// Whether a node has ended that a GET has reached.
+    pub(crate) fn has_lost_a_node(&self) -> bool {
+        self.gets.iter().any(|get| get.poll.has_lost_its_node())
+    }
+
     /// The client gives up its GETs.
     pub(crate) fn abort(&mut self) {
         self.gets.clear();
@@ -258,6 +263,11 @@ impl Polling {
         let unread = AnswerLoss::IfRepeated(get.stamp?);
         match delivery {
             Delivery::Read => return None,
+            // Nobody is there to report the loss. A client gives its session up when a poll fails;
+            // a proxy that repeats the poll at another node instead would hide the loss from it.
+            Delivery::Lost | Delivery::Repeated { .. } if get.poll.has_lost_its_node() => {
+                return Some(Event::Refused("GET", SessionError::UnknownSid));
+            }
             Delivery::ReadAndReset => {
                 get.poll.report_loss(unread);
                 return None;

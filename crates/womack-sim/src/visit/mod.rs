@@ -212,7 +212,10 @@ impl Visit {
 
     /// Gives up the GET that waits.
     pub(crate) fn abort_poll(&mut self) {
-        if let Some(polling) = self.plain_polling() {
+        // A connection that broke with its node is not given up: the client sees the error first.
+        if let Some(polling) = self.plain_polling()
+            && !polling.has_lost_a_node()
+        {
             polling.abort();
             self.lose("client aborts a poll");
         }
