@@ -8,6 +8,7 @@ use womack_proto::Revision;
 
 use crate::{
     events::Member,
+    fleet::RELAY_TIMEOUT,
     node::{PING_INTERVAL, PING_TIMEOUT},
     session::choose,
     visit::{Balancer, State, Visit},
@@ -106,7 +107,8 @@ impl SocketIoClient {
                 self.sleep(time);
             }
             96..97 => {
-                let time = PING_INTERVAL + PING_TIMEOUT;
+                // A request that is still on its way to another node is a sign of life, too.
+                let time = PING_INTERVAL + PING_TIMEOUT + RELAY_TIMEOUT;
                 let time = time + Duration::from_millis(self.rng.u64(2000..8000));
                 visit.doom("client stays away", Instant::now() + time);
                 self.sleep(time);
