@@ -404,18 +404,18 @@ fn a_poll_that_is_answered_to_nobody_ends_its_session() {
 }
 
 #[test]
-fn a_poll_that_comes_late_takes_nothing_from_its_session() {
+fn a_poll_that_comes_late_ends_its_session() {
     let mut scene = Scene::new();
     let sid = scene.open_polling();
     scene.post(sid, "40");
     let joined = polled(&mut scene.poll(sid, 1));
     assert!(joined.starts_with("40"), "{joined}");
-    let mut waiting = scene.poll(sid, 2);
-    let late = scene.poll(sid, 1).try_recv();
-    assert_eq!(late, Ok(Answer::Refused(SessionError::BadRequest)));
     scene.post(sid, r#"421["subscribe",{"channel":"news"}]"#);
     scene.confirm();
-    assert!(polled(&mut waiting).contains("431["));
+    assert!(polled(&mut scene.poll(sid, 2)).contains("431["));
+    let late = scene.poll(sid, 1).try_recv();
+    assert_eq!(late, Ok(Answer::Refused(SessionError::BadRequest)));
+    assert_eq!(scene.shard.session_count(), 0);
 }
 
 #[test]

@@ -37,11 +37,9 @@ impl Shard {
         let Some(polling) = self.connections.polling_mut(id) else {
             return reply(answer, Answer::Refused(SessionError::BadRequest));
         };
-        if polling.is_late(stamp) {
-            // What it took would be lost, and the client has gone on.
-            return reply(answer, Answer::Refused(SessionError::BadRequest));
-        }
-        if polling.is_waiting() {
+        // What a late one took would be lost in silence; and whoever reads its answer takes the session
+        // for ended.
+        if polling.is_waiting() || polling.is_late(stamp) {
             reply(answer, Answer::Refused(SessionError::BadRequest));
             return self.close(id, CloseReason::PollOverlap);
         }
