@@ -172,11 +172,9 @@ impl ClientConnection {
 
     async fn ending(&self, patience: Duration) -> Ending {
         match self.end.error() {
+            Some(io::ErrorKind::ConnectionReset) => return Ending::Reset,
             Some(io::ErrorKind::TimedOut) => return Ending::Silent,
-            // Whoever meets an error takes it from the system, which tells it no second time.
-            Some(_) if self.end.saw_end() => return Ending::ClosedEarly,
-            Some(_) => return Ending::Reset,
-            None => {}
+            _ => {}
         }
         let Some(mut stream) = self.end.take_stream() else {
             return Ending::Orderly;

@@ -104,11 +104,6 @@ impl Polling {
         self.probe.take()
     }
 
-    /// Whether a GET with this stamp was given up before later ones were made.
-    pub(in crate::shard) fn is_late(&self, stamp: Option<u64>) -> bool {
-        self.repetitions.is_late(stamp)
-    }
-
     /// Whether a GET with this stamp repeats another whose answer was lost.
     pub(in crate::shard) fn note_poll(&mut self, stamp: Option<u64>) -> Verdict {
         self.repetitions.poll(stamp)

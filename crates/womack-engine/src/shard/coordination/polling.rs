@@ -37,9 +37,7 @@ impl Shard {
         let Some(polling) = self.connections.polling_mut(id) else {
             return reply(answer, Answer::Refused(SessionError::BadRequest));
         };
-        // What a late one took would be lost in silence; and whoever reads its answer takes the session
-        // for ended.
-        if polling.is_waiting() || polling.is_late(stamp) {
+        if polling.is_waiting() {
             reply(answer, Answer::Refused(SessionError::BadRequest));
             return self.close(id, CloseReason::PollOverlap);
         }
