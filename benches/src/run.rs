@@ -1,8 +1,8 @@
 //! A running server with its clients, measured in slices.
 //!
-//! What the server uses is counted in slices alone: while clients connect, and while messages are
-//! published. Between them the server may wait for as long as its measurer likes, so two servers
-//! can be measured in turns of a fraction of a second.
+//! CPU time is counted in slices alone: while clients connect, and while messages are published.
+//! Between slices the server waits for as long as its measurer likes, so two servers can be measured
+//! in turns of a fraction of a second.
 
 use std::{
     io, mem,
@@ -19,7 +19,7 @@ use crate::{
     workload::{Pace, Workload},
 };
 
-/// What connecting may take at the slowest server, all in all.
+/// The longest time in which all clients of the slowest server connect.
 const CONNECT: Duration = Duration::from_secs(120);
 /// How long a server is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -43,11 +43,11 @@ pub(crate) struct Run {
     /// The server's memory for its clients, in bytes.
     client_bytes: f64,
     used: Used,
-    /// What the fleet had counted before the first slice.
+    /// The counts of the fleet before the first slice.
     earlier: Counted,
 }
 
-/// What was used in all slices of publishing together.
+/// The use of CPUs in all slices of publishing together.
 #[derive(Default)]
 struct Used {
     elapsed: Duration,
@@ -59,7 +59,7 @@ struct Used {
     busy: Duration,
 }
 
-/// What a fleet has counted.
+/// Counts of a fleet.
 #[derive(Clone, Copy, Default)]
 struct Counted {
     deliveries: u64,

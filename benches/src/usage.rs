@@ -40,7 +40,7 @@ impl Cpu {
         })
     }
 
-    /// What was used since `earlier`.
+    /// The use since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Spent {
         let user = (self.user_ticks - earlier.user_ticks) as f64;
@@ -58,7 +58,7 @@ impl Cpu {
     }
 }
 
-/// What a process has used between two moments.
+/// The use of CPUs by a process between two moments.
 #[derive(Clone, Copy, Debug)]
 pub struct Spent {
     /// CPU time.

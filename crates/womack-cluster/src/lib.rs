@@ -5,13 +5,11 @@
 //! | `relay` | carries requests of clients to the node of their session |
 //! | `presence` | publishes server events, and keeps the records that presence is answered from |
 //! | `thread` | a thread that begins with the server and ends after the shards |
-//! | `clock` | the clock of both |
 //! | `metrics` | counters of both |
 //!
 //! Each has a thread and connections of its own, so that messages wait for neither. This crate
 //! delivers no message, and knows neither HTTP nor the settings of an operator.
 
-mod clock;
 mod metrics;
 mod presence;
 mod relay;

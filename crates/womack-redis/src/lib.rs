@@ -29,13 +29,14 @@
 //! error_class    the meaning of an error for a connection
 //! error          errors of this crate
 //! backoff        the time until the next try to connect
+//! clock          the clock that tasks read
 //! ```
 //!
 //! Tasks read clocks and sockets; the parts without I/O are handed what came and when, and are
 //! tested alone.
 
 mod backoff;
-mod clock;
+pub mod clock;
 mod connect;
 mod error;
 mod error_class;

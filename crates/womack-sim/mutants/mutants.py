@@ -22,7 +22,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -30,6 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(REPOSITORY / "crates" / "womack" / "tests"))
+import bounded  # noqa: E402
+
 PATCHES = Path(__file__).resolve().parent
 TREE = REPOSITORY / "target" / "mutants" / "tree"
 BUILDS = REPOSITORY / "target" / "mutants" / "builds"
@@ -38,8 +40,6 @@ SIMULATE = "simulate"
 STEPS = 100_000
 # Characters of a broken promise that are shown: some name many channels.
 SHOWN_CHARACTERS = 60
-# A check that takes this long hangs.
-RUN_SECONDS = 600
 SEED = re.compile(r"^seed (\d+): (\d+) steps,", re.MULTILINE)
 VIOLATION = re.compile(r"^seed (\d+): violation at step (\d+): (.*)$", re.MULTILINE)
 
@@ -157,24 +157,10 @@ def build(arguments: list[str]) -> list[Path]:
 
 def run(command: list[str | Path], folder: Path, environment: dict[str, str]) -> tuple[str, int]:
     """Runs a check; returns its output and its status."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=RUN_SECONDS)
-    except subprocess.TimeoutExpired:
-        # The servers that a test has started end with it.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        raise Broken(f"still running after {RUN_SECONDS} s") from None
-    return output, process.returncode
+    output, status = bounded.run(command, folder, {**os.environ, **environment})
+    if status is None:
+        raise Broken(f"still running after {bounded.RUN_SECONDS} s")
+    return output, status
 
 
 def simulate() -> Outcome:

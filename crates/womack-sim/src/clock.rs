@@ -6,13 +6,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+pub(crate) use womack_redis::clock::now;
+
 /// The wall clock when a run begins.
 const EPOCH: Duration = Duration::from_secs(1_700_000_000);
-
-/// The present, by the simulated clock.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
 
 /// The wall clock, which may jump. Clones are the same.
 #[derive(Clone)]

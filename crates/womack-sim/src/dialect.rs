@@ -1,8 +1,8 @@
-//! What a server says of channels, in the words of each kind of client.
+//! Words of a server about channels, in the protocol of each kind of client.
 
 use serde_json::{Value, json};
 
-/// What a server says of channels.
+/// Words of a server about channels.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Said {
     /// A request was answered with `ok`, or with the code of an error.

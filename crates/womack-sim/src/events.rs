@@ -10,7 +10,7 @@ pub(crate) const EVENTS_KEY: &str = "{womack}:events";
 /// A client in a channel.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Member {
-    /// What the client calls itself.
+    /// The session id of the client.
     pub(crate) session: String,
     pub(crate) channel: String,
 }

@@ -1,6 +1,6 @@
 //! Requests of polling clients, brought to their sessions as the server's own HTTP does it.
 //!
-//! It is modelled on `womack/http/polling.rs` and `forward.rs`: this shard's sessions are asked at
+//! Modelled on `womack/http/polling.rs` and `forward.rs`: this shard's sessions are asked at
 //! once, those of other shards through their queues, and those of other nodes through the relay's.
 
 use std::{

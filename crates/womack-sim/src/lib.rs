@@ -1,4 +1,4 @@
-//! Runs Womack's own router, links and shards in simulated time.
+//! Runs Womack's own router, links, shards, relay and reporter in simulated time.
 //!
 //! One seed decides everything that happens in a run: what clients do, what is published, how the
 //! way to Redis is troubled, and who has its turn when. There is no socket, no thread and no clock:

@@ -50,7 +50,7 @@ impl Outages {
         OutageId(self.outages.len() - 1)
     }
 
-    /// They are whole again.
+    /// The routes of an outage are whole again.
     pub(crate) fn end(&mut self, id: OutageId, at: u64) {
         self.outages[id.0].end = Some(at);
     }

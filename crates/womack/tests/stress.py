@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from bounded import run
+
 REPOSITORY = Path(__file__).resolve().parents[3]
-# A test's own deadlines are 30 s each; a run that takes this long hangs.
-RUN_SECONDS = 600
 
 
 def build(package: str) -> tuple[list[Path], dict[str, str]]:
@@ -47,28 +46,6 @@ def matches(binary: Path, words: list[str]) -> list[str]:
     return [line.removesuffix(": test") for line in lines if line.endswith(": test")]
 
 
-def run(command: list[str | Path], environment: dict[str, str], folder: Path) -> str | None:
-    """Runs the command once; returns its output if it failed."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=RUN_SECONDS)
-    except subprocess.TimeoutExpired:
-        # The servers that the tests have started end with it.
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return f"{output}\nstill running after {RUN_SECONDS} s"
-    return None if process.returncode == 0 else output
-
-
 def main() -> int:
     """Parses the arguments and does it all."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -94,8 +71,8 @@ def main() -> int:
     failed = 0
     try:
         for number in range(1, given.runs + 1):
-            outputs = [run([binary, *words], environment, folder) for binary, _ in chosen]
-            outputs = [output for output in outputs if output is not None]
+            runs = [run([binary, *words], folder, environment) for binary, _ in chosen]
+            outputs = [output for output, status in runs if status != 0]
             if not outputs:
                 continue
             failed += 1

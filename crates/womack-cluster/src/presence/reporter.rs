@@ -18,14 +18,14 @@ use tracing::{info, warn};
 use womack_engine::{
     Context, Count, Receiver, Report, Reports, Sender, ShardId, Throttle, ToShard,
 };
-use womack_redis::{Backend, Backoff, RefusalCause};
+use womack_redis::{Backend, Backoff, RefusalCause, clock};
 
 use super::{
     ledger::{Keys, Ledger, has_no_keys, is_refusal},
     sweep::Sweep,
     thread::ReporterTask,
 };
-use crate::{clock, metrics::EventMetrics, thread::Thread};
+use crate::{metrics::EventMetrics, thread::Thread};
 
 /// Reports that are taken at one go and travel together.
 const REPORTS_PER_BATCH: usize = 512;

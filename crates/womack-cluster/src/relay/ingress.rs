@@ -21,6 +21,7 @@ use womack_proto::{
     relay::{Flow, Kind, Wish},
     session_error::NOT_HANDSHAKEN,
 };
+use womack_redis::clock;
 
 use super::{
     context::RelayContext,
@@ -29,7 +30,6 @@ use super::{
     place::{End, Place},
     tunnel,
 };
-use crate::clock;
 
 /// The answer to a client whose session's node is gone.
 const NODE_GONE: Answer = Answer::Refused(SessionError::NodeGone);

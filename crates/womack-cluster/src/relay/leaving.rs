@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tokio::{select, time::sleep};
+use womack_redis::clock;
 
 use super::{
     Running,
     link::{Failure, Link},
 };
-use crate::clock;
 
 /// How long requests for sessions that the end of this node has closed are still answered: some
 /// clients send a last one after they have learned of it.

@@ -95,8 +95,8 @@ impl Link {
         batch: &mut Vec<Vec<u8>>,
     ) -> Result<Option<Published>, Failure> {
         let first = select! {
-            // What has come is taken before the link is given up: it may be a report, which is not
-            // said again.
+            // Messages that have come are taken before the link is given up: one may be a report,
+            // which is not sent again.
             biased;
             first = self.messages.next() => first.ok_or_else(gone)?,
             error = &mut self.guard => return Err(error.into()),

@@ -47,7 +47,7 @@ use tracing::{info, warn};
 use womack_engine::{Receiver, Sender, SessionRequest, Throttle, ToShard};
 use womack_ledger::Limit;
 use womack_proto::relay::{Kind, Message};
-use womack_redis::{Backend, Backoff};
+use womack_redis::{Backend, Backoff, clock};
 
 pub use self::{
     context::{RelayConfig, RelayContext},
@@ -64,7 +64,7 @@ use self::{
     peers::Peers,
     place::End,
 };
-use crate::{clock, thread::Thread};
+use crate::thread::Thread;
 
 /// Requests that are taken at one go.
 const REQUESTS_PER_BATCH: usize = 512;

@@ -75,7 +75,7 @@ struct Pipe {
     is_black_hole: bool,
 }
 
-/// What has happened to a pipe, as Redis sees it.
+/// An event of a pipe at the end of Redis.
 pub(crate) enum Arrival {
     /// A client has connected.
     Opened(PipeId),

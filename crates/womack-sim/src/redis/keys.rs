@@ -33,7 +33,7 @@ enum Value {
     Hash(BTreeMap<String, String>),
 }
 
-/// What has come of a command.
+/// The outcome of a command.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Done {
     pub(super) reply: Vec<u8>,

@@ -250,7 +250,7 @@ impl Server {
             return None;
         }
         if self.role == Role::Detached {
-            // It is published at another server, of which this one does not hear.
+            // The publication goes to another server, of which this one does not hear.
             return Some(0);
         }
         Some(self.deliver(how, channel, payload, network))

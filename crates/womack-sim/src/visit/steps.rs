@@ -1,4 +1,4 @@
-//! What a visit does with what comes, and what it sends.
+//! The steps of a visit: packets in, packets out.
 
 use std::{cmp::Ordering, time::Duration};
 
@@ -84,7 +84,7 @@ impl Visit {
     fn has_said_goodbye(&self) -> bool {
         let has_heard = match &self.transport {
             Transport::Polling(polling) => polling.may_post(),
-            // It ends the WebSocket.
+            // A packet of leaving ends the WebSocket.
             Transport::WebSocket(_) => false,
         };
         self.outgoing.is_empty() && has_heard

@@ -45,7 +45,7 @@ impl Script {
     }
 
     async fn end(mut self) {
-        // Whoever runs it gives up waiting for it before it has ended.
+        // The client that runs the script stops waiting for it before it has ended.
         let killed = async {
             while self.other.run::<String>(&["PING"]).await.is_none() {
                 self.other.run::<String>(&["SCRIPT", "KILL"]).await;
