@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, ErrorKind},
+    mem,
     net::SocketAddr,
     time::Duration,
 };
@@ -102,6 +103,12 @@ impl Fleet {
     /// Opens a client that reads nothing once it is subscribed.
     pub fn stall(&mut self, channel: u32) -> io::Result<()> {
         self.open_client(&[channel], Role::Stalled)
+    }
+
+    /// Lets those go that are not subscribed yet; they have failed.
+    pub(crate) fn give_up_connecting(&mut self) {
+        self.clients.retain(|_, client| client.ready());
+        self.failed += mem::take(&mut self.connecting) as u64;
     }
 
     /// Waits for something to happen, at most so long, and handles it.

@@ -168,7 +168,7 @@ impl Run {
             server: self.server.to_owned(),
             round,
             clients,
-            failed: self.fleet.failed + self.fleet.connecting as u64,
+            failed: self.fleet.failed,
             connect_micros: per_client(self.connecting.as_secs_f64() * 1e6),
             idle_bytes: per_client(self.client_bytes),
             traffic,
@@ -254,6 +254,7 @@ impl Arrivals {
                 return Ok(more);
             }
             if Instant::now() > self.deadline {
+                fleet.give_up_connecting();
                 return Ok(false);
             }
             fleet.turn(TURN)?;
@@ -266,10 +267,15 @@ pub(crate) fn connect(fleet: &mut Fleet, workload: &Workload) -> io::Result<()> 
     Arrivals::new(workload).open(fleet, usize::MAX).map(drop)
 }
 
-/// Waits until everything published has arrived, or the deadline is over.
+/// Waits until everything published has arrived and the last passer-by is subscribed, or the
+/// deadline is over.
 pub(crate) fn drain(fleet: &mut Fleet) -> io::Result<()> {
     let deadline = Instant::now() + DRAIN;
-    while fleet.tally.completed < fleet.publisher.published && Instant::now() < deadline {
+    while fleet.tally.completed < fleet.publisher.published || fleet.connecting > 0 {
+        if Instant::now() > deadline {
+            fleet.give_up_connecting();
+            break;
+        }
         fleet.turn(TURN)?;
     }
     Ok(())
