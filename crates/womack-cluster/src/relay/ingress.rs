@@ -1,7 +1,6 @@
 //! Requests of clients that have reached this node, for sessions of other nodes.
 
 use std::{
-    collections::BTreeMap,
     net,
     sync::Arc,
     time::{Duration, Instant},
@@ -26,6 +25,7 @@ use womack_redis::clock;
 use super::{
     context::RelayContext,
     event::Event,
+    ordered::Map,
     outgoing::Outgoing,
     place::{End, Place},
     tunnel,
@@ -40,8 +40,8 @@ const ENDED: Answer = Answer::Refused(SessionError::Ended);
 pub(super) struct Ingress {
     context: Arc<RelayContext>,
     events: UnboundedSender<Event>,
-    waiting: BTreeMap<u64, Waiting>,
-    tunnels: BTreeMap<u64, Tunnel>,
+    waiting: Map<u64, Waiting>,
+    tunnels: Map<u64, Tunnel>,
 }
 
 struct Waiting {
@@ -65,8 +65,8 @@ impl Ingress {
         Self {
             context,
             events,
-            waiting: BTreeMap::new(),
-            tunnels: BTreeMap::new(),
+            waiting: Map::default(),
+            tunnels: Map::default(),
         }
     }
 
@@ -177,7 +177,7 @@ impl Ingress {
 
     /// A tunnel's task has ended.
     pub(super) fn closed(&mut self, number: u64) {
-        self.tunnels.remove(&number);
+        self.tunnels.swap_remove(&number);
         self.count();
     }
 
@@ -316,7 +316,7 @@ impl Ingress {
 
     /// Ends a WebSocket that has no session.
     fn close(&mut self, number: u64) {
-        let Some(tunnel) = self.tunnels.remove(&number) else {
+        let Some(tunnel) = self.tunnels.swap_remove(&number) else {
             return;
         };
         if tunnel.is_legacy {
@@ -328,7 +328,7 @@ impl Ingress {
     }
 
     fn remove(&mut self, number: u64) -> Option<Waiting> {
-        let removed = self.waiting.remove(&number);
+        let removed = self.waiting.swap_remove(&number);
         self.count();
         removed
     }

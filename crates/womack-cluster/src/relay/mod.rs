@@ -22,6 +22,7 @@ mod leaving;
 mod link;
 mod looks;
 mod nodes;
+mod ordered;
 mod outgoing;
 mod owner;
 mod peers;
@@ -31,7 +32,6 @@ mod thread;
 mod tunnel;
 
 use std::{
-    collections::BTreeSet,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -59,6 +59,7 @@ use self::{
     link::{Failure, Link, Published},
     looks::looks,
     nodes::Heard,
+    ordered::Set,
     outgoing::Outgoing,
     owner::Owner,
     peers::Peers,
@@ -383,7 +384,7 @@ impl Running {
     }
 
     /// The nodes with which something is under way.
-    fn partners(&self) -> BTreeSet<u32> {
+    fn partners(&self) -> Set<u32> {
         self.ingress
             .partners()
             .chain(self.owner.partners())

@@ -1,11 +1,10 @@
 //! Other nodes, as far as it matters for what is said to them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use womack_proto::relay::{Form, Kind, Message};
+
+use super::ordered::{Map, Set};
 
 /// A node that is silent for so long, and with which nothing is under way, is forgotten.
 const FORGET: Duration = Duration::from_secs(600);
@@ -13,7 +12,7 @@ const FORGET: Duration = Duration::from_secs(600);
 /// Other nodes: how they want to be spoken to, and the epochs of their links.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    nodes: BTreeMap<u32, Node>,
+    nodes: Map<u32, Node>,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +69,7 @@ impl Nodes {
     }
 
     /// Forgets nodes that are silent and not among `partners`.
-    pub(super) fn forget(&mut self, partners: &BTreeSet<u32>, now: Instant) {
+    pub(super) fn forget(&mut self, partners: &Set<u32>, now: Instant) {
         self.nodes.retain(|node, known| {
             let is_recent = |heard| now.saturating_duration_since(heard) < FORGET;
             partners.contains(node) || known.heard.is_some_and(is_recent)
@@ -128,9 +127,9 @@ mod tests {
     fn a_node_that_is_silent_is_forgotten_unless_something_is_under_way() {
         let (mut nodes, start) = (Nodes::default(), Instant::now());
         nodes.heard(&message(Some(1), Kind::Here), start);
-        nodes.forget(&BTreeSet::from([7]), start + FORGET);
+        nodes.forget(&Set::from_iter([7]), start + FORGET);
         assert_eq!(nodes.form(7), Some(Form::Envelope));
-        nodes.forget(&BTreeSet::new(), start + FORGET);
+        nodes.forget(&Set::default(), start + FORGET);
         assert_eq!(nodes.form(7), None);
     }
 

@@ -1,13 +1,15 @@
 //! Messages to other nodes, in their order.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use womack_proto::{
     Answer,
     relay::{Form, Kind, Message},
 };
 
-use super::{nodes::Nodes, place::Place};
+use super::{
+    nodes::Nodes,
+    ordered::{Map, Set},
+    place::Place,
+};
 
 /// Messages that travel in one command.
 const MESSAGES_PER_BATCH: usize = 512;
@@ -23,7 +25,7 @@ pub(super) struct Outgoing {
     pub(super) nodes: Nodes,
     waiting: Vec<Said>,
     /// Messages to nodes that have not been heard yet.
-    held: BTreeMap<u32, Held>,
+    held: Map<u32, Held>,
     /// Messages that have reached nobody and are said again.
     again: Vec<Said>,
     /// The batch that Redis has not confirmed yet.
@@ -81,7 +83,7 @@ impl Outgoing {
             epoch: 1,
             nodes: Nodes::default(),
             waiting: Vec::new(),
-            held: BTreeMap::new(),
+            held: Map::default(),
             again: Vec::new(),
             under_way: Vec::new(),
             bytes: 0,
@@ -108,7 +110,7 @@ impl Outgoing {
 
     /// A message has come: says to its sender whatever waited for that.
     pub(super) fn heard(&mut self, node: u32) {
-        let held = self.held.remove(&node).unwrap_or_default();
+        let held = self.held.swap_remove(&node).unwrap_or_default();
         for (message, bytes) in held.messages {
             self.bytes -= bytes;
             self.encode(node, message.number, message.kind);
@@ -127,7 +129,7 @@ impl Outgoing {
             self.bytes -= bytes;
         }
         if held.messages.is_empty() {
-            self.held.remove(&node);
+            self.held.swap_remove(&node);
         }
     }
 
@@ -205,7 +207,7 @@ impl Outgoing {
 
     /// The link is lost: a new epoch begins, of which `partners` are told. Reports are said over
     /// the next link. Returns the places of answers whose packets may be lost.
-    pub(super) fn unlinked(&mut self, mut partners: BTreeSet<u32>) -> Vec<Place> {
+    pub(super) fn unlinked(&mut self, mut partners: Set<u32>) -> Vec<Place> {
         self.epoch = self.epoch.wrapping_add(1);
         let mut before = std::mem::take(&mut self.under_way);
         before.append(&mut self.waiting);
@@ -317,7 +319,7 @@ mod tests {
                 assert_eq!((outgoing.bytes(), outgoing.is_empty()), (0, true));
             }
         }
-        assert_eq!(outgoing.unlinked(BTreeSet::new()), [(2, 0), (2, 1)]);
+        assert_eq!(outgoing.unlinked(Set::default()), [(2, 0), (2, 1)]);
         let said = read(&outgoing.take());
         let new = Kind::Hello { is_new_link: true };
         let greeting = Kind::Hello { is_new_link: false };

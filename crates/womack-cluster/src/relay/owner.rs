@@ -1,7 +1,6 @@
 //! Requests that other nodes bring for sessions of this node.
 
 use std::{
-    collections::BTreeMap,
     io, net,
     os::{fd::OwnedFd, unix::net::UnixStream},
     sync::Arc,
@@ -26,6 +25,7 @@ use womack_proto::{
 use super::{
     context::RelayContext,
     event::Event,
+    ordered::Map,
     outgoing::Outgoing,
     place::{End, Place},
     recent_polls::RecentPolls,
@@ -38,10 +38,10 @@ pub(super) struct Owner {
     shards: Vec<Sender<ToShard>>,
     events: UnboundedSender<Event>,
     /// Requests that are not answered; of polls, by what their session knows them.
-    requests: BTreeMap<Place, Option<(Sid, u64)>>,
+    requests: Map<Place, Option<(Sid, u64)>>,
     /// Polls that were answered, or given up, a short while ago.
     recent: RecentPolls,
-    tunnels: BTreeMap<Place, UnboundedSender<Flow>>,
+    tunnels: Map<Place, UnboundedSender<Flow>>,
     has_served: bool,
 }
 
@@ -55,9 +55,9 @@ impl Owner {
             context,
             shards,
             events,
-            requests: BTreeMap::new(),
+            requests: Map::default(),
             recent: RecentPolls::default(),
-            tunnels: BTreeMap::new(),
+            tunnels: Map::default(),
             has_served: false,
         }
     }
@@ -129,7 +129,7 @@ impl Owner {
     /// The client of a request went away. If the request is answered already, the answer has found
     /// nobody, and its session must not go on without what it brought.
     pub(super) fn gone(&mut self, place: Place, now: Instant) {
-        match self.requests.remove(&place) {
+        match self.requests.swap_remove(&place) {
             Some(Some((sid, token))) => {
                 // The session may be answering just now.
                 self.recent.add(place, sid, now);
@@ -183,7 +183,7 @@ impl Owner {
         outgoing: &mut Outgoing,
     ) {
         let has_packets = matches!(answer, Answer::Packets(..));
-        let Some(request) = self.requests.remove(&place) else {
+        let Some(request) = self.requests.swap_remove(&place) else {
             // Its client went away while the session answered.
             if has_packets {
                 self.answer_lost(place);
@@ -211,7 +211,7 @@ impl Owner {
 
     /// A tunnel's task has ended.
     pub(super) fn closed(&mut self, place: Place) {
-        self.tunnels.remove(&place);
+        self.tunnels.swap_remove(&place);
     }
 
     /// A node is not there any more, or has lost its link: it does not wait any longer for what it

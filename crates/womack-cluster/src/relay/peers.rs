@@ -1,9 +1,11 @@
 //! Which of the nodes that owe something are alive.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     time::{Duration, Instant},
 };
+
+use super::ordered::Set;
 
 /// When other nodes were last heard of, as far as it matters.
 pub(super) struct Peers {
@@ -36,7 +38,7 @@ impl Peers {
     }
 
     /// Looks at those with whom something is under way.
-    pub(super) fn look(&mut self, partners: &BTreeSet<u32>, now: Instant) -> Looked {
+    pub(super) fn look(&mut self, partners: &Set<u32>, now: Instant) -> Looked {
         self.heard.retain(|node, _| partners.contains(node));
         let mut looked = Looked::default();
         for &node in partners {
@@ -63,7 +65,7 @@ mod tests {
     fn a_silent_node_is_asked_and_then_given_up() {
         let (mut peers, start) = (Peers::new(TIMEOUT), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        let partners = BTreeSet::from([7]);
+        let partners = Set::from_iter([7]);
         assert_eq!(peers.look(&partners, at(0)), Looked::default());
         assert_eq!(peers.look(&partners, at(2)).silent, [7]);
         peers.heard(7, at(3));
@@ -75,9 +77,9 @@ mod tests {
     #[test]
     fn a_node_that_owes_nothing_is_forgotten() {
         let (mut peers, start) = (Peers::new(TIMEOUT), Instant::now());
-        peers.look(&BTreeSet::from([7]), start);
-        peers.look(&BTreeSet::new(), start);
+        peers.look(&Set::from_iter([7]), start);
+        peers.look(&Set::default(), start);
         let later = start + TIMEOUT * 2;
-        assert_eq!(peers.look(&BTreeSet::from([7]), later), Looked::default());
+        assert_eq!(peers.look(&Set::from_iter([7]), later), Looked::default());
     }
 }
