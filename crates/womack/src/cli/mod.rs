@@ -11,7 +11,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind}
 use merge::Merge;
 use serde_json::value::RawValue;
 use tokio::task::LocalSet;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
 use womack_engine::thread_runtime;
 use womack_proto::subscriber::{Event, Generation, Loss, StaticSubscriptions, Subscription};
 use womack_redis::{Publisher, RedisSubscriber, SubscriberConfig, SubscriberMetrics};
@@ -221,16 +224,19 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
     })
 }
 
-/// Logs for people on a terminal, and for programs elsewhere. `RUST_LOG` chooses in detail. Returns
+/// Logs for people on a terminal, and for programs elsewhere. `RUST_LOG` chooses by module. Returns
 /// what changes whether debug messages are logged.
 fn start_log(debug: bool) -> impl Fn(bool) {
-    let filter = |debug| {
-        let level = if debug {
-            "womack=debug,womack_broker=debug,info"
-        } else {
-            "info"
-        };
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level))
+    let chosen = std::env::var("RUST_LOG").ok();
+    let chosen = chosen.filter(|targets| !targets.is_empty());
+    let chosen = chosen.and_then(|targets| targets.parse::<Targets>().ok());
+    let filter = move |debug| {
+        let targets = Targets::new().with_default(LevelFilter::INFO);
+        chosen.clone().unwrap_or_else(|| match debug {
+            // Every crate of the workspace begins like that.
+            true => targets.with_target("womack", LevelFilter::DEBUG),
+            false => targets,
+        })
     };
     let (layer, level) = reload::Layer::new(filter(debug));
     let registry = tracing_subscriber::registry().with(layer);
