@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame as WebSocketFrame,
     coding::{Data, OpCode},
 };
-use womack_proto::{Answer, Channel, relay::AnswerLoss, subscriber::Epoch};
+use womack_proto::{Answer, Channel, SessionError, relay::AnswerLoss, subscriber::Epoch};
 
 use super::{
     io::{memory::MemorySocket, socket_event::SocketEvent},
@@ -56,6 +56,15 @@ struct Scene {
 struct TestClient {
     socket: MemorySocket,
     id: ConnectionId,
+}
+
+/// A client's WebSocket frame.
+fn masked(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut frame = WebSocketFrame::message(text.to_owned(), OpCode::Data(Data::Text), true);
+    frame.header_mut().mask = Some([1, 2, 3, 4]);
+    frame.format(&mut bytes).unwrap();
+    bytes
 }
 
 impl Scene {
@@ -164,13 +173,19 @@ impl Scene {
         assert_eq!(answered.try_recv(), Ok(Answer::Taken));
     }
 
+    /// A polling client goes on over a WebSocket.
+    fn upgrade(&mut self, sid: Sid) -> MemorySocket {
+        let socket = MemorySocket::with_room(ROOM);
+        let early = [masked("2probe"), masked("5")].concat();
+        self.shard
+            .probe(sid, Socket::Memory(socket.clone()), &early);
+        self.shard.flush();
+        socket
+    }
+
     /// A client sends a line.
     fn say(&mut self, client: &TestClient, line: &str) {
-        let (text, mut bytes) = (OpCode::Data(Data::Text), Vec::new());
-        let mut frame = WebSocketFrame::message(line.to_owned(), text, true);
-        frame.header_mut().mask = Some([1, 2, 3, 4]);
-        frame.format(&mut bytes).unwrap();
-        client.socket.push(&bytes);
+        client.socket.push(&masked(line));
         self.ready(client);
     }
 
@@ -404,6 +419,21 @@ fn a_poll_that_is_answered_to_nobody_ends_its_session() {
 }
 
 #[test]
+fn a_poll_that_comes_late_ends_its_session() {
+    let mut scene = Scene::new();
+    let sid = scene.open_polling();
+    scene.post(sid, "40");
+    let joined = polled(&mut scene.poll(sid, 1));
+    assert!(joined.starts_with("40"), "{joined}");
+    scene.post(sid, r#"421["subscribe",{"channel":"news"}]"#);
+    scene.confirm();
+    assert!(polled(&mut scene.poll(sid, 2)).contains("431["));
+    let late = scene.poll(sid, 1).try_recv();
+    assert_eq!(late, Ok(Answer::Refused(SessionError::BadRequest)));
+    assert_eq!(scene.shard.session_count(), 0);
+}
+
+#[test]
 fn an_answer_that_was_lost_ends_its_session() {
     for (loss, next_stamp, sessions) in [
         (AnswerLoss::Certain, None, 0),
@@ -422,5 +452,22 @@ fn an_answer_that_was_lost_ends_its_session() {
         }
         let found = scene.shard.session_count();
         assert_eq!(found, sessions, "{loss:?} and {next_stamp:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_was_lost_ends_its_session_even_if_the_client_has_gone_on_over_a_websocket() {
+    for (next_stamp, sessions) in [(1, 0), (2, 1)] {
+        let mut scene = Scene::new();
+        let sid = scene.open_polling();
+        scene.post(sid, "40");
+        assert!(polled(&mut scene.poll(sid, 1)).starts_with("40"));
+        let mut next = scene.poll(sid, next_stamp);
+        let socket = scene.upgrade(sid);
+        assert_eq!(polled(&mut next), "6");
+        assert!(String::from_utf8_lossy(&socket.take()).ends_with("3probe"));
+        let loss = AnswerLoss::IfRepeated(1);
+        scene.request(sid, RequestKind::AnswerLost { loss });
+        assert_eq!(scene.shard.session_count(), sessions, "{next_stamp}");
     }
 }

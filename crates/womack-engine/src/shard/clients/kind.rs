@@ -1,10 +1,12 @@
 //! The kinds of clients that there can be.
 
-use std::time::Instant;
+use std::{mem, time::Instant};
 
 use womack_proto::{Form, NamespaceId, Plain, Revision, Session, Timing};
 
-use super::{event_stream::EventStream, polling::Polling, upgrade::Probe};
+use super::{
+    event_stream::EventStream, polling::Polling, repetitions::Repetitions, upgrade::Probe,
+};
 use crate::{
     encoding::{Dialect, Encoding},
     metrics,
@@ -27,6 +29,8 @@ pub(crate) enum Kind {
 pub(crate) struct SessionClient {
     session: Session,
     transport: Transport,
+    /// The polls of a client that has gone on over a WebSocket, if somebody had repeated one.
+    repeated_polls: Option<Box<Repetitions>>,
 }
 
 /// How packets reach a client that has a session.
@@ -44,7 +48,11 @@ pub(crate) struct PlainClient {
 impl Kind {
     /// A client that has a session.
     pub(in crate::shard) const fn session_over(transport: Transport, session: Session) -> Self {
-        Self::Session(SessionClient { session, transport })
+        Self::Session(SessionClient {
+            session,
+            transport,
+            repeated_polls: None,
+        })
     }
 
     /// A client that speaks JSON lines.
@@ -203,6 +211,17 @@ impl Kind {
         }
     }
 
+    /// The polls of the client whose answers may turn out to be lost.
+    pub(in crate::shard) fn repetitions_mut(&mut self) -> Option<&mut Repetitions> {
+        match self {
+            Self::Session(client) => match &mut client.transport {
+                Transport::Polling(polling) => Some(polling.repetitions_mut()),
+                Transport::WebSocket(_) => client.repeated_polls.as_deref_mut(),
+            },
+            _ => None,
+        }
+    }
+
     /// A WebSocket that asks to take over from polling, if one does.
     pub(in crate::shard) fn probe(&self) -> Option<&Probe> {
         self.polling().and_then(Polling::probe)
@@ -219,7 +238,10 @@ impl Kind {
     /// Reaches the client, which has a session, by a WebSocket from now on.
     pub(in crate::shard) fn upgrade(&mut self, wire: Wire) {
         if let Self::Session(client) = self {
-            client.transport = Transport::WebSocket(wire);
+            let transport = mem::replace(&mut client.transport, Transport::WebSocket(wire));
+            if let Transport::Polling(polling) = transport {
+                client.repeated_polls = polling.into_repeated().map(Box::new);
+            }
         }
     }
 

@@ -104,14 +104,23 @@ impl Polling {
         self.probe.take()
     }
 
+    /// Whether a GET with this stamp was given up before later ones were made.
+    pub(in crate::shard) fn is_late(&self, stamp: Option<u64>) -> bool {
+        self.repetitions.is_late(stamp)
+    }
+
     /// Whether a GET with this stamp repeats another whose answer was lost.
     pub(in crate::shard) fn note_poll(&mut self, stamp: Option<u64>) -> Verdict {
         self.repetitions.poll(stamp)
     }
 
-    /// Whether a GET has repeated the one with this stamp, whose answer may not have been read.
-    pub(in crate::shard) fn note_unread(&mut self, stamp: u64) -> Verdict {
-        self.repetitions.unread(stamp)
+    pub(in crate::shard) const fn repetitions_mut(&mut self) -> &mut Repetitions {
+        &mut self.repetitions
+    }
+
+    /// What is known of the GETs of a client that polls no more, if one of them was repeated.
+    pub(in crate::shard) fn into_repeated(self) -> Option<Repetitions> {
+        self.repetitions.has_any().then_some(self.repetitions)
     }
 
     /// A GET waits for packets from now on.

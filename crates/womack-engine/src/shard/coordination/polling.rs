@@ -37,7 +37,9 @@ impl Shard {
         let Some(polling) = self.connections.polling_mut(id) else {
             return reply(answer, Answer::Refused(SessionError::BadRequest));
         };
-        if polling.is_waiting() {
+        // What a late one took would be lost in silence; and whoever reads its answer takes the session
+        // for ended.
+        if polling.is_waiting() || polling.is_late(stamp) {
             reply(answer, Answer::Refused(SessionError::BadRequest));
             return self.close(id, CloseReason::PollOverlap);
         }
@@ -74,10 +76,12 @@ impl Shard {
     /// what the answer brought cannot be told again.
     pub(in crate::shard) fn answer_lost(&mut self, sid: Sid, loss: AnswerLoss) {
         let Some(id) = self.find(sid) else { return };
-        let verdict = match (loss, self.connections.polling_mut(id)) {
+        let connection = self.connections.get_mut(id);
+        let repetitions = connection.and_then(|connection| connection.kind_mut().repetitions_mut());
+        let verdict = match (loss, repetitions) {
             (AnswerLoss::Certain, _) => Verdict::Lost,
-            (AnswerLoss::IfRepeated(stamp), Some(polling)) => polling.note_unread(stamp),
-            // A client that goes on over a WebSocket had its last answer.
+            (AnswerLoss::IfRepeated(stamp), Some(repetitions)) => repetitions.unread(stamp),
+            // A client that goes on over a WebSocket, and has never repeated a poll, had its answers.
             (AnswerLoss::IfRepeated(_), None) => Verdict::Open,
         };
         if verdict == Verdict::Lost {
