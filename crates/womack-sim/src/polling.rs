@@ -263,9 +263,8 @@ impl Polling {
         let unread = AnswerLoss::IfRepeated(get.stamp?);
         match delivery {
             Delivery::Read => return None,
-            // Nobody is there to report the loss. A client gives its session up when a poll fails;
-            // a proxy that repeats the poll at another node instead would hide the loss from it.
-            Delivery::Lost | Delivery::Repeated { .. } if get.poll.has_lost_its_node() => {
+            // A client gives its session up when a poll fails.
+            Delivery::Lost if get.poll.has_lost_its_node() => {
                 return Some(Event::Refused("GET", SessionError::UnknownSid));
             }
             Delivery::ReadAndReset => {
@@ -274,6 +273,7 @@ impl Polling {
             }
             Delivery::Lost => get.poll.report_loss(AnswerLoss::Certain),
             Delivery::Repeated { late } => {
+                // A node that has ended reports nothing.
                 if !late {
                     get.poll.report_loss(unread);
                 }

@@ -57,6 +57,11 @@ impl Nodes {
         heard
     }
 
+    /// When a node was last heard.
+    pub(super) fn last_heard(&self, node: u32) -> Option<Instant> {
+        self.nodes.get(&node)?.heard
+    }
+
     /// How to speak to a node; `None` for one that has not been heard.
     pub(super) fn form(&self, node: u32) -> Option<Form> {
         self.nodes.get(&node)?.form

@@ -76,6 +76,13 @@ enum Purpose {
     Other,
 }
 
+impl Said {
+    /// The poll whose answer this brings, if it does.
+    pub(super) fn answered_poll(&self) -> Option<Place> {
+        matches!(self.purpose, Purpose::Packets).then_some((self.to, self.number))
+    }
+}
+
 impl Outgoing {
     pub(super) fn new(node: u32) -> Self {
         Self {

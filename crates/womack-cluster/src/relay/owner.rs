@@ -28,7 +28,7 @@ use super::{
     ordered::Map,
     outgoing::Outgoing,
     place::{End, Place},
-    recent_polls::RecentPolls,
+    recent_polls::{RecentPoll, RecentPolls},
     tunnel,
 };
 
@@ -37,12 +37,32 @@ pub(super) struct Owner {
     context: Arc<RelayContext>,
     shards: Vec<Sender<ToShard>>,
     events: UnboundedSender<Event>,
-    /// Requests that are not answered; of polls, by what their session knows them.
-    requests: Map<Place, Option<(Sid, u64)>>,
+    /// Requests that are not answered; of polls, what is known of them.
+    requests: Map<Place, Option<OpenPoll>>,
     /// Polls that were answered, or given up, a short while ago.
     recent: RecentPolls,
     tunnels: Map<Place, UnboundedSender<Flow>>,
     has_served: bool,
+}
+
+/// A poll that is not answered.
+struct OpenPoll {
+    sid: Sid,
+    /// What its session calls it.
+    token: u64,
+    /// As `womack_proto::Handshake::stamp`.
+    stamp: Option<u64>,
+}
+
+impl OpenPoll {
+    const fn answered(&self, place: Place, now: Instant) -> RecentPoll {
+        RecentPoll {
+            place,
+            sid: self.sid,
+            stamp: self.stamp,
+            answered: now,
+        }
+    }
 }
 
 impl Owner {
@@ -100,7 +120,8 @@ impl Owner {
                     answer,
                 };
                 self.hand(sid, kind)?;
-                self.requests.insert(place, Some((sid, token)));
+                self.requests
+                    .insert(place, Some(OpenPoll { sid, token, stamp }));
                 self.tell_later(answer_for(place, answered));
             }
             Wish::Post(body) => {
@@ -130,11 +151,12 @@ impl Owner {
     /// nobody, and its session must not go on without what it brought.
     pub(super) fn gone(&mut self, place: Place, now: Instant) {
         match self.requests.swap_remove(&place) {
-            Some(Some((sid, token))) => {
+            Some(Some(poll)) => {
                 // The session may be answering just now.
-                self.recent.add(place, sid, now);
+                self.recent.add(poll.answered(place, now));
+                let aborted = RequestKind::PollAborted { token: poll.token };
                 // When the queue is full, the session ends with its next time-out instead.
-                self.hand(sid, RequestKind::PollAborted { token }).ok();
+                self.hand(poll.sid, aborted).ok();
             }
             Some(None) => {}
             None => self.answer_lost(place),
@@ -148,7 +170,8 @@ impl Owner {
         }
     }
 
-    fn answer_lost(&mut self, place: Place) {
+    /// The answer to the poll at `place` has reached nobody.
+    pub(super) fn answer_lost(&mut self, place: Place) {
         if let Some(sid) = self.recent.remove(place) {
             self.report_loss(sid, AnswerLoss::Certain);
         }
@@ -167,10 +190,10 @@ impl Owner {
 
     /// The node that a poll has reached is about to go.
     pub(super) fn enough(&self, place: Place) {
-        if let Some(Some((sid, token))) = self.requests.get(&place) {
-            let token = *token;
+        if let Some(Some(poll)) = self.requests.get(&place) {
+            let enough = RequestKind::PollEnough { token: poll.token };
             // When the queue is full, the client has to wait until its connection breaks.
-            self.hand(*sid, RequestKind::PollEnough { token }).ok();
+            self.hand(poll.sid, enough).ok();
         }
     }
 
@@ -190,8 +213,8 @@ impl Owner {
             }
             return;
         };
-        if let Some((sid, _)) = request.filter(|_| has_packets) {
-            self.recent.add(place, sid, now);
+        if let Some(poll) = request.filter(|_| has_packets) {
+            self.recent.add(poll.answered(place, now));
         }
         let (ingress, number) = place;
         outgoing.say(ingress, number, Kind::Answer(answer));
@@ -214,8 +237,18 @@ impl Owner {
         self.tunnels.swap_remove(&place);
     }
 
-    /// A node is not there any more, or has lost its link: it does not wait any longer for what it
-    /// asked for.
+    /// A node is not there any more, which was last heard at `heard`. Nobody will say what became of
+    /// the answers that it had for its clients.
+    pub(super) fn node_lost(&mut self, ingress: u32, heard: Option<Instant>, now: Instant) {
+        for poll in self.recent.remove_all_of(ingress) {
+            if let Some(loss) = poll.loss(heard) {
+                self.report_loss(poll.sid, loss);
+            }
+        }
+        self.end_all_of(ingress, now);
+    }
+
+    /// A node has lost its link: it does not wait any longer for what it asked for.
     pub(super) fn end_all_of(&mut self, ingress: u32, now: Instant) {
         let places: Vec<_> = self.requests.keys().copied().collect();
         for place in places.into_iter().filter(|(node, _)| *node == ingress) {
@@ -241,12 +274,12 @@ impl Owner {
         self.recent.expire(now);
     }
 
-    /// The nodes that requests have come from.
+    /// The nodes that requests have come from, and that may yet say what became of an answer.
     pub(super) fn partners(&self) -> impl Iterator<Item = u32> {
-        self.requests
-            .keys()
-            .chain(self.tunnels.keys())
+        let requests = self.requests.keys().chain(self.tunnels.keys());
+        requests
             .map(|(ingress, _)| *ingress)
+            .chain(self.recent.ingresses())
     }
 
     /// Whether any request has ever been brought here.
