@@ -219,6 +219,9 @@ impl Polling {
         if self.roams {
             most += RELAY_TIMEOUT;
         }
+        if let Some(repeated) = self.repeat_elsewhere(delivery, http, shard) {
+            return Some(repeated);
+        }
         for get in self.gets.iter_mut().filter(|get| get.answer.is_none()) {
             match get.poll.take() {
                 Some(Ok(body)) => get.answer = Some(body),
@@ -252,6 +255,28 @@ impl Polling {
         })
     }
 
+    /// Has a proxy repeat the one GET whose node has ended, answered or not.
+    fn repeat_elsewhere(
+        &mut self,
+        delivery: Delivery,
+        http: &Rc<Http>,
+        shard: usize,
+    ) -> Option<Event> {
+        let [get] = &self.gets[..] else {
+            return None;
+        };
+        let is_repeated = matches!(delivery, Delivery::Repeated { .. });
+        if !is_repeated || !get.poll.has_lost_its_node() {
+            return None;
+        }
+        let get = self.gets.pop()?;
+        let sent = self.get_stamped(http, shard, get.stamp);
+        Some(match sent {
+            Ok(()) => Event::Packets(Vec::new()),
+            Err(error) => Event::Refused("GET", error),
+        })
+    }
+
     /// Brings an answer to its client, or does not. Returns what the client sees instead.
     fn deliver(
         &mut self,
@@ -273,7 +298,6 @@ impl Polling {
             }
             Delivery::Lost => get.poll.report_loss(AnswerLoss::Certain),
             Delivery::Repeated { late } => {
-                // A node that has ended reports nothing.
                 if !late {
                     get.poll.report_loss(unread);
                 }

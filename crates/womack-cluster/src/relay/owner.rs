@@ -344,3 +344,6 @@ pub(super) fn pair() -> io::Result<(net::TcpStream, net::TcpStream)> {
     let (one, other) = UnixStream::pair()?;
     Ok((OwnedFd::from(one).into(), OwnedFd::from(other).into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,7 +119,15 @@ impl Visit {
         if !self.is_well() || self.world().is_resting() {
             return Delivery::Read;
         }
+        // Half of the proxies repeat a poll whose connection broke with its node.
+        let has_lost_a_node = match &self.transport {
+            Transport::Polling(polling) => polling.has_lost_a_node(),
+            Transport::WebSocket(_) => false,
+        };
         let rng = &mut self.balancer.rng;
+        if has_lost_a_node && rng.bool() {
+            return Delivery::Repeated { late: false };
+        }
         match rng.u16(..1000) {
             0..10 => Delivery::ReadAndReset,
             10..12 => Delivery::Lost,
