@@ -25,8 +25,6 @@ struct Newest {
     is_in: bool,
     /// When it came.
     at: u64,
-    /// The node of the client.
-    node: String,
 }
 
 /// An event that does not follow from the one before it.
@@ -46,8 +44,7 @@ impl Events {
             session: event["session_id"].as_str().unwrap_or_default().to_owned(),
             channel: event["channel"].as_str().unwrap_or_default().to_owned(),
         };
-        let node = event["node"].as_str().unwrap_or_default().to_owned();
-        let newest = Newest { is_in, at, node };
+        let newest = Newest { is_in, at };
         let before = self.newest.insert(member.clone(), newest);
         let was_in = before.as_ref().is_some_and(|before| before.is_in);
         (was_in == is_in).then(|| Repeated {
@@ -57,10 +54,10 @@ impl Events {
         })
     }
 
-    /// All that are in a channel by their newest event, each with its node and the time.
-    pub(crate) fn members(&self) -> impl Iterator<Item = (&Member, &String, u64)> {
+    /// All that are in a channel by their newest event.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
         let inside = self.newest.iter().filter(|(_, newest)| newest.is_in);
-        inside.map(|(member, newest)| (member, &newest.node, newest.at))
+        inside.map(|(member, _)| member)
     }
 }
 
@@ -82,7 +79,7 @@ mod tests {
         assert_eq!(hear(4, "k:unsubscribe", "a"), Some((false, Some(3))));
         assert_eq!(hear(5, "k:unsubscribe", "x"), Some((false, None)));
         let members = events.members();
-        let sessions: Vec<_> = members.map(|(member, ..)| &*member.session).collect();
+        let sessions: Vec<_> = members.map(|member| &*member.session).collect();
         assert_eq!(sessions, ["b"]);
     }
 }

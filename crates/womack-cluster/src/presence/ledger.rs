@@ -1,30 +1,17 @@
 //! The reporter's link to Redis: server events, and the records that nodes keep of their clients.
-//!
-//! | key | type | what it holds |
-//! |---|---|---|
-//! | `KEY:nodes` | set | the nodes that have a record |
-//! | `KEY:nodes:NODE` | string | a sign of life, which expires |
-//! | `KEY:nodes:NODE:lock` | string | whoever set it may end or begin the record; expires |
-//! | `KEY:nodes:NODE:sessions` | hash | the record: `SESSION,NAMESPACE,CHANNEL` → `COUNT,META` |
-//! | `KEY:nodes:NODE:in:NAMESPACE,CHANNEL` | hash | for presence: `SESSION` → `META` |
 
 use std::time::Duration;
 
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
-use womack_engine::Count;
 use womack_redis::{Backend, Connected, ErrorClass, Guard, guard};
 
-use super::entry::Entry;
+use super::{
+    commands::{Commands, Sent},
+    keys::{Keys, LOCK, millis},
+};
 
-/// How long a lock holds after its owner has last done something.
-const LOCK: Duration = Duration::from_secs(10);
 /// Entries of a record that are read at one go.
 const ENTRIES_PER_PAGE: usize = 512;
-
-/// Writes an entry into a record, and says that the client has come if the record did not know.
-const CONFIRM: &str = "local new = redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) \
-                       if new == 1 then redis.call('PUBLISH', ARGV[3], ARGV[4]) end \
-                       return new";
 
 /// A link that stands.
 pub(super) struct Ledger {
@@ -32,33 +19,6 @@ pub(super) struct Ledger {
     pub(super) keys: Keys,
     /// Resolves when the server is not the one any more that has the records.
     pub(super) guard: Guard,
-}
-
-/// The names of everything at Redis.
-#[derive(Clone)]
-pub(super) struct Keys {
-    key: String,
-    /// This node.
-    pub(super) node: String,
-}
-
-/// Commands that travel together.
-pub(super) struct Commands<'a> {
-    pipeline: Pipeline,
-    keys: &'a Keys,
-    /// Whether this Redis keeps records.
-    records: bool,
-    /// Which of the commands confirm a client.
-    confirms: Vec<usize>,
-}
-
-/// What came of commands.
-#[derive(Default)]
-pub(super) struct Sent {
-    /// Confirmed clients of which the record did not know.
-    pub(super) come: u64,
-    /// What Redis said to one that it refused.
-    pub(super) refusal: Option<RedisError>,
 }
 
 /// A part of a record.
@@ -80,16 +40,8 @@ impl Ledger {
 
     /// Sends commands. An error means that nobody knows which of them were done.
     pub(super) async fn send(&mut self, commands: &Commands<'_>) -> RedisResult<Sent> {
-        let mut sent = Sent::default();
         let replies = self.query::<Value>(&commands.pipeline).await?;
-        for (at, reply) in replies.into_iter().enumerate() {
-            match reply {
-                Ok(Value::Int(1)) if commands.confirms.binary_search(&at).is_ok() => sent.come += 1,
-                Ok(_) => {}
-                Err(error) => sent.refusal = Some(error),
-            }
-        }
-        Ok(sent)
+        Ok(commands.read(replies))
     }
 
     async fn query<T: FromRedisValue>(
@@ -253,123 +205,6 @@ impl Ledger {
     }
 }
 
-impl Keys {
-    pub(super) fn new(key: &str, node: u32) -> Self {
-        Self {
-            key: key.to_owned(),
-            node: format!("{node:08x}"),
-        }
-    }
-
-    fn nodes(&self) -> String {
-        format!("{}:nodes", self.key)
-    }
-
-    fn alive(&self, node: &str) -> String {
-        format!("{}:nodes:{node}", self.key)
-    }
-
-    fn lock(&self, node: &str) -> String {
-        format!("{}:nodes:{node}:lock", self.key)
-    }
-
-    fn sessions(&self, node: &str) -> String {
-        format!("{}:nodes:{node}:sessions", self.key)
-    }
-
-    fn members(&self, node: &str, namespace: &str, channel: &str) -> String {
-        format!("{}:nodes:{node}:in:{namespace},{channel}", self.key)
-    }
-}
-
-impl<'a> Commands<'a> {
-    pub(super) fn new(keys: &'a Keys, records: bool) -> Self {
-        let mut pipeline = Pipeline::new();
-        pipeline.ignore_errors();
-        Self {
-            pipeline,
-            keys,
-            records,
-            confirms: Vec::new(),
-        }
-    }
-
-    /// A client of this node has come. With `presence` others may ask for it.
-    pub(super) fn come(&mut self, entry: &Entry<'_>, count: Count, presence: bool) {
-        let keys = self.keys;
-        if self.records {
-            let sessions = keys.sessions(&keys.node);
-            self.pipeline.cmd("HSET").arg(sessions);
-            self.pipeline.arg(entry.field()).arg(entry.value(count));
-            self.index(entry, presence);
-        }
-        self.publish("subscribe", &entry.event(&keys.node));
-    }
-
-    /// A client of this node is there. If the record did not know, it has come.
-    pub(super) fn confirm(&mut self, entry: &Entry<'_>, count: Count, presence: bool) {
-        if !self.records {
-            return;
-        }
-        let keys = self.keys;
-        self.confirms.push(self.pipeline.len());
-        self.pipeline.cmd("EVAL").arg(CONFIRM).arg(1);
-        self.pipeline.arg(keys.sessions(&keys.node));
-        self.pipeline.arg(entry.field()).arg(entry.value(count));
-        self.pipeline.arg(keys.channel("subscribe"));
-        self.pipeline.arg(entry.event(&keys.node));
-        self.index(entry, presence);
-    }
-
-    fn index(&mut self, entry: &Entry<'_>, presence: bool) {
-        if !presence {
-            return;
-        }
-        let members = self
-            .keys
-            .members(&self.keys.node, entry.namespace, entry.channel);
-        self.pipeline.cmd("HSET").arg(members);
-        self.pipeline.arg(entry.session).arg(entry.meta());
-    }
-
-    /// A client of `node` has gone.
-    pub(super) fn go(&mut self, node: &str, entry: &Entry<'_>, presence: bool) {
-        if self.records {
-            self.forget(node, &entry.field());
-        }
-        if self.records && presence {
-            let members = self.keys.members(node, entry.namespace, entry.channel);
-            self.pipeline.cmd("HDEL").arg(members);
-            self.pipeline.arg(entry.session);
-        }
-        self.publish("unsubscribe", &entry.event(node));
-    }
-
-    /// Takes an entry out of the record of `node`.
-    pub(super) fn forget(&mut self, node: &str, field: &str) {
-        self.pipeline.cmd("HDEL").arg(self.keys.sessions(node));
-        self.pipeline.arg(field);
-    }
-
-    /// Holds the lock of a node's record for longer.
-    pub(super) fn hold(&mut self, node: &str) {
-        self.pipeline.cmd("PEXPIRE").arg(self.keys.lock(node));
-        self.pipeline.arg(millis(LOCK));
-    }
-
-    /// Publishes an event of one kind.
-    pub(super) fn publish(&mut self, kind: &str, event: &str) {
-        self.pipeline.cmd("PUBLISH").arg(self.keys.channel(kind));
-        self.pipeline.arg(event);
-    }
-}
-
-impl Keys {
-    fn channel(&self, kind: &str) -> String {
-        format!("{}:{kind}", self.key)
-    }
-}
-
 /// Whether another server has to be asked, or the same one again.
 fn is_link_lost(error: &RedisError) -> bool {
     ErrorClass::from(error) == ErrorClass::LinkLost
@@ -383,8 +218,4 @@ pub(super) fn is_refusal(error: &RedisError) -> bool {
 /// Whether the server behind this error has no keys: the embedded broker.
 pub(super) fn has_no_keys(error: &RedisError) -> bool {
     ErrorClass::from(error) == ErrorClass::NoSuchCommand
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -10,7 +10,9 @@
 //! has come, and whoever was not counted and is in the record has gone; both are published. Each
 //! entry bears the number of the count that last met it, so that nothing else need be remembered.
 
+mod commands;
 mod entry;
+mod keys;
 mod ledger;
 mod queries;
 mod records;

@@ -38,7 +38,7 @@ impl Running {
     }
 
     async fn find(&self, ledger: &mut Ledger, question: &Question) -> RedisResult<Option<String>> {
-        if !self.records {
+        if !self.has_keys() {
             return Ok(None);
         }
         let context = &self.reporter.context;

@@ -4,12 +4,7 @@
 use redis::RedisResult;
 use tracing::{info, warn};
 
-use super::{
-    entry::Entry,
-    ledger::{Commands, Ledger},
-    reporter::Running,
-    sweep::Sweep,
-};
+use super::{commands::Commands, entry::Entry, ledger::Ledger, reporter::Running, sweep::Sweep};
 
 impl Running {
     /// Looks for a node that has died. Exactly one of the others goes through its record.
@@ -49,7 +44,7 @@ impl Running {
     /// Publishes what the clients of this node, should any be left, did not say themselves, and
     /// ends its record.
     pub(super) async fn take_leave(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
-        if !self.records {
+        if !self.has_keys() {
             return Ok(());
         }
         let mut sweep = Sweep::all(self.keys.node.clone());

@@ -21,7 +21,9 @@ use womack_engine::{
 use womack_redis::{Backend, Backoff, RefusalCause, clock};
 
 use super::{
-    ledger::{Keys, Ledger, has_no_keys, is_refusal},
+    commands::Records,
+    keys::Keys,
+    ledger::{Ledger, has_no_keys, is_refusal},
     sweep::Sweep,
     thread::ReporterTask,
 };
@@ -84,7 +86,7 @@ impl Reporter {
             count: Count::default(),
             counting: 0,
             sweeps: VecDeque::new(),
-            records: true,
+            records: Records::Kept,
             enlisted: false,
             look_from: clock::now(),
             backoff: Backoff::default(),
@@ -114,10 +116,9 @@ pub(super) struct Running {
     counting: usize,
     /// Records that are gone through.
     pub(super) sweeps: VecDeque<Sweep>,
-    /// Whether this Redis has keys.
-    pub(super) records: bool,
+    pub(super) records: Records,
     /// Whether this node has a record and gives signs of life.
-    enlisted: bool,
+    pub(super) enlisted: bool,
     /// From when on nodes without a sign of life are dead: after Redis was away, all had none.
     look_from: Instant,
     pub(super) backoff: Backoff,
@@ -152,7 +153,7 @@ impl Running {
         let timeout = self.reporter.config.node_timeout;
         let mut beats = beats(timeout);
         let mut finishing = false;
-        self.records = true;
+        self.records = Records::Kept;
         self.enlisted = false;
         self.look_from = clock::now() + timeout;
         self.sweeps.clear();
@@ -176,19 +177,26 @@ impl Running {
     }
 
     /// Keeps this node's record alive and looks for those of dead nodes, if this Redis has keys.
-    async fn keep_record(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
-        if !self.records {
+    pub(super) async fn keep_record(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
+        if !self.has_keys() {
             return Ok(());
         }
         match self.beat(ledger).await {
             Err(error) if has_no_keys(&error) => {
-                self.records = false;
+                self.records = Records::NoKeys;
                 info!(
                     "this redis has no keys: there is no presence, and nobody publishes \
                      unsubscribe events in place of a node that died"
                 );
             }
-            done => self.unless_refused(done)?,
+            done => {
+                let is_refused = done.as_ref().is_err_and(is_refusal);
+                self.records = match is_refused {
+                    true => Records::Refused,
+                    false => Records::Kept,
+                };
+                self.unless_refused(done)?;
+            }
         }
         self.backoff.succeeded();
         Ok(())
@@ -239,7 +247,7 @@ impl Running {
             Some(from) => self.count_on(shard, from).await,
             None => self.counting = self.counting.saturating_sub(1),
         }
-        if self.counting == 0 && self.records {
+        if self.counting == 0 && self.has_keys() {
             let node = self.keys.node.clone();
             self.sweeps.push_back(Sweep::uncounted(node, count));
         }
@@ -273,6 +281,11 @@ impl Running {
                 "redis refuses a server event, or a record of clients, below events-key"
             );
         }
+    }
+
+    /// Whether this Redis has keys.
+    pub(super) fn has_keys(&self) -> bool {
+        self.records != Records::NoKeys
     }
 
     pub(super) fn reports(&self) -> &Reports {

@@ -5,8 +5,9 @@ use womack_engine::{Custom, Place, Registry, Report};
 use womack_proto::NamespaceId;
 
 use super::{
+    commands::Commands,
     entry::{Entry, ServerEvent, event},
-    ledger::{Commands, Ledger},
+    ledger::Ledger,
     reporter::Running,
 };
 
@@ -17,13 +18,12 @@ impl Running {
     pub(super) async fn write(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
         let registry = &self.reporter.context.registry;
         let mut commands = Commands::new(&self.keys, self.records);
-        let (mut come, mut gone, mut custom) = (0, 0, 0);
+        let (mut gone, mut custom) = (0, 0);
         for report in &self.batch {
             match report {
                 Report::Subscribed(place) => {
                     let (entry, presence) = entry(registry, place);
                     commands.come(&entry, self.count, presence);
-                    come += 1;
                 }
                 Report::Present(place) => {
                     let (entry, presence) = entry(registry, place);
@@ -43,14 +43,21 @@ impl Running {
         }
         let sent = ledger.send(&commands).await?;
         let metrics = &self.reporter.metrics;
-        metrics.published("subscribe", come + sent.come);
+        metrics.published("subscribe", sent.come);
         metrics.published("unsubscribe", gone);
         metrics.published("custom", custom);
         if let Some(error) = &sent.refusal {
             self.reports().set_lost();
             self.refused(error);
         }
-        self.see_to_the_rest(ledger).await
+        self.see_to_the_rest(ledger).await?;
+        // Clients that have not been written down are counted once there is a record again. While
+        // another node ends the old one, there is not.
+        if sent.is_taken_for_dead && self.enlisted {
+            self.enlisted = false;
+            self.keep_record(ledger).await?;
+        }
+        Ok(())
     }
 
     /// What reports ask for once all before them is written.

@@ -17,8 +17,6 @@ pub(super) struct Keys {
     keys: BTreeMap<String, Key>,
     /// When there was no key yet.
     start: Instant,
-    /// Fields of hashes that were set, and not deleted one by one.
-    known: BTreeSet<(String, String)>,
 }
 
 struct Key {
@@ -69,7 +67,6 @@ impl Keys {
         Self {
             keys: BTreeMap::new(),
             start: Instant::now(),
-            known: BTreeSet::new(),
         }
     }
 
@@ -112,10 +109,15 @@ impl Keys {
             ("SADD" | "SREM" | "SMEMBERS", [key, members @ ..]) => {
                 self.set_command(verb, key, members, &mut answers);
             }
-            ("EVAL", [_, "1", key, field, value, channel, event]) => {
-                // The only script: an entry of which the record did not know is told.
-                let is_new = self.hash_set(key, field, value, &mut answers);
-                published = is_new.then(|| ((*channel).to_owned(), (*event).to_owned()));
+            // The only script: an entry of a node that gives a sign of life is written and told.
+            ("EVAL", [_, "2", _, alive, ..]) if !self.keys.contains_key(*alive) => {
+                answers.add(":-1\r\n");
+            }
+            ("EVAL", [_, "2", key, _, field, value, channel, event, tells]) => {
+                let is_new = self.hash_set(key, field, value, &mut Answers::default());
+                let is_told = is_new || *tells == "always";
+                answers.number(u64::from(is_told));
+                published = is_told.then(|| ((*channel).to_owned(), (*event).to_owned()));
             }
             ("HSET", [key, field, value]) => {
                 self.hash_set(key, field, value, &mut answers);
@@ -137,11 +139,6 @@ impl Keys {
             Some(Value::Hash(fields)) => fields.clone(),
             _ => BTreeMap::new(),
         }
-    }
-
-    /// Whether a field was set and not deleted, even if its whole hash was.
-    pub(super) fn has_known(&self, key: &str, field: &str) -> bool {
-        self.known.contains(&(key.to_owned(), field.to_owned()))
     }
 
     /// The members of a set.
@@ -213,7 +210,6 @@ impl Keys {
             return false;
         };
         let is_new = fields.insert(field.to_owned(), value.to_owned()).is_none();
-        self.known.insert((key.to_owned(), field.to_owned()));
         answers.number(u64::from(is_new));
         is_new
     }
@@ -236,9 +232,6 @@ impl Keys {
         };
         match (verb, rest) {
             ("HDEL", names) => {
-                for name in names {
-                    self.known.remove(&(key.to_owned(), (*name).to_owned()));
-                }
                 let there = names.iter().filter(|name| fields.remove(**name).is_some());
                 answers.number(there.count() as u64);
                 if fields.is_empty() {
@@ -338,18 +331,24 @@ mod tests {
     }
 
     #[test]
-    fn a_script_tells_of_an_entry_of_which_the_record_did_not_know() {
+    fn a_script_tells_of_entries_of_living_nodes_always_or_if_they_are_new() {
         let mut keys = Keys::new();
-        let words: Vec<_> = "EVAL script 1 record f 1 events come"
-            .split(' ')
-            .map(ToOwned::to_owned)
-            .collect();
-        let done = keys.command(0, &words).expect("it is known");
-        assert_eq!(done.reply, b":1\r\n");
-        let told = ("events".to_owned(), "come".to_owned());
-        assert_eq!(done.published, Some(told));
-        let done = keys.command(0, &words).expect("it is known");
-        assert_eq!((done.reply, done.published), (b":0\r\n".to_vec(), None));
+        let mut run_script = |is_alive, tells: &str| {
+            run(
+                &mut keys,
+                0,
+                if is_alive { "SET alive 1" } else { "DEL alive" },
+            );
+            let words = format!("EVAL script 2 record alive f 1 events come {tells}");
+            let words: Vec<_> = words.split(' ').map(ToOwned::to_owned).collect();
+            let done = keys.command(0, &words).expect("it is known");
+            let told = done.published.is_some();
+            (String::from_utf8(done.reply).expect("it is text"), told)
+        };
+        assert_eq!(run_script(false, "always"), (":-1\r\n".to_owned(), false));
+        assert_eq!(run_script(true, "new"), (":1\r\n".to_owned(), true));
+        assert_eq!(run_script(true, "new"), (":0\r\n".to_owned(), false));
+        assert_eq!(run_script(true, "always"), (":1\r\n".to_owned(), true));
     }
 
     #[test]

@@ -118,12 +118,6 @@ impl Redis {
         self.keys.hash(self.keys.now(), &key)
     }
 
-    /// Whether the record of a node named a client, until it was taken out or the record was ended.
-    pub(crate) fn has_recorded(&self, node: &str, field: &str) -> bool {
-        let key = format!("{EVENTS_KEY}:nodes:{node}:sessions");
-        self.keys.has_known(&key, field)
-    }
-
     /// The bus of a cluster brings what a node has published at one server to the others.
     fn pass_on(&self, from: usize, published: &[Published], network: &Network) {
         let Some(cluster) = &self.cluster else {

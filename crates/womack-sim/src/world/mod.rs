@@ -6,7 +6,6 @@ mod reasons;
 
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
-    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
     rc::Rc,
     time::Duration,
@@ -43,8 +42,6 @@ pub(crate) struct World {
     published: RefCell<Published>,
     outages: RefCell<Outages>,
     recent: RefCell<Recent>,
-    /// When nodes have ended, by their names.
-    ended: RefCell<BTreeMap<String, u64>>,
     events: RefCell<Events>,
     /// When a node has last started, in milliseconds.
     started: Cell<u64>,
@@ -83,7 +80,6 @@ impl World {
             published: RefCell::default(),
             outages: RefCell::default(),
             recent: RefCell::default(),
-            ended: RefCell::default(),
             events: RefCell::default(),
             started: Cell::new(0),
             is_resting: Cell::new(false),
@@ -196,12 +192,7 @@ impl World {
 
     /// A node ends at once. Returns whether there was one.
     pub(crate) fn stop_node(&self, node: usize) -> bool {
-        let stopped = self.nodes[node].borrow_mut().node.take();
-        if let Some(stopped) = &stopped {
-            let now = self.wall.true_millis();
-            self.ended.borrow_mut().insert(stopped.name(), now);
-        }
-        stopped.is_some()
+        self.nodes[node].borrow_mut().node.take().is_some()
     }
 
     /// A node closes its clients over some time. Returns whether there is one that has not begun to.

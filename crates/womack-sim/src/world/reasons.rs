@@ -1,6 +1,6 @@
 //! Reasons for gaps, for refusals, and for server events that do not take turns.
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use super::{Slot, World};
 use crate::{
@@ -100,19 +100,8 @@ impl World {
         self.count("server event is repeated");
     }
 
-    /// All that are in a channel by server events, each with its node.
-    pub(crate) fn members(&self) -> Vec<(Member, String)> {
-        let (events, ended) = (self.events.borrow(), self.ended.borrow());
-        let (late, members): (Vec<_>, Vec<_>) = events
-            .members()
-            .partition(|(_, node, at)| ended.get(*node).is_some_and(|ended| ended < at));
-        // Their commands lay on a way that was stalled until after the other nodes had published the
-        // end of all that the node had recorded.
-        late.iter()
-            .for_each(|_| self.count("a dead node's last words came late"));
-        let members = members.into_iter();
-        members
-            .map(|(member, node, _)| (member.clone(), node.clone()))
-            .collect()
+    /// All that are in a channel by server events.
+    pub(crate) fn members(&self) -> BTreeSet<Member> {
+        self.events.borrow().members().cloned().collect()
     }
 }

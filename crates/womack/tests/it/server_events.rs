@@ -505,3 +505,40 @@ async fn a_server_without_the_key_publishes_and_keeps_nothing() {
     let text = metrics::Metrics::of(server.address()).await;
     assert!(text.sum("womack_server_events_total", "") < 0.5);
 }
+
+#[tokio::test]
+async fn a_record_that_redis_refuses_keeps_nobody_from_hearing_of_clients() {
+    let redis = Redis::start().await;
+    let mut events = ServerEvents::of(&redis).await;
+    let early = launch(&redis).arg("--presence=/").start().await;
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    // The one has a record already, the other gets none.
+    let late = launch(&redis).arg("--presence=/").start().await;
+    for server in [&early, &late] {
+        let mut client = Client::connect(server.address()).await;
+        client.subscribe("a").await;
+        let event = events.expect("subscribe", "a").await;
+        assert_eq!(event["session_id"], client.id());
+        client.unsubscribe("a").await;
+        let event = events.expect("unsubscribe", "a").await;
+        assert_eq!(event["session_id"], client.id());
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_a_sign_of_life_tells_of_its_clients_once_it_has_given_one() {
+    let redis = Redis::start().await;
+    let mut events = ServerEvents::of(&redis).await;
+    let server = launch(&redis).start().await;
+    let mut client = Client::connect(server.address()).await;
+    client.subscribe("a").await;
+    let event = events.expect("subscribe", "a").await;
+    let node = event["node"].as_str().expect("a node");
+    for channel in ["b", "c", "d"] {
+        redis
+            .command(&["DEL", &format!("{KEY}:nodes:{node}")])
+            .await;
+        client.subscribe(channel).await;
+        events.expect("subscribe", channel).await;
+    }
+}
