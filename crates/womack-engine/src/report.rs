@@ -84,9 +84,12 @@ pub struct Count(pub u32);
 /// The end of the queue of reports that shards hold.
 ///
 /// A shard waits for nobody. When the queue is full, the oldest report makes room, and as that may
-/// have been any, all clients have to be counted again.
+/// have been any, all clients have to be counted again. Reports that a count repeats do not come
+/// that far: they have half of the queue.
 pub struct Reports {
     queue: Sender<Report>,
+    /// How many may wait before those that a count repeats are left out.
+    room: usize,
     lost: AtomicBool,
 }
 
@@ -96,6 +99,7 @@ impl Reports {
         let (sender, receiver) = queue(capacity);
         let reports = Self {
             queue: sender,
+            room: capacity.div_ceil(2),
             lost: AtomicBool::new(false),
         };
         (reports, receiver)
@@ -103,6 +107,10 @@ impl Reports {
 
     /// Hands `report` over.
     pub fn send(&self, report: Report, metrics: &Metrics) {
+        if matches!(report, Report::Present(_)) && self.queue.len() >= self.room {
+            self.set_lost();
+            return metrics.limit(Limit::MaxWaitingEvents);
+        }
         let Some(oldest) = self.queue.send_over(report) else {
             return;
         };
@@ -113,12 +121,22 @@ impl Reports {
         }
     }
 
+    /// How many reports may wait before those that a count repeats are left out.
+    pub const fn room(&self) -> usize {
+        self.room
+    }
+
     /// Notes that what others know of this node's clients may be wrong.
     pub fn set_lost(&self) {
         self.lost.store(true, Ordering::Release);
     }
 
-    /// Whether that was noted since the last call.
+    /// Whether that was noted since [`Reports::take_lost`] was called last.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// The same, and forgets it.
     pub fn take_lost(&self) -> bool {
         self.lost.swap(false, Ordering::AcqRel)
     }
@@ -152,8 +170,8 @@ mod tests {
         let metrics = Metrics::unread(1);
         let (reports, _receiver) = Reports::new(2);
         for report in [
-            Report::Subscribed(place()),
             Report::Present(place()),
+            Report::Subscribed(place()),
             Report::Unsubscribed(place()),
         ] {
             reports.send(report, &metrics);
@@ -161,10 +179,27 @@ mod tests {
         assert_eq!(reports.len(), 2);
         assert!(reports.take_lost());
         assert!(!reports.take_lost(), "it is asked once for each loss");
-        assert_eq!(metrics.events_dropped.get(), 1);
         // Of a client that was only counted, nobody outside was to hear.
+        assert_eq!(metrics.events_dropped.get(), 0);
         reports.send(Report::Subscribed(place()), &metrics);
         assert_eq!(metrics.events_dropped.get(), 1);
         assert!(reports.take_lost());
+    }
+
+    #[test]
+    fn a_report_that_a_count_repeats_takes_no_room_of_others() {
+        let metrics = Metrics::unread(1);
+        let (reports, _receiver) = Reports::new(4);
+        for _ in 0..2 {
+            reports.send(Report::Present(place()), &metrics);
+        }
+        assert!(!reports.take_lost());
+        reports.send(Report::Present(place()), &metrics);
+        assert_eq!(reports.len(), 2);
+        assert!(reports.take_lost());
+        for _ in 0..2 {
+            reports.send(Report::Subscribed(place()), &metrics);
+        }
+        assert_eq!((reports.len(), reports.take_lost()), (4, false));
     }
 }

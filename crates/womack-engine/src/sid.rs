@@ -42,7 +42,7 @@ impl ConnectionId {
 }
 
 /// A client that cannot be taken for a later one in the same slot.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct ConnectionRef {
     pub id: ConnectionId,
     /// The secret part of its session's id.

@@ -247,7 +247,8 @@ impl Running {
             Some(from) => self.count_on(shard, from).await,
             None => self.counting = self.counting.saturating_sub(1),
         }
-        if self.counting == 0 && self.has_keys() {
+        // Clients whose report was lost have not gone: they are counted again.
+        if self.counting == 0 && self.has_keys() && !self.reports().is_lost() {
             let node = self.keys.node.clone();
             self.sweeps.push_back(Sweep::uncounted(node, count));
         }

@@ -54,7 +54,9 @@ use self::{
     },
     delivery::{closing_sockets::ClosingSockets, egress::Egress},
     io::{ingress::Ingress, socket_id::SocketId},
-    topics::{presence_queries::PresenceQueries, subscriptions::Subscriptions},
+    topics::{
+        meta_changes::MetaChanges, presence_queries::PresenceQueries, subscriptions::Subscriptions,
+    },
 };
 use crate::{
     context::{Context, Speaks},
@@ -76,6 +78,7 @@ pub struct Shard {
     connections: Connections,
     subscriptions: Subscriptions,
     presence_queries: PresenceQueries,
+    meta_changes: MetaChanges,
     egress: Egress,
     ingress: Ingress,
     sockets: Sockets,
@@ -105,6 +108,7 @@ impl Shard {
             connections: Connections::new(now),
             subscriptions: Subscriptions::new(id, dirty, timeout, tells_gaps),
             presence_queries: PresenceQueries::new(timeout),
+            meta_changes: MetaChanges::new(ledger),
             egress: Egress::new(ring, ledger.clone()),
             ingress: Ingress::new(config.limits.load().max_payload_bytes, ledger),
             sockets,

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use womack_ledger::{Ledger, Limit};
 use womack_proto::{Channel, NamespaceId};
 
-use super::rate_limit::Pace;
+use super::rate_limit::{Pace, Work};
 use crate::{
     encoding::Encoding,
+    limits::Limits,
     namespace::{self, Registry},
     shard::{
         clients::kind::Kind,
@@ -97,10 +98,9 @@ impl Connection {
         }
     }
 
-    /// Counts a packet of the client, which may send `rate` a second, at a time in milliseconds.
-    /// False if it sends too fast.
-    pub(super) fn take_packet(&mut self, rate: u32, millis: u32) -> bool {
-        self.pace.take(rate, millis)
+    /// Counts work for the client, at a time in milliseconds. False if it is too much.
+    pub(super) fn take_work(&mut self, work: Work, limits: &Limits, millis: u32) -> bool {
+        self.pace.take(work, limits, millis)
     }
 
     /// The deadline of this connection, if what waits for the client may wait for

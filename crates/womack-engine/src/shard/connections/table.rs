@@ -8,9 +8,11 @@ use womack_proto::{Form, NamespaceId};
 use super::{
     connection::Connection,
     metas::Metas,
+    rate_limit::Work,
     recently_closed::{Farewell, Goodbyes},
 };
 use crate::{
+    limits::Limits,
     report::Meta,
     shard::{
         clients::polling::Polling,
@@ -166,17 +168,17 @@ impl Connections {
         }
     }
 
-    /// Takes a packet of a client, of which it may send `rate` a second. False if it sends too
-    /// fast.
-    pub(in crate::shard) fn take_packet(
+    /// Counts work for a client. False if it is too much.
+    pub(in crate::shard) fn take_work(
         &mut self,
         id: ConnectionId,
-        rate: u32,
+        work: Work,
+        limits: &Limits,
         now: Instant,
     ) -> bool {
         let millis = now.saturating_duration_since(self.started).as_millis() as u32;
         self.get_mut(id)
-            .is_none_or(|connection| connection.take_packet(rate, millis))
+            .is_none_or(|connection| connection.take_work(work, limits, millis))
     }
 
     /// Remembers for a moment that a session has ended.

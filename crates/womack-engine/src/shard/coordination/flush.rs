@@ -11,6 +11,13 @@ impl Shard {
         }
     }
 
+    /// The same if so much is in the round that it has to be written before more is gathered.
+    pub(in crate::shard) fn flush_if_full(&mut self) {
+        if self.egress.is_full() {
+            self.flush();
+        }
+    }
+
     fn flush_once(&mut self) {
         let mut written = self.egress.write(&mut self.connections);
         let deliveries = &self.context.metrics.deliveries;

@@ -26,6 +26,8 @@ impl Shard {
         let is_last = part.end == slots;
         for slot in part {
             self.tell_gap(ConnectionId::at(slot), &gap);
+            // A client's channels may have a megabyte of names.
+            self.flush_if_full();
         }
         if is_last {
             self.subscriptions.gap_told(&gap);

@@ -12,7 +12,7 @@ use crate::{
         join::{JoinAnswer, JoinReply},
         requests::{ChannelLimits, Problem},
     },
-    shard::Shard,
+    shard::{Shard, connections::rate_limit::Work},
     sid::ConnectionId,
 };
 
@@ -56,6 +56,9 @@ impl Shard {
     ) -> Result<(), Problem> {
         let limits = ChannelLimits::of(&self.context.config.limits.load());
         let channels = limits.channels(&request.channels)?;
+        if !self.keeps_pace(id, Work::Channels(channels.len())) {
+            return Ok(());
+        }
         match request.verb {
             Verb::Subscribe => {
                 limits.admit(&channels, &self.channels_of(id, namespace))?;

@@ -14,7 +14,7 @@ use crate::{
             polling::{EndedPolling, Polling, encode, ends_session, last_answer, reply},
             repetitions::Verdict,
         },
-        connections::recently_closed::Farewell,
+        connections::{rate_limit::Work, recently_closed::Farewell},
         delivery::round::Outbox,
     },
     sid::{ConnectionId, Sid},
@@ -135,7 +135,11 @@ impl Shard {
         };
         let (mut last, now) = (Ok(()), self.now);
         for packet in packets {
-            if !self.keeps_pace(id) {
+            let bytes = match &packet {
+                Packet::Text(text) => text.len(),
+                Packet::Binary(data) => data.len(),
+            };
+            if !self.keeps_pace(id, Work::Packet(bytes)) {
                 return Err(SessionError::BadRequest);
             }
             let is_close = ends_session(format, &packet);

@@ -1,14 +1,18 @@
-//! Closes clients that send packets too fast.
+//! Closes clients that have the server do too much.
 
 use womack_proto::CloseReason;
 
-use crate::{shard::Shard, sid::ConnectionId};
+use crate::{
+    shard::{Shard, connections::rate_limit::Work},
+    sid::ConnectionId,
+};
 
 impl Shard {
-    /// Counts a packet of a client, which is closed if it sends them too fast. False then.
-    pub(in crate::shard) fn keeps_pace(&mut self, id: ConnectionId) -> bool {
-        let rate = self.context.config.limits.load().max_packets_per_second;
-        if rate == 0 || self.connections.take_packet(id, rate, self.now) {
+    /// Counts work for a client, which is closed if it is too much. False then.
+    pub(in crate::shard) fn keeps_pace(&mut self, id: ConnectionId, work: Work) -> bool {
+        let limits = self.context.config.limits.load();
+        let is_limited = limits.max_packets_per_second > 0;
+        if !is_limited || self.connections.take_work(id, work, &limits, self.now) {
             return true;
         }
         self.close(id, CloseReason::PacketRate);

@@ -7,6 +7,7 @@ use womack_proto::CloseReason;
 use crate::{
     shard::{
         Shard,
+        connections::rate_limit::Work,
         io::{
             ingress::{Progress, READS_AT_ONCE},
             socket_event::SocketEvent,
@@ -22,6 +23,7 @@ impl Shard {
     /// Sockets are ready.
     pub fn ready(&mut self, events: impl IntoIterator<Item = SocketEvent>, now: Instant) {
         self.now = now;
+        self.ingress.begin_turn();
         for event in events {
             match event.socket {
                 SocketId::Closing(key) => {
@@ -47,6 +49,7 @@ impl Shard {
     /// Goes on reading where more was there.
     pub fn read_unread(&mut self, now: Instant) {
         self.now = now;
+        self.ingress.begin_turn();
         for socket in self.ingress.take_unread() {
             self.read(socket, true);
         }
@@ -66,6 +69,8 @@ impl Shard {
 
     /// Reads what the WebSocket that is to be the transport of `id` has, if there is one.
     pub(in crate::shard) fn read_probe(&mut self, id: ConnectionId) {
+        // However much was read before: what it has counts for the poll that has come.
+        self.ingress.begin_turn();
         self.read(SocketId::Probe(id), false);
     }
 
@@ -82,10 +87,14 @@ impl Shard {
         self.ingress.give_back(inbound);
     }
 
-    /// Reads what a socket has, to its end if that is known to be there. An event that was for an
+    /// Reads what a socket has, to its end if that is known to be there, unless the turn is over:
+    /// then it is read in the next. An event that was for an
     /// earlier connection in the same place finds nothing to read.
     fn read(&mut self, socket: SocketId, to_end: bool) {
         for _ in 0..READS_AT_ONCE {
+            if self.ingress.has_read_enough() {
+                break;
+            }
             let Some(wire) = self.connections.wire_mut(socket) else {
                 return;
             };
@@ -93,6 +102,7 @@ impl Shard {
             let progress = self.ingress.read(wire, to_end, &mut inbound);
             self.handle_inbound(socket, &mut inbound);
             self.ingress.give_back(inbound);
+            self.flush_if_full();
             match progress {
                 Progress::Empty => return,
                 Progress::More => {}
@@ -138,7 +148,7 @@ impl Shard {
     fn handle_message(&mut self, id: ConnectionId, inbound: Inbound, is_plain: bool) -> bool {
         let now = self.now;
         let is_end = matches!(inbound, Inbound::Closed(..));
-        if !is_end && !self.keeps_pace(id) {
+        if !is_end && !self.keeps_pace(id, Work::Packet(inbound.len())) {
             return false;
         }
         match inbound {

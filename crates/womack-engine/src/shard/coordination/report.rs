@@ -72,7 +72,8 @@ impl Shard {
         reports.send(report(place), &self.context.metrics);
     }
 
-    /// Remembers something about a client. Others are told if it is in channels already.
+    /// Remembers something about a client. Others are told if it is in channels already, once a
+    /// second: each change concerns all its channels.
     pub(in crate::shard) fn set_meta(
         &mut self,
         id: ConnectionId,
@@ -88,6 +89,25 @@ impl Shard {
         if !self.connections.set_meta(client.secret, namespace, meta) {
             return;
         }
+        if self.meta_changes.change((client, namespace), self.now) {
+            self.report_presence(id, namespace);
+        }
+        if let Some(next) = self.meta_changes.next_deadline() {
+            self.timers.wake_by(next);
+        }
+    }
+
+    /// Tells others of what has changed about clients in the last second.
+    pub(in crate::shard) fn tell_meta_changes(&mut self) {
+        while let Some((client, namespace)) = self.meta_changes.due(self.now) {
+            if self.connections.is_joined(client, namespace) {
+                self.report_presence(client.id, namespace);
+            }
+        }
+    }
+
+    /// Says of a client in each of its channels that it is there.
+    fn report_presence(&self, id: ConnectionId, namespace: NamespaceId) {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
@@ -132,7 +152,8 @@ impl Shard {
         // A slab's slots are below its capacity.
         let end = u32::try_from(self.connections.slots()).expect("fewer than 2^31 files");
         let (mut slot, mut counted) = (from, 0);
-        while slot < end && counted < COUNTED_AT_ONCE && ((slot - from) as usize) < SLOTS_AT_ONCE {
+        let most = COUNTED_AT_ONCE.min(reports.room());
+        while slot < end && counted < most && ((slot - from) as usize) < SLOTS_AT_ONCE {
             let id = ConnectionId(slot);
             if let Some(connection) = self.connections.get(id) {
                 let memberships = connection.memberships().iter();

@@ -5,7 +5,10 @@ use womack_proto::{CloseReason, Event, Frame, Message, NamespaceId, Output, Revi
 use crate::{
     context::Speaks,
     namespace::{Action, Client, MessageClient, Messages, Namespace, View},
-    shard::{Shard, connections::connection::Connection},
+    shard::{
+        Shard,
+        connections::{connection::Connection, rate_limit::Work},
+    },
     sid::ConnectionId,
 };
 
@@ -130,6 +133,11 @@ impl Shard {
     /// Does what a handler wants.
     fn act(&mut self, id: ConnectionId, namespace: NamespaceId, actions: Vec<Action>) {
         for action in actions {
+            if let Some(work) = self.work_of(id, namespace, &action)
+                && !self.keeps_pace(id, work)
+            {
+                return;
+            }
             match action {
                 Action::Join(channel, dialect) => {
                     self.join(id, namespace, &channel, dialect);
@@ -160,6 +168,24 @@ impl Shard {
                 Action::Limit(limit) => self.context.metrics.limit(limit),
                 Action::Disconnect => self.disconnect(id, namespace),
             }
+        }
+    }
+
+    /// What doing a client's will costs, beside the packet that has asked for it.
+    fn work_of(&self, id: ConnectionId, namespace: NamespaceId, action: &Action) -> Option<Work> {
+        match action {
+            Action::Join(..) | Action::Leave(_) => Some(Work::Channels(1)),
+            Action::JoinAcknowledged(join) => Some(Work::Channels(join.channels.len())),
+            Action::SetMeta(_) => {
+                let memberships = self.connections.get(id)?.memberships();
+                Some(Work::Channels(memberships.channels_in(namespace).len()))
+            }
+            Action::AcknowledgePresence { .. } => Some(Work::Question),
+            Action::Emit { .. }
+            | Action::Acknowledge { .. }
+            | Action::Report(_)
+            | Action::Limit(_)
+            | Action::Disconnect => None,
         }
     }
 

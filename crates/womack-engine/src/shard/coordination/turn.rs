@@ -39,11 +39,13 @@ impl Shard {
         }
         self.expire_acks();
         self.expire_questions();
+        self.tell_meta_changes();
         self.closing_sockets.expire(now);
         self.flush();
         self.timers.end_turn([
             self.subscriptions.next_deadline(),
             self.presence_queries.next_deadline(),
+            self.meta_changes.next_deadline(),
             self.closing_sockets.next_deadline(),
         ]);
     }

@@ -8,7 +8,9 @@ use crate::shard::io::websocket::{Decoder, Inbound};
 /// Bytes that are read from a socket at one go.
 const READ_BYTES: usize = 64 * 1024;
 /// Reads from one socket before others have their turn.
-pub(in crate::shard) const READS_AT_ONCE: usize = 16;
+pub(in crate::shard) const READS_AT_ONCE: usize = 4;
+/// Bytes that are read from all sockets before messages have their turn.
+const TURN_BYTES: usize = 1 << 20;
 
 /// Reads and decodes what comes in. All sockets of a shard share its buffers.
 pub(in crate::shard) struct Ingress {
@@ -18,6 +20,8 @@ pub(in crate::shard) struct Ingress {
     inbound: Vec<Inbound>,
     /// Sockets that have more than was read at one go.
     unread: Vec<SocketId>,
+    /// Bytes that were read in this turn.
+    read: usize,
 }
 
 /// How far a socket was read.
@@ -41,7 +45,18 @@ impl Ingress {
             buffer: vec![0; READ_BYTES].into(),
             inbound: Vec::new(),
             unread: Vec::new(),
+            read: 0,
         }
+    }
+
+    /// A turn begins.
+    pub(in crate::shard) const fn begin_turn(&mut self) {
+        self.read = 0;
+    }
+
+    /// Whether messages are to have their turn before more is read.
+    pub(in crate::shard) const fn has_read_enough(&self) -> bool {
+        self.read >= TURN_BYTES
     }
 
     /// Lends a buffer for what comes in; it is to be given back.
@@ -66,6 +81,7 @@ impl Ingress {
             Ok(None) => Progress::Empty,
             Ok(Some(0)) => Progress::Ended,
             Ok(Some(count)) => {
+                self.read += count;
                 wire.decode(&mut self.decoder, &self.buffer[..count], inbound);
                 // Less than there was room for: the socket is empty, and tells when it is not.
                 match count < READ_BYTES && !to_end {

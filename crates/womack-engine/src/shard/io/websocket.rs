@@ -40,6 +40,17 @@ pub(crate) enum Inbound {
     Closed(CloseReason, Option<u16>),
 }
 
+impl Inbound {
+    /// The bytes of the message, or of the frame that answers it.
+    pub(in crate::shard) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) | Self::Reply(bytes) => bytes.len(),
+            Self::Pong | Self::Closed(..) => 0,
+        }
+    }
+}
+
 /// Decodes what comes in on a shard's connections.
 pub(crate) struct Decoder {
     config: WebSocketConfig,
