@@ -120,12 +120,23 @@ impl OpenGaps {
         }
     }
 
-    /// Nobody waits for a channel any more.
-    pub(crate) fn forget(&mut self, channel: &str) {
+    /// Nobody waits any more for a channel, which has these names. What was held back of it is for
+    /// nobody either: whoever comes later was not there, and may have missed what followed.
+    pub(crate) fn forget(&mut self, names: &HashSet<Arc<str>>) {
         for gap in &mut self.open {
-            gap.missing.remove(channel);
-            gap.by_statics.remove(channel);
+            for name in names {
+                gap.missing.remove(name);
+                gap.back.remove(name);
+                gap.by_statics.remove(name);
+            }
         }
+        self.held.retain(|message| {
+            let stays = !names.contains(message.channel());
+            if !stays {
+                self.held_bytes -= held_bytes(message);
+            }
+            stays
+        });
     }
 
     /// Holds a message back if a gap is to be told before it, or gives it back. A message that is
@@ -140,7 +151,7 @@ impl OpenGaps {
         if !waits {
             return Some(message);
         }
-        self.held_bytes += message.wire_bytes() + size_of::<Message>();
+        self.held_bytes += held_bytes(&message);
         self.held.push_back(message);
         None
     }
@@ -201,6 +212,11 @@ impl OpenGaps {
         self.held_bytes = 0;
         std::mem::take(&mut self.held)
     }
+}
+
+/// What a message takes that is held back.
+const fn held_bytes(message: &Message) -> usize {
+    message.wire_bytes() + size_of::<Message>()
 }
 
 /// Milliseconds since 1970, rounded down.
@@ -283,7 +299,7 @@ mod tests {
         }
         assert_eq!(told(&gaps.end(now, wall, false)), [(vec!["b"], false)]);
         gaps.release();
-        gaps.forget("c");
+        gaps.forget(&HashSet::from(["c".into()]));
         assert_eq!(told(&gaps.end(now, wall, false)), [(vec![], true)]);
         assert!(gaps.is_empty());
     }

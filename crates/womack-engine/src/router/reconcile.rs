@@ -1,6 +1,6 @@
 //! Reconciles what the shards want with what Redis was asked for.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use tracing::warn;
 use womack_ledger::ShardId;
@@ -86,7 +86,8 @@ impl Router {
             // The subscriber remembers which node was asked.
             self.give_up(vec![channel.clone()], out);
         } else {
-            self.gaps.forget(channel);
+            let subscription = self.subscription(channel.clone(), Generation::default());
+            self.gaps.forget(&names(&[subscription]));
         }
         self.end_gaps(now, out);
     }
@@ -124,13 +125,11 @@ impl Router {
 
     /// Forgets channels, and gives up what Redis was asked of them.
     pub(super) fn give_up(&mut self, channels: Vec<Arc<str>>, out: &mut Output) {
-        for channel in &channels {
-            self.gaps.forget(channel);
-        }
-        let subscriptions = channels
+        let subscriptions: Vec<_> = channels
             .into_iter()
             .map(|channel| self.subscription(channel, Generation::default()))
             .collect();
+        self.gaps.forget(&names(&subscriptions));
         out.requests.push(SubscriberRequest::GiveUp(subscriptions));
     }
 
@@ -163,4 +162,13 @@ fn refused(channel: &Arc<str>, interests: Interests) -> ToShard {
         channel: channel.clone(),
         interests,
     }
+}
+
+/// Everything by which messages of channels come.
+fn names(subscriptions: &[Subscription]) -> HashSet<Arc<str>> {
+    let names = subscriptions.iter().flat_map(|subscription| {
+        let aliases = subscription.aliases.iter();
+        aliases.chain([&subscription.channel]).cloned()
+    });
+    names.collect()
 }

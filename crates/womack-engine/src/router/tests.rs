@@ -71,6 +71,26 @@ impl Scene {
             .reconcile(marked, self.now.instant, &mut self.out);
     }
 
+    /// The shard's last client of a channel goes, and time passes until the channel is given up.
+    fn gives_up(&mut self, name: &str) {
+        let channel: Arc<str> = redis_name(name).into();
+        self.channels.leave(&channel, TOPIC, 0);
+        let marked = [(SHARD, channel)];
+        self.router
+            .reconcile(marked, self.now.instant, &mut self.out);
+        self.now.instant += self.router.context.config.unsubscribe_grace;
+        self.router.handle_timeout(self.now, &mut self.out);
+        let given_up = self.out.requests.drain(..).any(|request| {
+            let SubscriberRequest::GiveUp(given_up) = request else {
+                return false;
+            };
+            given_up
+                .iter()
+                .any(|found| *found.channel == redis_name(name))
+        });
+        assert!(given_up, "{name}");
+    }
+
     /// The requests for channels since the last call.
     fn requested(&mut self) -> Vec<(Arc<str>, Generation)> {
         let requests = self.out.requests.drain(..);
@@ -171,4 +191,28 @@ fn a_message_from_before_the_confirmation_of_its_channel_is_for_nobody() {
     scene.confirms(1, &requested);
     scene.publishes("a");
     assert_eq!(scene.told(), ["live key:a", "message key:a"]);
+}
+
+#[test]
+fn what_was_held_back_of_a_channel_is_not_for_those_who_come_when_it_was_given_up() {
+    let mut scene = Scene::new();
+    scene.wants("a");
+    scene.wants("b");
+    let requested = scene.requested();
+    scene.confirms(1, &requested);
+    scene.loses(1);
+    let requested = scene.requested();
+    let (first, second) = requested.split_at(1);
+    scene.confirms(2, first);
+    scene.publishes("a");
+    scene.told();
+    scene.gives_up("a");
+    // What is published from here on reaches nobody.
+    scene.wants("a");
+    let requested = scene.requested();
+    scene.confirms(2, &requested);
+    scene.publishes("a");
+    assert_eq!(scene.told(), ["live key:a", "message key:a"]);
+    scene.confirms(2, second);
+    assert_eq!(scene.told(), ["live key:b", "gap key:b"]);
 }
