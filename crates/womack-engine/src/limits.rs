@@ -87,7 +87,7 @@ impl Default for Limits {
             max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,
             fanout_slice: 2048,
             max_client_queue_messages: 0,
-            max_client_queue_time: None,
+            max_client_queue_time: Some(Duration::from_secs(60)),
             memory_budget_bytes: 0,
             max_packets_per_payload: 1000,
             max_waiting_acks: 100_000,

@@ -130,6 +130,11 @@ impl Admission {
         }
     }
 
+    /// Sessions that are open, or about to be.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
     /// A session is gone that counted under `address`, if any.
     pub fn leave(&self, address: Option<IpAddr>) {
         self.sessions.fetch_sub(1, Ordering::Relaxed);

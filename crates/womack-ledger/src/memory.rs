@@ -70,13 +70,20 @@ impl Memory {
         }
     }
 
-    /// Whether no new client is taken: three quarters of the budget are in use.
+    /// What one of so many clients may hold while memory is tight, in bytes: their part of half of
+    /// the budget.
+    pub fn share(&self, setting: usize, clients: usize) -> usize {
+        self.budget(setting) / 2 / clients.max(1)
+    }
+
+    /// Whether no new client is taken, and whoever makes no progress makes room: three quarters of
+    /// the budget are in use.
     pub fn is_tight(&self, setting: usize) -> bool {
         self.used() > self.budget(setting) / 4 * 3
     }
 
-    /// Whether queues are cut: seven eighths of the budget are in use. What is left is for what an
-    /// allocator keeps to itself.
+    /// Whether room is made at once, and not with the next look: seven eighths of the budget are in
+    /// use. What is left is for what an allocator keeps to itself.
     pub fn is_short(&self, setting: usize) -> bool {
         self.used() > self.budget(setting) / 8 * 7
     }

@@ -97,7 +97,7 @@ impl Scene {
                 .into(),
             metrics: Arc::new(Metrics::unread(1)),
             sids: SidSource::new().unwrap(),
-            room: 10,
+            room: 100,
             shards: 1,
             reports: Some(reports),
         });
@@ -273,6 +273,11 @@ impl Scene {
     fn redis_channel(&self) -> Arc<str> {
         let registry = &self.shard.context.registry;
         registry.redis_channel(NAMESPACE, CHANNEL)
+    }
+
+    /// How often something was written to a client.
+    fn writes(&self) -> u64 {
+        self.shard.context.metrics.deliveries.writes.get()
     }
 
     /// Time passes, in ticks as a thread has them.
@@ -470,4 +475,79 @@ fn an_answer_that_was_lost_ends_its_session_even_if_the_client_has_gone_on_over_
         scene.request(sid, RequestKind::AnswerLost { loss });
         assert_eq!(scene.shard.session_count(), sessions, "{next_stamp}");
     }
+}
+
+#[test]
+fn memory_is_made_by_those_who_make_no_progress_and_then_by_those_who_hold_too_much() {
+    let mut scene = Scene::new();
+    let [stalled, slow, idle] = [(), (), ()].map(|()| {
+        let client = scene.connect();
+        scene.read(&client);
+        client
+    });
+    for client in [&stalled, &slow] {
+        scene.join(client, &["news"]);
+        scene.confirm();
+        assert!(scene.read(client).contains("live"));
+    }
+    let long = format!("{:?}", "x".repeat(ROOM));
+    for _ in 0..3 {
+        scene.publish(&long);
+    }
+    // Longer than it may take to make progress, and shorter than until the next ping.
+    for _ in 0..2 {
+        scene.pass(Duration::from_secs(6));
+        scene.read(&slow);
+    }
+    let memory = &scene.shard.context.memory;
+    let budget = memory.budget(0);
+    let _rest = scene.shard.ledger.hold(budget / 4 * 3);
+    scene.pass(TICK);
+    assert!(stalled.socket.is_finished());
+    assert!(!slow.socket.is_finished() && !idle.socket.is_finished());
+
+    // Each of the two may hold a part of next to nothing.
+    let clients = scene.shard.context.admission.sessions();
+    let held = scene.shard.connections.burdens(0, scene.now).len();
+    assert_eq!((clients, held), (2, 1));
+    scene.shard.context.config.limits.store(Limits {
+        memory_budget_bytes: 1,
+        ..Limits::default()
+    });
+    scene.pass(TICK);
+    assert!(slow.socket.is_finished() && !idle.socket.is_finished());
+}
+
+#[test]
+fn a_round_is_written_before_it_holds_what_all_clients_have_asked_for() {
+    let mut scene = Scene::new();
+    let clients: Vec<_> = (0..20).map(|_| scene.connect()).collect();
+    let before = scene.writes();
+    for client in &clients {
+        client.socket.push(&masked("x").repeat(5000));
+        scene.shard.read(SocketId::Client(client.id), false);
+        assert!(!scene.shard.egress.is_full());
+    }
+    assert!(scene.writes() > before, "the clients have asked for little");
+}
+
+#[test]
+fn messages_have_their_turn_however_much_clients_send() {
+    let mut scene = Scene::new();
+    let lines = masked("x").repeat(5000);
+    let clients: Vec<_> = (0..40).map(|_| scene.connect()).collect();
+    let events = clients.iter().map(|client| {
+        client.socket.push(&lines);
+        SocketEvent {
+            socket: SocketId::Client(client.id),
+            is_readable: true,
+            is_writable: false,
+            ends: false,
+        }
+    });
+    let events: Vec<_> = events.collect();
+    scene.shard.ready(events, scene.now);
+    assert!(scene.shard.has_unread());
+    scene.shard.read_unread(scene.now);
+    assert!(!scene.shard.has_unread());
 }

@@ -61,10 +61,10 @@ pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, ConfigError> {
             settings.max_client_queue_messages,
             defaults.max_client_queue_messages,
         ),
-        max_client_queue_time: settings
-            .max_client_queue_seconds
-            .map(|seconds| seconds.0)
-            .filter(|time| !time.is_zero()),
+        max_client_queue_time: match settings.max_client_queue_seconds {
+            None => defaults.max_client_queue_time,
+            Some(seconds) => Some(seconds.0).filter(|time| !time.is_zero()),
+        },
         memory_budget_bytes: or(
             settings.memory_budget.map(|size| size.0),
             defaults.memory_budget_bytes,

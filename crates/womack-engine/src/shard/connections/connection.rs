@@ -167,6 +167,18 @@ impl Connection {
         self.pending_bytes() + partial
     }
 
+    /// Whether the client has taken nothing of what waits for it for `time`.
+    pub(super) fn is_stalled(&self, time: Duration, now: Instant) -> bool {
+        match &self.kind {
+            // What a stream takes is not noted.
+            Kind::EventStream(stream) => {
+                let oldest = stream.queue().oldest();
+                oldest.is_some_and(|oldest| now.saturating_duration_since(oldest) >= time)
+            }
+            _ => self.outbox.is_stalled(time, now),
+        }
+    }
+
     /// Since when the oldest message waits that the client has still to take.
     fn oldest(&self) -> Option<Instant> {
         match &self.kind {

@@ -1,6 +1,10 @@
 //! A shard's connections.
 
-use std::{collections::HashMap, net::IpAddr, time::Instant};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use slab::Slab;
 use womack_proto::{Form, NamespaceId};
@@ -22,6 +26,9 @@ use crate::{
     },
     sid::{ConnectionId, ConnectionRef},
 };
+
+/// A client that has taken nothing of what waits for it for so long makes no progress.
+const PROGRESS_TIME: Duration = Duration::from_secs(10);
 
 /// The connections of a shard, and what it knows of those that have just ended.
 pub(in crate::shard) struct Connections {
@@ -129,14 +136,19 @@ impl Connections {
         found.map(|(id, _)| id)
     }
 
-    /// Those for which bytes wait, and how many; the most last.
-    pub(in crate::shard) fn weights(&self) -> Vec<(usize, ConnectionId)> {
-        let weights = self
-            .iter()
-            .map(|(id, connection)| (connection.weight(), id));
-        let mut weights: Vec<_> = weights.filter(|(weight, _)| *weight > 0).collect();
-        weights.sort_unstable();
-        weights
+    /// Those who hold memory without making progress, and those who hold more than `share` bytes.
+    /// Whoever is to make room first comes last: of the former, then of the latter, the heaviest.
+    pub(in crate::shard) fn burdens(&self, share: usize, now: Instant) -> Vec<ConnectionId> {
+        let held = self.iter().map(|(id, connection)| {
+            let is_stalled = connection.is_stalled(PROGRESS_TIME, now);
+            (is_stalled, connection.weight(), id)
+        });
+        let is_burden = |(is_stalled, weight, _): &(bool, usize, _)| {
+            *weight > share || (*is_stalled && *weight > 0)
+        };
+        let mut burdens: Vec<_> = held.filter(is_burden).collect();
+        burdens.sort_unstable();
+        burdens.into_iter().map(|(_, _, id)| id).collect()
     }
 
     /// The WebSocket that a socket of the system carries.

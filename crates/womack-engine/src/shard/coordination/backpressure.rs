@@ -97,20 +97,31 @@ impl Shard {
         }
     }
 
-    /// Closes the clients for whom most waits, until the memory has room. Of what has ended and is
-    /// still to be written, all goes before: memory is rather for clients that stay.
+    /// Makes room in the memory if there is hardly any: the next tick would be too late.
+    pub(in crate::shard) fn relieve_at_once(&mut self) {
+        let limits = self.context.config.limits.load();
+        if self.context.memory.is_short(limits.memory_budget_bytes) {
+            self.relieve();
+        }
+    }
+
+    /// Makes room in the memory, if it is tight: first by what has ended and is still to be written,
+    /// then by clients that make no progress, then by those that hold more than their share. Whoever
+    /// makes progress within its share stays; newcomers are refused.
     pub(in crate::shard) fn relieve(&mut self) {
         let context = self.context.clone();
         let (memory, limits) = (&context.memory, context.config.limits.load());
-        if !memory.is_short(limits.memory_budget_bytes) || !memory.weighs_on(self.ids.shard()) {
+        let is_tight = || memory.is_tight(limits.memory_budget_bytes);
+        if !is_tight() || !memory.weighs_on(self.ids.shard()) {
             return;
         }
         let count = || context.metrics.limit(Limit::MemoryBudget);
-        self.closing_sockets
-            .relieve(|| memory.is_tight(limits.memory_budget_bytes), count);
-        let mut heaviest = self.connections.weights();
-        while memory.is_tight(limits.memory_budget_bytes)
-            && let Some((_, id)) = heaviest.pop()
+        self.closing_sockets.relieve(is_tight, count);
+        let clients = context.admission.sessions();
+        let share = memory.share(limits.memory_budget_bytes, clients);
+        let mut burdens = self.connections.burdens(share, self.now);
+        while is_tight()
+            && let Some(id) = burdens.pop()
         {
             count();
             self.close(id, CloseReason::MemoryBudget);

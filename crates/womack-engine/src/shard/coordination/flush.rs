@@ -35,7 +35,7 @@ impl Shard {
             self.close(id, reason);
         }
         if has_kept {
-            self.relieve();
+            self.relieve_at_once();
         }
     }
 }

@@ -90,7 +90,7 @@ impl Shard {
     /// Reads what a socket has, to its end if that is known to be there, unless the turn is over:
     /// then it is read in the next. An event that was for an
     /// earlier connection in the same place finds nothing to read.
-    fn read(&mut self, socket: SocketId, to_end: bool) {
+    pub(in crate::shard) fn read(&mut self, socket: SocketId, to_end: bool) {
         for _ in 0..READS_AT_ONCE {
             if self.ingress.has_read_enough() {
                 break;

@@ -120,6 +120,8 @@ pub(crate) struct Pending {
     keyed: HashMap<Keyed, u64, RandomState>,
     /// When the first of those that expire does, at the earliest.
     next_expiry: Option<Instant>,
+    /// When something was taken last, or the first bytes came.
+    moved: Option<Instant>,
     charge: Charge,
 }
 
@@ -137,6 +139,7 @@ impl Pending {
             bytes: 0,
             keyed: HashMap::default(),
             next_expiry: None,
+            moved: None,
             charge: ledger.hold(0),
         }
     }
@@ -144,6 +147,9 @@ impl Pending {
     /// Adds bytes, at the end unless they take the place of others. Whether they do.
     pub(crate) fn push(&mut self, bytes: Bytes, fate: Fate, now: Instant) -> bool {
         self.bytes += bytes.len();
+        if self.chunks.is_empty() {
+            self.moved = Some(now);
+        }
         if let Fate::Latest(note) = &fate {
             if let Some(expires) = note.expires {
                 self.next_expiry = Some(self.next_expiry.map_or(expires, |at| at.min(expires)));
@@ -162,6 +168,17 @@ impl Pending {
         self.next += 1;
         self.charge.set(self.chunks.len() * CHUNK_BYTES);
         false
+    }
+
+    /// Something was taken.
+    pub(crate) const fn note_taken(&mut self, now: Instant) {
+        self.moved = Some(now);
+    }
+
+    /// Whether nothing was taken for `time`.
+    pub(crate) fn is_stalled(&self, time: Duration, now: Instant) -> bool {
+        self.moved
+            .is_some_and(|moved| now.saturating_duration_since(moved) >= time)
     }
 
     /// How many bytes wait.

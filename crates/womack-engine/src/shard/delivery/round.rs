@@ -9,7 +9,7 @@
 use std::{
     io::{self, IoSlice},
     iter, mem,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -267,6 +267,12 @@ impl Outbox {
         pending.map_or_else(Default::default, |pending| pending.thin(room, now))
     }
 
+    /// As [`Pending::is_stalled`].
+    pub(crate) fn is_stalled(&self, time: Duration, now: Instant) -> bool {
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|pending| pending.is_stalled(time, now))
+    }
+
     /// As [`Pending::oldest`].
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.pending.as_ref()?.oldest()
@@ -285,8 +291,10 @@ impl Outbox {
         let waiting = pending.len();
         let result = take(pending);
         let left = pending.len();
-        if pending.len() == 0 {
+        if left == 0 {
             self.pending = None;
+        } else if left < waiting {
+            pending.note_taken(now);
         }
         Some(Taken {
             result,

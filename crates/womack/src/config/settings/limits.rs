@@ -56,12 +56,12 @@ pub struct LimitSettings {
     #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_MESSAGES", value_name = "N")]
     pub max_client_queue_messages: Option<usize>,
 
-    /// Seconds that a message may wait for one client, 0 for any time [default: 0]
+    /// Seconds that a message may wait for one client, 0 for any time [default: 60]
     #[arg(long, env = "WOMACK_MAX_CLIENT_QUEUE_SECONDS", value_name = "SECONDS")]
     pub max_client_queue_seconds: Option<Seconds>,
 
-    /// Bytes of memory for the process, such as 512M: beyond three quarters no client is taken,
-    /// beyond seven eighths those for whom most waits are closed [default: half of what the machine
+    /// Bytes of memory for the process, such as 512M: beyond three quarters no client is taken, and
+    /// those make room that make no progress or hold more than their part [default: half of what the machine
     /// or the control group has]
     #[arg(long, env = "WOMACK_MEMORY_BUDGET", value_name = "BYTES")]
     pub memory_budget: Option<ByteSize>,
