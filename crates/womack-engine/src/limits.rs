@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use womack_ledger::AdmissionLimits;
+use womack_ledger::{AddressShare, AdmissionLimits};
 
 /// Room that one message needs in a client's queue beside its payload: the channel's name and
 /// the frame around it.
@@ -15,8 +15,8 @@ pub const FRAMING_BYTES: usize = 16 * 1024;
 pub struct Limits {
     /// Sessions of the process; 0 for as many as it may open files.
     pub max_connections: usize,
-    /// Sessions from one address, or from one network of 64 bits with IPv6; 0 for any number.
-    pub max_connections_per_address: usize,
+    /// Sessions from one address, or from one network of 64 bits with IPv6.
+    pub max_connections_per_address: AddressShare,
     /// Sessions that may be opened in a second; 0 for any number.
     pub max_connects_per_second: u32,
     /// Packets that one client may send in a second; 0 for any number.
@@ -75,7 +75,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 0,
-            max_connections_per_address: 0,
+            max_connections_per_address: AddressShare::Auto,
             max_connects_per_second: 0,
             max_packets_per_second: 10_000,
             max_head_bytes: 32 << 10,

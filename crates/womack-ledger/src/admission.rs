@@ -11,6 +11,8 @@ use std::{
     time::Instant,
 };
 
+use serde::{Serialize, Serializer};
+
 use crate::limit::Limit;
 
 /// How many sessions there may be. Zero is no limit of its own.
@@ -19,9 +21,51 @@ pub struct AdmissionLimits {
     /// Sessions of the process; zero for as many as there is room for.
     pub max_connections: usize,
     /// Sessions from one address, or from one network of 64 bits with IPv6.
-    pub max_connections_per_address: usize,
+    pub max_connections_per_address: AddressShare,
     /// Sessions that may be opened in a second.
     pub max_connects_per_second: u32,
+}
+
+/// The part of something that one address may have, or one network of 64 bits with IPv6.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AddressShare {
+    /// The last quarter is for addresses that hold less than a quarter.
+    #[default]
+    Auto,
+    /// All of it.
+    Unlimited,
+    /// So much.
+    Most(usize),
+}
+
+impl AddressShare {
+    /// How much an address may have if `most` of something is there, of which `taken` is taken.
+    const fn of(self, most: usize, taken: usize) -> usize {
+        match self {
+            Self::Auto if taken >= most - most / 4 => most / 4,
+            Self::Auto | Self::Unlimited => usize::MAX,
+            Self::Most(share) => share,
+        }
+    }
+}
+
+impl From<usize> for AddressShare {
+    fn from(most: usize) -> Self {
+        match most {
+            0 => Self::Unlimited,
+            most => Self::Most(most),
+        }
+    }
+}
+
+impl Serialize for AddressShare {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Unlimited => serializer.serialize_u64(0),
+            Self::Most(most) => most.serialize(serializer),
+        }
+    }
 }
 
 /// A second, in the unit of the pace.
@@ -117,9 +161,9 @@ impl Admission {
         if before >= most {
             return Err(AdmissionError::Connections);
         }
-        if limits.max_connections_per_address > 0 {
+        if limits.max_connections_per_address != AddressShare::Unlimited {
             let client = network(client);
-            if !self.count(client, limits.max_connections_per_address) {
+            if !self.count(client, limits.max_connections_per_address.of(most, before)) {
                 return Err(AdmissionError::Address);
             }
             admitted.address = Some(client);
@@ -196,7 +240,7 @@ mod tests {
     fn limits(connections: usize, per_address: usize, per_second: u32) -> AdmissionLimits {
         AdmissionLimits {
             max_connections: connections,
-            max_connections_per_address: per_address,
+            max_connections_per_address: per_address.into(),
             max_connects_per_second: per_second,
         }
     }
@@ -229,6 +273,27 @@ mod tests {
         assert!(ask("10.0.0.2").is_ok() && ask("2001:db8:1:2::1").is_ok());
         drop(kept);
         assert!(admission.addresses().is_empty());
+    }
+
+    #[test]
+    fn the_last_quarter_is_for_addresses_that_hold_less_than_one() {
+        let (admission, now) = (Arc::new(Admission::new(usize::MAX)), Instant::now());
+        let limits = AdmissionLimits {
+            max_connections: 40,
+            ..AdmissionLimits::default()
+        };
+        let ask = |from| admission.admit(address(from), limits, now);
+        let mut kept: Vec<_> = (0..30).map(|_| ask("10.0.0.1").unwrap()).collect();
+        assert_eq!(ask("10.0.0.1").err(), Some(AdmissionError::Address));
+        kept.extend((0..10).map(|_| ask("10.0.0.2").unwrap()));
+        assert_eq!(ask("10.0.0.3").err(), Some(AdmissionError::Connections));
+        kept.truncate(25);
+        assert!(ask("10.0.0.1").is_ok(), "there is more than a quarter left");
+        assert_eq!(
+            AddressShare::Auto.of(3, 2),
+            usize::MAX,
+            "three have no quarter"
+        );
     }
 
     #[test]

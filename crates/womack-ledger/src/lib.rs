@@ -21,7 +21,7 @@ pub mod metrics;
 mod shard_id;
 
 pub use self::{
-    admission::{Admission, AdmissionError, AdmissionLimits, Admitted},
+    admission::{AddressShare, Admission, AdmissionError, AdmissionLimits, Admitted},
     ledger::{Charge, Ledger},
     limit::Limit,
     memory::{

@@ -162,12 +162,18 @@ impl Shard {
     ) -> Result<PollBody, SessionError> {
         self.now = now;
         let format = Format::new(handshake, self.layer(endpoint));
-        let transport = Transport::Polling(Box::new(Polling::new(format)));
+        let transport = self.polling_transport(format);
         let id = self.open_session(transport, endpoint, handshake.revision, admitted);
         let id = id.ok_or(SessionError::Unopened)?;
         self.greet(id);
         self.flush();
         self.take_body(id).ok_or(SessionError::Unopened)
+    }
+
+    /// The transport of a client that polls, or is to attach a WebSocket.
+    pub(in crate::shard) fn polling_transport(&self, format: Format) -> Transport {
+        let expected = self.now + self.context.config.handshake_timeout;
+        Transport::Polling(Box::new(Polling::new(format, expected)))
     }
 
     fn open_session(

@@ -137,7 +137,12 @@ impl Scene {
 
     /// A client opens a session by polling.
     fn open_polling(&mut self) -> Sid {
-        let handshake = Handshake::parse("EIO=4&transport=polling").unwrap();
+        self.open_polling_with("EIO=4&transport=polling")
+    }
+
+    /// The same with a handshake's query.
+    fn open_polling_with(&mut self, handshake: &str) -> Sid {
+        let handshake = Handshake::parse(handshake).unwrap();
         let admitted = self.admit();
         let opened = self
             .shard
@@ -550,4 +555,26 @@ fn messages_have_their_turn_however_much_clients_send() {
     assert!(scene.shard.has_unread());
     scene.shard.read_unread(scene.now);
     assert!(!scene.shard.has_unread());
+}
+
+#[test]
+fn a_session_whose_client_makes_no_second_request_ends_soon() {
+    for revision in ["EIO=4", "EIO=3"] {
+        let mut scene = Scene::new();
+        let time = scene.shard.context.config.handshake_timeout;
+        let handshake = format!("{revision}&transport=polling");
+        scene.open_polling_with(&handshake);
+        scene.pass(time - TICK);
+        assert_eq!(scene.shard.session_count(), 1);
+        scene.pass(TICK * 2);
+        assert_eq!(scene.shard.session_count(), 0, "{revision}");
+        let sid = scene.open_polling_with(&handshake);
+        let poll = scene.poll(sid, 1);
+        if revision == "EIO=4" {
+            scene.post(sid, "40");
+        }
+        scene.pass(time + TICK);
+        assert_eq!(scene.shard.session_count(), 1, "{revision}");
+        drop(poll);
+    }
 }

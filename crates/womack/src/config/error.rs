@@ -211,6 +211,9 @@ pub enum ValueError {
     /// A namespace is given a key that is empty.
     #[error("the key after the equals sign is empty")]
     EmptyKey,
+    /// No part that an address may have.
+    #[error("not a number or auto")]
+    AddressShare,
     /// It names no policy for clients that read too slowly.
     #[error("not close, drop-oldest or latest")]
     SlowClient,

@@ -29,10 +29,9 @@ pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, ConfigError> {
     let max_message_bytes = or(settings.max_message_bytes, defaults.max_message_bytes);
     let limits = Limits {
         max_connections: or(settings.max_connections, defaults.max_connections),
-        max_connections_per_address: or(
-            settings.max_connections_per_address,
-            defaults.max_connections_per_address,
-        ),
+        max_connections_per_address: settings
+            .max_connections_per_address
+            .map_or(defaults.max_connections_per_address, |share| share.0),
         max_connects_per_second: settings
             .max_connects_per_second
             .unwrap_or(defaults.max_connects_per_second),

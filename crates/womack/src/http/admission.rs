@@ -1,8 +1,9 @@
 //! Who may open a session.
 
-use std::time::Instant;
+use std::{net::IpAddr, sync::Once, time::Instant};
 
 use hyper::Request;
+use tracing::warn;
 use womack_ledger::{AdmissionError, Admitted, Limit};
 use womack_proto::SessionError;
 
@@ -32,11 +33,26 @@ impl Http {
         admitted.map_err(|error| {
             server.metrics.limit(error.limit());
             match error {
-                AdmissionError::Connections | AdmissionError::Address => {
+                AdmissionError::Connections => SessionError::TooManySessions,
+                AdmissionError::Address => {
+                    say_what_an_address_is(client);
                     SessionError::TooManySessions
                 }
                 AdmissionError::Pace => SessionError::TooManyPerSecond,
             }
         })
     }
+}
+
+/// Tells operators, once, that an address has what it may have: it may be that of a balancer.
+fn say_what_an_address_is(client: IpAddr) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        warn!(
+            %client,
+            "an address has as many sessions as it may have (max-connections-per-address), and \
+             gets no more; if it is that of a balancer, whose clients all share it, name the \
+             balancer by trusted-proxy"
+        );
+    });
 }

@@ -79,9 +79,10 @@ impl Kind {
 
     /// The deadline of the client.
     pub(in crate::shard) fn deadline(&self) -> Instant {
-        let deadline = self.protocol_deadline();
-        self.probe()
-            .map_or(deadline, |probe| deadline.min(probe.next_deadline()))
+        let expected = self.polling().and_then(Polling::expected);
+        let others = [expected, self.probe().map(Probe::next_deadline)];
+        let deadlines = others.into_iter().flatten();
+        deadlines.fold(self.protocol_deadline(), Instant::min)
     }
 
     /// When what the client speaks wants something to be done.

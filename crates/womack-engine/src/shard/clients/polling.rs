@@ -1,5 +1,7 @@
 //! Sessions whose transport is HTTP long-polling.
 
+use std::time::Instant;
+
 use tokio::sync::oneshot;
 use womack_proto::{
     Answer, CloseReason, Frame, PollBody, SessionError, frame,
@@ -32,6 +34,8 @@ pub(crate) struct Polling {
     ending: Option<CloseReason>,
     /// Which GETs are repetitions of others.
     repetitions: Repetitions,
+    /// When the client has to have made another request after its handshake, if it has made none.
+    expected: Option<Instant>,
 }
 
 /// A GET that waits for packets.
@@ -51,14 +55,26 @@ pub(in crate::shard) struct EndedPolling {
 }
 
 impl Polling {
-    pub(in crate::shard) const fn new(format: Format) -> Self {
+    /// The client has to make another request until `expected`.
+    pub(in crate::shard) const fn new(format: Format, expected: Instant) -> Self {
         Self {
+            expected: Some(expected),
             format,
             waiting: None,
             probe: None,
             ending: None,
             repetitions: Repetitions::new(),
         }
+    }
+
+    /// When the client has to have made another request, if it has made none since its handshake.
+    pub(in crate::shard) const fn expected(&self) -> Option<Instant> {
+        self.expected
+    }
+
+    /// The client has made a request.
+    pub(in crate::shard) const fn note_request(&mut self) {
+        self.expected = None;
     }
 
     /// How the client's bodies are written.
@@ -96,6 +112,7 @@ impl Polling {
 
     /// A WebSocket asks to take over.
     pub(in crate::shard) fn begin_probe(&mut self, probe: Probe) {
+        self.note_request();
         self.probe = Some(probe);
     }
 
@@ -111,6 +128,7 @@ impl Polling {
 
     /// Whether a GET with this stamp repeats another whose answer was lost.
     pub(in crate::shard) fn note_poll(&mut self, stamp: Option<u64>) -> Verdict {
+        self.note_request();
         self.repetitions.poll(stamp)
     }
 

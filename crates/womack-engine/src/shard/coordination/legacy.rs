@@ -14,7 +14,6 @@ use womack_proto::{
 use crate::{
     shard::{
         Shard,
-        clients::{kind::Transport, polling::Polling},
         delivery::round::Outbox,
         io::{socket_id::SocketId, wire::Socket},
     },
@@ -36,7 +35,7 @@ impl Shard {
         now: Instant,
     ) -> Result<String, SessionError> {
         self.now = now;
-        let transport = Transport::Polling(Box::new(Polling::new(Format::Legacy)));
+        let transport = self.polling_transport(Format::Legacy);
         let Some(id) = self.open_session(transport, endpoint, Revision::Legacy, admitted) else {
             return Err(SessionError::Overloaded);
         };

@@ -118,13 +118,11 @@ impl Shard {
                 false => Err(SessionError::UnknownSid),
             };
         };
-        let Some(format) = self
-            .connections
-            .polling_mut(id)
-            .map(|polling| polling.format())
-        else {
+        let Some(polling) = self.connections.polling_mut(id) else {
             return Err(SessionError::BadRequest);
         };
+        polling.note_request();
+        let format = polling.format();
         let most = self.context.config.limits.load().max_packets_per_payload;
         let packets = match payload::decode(format, body, most) {
             Ok(packets) => packets,

@@ -30,6 +30,7 @@ impl Shard {
             if connection.kind().protocol_deadline() <= now {
                 self.protocol_timeout(id);
             }
+            self.request_timeout(id);
             self.probe_timeout(id);
             self.queue_timeout(id);
             self.schedule(id);
@@ -76,5 +77,14 @@ impl Shard {
             session.handle_timeout(now, rules, out)
         });
         self.plain_timeout(id);
+    }
+
+    /// Time has passed for a client that polls, which may have made no request since its handshake.
+    fn request_timeout(&mut self, id: ConnectionId) {
+        let polling = self.connections.polling_mut(id);
+        let expected = polling.and_then(|polling| polling.expected());
+        if expected.is_some_and(|expected| expected <= self.now) {
+            self.close(id, CloseReason::HandshakeTimeout);
+        }
     }
 }

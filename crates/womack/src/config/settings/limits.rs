@@ -1,6 +1,6 @@
 //! What an operator wrote of limits.
 
-use super::values::{ByteSize, Seconds};
+use super::values::{AddressShareSetting, ByteSize, Seconds};
 
 /// What an operator wrote of limits, on the command line, in the environment or in the file.
 #[derive(Clone, Debug, Default, clap::Args, merge::Merge)]
@@ -10,9 +10,14 @@ pub struct LimitSettings {
     #[arg(long, env = "WOMACK_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
 
-    /// Clients from one address, or from one /64 network with IPv6, 0 for any number [default: 0]
-    #[arg(long, env = "WOMACK_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
-    pub max_connections_per_address: Option<usize>,
+    /// Clients from one address, or from one /64 network with IPv6, 0 for any number; auto keeps the
+    /// last quarter of all for addresses that have less than a quarter [default: auto]
+    #[arg(
+        long,
+        env = "WOMACK_MAX_CONNECTIONS_PER_ADDRESS",
+        value_name = "N|auto"
+    )]
+    pub max_connections_per_address: Option<AddressShareSetting>,
 
     /// Clients that may come in a second, 0 for any number [default: 0]
     #[arg(long, env = "WOMACK_MAX_CONNECTS_PER_SECOND", value_name = "N")]

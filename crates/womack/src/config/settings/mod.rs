@@ -16,7 +16,8 @@ pub use self::{
     nodes::NodeSettings,
     redis::RedisSettings,
     values::{
-        ByteSize, Egress, Milliseconds, NamespaceSetting, NamespaceValue, Seconds, SlowClientPolicy,
+        AddressShareSetting, ByteSize, Egress, Milliseconds, NamespaceSetting, NamespaceValue,
+        Seconds, SlowClientPolicy,
     },
 };
 

@@ -4,6 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use serde::Serialize;
 use womack_engine::SlowClient;
+use womack_ledger::AddressShare;
 
 use crate::config::ValueError;
 
@@ -157,6 +158,24 @@ impl FromStr for ByteSize {
 /// More than any machine has.
 const MAX_BYTES: f64 = 1e15;
 
+/// The part of something that one address may have: `auto`, a number, or 0 for all of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AddressShareSetting(pub AddressShare);
+
+impl FromStr for AddressShareSetting {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self(AddressShare::Auto)),
+            number => number
+                .parse::<usize>()
+                .map(|most| Self(most.into()))
+                .map_err(|_| ValueError::AddressShare),
+        }
+    }
+}
+
 /// The fate of messages for clients that read too slowly.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SlowClientPolicy(pub SlowClient);
@@ -198,6 +217,24 @@ mod tests {
         }
         for text in ["", "k", "-1", "1x", "inf", "nan", "1e30", "1kk"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_share_of_an_address_is_a_number_or_follows_from_what_there_is() {
+        for (text, share) in [
+            ("auto", AddressShare::Auto),
+            ("0", AddressShare::Unlimited),
+            ("20", AddressShare::Most(20)),
+        ] {
+            assert_eq!(
+                text.parse::<AddressShareSetting>().unwrap().0,
+                share,
+                "{text}"
+            );
+        }
+        for text in ["", "-1", "all", "1.5"] {
+            assert!(text.parse::<AddressShareSetting>().is_err(), "{text}");
         }
     }
 
