@@ -48,6 +48,11 @@ impl<T> TimeoutQueue<T> {
         self.entries.get_mut(at)?.1.as_mut()
     }
 
+    /// All values, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter_map(|(_, value)| value.as_ref())
+    }
+
     /// Takes the value of `ticket` out, if it still waits.
     pub fn remove(&mut self, ticket: Ticket) -> Option<T> {
         let at = self.position(ticket)?;

@@ -266,6 +266,12 @@ impl Owner {
         for place in unsaid {
             self.answer_lost(place);
         }
+        // What other nodes have said of these over the link that is lost may not have come.
+        for poll in self.recent.iter() {
+            if let Some(loss) = poll.loss(Some(now)) {
+                self.report_loss(poll.sid, loss);
+            }
+        }
         self.tunnels.clear();
     }
 

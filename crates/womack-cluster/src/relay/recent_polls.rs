@@ -34,8 +34,8 @@ pub(super) struct RecentPoll {
 }
 
 impl RecentPoll {
-    /// What is to be said of the answer when its ingress is no more, which was last heard at
-    /// `heard`.
+    /// What is to be said of the answer when its ingress has said nothing of it that has come, and
+    /// nothing will: it was last heard at `heard`.
     pub(super) fn loss(&self, heard: Option<Instant>) -> Option<AnswerLoss> {
         match self.stamp {
             // A client that has its answer polls with another stamp.
@@ -80,6 +80,11 @@ impl RecentPolls {
         tickets
             .filter_map(|ticket| self.polls.remove(ticket))
             .collect()
+    }
+
+    /// All polls.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RecentPoll> {
+        self.polls.iter()
     }
 
     /// The nodes by way of which polls came.

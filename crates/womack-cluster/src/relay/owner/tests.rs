@@ -125,6 +125,18 @@ fn a_node_that_has_died_has_lost_the_answers_whose_polls_are_repeated() {
 }
 
 #[test]
+fn what_was_said_of_an_answer_may_be_lost_with_the_link() {
+    run(async |mut scene| {
+        scene.answer(1, Some(5)).await;
+        scene.owner.unlinked(Vec::new(), scene.now);
+        assert_eq!(scene.loss().await, AnswerLoss::IfRepeated(5));
+        // It is said again, over the next link.
+        scene.owner.gone((INGRESS, 1), scene.now);
+        assert_eq!(scene.loss().await, AnswerLoss::Certain);
+    });
+}
+
+#[test]
 fn an_answer_that_has_reached_nobody_is_lost() {
     run(async |mut scene| {
         scene.answer(1, Some(5)).await;
