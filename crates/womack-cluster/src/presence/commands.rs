@@ -9,19 +9,24 @@ use super::{
 };
 
 /// Writes an entry into the record of a node and into an index, if there is one, and says that the
-/// client has come: `always`, or if the record did not know. A node that gives no sign of life does
-/// neither: nobody would take back what comes after its record was ended. An entry that Redis
+/// client has come: `always`, or if the record did not know. A node whose record was ended, or which
+/// another node has begun to end, does neither: nobody would take that back. An entry that Redis
 /// refuses keeps nobody from hearing of the client.
 const COME: &str = "
-    if redis.call('EXISTS', KEYS[2]) == 0 then return -1 end
-    local new = redis.pcall('HSET', KEYS[1], ARGV[1], ARGV[2])
-    local indexed = KEYS[3] and redis.pcall('HSET', KEYS[3], ARGV[6], ARGV[7])
-    local tells = ARGV[5] == 'always' or new == 1
-    if tells then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+    local node, lock = ARGV[1], redis.call('GET', KEYS[3])
+    local has_record = false
+    for _, member in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+        has_record = has_record or member == node
+    end
+    if not has_record or (lock and lock ~= node) then return -1 end
+    local new = redis.pcall('HSET', KEYS[1], ARGV[2], ARGV[3])
+    local indexed = KEYS[4] and redis.pcall('HSET', KEYS[4], ARGV[7], ARGV[8])
+    local tells = ARGV[6] == 'always' or new == 1
+    if tells then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
     if type(new) == 'table' then return new end
     if type(indexed) == 'table' then return indexed end
     return tells and 1 or 0";
-/// What [`COME`] answers a node that gives no sign of life.
+/// What [`COME`] answers a node that others take for dead.
 const TAKEN_FOR_DEAD: i64 = -1;
 
 /// What Redis does with records.
@@ -94,12 +99,13 @@ impl<'a> Commands<'a> {
         let (keys, node) = (self.keys, &self.keys.node);
         self.scripts.push((self.pipeline.len(), always));
         let script = self.pipeline.cmd("EVAL").arg(COME);
-        script.arg(if presence { 3 } else { 2 });
-        script.arg(keys.sessions(node)).arg(keys.alive(node));
+        script.arg(if presence { 4 } else { 3 });
+        script.arg(keys.sessions(node)).arg(keys.nodes());
+        script.arg(keys.lock(node));
         if presence {
             script.arg(keys.members(node, entry.namespace, entry.channel));
         }
-        script.arg(entry.field()).arg(entry.value(count));
+        script.arg(node).arg(entry.field()).arg(entry.value(count));
         script.arg(keys.channel("subscribe")).arg(entry.event(node));
         script.arg(if always { "always" } else { "if new" });
         if presence {

@@ -109,11 +109,11 @@ impl Keys {
             ("SADD" | "SREM" | "SMEMBERS", [key, members @ ..]) => {
                 self.set_command(verb, key, members, &mut answers);
             }
-            // The only script: an entry of a node that gives a sign of life is written and told.
-            ("EVAL", [_, "2", _, alive, ..]) if !self.keys.contains_key(*alive) => {
+            // The only script: an entry is written and told if nobody has ended the node's record.
+            ("EVAL", [_, "3", _, nodes, lock, node, ..]) if !self.has_record(nodes, lock, node) => {
                 answers.add(":-1\r\n");
             }
-            ("EVAL", [_, "2", key, _, field, value, channel, event, tells]) => {
+            ("EVAL", [_, "3", key, _, _, _, field, value, channel, event, tells]) => {
                 let is_new = self.hash_set(key, field, value, &mut Answers::default());
                 let is_told = is_new || *tells == "always";
                 answers.number(u64::from(is_told));
@@ -147,6 +147,15 @@ impl Keys {
             Some(Value::Set(members)) => members.clone(),
             _ => BTreeSet::new(),
         }
+    }
+
+    /// Whether a node has a record that no other node has begun to end.
+    fn has_record(&self, nodes: &str, lock: &str, node: &str) -> bool {
+        let is_locked = match self.keys.get(lock).map(|key| &key.value) {
+            Some(Value::Text(owner)) => owner != node,
+            _ => false,
+        };
+        self.members(nodes).contains(node) && !is_locked
     }
 
     fn set(
@@ -331,24 +340,31 @@ mod tests {
     }
 
     #[test]
-    fn a_script_tells_of_entries_of_living_nodes_always_or_if_they_are_new() {
+    fn a_script_tells_of_entries_always_or_if_they_are_new_unless_the_record_ends() {
         let mut keys = Keys::new();
-        let mut run_script = |is_alive, tells: &str| {
-            run(
-                &mut keys,
-                0,
-                if is_alive { "SET alive 1" } else { "DEL alive" },
-            );
-            let words = format!("EVAL script 2 record alive f 1 events come {tells}");
+        let mut run_script = |before: &str, tells: &str| {
+            run(&mut keys, 0, before);
+            let words = format!("EVAL script 3 record nodes lock n f 1 events come {tells}");
             let words: Vec<_> = words.split(' ').map(ToOwned::to_owned).collect();
             let done = keys.command(0, &words).expect("it is known");
             let told = done.published.is_some();
             (String::from_utf8(done.reply).expect("it is text"), told)
         };
-        assert_eq!(run_script(false, "always"), (":-1\r\n".to_owned(), false));
-        assert_eq!(run_script(true, "new"), (":1\r\n".to_owned(), true));
-        assert_eq!(run_script(true, "new"), (":0\r\n".to_owned(), false));
-        assert_eq!(run_script(true, "always"), (":1\r\n".to_owned(), true));
+        let refused = (":-1\r\n".to_owned(), false);
+        assert_eq!(run_script("SADD nodes m", "always"), refused);
+        assert_eq!(
+            run_script("SADD nodes n", "new"),
+            (":1\r\n".to_owned(), true)
+        );
+        assert_eq!(
+            run_script("SET lock n", "new"),
+            (":0\r\n".to_owned(), false)
+        );
+        assert_eq!(
+            run_script("SET lock n", "always"),
+            (":1\r\n".to_owned(), true)
+        );
+        assert_eq!(run_script("SET lock m", "always"), refused);
     }
 
     #[test]

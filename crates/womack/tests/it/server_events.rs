@@ -526,7 +526,7 @@ async fn a_record_that_redis_refuses_keeps_nobody_from_hearing_of_clients() {
 }
 
 #[tokio::test]
-async fn a_node_without_a_sign_of_life_tells_of_its_clients_once_it_has_given_one() {
+async fn a_node_whose_record_was_ended_tells_of_its_clients_once_it_has_another() {
     let redis = Redis::start().await;
     let mut events = ServerEvents::of(&redis).await;
     let server = launch(&redis).start().await;
