@@ -10,7 +10,9 @@
 
 mod balancers;
 mod handlers;
+mod hostile;
 mod loadtest;
+mod memory;
 mod original;
 mod slow_clients;
 

@@ -1,14 +1,12 @@
 //! What becomes of clients that read too slowly, by what the operator chose; that nobody else
 //! notices, and that the memory has its bounds.
 
-use std::fs;
-
 use serde_json::json;
 use tokio::task::JoinSet;
 use womack_test_support::raw::{self, Raw};
 use womack_test_support::{Client, Launch, Polling, Redis, Server, eventually, http, metrics};
 
-use crate::turn;
+use crate::{memory::peak, turn};
 
 const CLOSED: &str = "womack_connections_closed_total";
 const DROPPED: &str = "womack_client_messages_dropped_total";
@@ -26,15 +24,6 @@ async fn socket(server: &Server, channels: &[String]) -> Raw {
     let ack = socket.frame().await.expect("an acknowledgement");
     assert!(ack.payload.starts_with(b"430["), "{ack:?}");
     socket
-}
-
-/// The most that the server's process has had in memory, in bytes.
-fn peak(server: &Server) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
-    let kibibytes: usize = kibibytes.expect("VmHWM").trim().parse().expect("a number");
-    kibibytes * 1024
 }
 
 #[tokio::test]
