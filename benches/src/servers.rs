@@ -185,6 +185,8 @@ impl Setting {
         command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
         command.args(["--shards", &shards.to_string()]);
         command.args(["--redis-url", &self.redis_url()]);
+        // All clients come from one address.
+        command.args(["--max-connections-per-address", "0"]);
         command.args(&self.womack_args);
         command
     }

@@ -2,9 +2,8 @@
 //! from being served, at default settings but for the budget.
 
 use serde_json::json;
-use tokio::task::JoinSet;
 use womack_test_support::raw::{self, Raw};
-use womack_test_support::{Client, Launch, Redis, Server};
+use womack_test_support::{Client, Launch, Redis, Server, Signal};
 
 use crate::{memory::peak, turn};
 
@@ -47,20 +46,22 @@ async fn frames_of_a_byte_do_not_fill_the_memory() {
     let redis = Redis::start().await;
     let server = launch(&redis).await;
     let mut witness = Witness::of(&server).await;
-    let frames = raw::text("x").repeat(19_900);
-    let mut clients = JoinSet::new();
-    for _ in 0..200 {
-        let mut socket = Raw::upgraded(server.address(), "/ws").await;
-        let frames = frames.clone();
-        clients.spawn(async move {
-            socket.send(&frames).await;
-            socket
-        });
-    }
+    // As much as a socket takes while the server does not read.
+    let frames = raw::text("x").repeat(9000);
     let mut sockets = Vec::new();
-    while let Some(socket) = clients.join_next().await {
-        sockets.push(socket.expect("a client"));
-        witness.is_served(&redis).await;
+    for _ in 0..400 {
+        sockets.push(Raw::upgraded(server.address(), "/ws").await);
+    }
+    server.signal(Signal::Halt).await;
+    for socket in &mut sockets {
+        socket.send(&frames).await;
+    }
+    server.signal(Signal::GoOn).await;
+    witness.is_served(&redis).await;
+    // Whatever was sent is answered by now, or its client closed.
+    for socket in &mut sockets {
+        socket.finish().await;
+        socket.end().await;
     }
     let peak = peak(&server);
     assert!(peak < MOST, "{peak}");

@@ -79,6 +79,32 @@ async fn clients_over_the_share_of_their_address_are_refused_and_others_are_serv
 }
 
 #[tokio::test]
+async fn one_address_leaves_the_last_quarter_to_others_unless_it_may_have_all() {
+    let redis = Redis::start().await;
+    let server = start(&redis, "--max-connections", "8").await;
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        clients.push(Client::connect(server.address()).await);
+    }
+    is_full(&server, "5").await;
+    server.logged("name the balancer by trusted-proxy").await;
+    for _ in 0..2 {
+        let elsewhere = upgrade(server.address(), [127, 0, 0, 2], "/ws").await;
+        let elsewhere = elsewhere.expect("an answer");
+        assert!(elsewhere.starts_with("HTTP/1.1 101 "), "{elsewhere}");
+    }
+    let launch = Launch::new(&redis).flag("--max-connections", "8");
+    let server = launch
+        .flag("--max-connections-per-address", "0")
+        .start()
+        .await;
+    clients.clear();
+    for _ in 0..8 {
+        clients.push(Client::connect(server.address()).await);
+    }
+}
+
+#[tokio::test]
 async fn clients_that_connect_too_fast_are_refused_with_retry_after() {
     let redis = Redis::start().await;
     let server = start(&redis, "--max-connects-per-second", "1").await;
