@@ -9,22 +9,25 @@ use super::{
     context::Http,
 };
 
+/// The answer to those who are not told why.
+const NOT_READY: &str = "not ready\n";
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 impl Http {
-    /// What is at one of the paths for operators; `names` says whether this one may know the names
-    /// of channels.
+    /// Answers one of the paths for operators. Only an operator is told the names of channels, and
+    /// reasons, which name the Redis and what it says.
     pub(super) async fn admin(
         &self,
         path: &str,
         query: &str,
         headers: &HeaderMap,
-        names: bool,
+        is_operator: bool,
     ) -> Option<Response<Body>> {
         Some(match path {
             "/healthz" => plain(StatusCode::OK, "ok\n"),
             "/readyz" => match self.status.ready() {
                 Ok(()) => plain(StatusCode::OK, "ready\n"),
+                Err(_) if !is_operator => plain(StatusCode::SERVICE_UNAVAILABLE, NOT_READY),
                 Err(reason) => respond(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "text/plain; charset=UTF-8",
@@ -49,8 +52,8 @@ impl Http {
                     .set(used.unwrap_or(i64::MAX));
                 respond(StatusCode::OK, METRICS, metrics.text())
             }
-            "/stats" => self.stats(names).await,
-            "/explain" => self.explain(query, names).await,
+            "/stats" => self.stats(is_operator).await,
+            "/explain" => self.explain(query, is_operator).await,
             _ => return self.assets.get(Audience::Operators, path, headers),
         })
     }

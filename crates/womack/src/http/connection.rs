@@ -21,7 +21,8 @@ use super::{
     context::Http,
     delivery::ClientConnection,
     keep_alive::{self, Counted, SilenceTimer, Traffic},
-    proxies::{self, is_forwarded},
+    locality::is_forwarded,
+    proxies,
     surface::Surface,
 };
 
@@ -40,13 +41,14 @@ pub(super) async fn serve_connection(
     let Some(peer) = peer(&http, &mut stream, from, surface).await else {
         return;
     };
+    let is_announced = surface != Surface::Admin && proxies::is_announced(from, config);
     let (client, stream) = ClientConnection::new(stream);
     let _charge = http.server.engine.memory.ledger(http.id).hold(HTTP_BYTES);
     let has_asked = Cell::new(false);
     let service = service_fn(|request| {
         has_asked.set(true);
         client.heard();
-        let is_proxied = peer != from || is_forwarded(request.headers());
+        let is_proxied = is_announced || is_forwarded(request.headers());
         client.is_proxied.set(is_proxied);
         let (http, client) = (http.clone(), client.clone());
         async move {

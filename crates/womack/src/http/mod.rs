@@ -29,6 +29,7 @@ mod events;
 mod forward;
 mod keep_alive;
 mod legacy;
+mod locality;
 mod plain;
 mod polling;
 mod proxies;

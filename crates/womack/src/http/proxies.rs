@@ -39,10 +39,9 @@ impl ClientAddress {
     }
 }
 
-/// Whether a proxy says that it speaks for somebody else.
-pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
-    let mut by_proxies = ["forwarded", "x-forwarded-for", "via"].into_iter();
-    by_proxies.any(|name| headers.contains_key(name))
+/// Whether connections from `from` begin with a header of the PROXY protocol.
+pub(super) fn is_announced(from: IpAddr, config: &Config) -> bool {
+    config.nodes.proxy_protocol && is_trusted(from.to_canonical(), &config.nodes.trusted_proxies)
 }
 
 /// Who opened `stream`, which `from` did at the other end of it. Where the PROXY protocol is
@@ -56,7 +55,7 @@ pub(super) async fn peer(
     config: &Config,
 ) -> io::Result<IpAddr> {
     let from = from.to_canonical();
-    if !config.nodes.proxy_protocol || !is_trusted(from, &config.nodes.trusted_proxies) {
+    if !is_announced(from, config) {
         return Ok(from);
     }
     // A proxy that speaks for itself, such as one that looks whether the server is there, names

@@ -11,15 +11,8 @@ use womack_engine::Speaks;
 use womack_proto::SessionError;
 
 use super::{
-    answers::plain,
-    assets::Audience,
-    body::Body,
-    context::Http,
-    cors,
-    delivery::ClientConnection,
-    legacy,
-    proxies::{ClientAddress, is_forwarded},
-    surface::Surface,
+    answers::plain, assets::Audience, body::Body, context::Http, cors, delivery::ClientConnection,
+    legacy, locality::is_local, proxies::ClientAddress, surface::Surface,
 };
 
 impl Http {
@@ -69,12 +62,13 @@ impl Http {
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        // Who is on this machine and comes from nobody else may know what operators may know.
-        let names = surface == Surface::Admin
-            || (peer.to_canonical().is_loopback() && !is_forwarded(request.headers()));
+        let direct_peer = (!connection.is_proxied.get()).then_some(peer);
+        let is_operator = surface == Surface::Admin || is_local(&request, direct_peer);
         let query = request.uri().query().unwrap_or_default();
         if surface != Surface::Clients
-            && let Some(response) = self.admin(path, query, request.headers(), names).await
+            && let Some(response) = self
+                .admin(path, query, request.headers(), is_operator)
+                .await
         {
             return response;
         }

@@ -1,5 +1,7 @@
 //! `/stats` and `/explain`: what the dashboard and `womack top` and `womack explain` are fed with.
 
+use std::borrow::Cow;
+
 use form_urlencoded::parse;
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -21,15 +23,20 @@ use crate::admin::{
 };
 
 impl Http {
-    /// Answers `/stats`; `names` says whether the reader may know the names of channels.
-    pub(super) async fn stats(&self, names: bool) -> Response<Body> {
-        let survey = if names {
+    /// Answers `/stats`. Only an operator is told the names of channels, and why the server is not
+    /// ready.
+    pub(super) async fn stats(&self, is_operator: bool) -> Response<Body> {
+        let survey = if is_operator {
             let surveyor = self.surveyor.clone();
             spawn_blocking(move || surveyor.survey()).await.ok()
         } else {
             None
         };
-        json(&self.figures(survey.as_deref()))
+        let mut figures = self.figures(survey.as_deref());
+        if let Some(reason) = figures.process.unready.as_mut().filter(|_| !is_operator) {
+            *reason = Cow::Borrowed("not ready");
+        }
+        json(&figures)
     }
 
     fn figures(&self, survey: Option<&Survey>) -> Stats {
@@ -125,12 +132,13 @@ impl Http {
         }
     }
 
-    /// Answers `/explain?channel=NAME`; `names` says whether the reader may know who is there.
-    pub(super) async fn explain(&self, query: &str, names: bool) -> Response<Body> {
-        if !names {
+    /// Answers `/explain?channel=NAME`; only an operator may know who is there.
+    pub(super) async fn explain(&self, query: &str, is_operator: bool) -> Response<Body> {
+        if !is_operator {
             return plain(
                 StatusCode::FORBIDDEN,
-                "the names of channels are told at --admin-listen, or on this machine\n",
+                "the names of channels are told at --admin-listen, or to a program on the server's \
+                 machine that asks http://localhost without a proxy\n",
             );
         }
         let mut pairs = parse(query.as_bytes());

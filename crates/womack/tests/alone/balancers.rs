@@ -135,8 +135,37 @@ async fn clients_are_not_told_how_long_a_node_keeps_the_connection_of_a_balancer
     let told = http::get(one.address(), "/healthz").await;
     assert_eq!(told.header("keep-alive"), "timeout=75");
     for balancer in [Balancer::haproxy(nodes).await, Balancer::nginx(nodes).await] {
-        let answer = http::get(balancer.address(), "/healthz").await;
+        let answer = http::get(balancer.address(), "/womack.js").await;
         assert_eq!((answer.status, answer.header("keep-alive")), (200, ""));
+    }
+}
+
+#[tokio::test]
+async fn balancers_hide_what_is_for_operators() {
+    let _alone = turn().await;
+    let redis = Redis::start().await;
+    let (one, other) = tokio::join!(node(&redis), node(&redis));
+    let nodes = [one.address(), other.address()];
+    for balancer in [Balancer::haproxy(nodes).await, Balancer::nginx(nodes).await] {
+        for path in [
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/stats",
+            "/explain?channel=a",
+            "/dashboard",
+            "/dashboard.css",
+            "/dashboard.js",
+            "/chart.js",
+        ] {
+            assert_eq!(http::get(one.address(), path).await.status, 200, "{path}");
+            // Nor does another spelling lead there.
+            let encoded = format!("/%{:x}{}", path.as_bytes()[1], &path[2..]);
+            for path in [path, &encoded, &format!("/{path}")] {
+                let answer = http::get(balancer.address(), path).await;
+                assert_eq!(answer.status, 404, "{path}");
+            }
+        }
     }
 }
 

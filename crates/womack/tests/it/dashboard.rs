@@ -3,6 +3,7 @@
 use serde_json::Value;
 use womack::stats::{ChannelLine, Stats};
 use womack_test_support::browser::Page;
+use womack_test_support::raw::Raw;
 use womack_test_support::{
     Client, Driver, Launch, Polling, Redis, Server, eventually, http, within,
 };
@@ -58,12 +59,55 @@ async fn stats_say_who_is_there_and_what_they_get() {
 async fn names_of_channels_are_not_told_to_those_behind_a_proxy() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;
-    let headers = [("x-forwarded-for", "192.0.2.1")];
-    let answer = http::get_with(server.address(), "/stats", &headers).await;
+    for mark in ["x-forwarded-for", "x-real-ip", "cf-connecting-ip", "via"] {
+        let headers = [(mark, "192.0.2.1")];
+        let answer = http::get_with(server.address(), "/stats", &headers).await;
+        let stats: Stats = serde_json::from_str(&answer.text()).expect("figures as JSON");
+        assert_eq!(stats.channels, None, "{mark}");
+        let answer = http::get_with(server.address(), "/explain?channel=a", &headers).await;
+        assert_eq!(answer.status, 403, "{mark}");
+    }
+    // A name of this machine is not enough beside a foreign one, nor is a foreign one alone.
+    let port = server.address().port();
+    for (host, expected) in [
+        ("localhost".to_owned(), 200),
+        (format!("localhost:{port}"), 200),
+        (format!("rebound.example.org:{port}"), 403),
+    ] {
+        let request =
+            format!("GET /explain?channel=a HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let mut raw = Raw::connect(server.address()).await;
+        raw.send(request.as_bytes()).await;
+        let head = raw.head().await;
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {expected} ")),
+            "{host}: {head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn reasons_are_told_to_operators_alone() {
+    let nowhere = womack_test_support::free_address();
+    let url = format!("redis://{nowhere}");
+    let server = Launch::bare()
+        .flag("--host", "127.0.0.1")
+        .flag("--port", "0")
+        .flag("--redis-url", &url)
+        .start_unready()
+        .await;
+    let address = nowhere.to_string();
+    let reason = http::get(server.address(), "/readyz").await;
+    assert_eq!(reason.status, 503);
+    let names_redis = |text: &str| text.contains(&address) || text.contains("refused");
+    assert!(names_redis(&reason.text()), "{}", reason.text());
+    let stranger = [("x-real-ip", "192.0.2.1")];
+    let answer = http::get_with(server.address(), "/readyz", &stranger).await;
+    assert_eq!((answer.status, &*answer.text()), (503, "not ready\n"));
+    let answer = http::get_with(server.address(), "/stats", &stranger).await;
+    assert!(!names_redis(&answer.text()), "{}", answer.text());
     let stats: Stats = serde_json::from_str(&answer.text()).expect("figures as JSON");
-    assert_eq!(stats.channels, None);
-    let answer = http::get_with(server.address(), "/explain?channel=a", &headers).await;
-    assert_eq!(answer.status, 403);
+    assert_eq!(stats.process.unready.as_deref(), Some("not ready"));
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Balancer {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} (make deps): {error}"));
         eventually("the balancer to find a node", async || {
-            let answer = http::try_get(address, "/readyz").await;
+            let answer = http::try_get(address, "/womack.js").await;
             answer.is_some_and(|answer| answer.status == 200)
         })
         .await;
