@@ -5,7 +5,7 @@ use std::sync::Arc;
 use womack_cluster::RelayContext;
 use womack_engine::Context;
 
-use crate::{config::Config, metrics::Metrics};
+use crate::{config::Config, http::RefusedOrigins, metrics::Metrics};
 
 /// State that all threads of a server share and none changes.
 pub(crate) struct ServerContext {
@@ -13,6 +13,8 @@ pub(crate) struct ServerContext {
     pub(crate) metrics: Metrics,
     /// State that router and shards share.
     pub(crate) engine: Arc<Context>,
+    /// Origins whose pages were refused.
+    pub(crate) refused_origins: RefusedOrigins,
 }
 
 impl ServerContext {

@@ -8,6 +8,7 @@ mod defaults;
 mod error;
 mod limits;
 mod nodes;
+mod origins;
 mod per_namespace;
 mod redis;
 mod reload;
@@ -28,6 +29,7 @@ pub use self::{
     nodes::Nodes,
     per_namespace::PerNamespace,
     redis::{Redis, RedisSource},
+    origins::CorsOrigins,
 };
 
 /// The Redis channel prefix of a namespace that names none of its own.
@@ -120,15 +122,6 @@ pub struct Config {
     /// The limits of clients and publishers.
     #[serde(skip)]
     pub limits: Live<Limits>,
-}
-
-/// Which pages' requests are answered across origins.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub enum CorsOrigins {
-    /// Every origin.
-    Any,
-    /// These and no other, each as a browser writes it: `https://example.org`.
-    Listed(Vec<String>),
 }
 
 impl Config {

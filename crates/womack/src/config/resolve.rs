@@ -36,7 +36,7 @@ impl Config {
             diagnose_publishes: flag(settings.diagnose_publishes, defaults.diagnose_publishes),
             no_eio3: flag(settings.no_eio3, defaults.no_eio3),
             no_legacy: flag(settings.no_legacy, defaults.no_legacy),
-            cors_origins: cors_origins(settings.cors_origin.unwrap_or_default())?,
+            cors_origins: CorsOrigins::resolve(settings.cors_origin.unwrap_or_default())?,
             admin_listen: settings.admin_listen,
             ping_interval: time(settings.ping_interval, defaults.ping_interval),
             ping_timeout: time(settings.ping_timeout, defaults.ping_timeout),
@@ -63,22 +63,6 @@ impl Config {
         config.check()?;
         Ok(config)
     }
-}
-
-fn cors_origins(origins: Vec<String>) -> Result<CorsOrigins, ConfigError> {
-    if origins.is_empty() || origins.iter().any(|origin| origin == "*") {
-        return Ok(CorsOrigins::Any);
-    }
-    let malformed = |origin: &&String| {
-        let host = origin.split_once("://").map_or("", |(_, host)| host);
-        host.is_empty() || host.contains('/')
-    };
-    if let Some(origin) = origins.iter().find(malformed) {
-        return Err(ConfigError::Origin {
-            origin: origin.clone(),
-        });
-    }
-    Ok(CorsOrigins::Listed(origins))
 }
 
 #[cfg(test)]

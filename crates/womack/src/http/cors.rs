@@ -14,14 +14,11 @@ use crate::config::CorsOrigins;
 /// The header in which a preflight says what it will send.
 pub(super) const REQUEST_HEADERS: HeaderName = ACCESS_CONTROL_REQUEST_HEADERS;
 
-/// Whether a request from a page of `origin` is answered. A request without an origin comes from
-/// no page.
-pub(super) fn allows(origins: &CorsOrigins, origin: Option<&HeaderValue>) -> bool {
-    match (origins, origin) {
-        (CorsOrigins::Any, _) | (_, None) => true,
-        (CorsOrigins::Listed(listed), Some(origin)) => listed
-            .iter()
-            .any(|listed| listed.as_bytes() == origin.as_bytes()),
+/// Whether a request from a page of `origin` is answered.
+pub(super) fn allows(origins: &CorsOrigins, origin: &HeaderValue) -> bool {
+    match origin.to_str() {
+        Ok(origin) => origins.allow(origin),
+        Err(_) => matches!(origins, CorsOrigins::Any),
     }
 }
 
@@ -31,13 +28,22 @@ pub(super) const fn allows_scripts(origins: &CorsOrigins) -> bool {
     matches!(origins, CorsOrigins::Any)
 }
 
+/// Tells caches that the answer is for one origin. It is a header of refusals too: a cache would
+/// give one to pages that may connect.
+pub(super) fn vary(headers: &mut HeaderMap) {
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+}
+
 /// Lets the page that asked read the answer. `preflight` holds what headers it wants to send.
+///
+/// Clients 0.9 to 2.x poll with credentials, and browsers show them no answer that allows `*`. No
+/// cookie carries a right here, so each origin may be allowed by its name.
 pub(super) fn add(
     headers: &mut HeaderMap,
     origin: Option<HeaderValue>,
     preflight: Option<Option<HeaderValue>>,
 ) {
-    headers.append(VARY, HeaderValue::from_static("Origin"));
+    vary(headers);
     let Some(origin) = origin else { return };
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(

@@ -35,6 +35,7 @@ mod polling;
 mod proxies;
 mod publish;
 mod refusals;
+mod refused_origins;
 mod routes;
 mod sessions;
 mod stats;
@@ -46,5 +47,6 @@ pub(crate) use self::{
     assets::Assets,
     connections::{BACKLOG, Connections},
     context::{Http, keep_alive_header},
+    refused_origins::RefusedOrigins,
     surface::Surface,
 };

@@ -1,6 +1,6 @@
 //! The route table: which request is answered by what.
 
-use std::{net::IpAddr, rc::Rc};
+use std::{net::IpAddr, rc::Rc, time::Instant};
 
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -28,8 +28,11 @@ impl Http {
         if let Some((endpoint, legacy)) = endpoint.filter(|_| surface != Surface::Admin) {
             let requested = request.headers().get(cors::REQUEST_HEADERS).cloned();
             let origins = &self.server.config.cors_origins;
-            if !cors::allows(origins, origin.as_ref()) {
-                return self.refuse(SessionError::Forbidden);
+            if let Some(origin) = origin
+                .as_ref()
+                .filter(|origin| !cors::allows(origins, origin))
+            {
+                return self.refuse_origin(origin);
             }
             let trusted = &self.server.config.nodes.trusted_proxies;
             let client = ClientAddress::of(peer, request.headers(), trusted);
@@ -78,6 +81,13 @@ impl Http {
             return response;
         }
         plain(StatusCode::NOT_FOUND, "not found\n")
+    }
+
+    fn refuse_origin(&self, origin: &HeaderValue) -> Response<Body> {
+        self.server.refused_origins.log(origin, Instant::now());
+        let mut refusal = self.refuse(SessionError::Forbidden);
+        cors::vary(refusal.headers_mut());
+        refusal
     }
 
     /// The endpoint that a request is for, and whether its path is one of Socket.IO 0.9.

@@ -35,6 +35,7 @@ impl RouterTask {
             config,
             metrics,
             engine,
+            ..
         } = &*self.server;
         let router = Router::new(engine.clone(), self.channels);
         let subscriber = SubscriberConfig {

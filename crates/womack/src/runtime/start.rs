@@ -27,6 +27,7 @@ use crate::{
     config::{Config, ConfigError, settings::Egress},
     context::ServerContext,
     error::Error,
+    http::RefusedOrigins,
     metrics::Metrics,
     status::Status,
 };
@@ -267,6 +268,7 @@ fn admin_listener(address: &str) -> Result<TcpListener, Error> {
     let port = port.parse().map_err(|_| malformed())?;
     Ok(listen(host, port, 1)?.pop().ok_or_else(malformed)?)
 }
+        refused_origins: RefusedOrigins::default(),
 
 /// The queue of a shard, of which `ledger` is charged the messages.
 fn shard_queue(ledger: &Ledger) -> (Sender<ToShard>, Receiver<ToShard>) {

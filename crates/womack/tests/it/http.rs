@@ -118,7 +118,8 @@ async fn every_answer_to_a_page_carries_cors_headers() {
 #[tokio::test]
 async fn only_listed_origins_are_allowed_when_some_are_listed() {
     let redis = Redis::start().await;
-    let launch = Launch::new(&redis).flag("--cors-origin", "https://good.example");
+    // Browsers write it in small letters and without the port of the scheme.
+    let launch = Launch::new(&redis).flag("--cors-origin", "https://Good.Example:443");
     let server = launch.start().await;
     let good = [("origin", "https://good.example")];
     let bad = [("origin", "https://bad.example")];
@@ -127,8 +128,17 @@ async fn only_listed_origins_are_allowed_when_some_are_listed() {
         answer.header("access-control-allow-origin"),
         "https://good.example"
     );
-    let answer = http::get_with(server.address(), ENGINE, &bad).await;
-    assert_eq!(answer.header("access-control-allow-origin"), "");
+    for path in [ENGINE, "/socket.io/1/", "/events?channel=a", "/ws"] {
+        let answer = http::get_with(server.address(), path, &bad).await;
+        assert_eq!(answer.status, 403, "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+        // A cache would give the refusal to the pages that may connect.
+        assert_eq!(answer.header("vary"), "Origin", "{path}");
+    }
+    server.logged("https://bad.example").await;
+    let log = server.log();
+    let warnings = log.iter().filter(|line| line.contains("--cors-origin"));
+    assert_eq!(warnings.count(), 1, "{log:?}");
 }
 
 #[tokio::test]
