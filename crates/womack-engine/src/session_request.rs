@@ -1,20 +1,27 @@
 //! Requests for a session, as HTTP brings them.
 
 use std::{
+    hash::BuildHasher,
     net::TcpStream,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use womack_proto::{Answer, relay::AnswerLoss};
 
-use crate::sid::Sid;
+use crate::sid::{Keyed, Sid};
 
-/// A number that no other request of this process has.
+/// A number that no other request of this process has, and that cannot be guessed: other nodes
+/// answer requests by their number, and so could everybody else who may publish at Redis.
 pub fn number() -> u64 {
     static NUMBERS: AtomicU64 = AtomicU64::new(0);
-    NUMBERS.fetch_add(1, Ordering::Relaxed)
+    static KEY: LazyLock<Keyed> = LazyLock::new(Keyed::default);
+    // A keyed hash, since asking the system for each would cost a polling request a system call.
+    KEY.hash_one(NUMBERS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A request of a polling client, or its change to a WebSocket, for the session `sid`.
@@ -74,4 +81,21 @@ pub enum RequestKind {
     },
     /// A Socket.IO 0.9 client says that it is gone.
     Goodbye,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_neither_repeated_nor_counted() {
+        let numbers: Vec<_> = (0..10_000).map(|_| number()).collect();
+        assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), numbers.len());
+        // Of ten thousand random numbers, hardly two are so near.
+        let is_near = |pair: &[u64]| pair[0].abs_diff(pair[1]) < 1 << 20;
+        assert!(!numbers.windows(2).any(is_near));
+        assert!(numbers.iter().any(|number| number >> 32 != 0));
+    }
 }

@@ -13,9 +13,9 @@ use womack_proto::NamespaceId;
 
 /// A keyed hash. A simulation has no secrets, and wants the same ids from the same seed.
 #[cfg(not(feature = "simulation"))]
-type Keyed = std::hash::RandomState;
+pub(crate) type Keyed = std::hash::RandomState;
 #[cfg(feature = "simulation")]
-type Keyed = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
+pub(crate) type Keyed = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
 /// Bytes of an id before they are written as text.
 const BYTES: usize = 18;

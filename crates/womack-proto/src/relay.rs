@@ -8,13 +8,17 @@
 //! Nodes of version 0.2.0 have another form, without epochs. A node speaks it until it
 //! knows that the other node understands the envelope, which it asks with a greeting that either
 //! version can read: see [`Kind::Hello`].
+//!
+//! Nodes that share a secret wrap each message in a MAC of it ([`SharedSecret`]), in either form.
 
+mod authentication;
 mod envelope;
 mod first;
 mod refusal;
 
 use bytes::Bytes;
 
+pub use self::authentication::SharedSecret;
 use self::refusal::Refusal;
 use crate::{
     answer::{Answer, PollBody},
@@ -130,6 +134,18 @@ pub enum Unreadable {
     /// A kind that only a later version knows.
     #[error("a message of kind {0}")]
     Kind(u16),
+    /// It has a MAC, and this node no secret to check it with.
+    #[error("a message with a MAC, and no secret is set here")]
+    UnexpectedMac,
+    /// It has no MAC, and the nodes share a secret.
+    #[error("a message without a MAC")]
+    Unauthenticated,
+    /// Its MAC is not of this secret, this receiver and this message.
+    #[error("a message with a wrong MAC")]
+    WrongMac,
+    /// Its MAC is right, and it has come before, or later ones have.
+    #[error("a message that is repeated")]
+    Repeated,
     /// Nothing that a node writes.
     #[error("no message")]
     Malformed,
@@ -151,6 +167,7 @@ impl Message {
     pub fn decode(bytes: &Bytes) -> Result<Self, Unreadable> {
         match bytes.first() {
             Some(&envelope::MAGIC) => envelope::decode(bytes),
+            Some(&authentication::MAGIC) => Err(Unreadable::UnexpectedMac),
             _ => first::decode(bytes).ok_or(Unreadable::Malformed),
         }
     }

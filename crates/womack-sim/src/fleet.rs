@@ -9,6 +9,7 @@ use womack_cluster::{
 };
 use womack_engine::{Context, Receiver, Report, Sender, SessionRequest, ToShard, queue};
 use womack_ledger::LimitCounters;
+use womack_proto::relay::SharedSecret;
 use womack_redis::Backend;
 
 use crate::events::EVENTS_KEY;
@@ -55,6 +56,7 @@ pub(crate) fn start_relay(
 ) -> (Sender<SessionRequest>, JoinHandle<()>) {
     let config = RelayConfig {
         key: "womack:relay".to_owned(),
+        secret: Some(SharedSecret::new(b"a secret of the simulation")),
         timeout: RELAY_TIMEOUT,
         poll_timeout: context.config.ping_interval + context.config.ping_timeout,
         max_requests: MAX_REQUESTS,

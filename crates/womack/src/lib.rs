@@ -69,7 +69,7 @@ pub use self::{
     admin::stats,
     config::{
         Config, ConfigError, CorsOrigins, DEFAULT_KEY, Limits, LineError, Nodes, PerNamespace,
-        Redis, RedisSource, ValueError,
+        Redis, RedisSource, Secret, ValueError,
         settings::{
             AddressShareSetting, ByteSize, Egress, LimitSettings, Milliseconds, NamespaceSetting,
             NamespaceValue, Network, NodeSettings, RedisSettings, Seconds, Settings,

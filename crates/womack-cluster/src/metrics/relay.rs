@@ -12,8 +12,18 @@ use womack_proto::relay::Unreadable;
 const RESULTS: [&str; 5] = ["answered", "lost", "late", "unlinked", "refused"];
 
 /// Why messages are skipped: a later version wrote them, a kind is not known, they are broken or no
-/// node's, or their sender has said since that it has another link.
-const SKIPPED: [&str; 4] = ["version", "kind", "malformed", "outdated"];
+/// node's, their sender has said since that it has another link, or their MAC is not wanted,
+/// missing, wrong or used before.
+const SKIPPED: [&str; 8] = [
+    "version",
+    "kind",
+    "malformed",
+    "outdated",
+    "unexpected_mac",
+    "missing_mac",
+    "wrong_mac",
+    "repeated",
+];
 
 /// What is counted of requests for sessions of other nodes.
 #[derive(Clone)]
@@ -81,6 +91,10 @@ impl RelayMetrics {
             Unreadable::Version(_) => "version",
             Unreadable::Kind(_) => "kind",
             Unreadable::Malformed => "malformed",
+            Unreadable::UnexpectedMac => "unexpected_mac",
+            Unreadable::Unauthenticated => "missing_mac",
+            Unreadable::WrongMac => "wrong_mac",
+            Unreadable::Repeated => "repeated",
         };
         self.unreadable.of(reason).inc();
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use womack_ledger::LimitCounters;
+use womack_proto::relay::SharedSecret;
 
 use crate::metrics::RelayMetrics;
 
@@ -14,6 +15,8 @@ use crate::metrics::RelayMetrics;
 pub struct RelayConfig {
     /// Prefix of the Redis channels on which nodes speak to one another.
     pub key: String,
+    /// The secret that all nodes share; without it, whoever may publish at Redis can speak for them.
+    pub secret: Option<SharedSecret>,
     /// How long another node may take to answer, or to show that it is there.
     pub timeout: Duration,
     /// How long a poll waits at its session at most.

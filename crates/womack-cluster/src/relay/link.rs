@@ -1,6 +1,6 @@
 //! The relay's link to Redis: one connection that listens, one that publishes.
 
-use std::{fmt, future::pending, pin::Pin, time::Duration};
+use std::{borrow::Cow, fmt, future::pending, pin::Pin, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
 use redis::{
@@ -130,10 +130,10 @@ impl Link {
     }
 
     /// Begins to publish messages, each on its channel.
-    pub(super) fn publish<'a>(&mut self, messages: impl Iterator<Item = (String, &'a Vec<u8>)>) {
+    pub(super) fn publish<'a>(&mut self, messages: impl Iterator<Item = (String, Cow<'a, [u8]>)>) {
         let mut pipeline = Pipeline::new();
         for (channel, message) in messages {
-            pipeline.cmd("PUBLISH").arg(channel).arg(message);
+            pipeline.cmd("PUBLISH").arg(channel).arg(&*message);
         }
         let mut connection = self.connected.connection.clone();
         let publishing = async move { pipeline.query_async(&mut connection).await };

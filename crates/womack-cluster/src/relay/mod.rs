@@ -30,6 +30,7 @@ mod peers;
 mod place;
 mod recent_polls;
 mod thread;
+mod trust;
 mod tunnel;
 
 use std::{
@@ -46,7 +47,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use womack_engine::{Receiver, Sender, SessionRequest, Throttle, ToShard};
-use womack_proto::relay::{Kind, Message};
+use womack_proto::relay::{Kind, Message, Unreadable};
 use womack_redis::{Backend, Backoff, clock};
 
 pub use self::{
@@ -63,6 +64,7 @@ use self::{
     owner::Owner,
     peers::Peers,
     place::End,
+    trust::Trust,
 };
 use crate::thread::Thread;
 
@@ -71,6 +73,9 @@ const REQUESTS_PER_BATCH: usize = 512;
 /// For how long after a link came to stand others may still be on their way back: Redis was away
 /// for them as well.
 const RETURN: Duration = Duration::from_secs(2);
+
+/// Between two lines of the log that say that messages are of no node with the same secret.
+const UNTRUSTED_LINES: Duration = Duration::from_secs(60);
 
 /// Everything that the relay is made of.
 pub struct Relay {
@@ -117,6 +122,8 @@ impl Relay {
             requests: Vec::new(),
             backoff: Backoff::default(),
             failures: Throttle::new(Duration::from_secs(10)),
+            trust: Trust::new(self.context.node, self.context.config.secret.clone()),
+            untrusted: Throttle::new(UNTRUSTED_LINES),
             since: clock::now(),
             leaving: None,
             relay: self,
@@ -144,6 +151,9 @@ struct Running {
     requests: Vec<SessionRequest>,
     backoff: Backoff,
     failures: Throttle,
+    trust: Trust,
+    /// How often the log says that a message is of no node with the same secret.
+    untrusted: Throttle,
     /// When the link came to stand.
     since: Instant,
     /// When the end of this node began, and how many WebSockets were carried then.
@@ -155,7 +165,9 @@ impl Running {
     async fn connect(&mut self) -> Option<Link> {
         loop {
             let wait = self.backoff.wait().unwrap_or_default();
-            let (backend, channel) = (self.relay.backend.clone(), self.channel(self.node()));
+            let context = &self.relay.context;
+            let channel = channel(&context.config.key, context.node);
+            let backend = self.relay.backend.clone();
             let connecting = async {
                 sleep(wait).await;
                 Link::connect(&backend, channel).await
@@ -232,10 +244,12 @@ impl Running {
             return;
         }
         let batch = self.outgoing.take();
+        let key = &self.relay.context.config.key;
+        let trust = &mut self.trust;
         link.publish(
             batch
                 .iter()
-                .map(|said| (self.channel(said.to), &said.bytes)),
+                .map(|said| (channel(key, said.to), trust.wrap(said.to, &said.bytes))),
         );
         self.outgoing.under_way = batch;
     }
@@ -259,9 +273,9 @@ impl Running {
     /// What another node says.
     fn message(&mut self, bytes: Vec<u8>) {
         let now = clock::now();
-        let message = match Message::decode(&bytes.into()) {
+        let message = match self.trust.read(&bytes.into()) {
             Ok(message) => message,
-            Err(why) => return self.relay.context.metrics.skipped(why),
+            Err(why) => return self.skip(why, now),
         };
         match self.outgoing.nodes.heard(&message, now) {
             Heard::SameLink => {}
@@ -292,6 +306,25 @@ impl Running {
         }
     }
 
+    fn skip(&mut self, why: Unreadable, now: Instant) {
+        self.relay.context.metrics.skipped(why);
+        let remedy = match why {
+            Unreadable::UnexpectedMac => "set the same relay-secret here as on the other nodes",
+            Unreadable::Unauthenticated | Unreadable::WrongMac => {
+                "give all nodes the same relay-secret, and let nobody else publish on the channels \
+                 of relay-key (Redis ACL)"
+            }
+            Unreadable::Repeated => {
+                "let nobody but nodes publish on the channels of relay-key (Redis ACL)"
+            }
+            // Nodes of later versions say such things.
+            Unreadable::Version(_) | Unreadable::Kind(_) | Unreadable::Malformed => return,
+        };
+        if let Some(held_back) = self.untrusted.pass(now) {
+            warn!(reason = %why, remedy, held_back, "a message of another node was dropped");
+        }
+    }
+
     fn event(&mut self, event: Event) {
         let now = clock::now();
         let is_draining = self.relay.context.is_draining();
@@ -312,12 +345,9 @@ impl Running {
             Event::Closed(End::Owner(place)) => self.owner.closed(place),
         }
     }
+}
 
-    fn channel(&self, node: u32) -> String {
-        format!("{}:{node:08x}", self.relay.context.config.key)
-    }
-
-    fn node(&self) -> u32 {
-        self.relay.context.node
-    }
+/// The Redis channel on which a node listens.
+fn channel(key: &str, node: u32) -> String {
+    format!("{key}:{node:08x}")
 }

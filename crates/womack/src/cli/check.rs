@@ -170,7 +170,7 @@ fn mebibytes(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Redis;
+    use crate::config::{Nodes, Redis};
 
     fn config(budget: usize, clients: usize) -> Config {
         Config {
@@ -219,6 +219,10 @@ mod tests {
     fn secrets_are_not_shown() {
         let report = report(Config {
             publish_key: Some("hush".to_owned()).into(),
+            nodes: Nodes {
+                relay_secret: Some("hush".to_owned().into()),
+                ..Nodes::default()
+            },
             redis: Redis {
                 source: RedisSource::Url("redis://me:hush@host:1?pass=hush".to_owned()),
                 ..Redis::default()

@@ -49,6 +49,14 @@ pub enum ConfigError {
         /// The setting.
         setting: &'static str,
     },
+    /// A secret could be guessed.
+    #[error("{setting} has fewer than {least} bytes, so that it could be guessed")]
+    ShortSecret {
+        /// The setting.
+        setting: &'static str,
+        /// The least number of bytes.
+        least: usize,
+    },
     /// A setting means nothing without another, which is not set.
     #[error("{setting} needs {needed}")]
     Needs {

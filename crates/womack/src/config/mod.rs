@@ -13,6 +13,7 @@ mod per_namespace;
 mod redis;
 mod reload;
 mod resolve;
+mod secret;
 pub(crate) mod settings;
 
 use std::time::Duration;
@@ -21,15 +22,17 @@ use serde::Serialize;
 use womack_cluster::{RelayConfig, ReporterConfig};
 pub use womack_engine::Limits;
 use womack_engine::{Channels, ChannelsSettings, Live, Publishers, SlowClient};
+use womack_proto::relay::SharedSecret;
 
 pub(crate) use self::error::one_line;
 use self::settings::{Egress, NamespaceSetting};
 pub use self::{
     error::{ConfigError, LineError, ValueError},
     nodes::Nodes,
+    origins::CorsOrigins,
     per_namespace::PerNamespace,
     redis::{Redis, RedisSource},
-    origins::CorsOrigins,
+    secret::Secret,
 };
 
 /// The Redis channel prefix of a namespace that names none of its own.
@@ -161,8 +164,10 @@ impl Config {
 
     /// The part that the relay runs with.
     pub(crate) fn relay(&self) -> RelayConfig {
+        let secret = self.nodes.relay_secret.as_ref();
         RelayConfig {
             key: self.nodes.relay_key.clone(),
+            secret: secret.map(|secret| SharedSecret::new(secret.reveal().as_bytes())),
             timeout: self.nodes.relay_timeout,
             poll_timeout: self.ping_interval + self.ping_timeout,
             max_requests: self.nodes.max_relayed_requests,

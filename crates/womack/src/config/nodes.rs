@@ -6,13 +6,16 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::{
-    ConfigError,
+    ConfigError, Secret,
     check::{MIN_TIME, ensure, ensure_in},
     settings::NodeSettings,
 };
 
 /// Below this, clients would do nothing but connect.
 const MIN_AGE: Duration = Duration::from_millis(100);
+
+/// Whoever reads one message could try all shorter ones.
+const MIN_SECRET_BYTES: usize = 16;
 
 /// What stands between this node and its clients: balancers, and other nodes.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -28,6 +31,8 @@ pub struct Nodes {
     pub relays: bool,
     /// Prefix of the Redis channels on which nodes speak to one another.
     pub relay_key: String,
+    /// The secret that all nodes share, so that nobody else can speak for them.
+    pub relay_secret: Option<Secret>,
     /// How long another node may take to answer, or to show that it is there.
     #[serde(rename = "relay-timeout-seconds")]
     pub relay_timeout: Duration,
@@ -54,6 +59,7 @@ impl Nodes {
             proxy_protocol: settings.proxy_protocol.unwrap_or(defaults.proxy_protocol),
             relays: !settings.no_relay.unwrap_or(!defaults.relays),
             relay_key: settings.relay_key.unwrap_or(defaults.relay_key),
+            relay_secret: settings.relay_secret.map(Secret::from),
             relay_timeout: settings
                 .relay_timeout_seconds
                 .map_or(defaults.relay_timeout, |s| s.0),
@@ -74,6 +80,14 @@ impl Nodes {
             ConfigError::needs("proxy-protocol", "trusted-proxy"),
         )?;
         ensure(!self.relay_key.is_empty(), ConfigError::empty("relay-key"))?;
+        let secret = self.relay_secret.as_ref().map(Secret::reveal);
+        ensure(
+            secret.is_none_or(|secret| secret.len() >= MIN_SECRET_BYTES),
+            ConfigError::ShortSecret {
+                setting: "relay-secret",
+                least: MIN_SECRET_BYTES,
+            },
+        )?;
         ensure_in("relay-timeout-seconds", self.relay_timeout, MIN_TIME..)?;
         match self.max_connection_age {
             Some(age) => ensure_in("max-connection-age", age, MIN_AGE..),
@@ -89,6 +103,7 @@ impl Default for Nodes {
             proxy_protocol: false,
             relays: true,
             relay_key: "womack-relay".to_owned(),
+            relay_secret: None,
             relay_timeout: Duration::from_secs(5),
             max_relayed_requests: 10_000,
             max_relay_bytes: 64 << 20,

@@ -40,6 +40,7 @@ impl Scene {
         let mut registry = Registry::default();
         let config = RelayConfig {
             key: "relay".to_owned(),
+            secret: None,
             timeout: Duration::from_secs(4),
             poll_timeout: Duration::from_secs(45),
             max_requests: 10,

@@ -45,6 +45,17 @@ pub struct NodeSettings {
     #[arg(long, env = "WOMACK_RELAY_KEY", value_name = "KEY")]
     pub relay_key: Option<String>,
 
+    /// Secret of 16 bytes or more that all nodes share: messages on those channels without its MAC
+    /// are dropped; better set as WOMACK_RELAY_SECRET than as a flag, which others on the machine
+    /// can read
+    #[arg(
+        long,
+        env = "WOMACK_RELAY_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    pub relay_secret: Option<String>,
+
     /// Seconds that another node may take to answer, or to show that it is there [default: 5]
     #[arg(long, env = "WOMACK_RELAY_TIMEOUT_SECONDS", value_name = "SECONDS")]
     pub relay_timeout_seconds: Option<Seconds>,
