@@ -73,8 +73,11 @@ pub enum UrlError {
     #[error("several hosts need redis+sentinel:// or redis+cluster://")]
     SeveralHosts,
     /// A host, or its port, cannot be one.
-    #[error("{0:?} is no HOST or HOST:PORT")]
+    #[error("{0:?} is no HOST, or what follows it is no port")]
     Host(String),
+    /// An `@` follows the question mark that begins the parameters.
+    #[error("a ? stands before the @: write %3F for a ? in a password, and %40 for an @ after a ?")]
+    BareQuestionMark,
     /// The number of the database is none.
     #[error("{0:?} is no number of a database")]
     Database(String),
@@ -87,4 +90,19 @@ pub enum UrlError {
     /// A parameter is unknown, or has no meaning with this scheme.
     #[error("the parameter {0:?} is unknown here")]
     Parameter(String),
+}
+
+impl UrlError {
+    /// The same without parts of the URL, any of which may belong to a password.
+    pub(crate) fn without_parts(self) -> Self {
+        let hidden = || "...".to_owned();
+        match self {
+            Self::Scheme(_) => Self::Scheme(hidden()),
+            Self::WithoutTls(_) => Self::WithoutTls(hidden()),
+            Self::Host(_) => Self::Host(hidden()),
+            Self::Database(_) => Self::Database(hidden()),
+            Self::Parameter(_) => Self::Parameter(hidden()),
+            other => other,
+        }
+    }
 }

@@ -52,6 +52,13 @@ impl Backend {
     /// # Errors
     /// The URL names no Redis.
     pub fn parse(url: &str, files: &TlsFiles) -> Result<Self, UrlError> {
+        Self::read(url, files).map_err(|error| match may_be_shown(url) {
+            true => error,
+            false => error.without_parts(),
+        })
+    }
+
+    fn read(url: &str, files: &TlsFiles) -> Result<Self, UrlError> {
         let (name, rest) = url.split_once("://").unwrap_or(("", url));
         let scheme = Scheme::parse(name)?;
         let is_tls = matches!(scheme, Scheme::Tcp { is_tls: true, .. });
@@ -60,6 +67,9 @@ impl Backend {
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut query = Query::parse(query)?;
+        if query.has_a_login() {
+            return Err(UrlError::BareQuestionMark);
+        }
         let backend = match scheme {
             Scheme::Unix => Self::unix(rest, &mut query)?,
             Scheme::Tcp { servers, .. } => Self::tcp(&servers, rest, &mut query)?,
@@ -140,6 +150,17 @@ impl Backend {
     }
 }
 
+/// Whether no part of a URL can be one of a password: one whose special characters are not encoded
+/// ends sooner or later than it should.
+fn may_be_shown(url: &str) -> bool {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    !scheme.contains([':', '@'])
+        && place.matches('@').count() <= 1
+        && !query.contains('@')
+        && !query.contains("pass")
+}
+
 fn login(text: &str) -> Result<Login, UrlError> {
     let (user, password) = text.split_once(':').unwrap_or((text, ""));
     let part = |text: &str| match text {
@@ -153,15 +174,14 @@ fn login(text: &str) -> Result<Login, UrlError> {
 }
 
 fn address(text: &str, default_port: u16) -> Result<Address, UrlError> {
-    let malformed = || UrlError::Host(text.to_owned());
     // An IPv6 address has colons of its own, and brackets around it.
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, rest) = rest.split_once(']').ok_or_else(malformed)?;
-            (host, rest.strip_prefix(':').unwrap_or(rest))
-        }
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (host, port) = match bracketed {
+        Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or(rest)),
         None => text.split_once(':').unwrap_or((text, "")),
     };
+    // What follows the colon is a password, if its @ and the host were forgotten.
+    let malformed = || UrlError::Host(host.to_owned());
     let port = match port {
         "" => default_port,
         port => port.parse().map_err(|_| malformed())?,
@@ -201,6 +221,19 @@ impl Query {
             Ok((decoded(name)?, decoded(value)?))
         });
         pairs.collect::<Result<_, UrlError>>().map(Self)
+    }
+
+    /// Whether the `@` that ends a login stands here: a question mark in a password begins what is
+    /// no query.
+    fn has_a_login(&self) -> bool {
+        let is_login = |name: &str| {
+            matches!(
+                name,
+                "user" | "pass" | "sentinel-user" | "sentinel-password"
+            )
+        };
+        let mut others = self.0.iter().filter(|(name, _)| !is_login(name));
+        others.any(|(name, value)| name.contains('@') || value.contains('@'))
     }
 
     fn take(&mut self, name: &str) -> Option<String> {
@@ -287,6 +320,43 @@ mod tests {
         assert_eq!(*backend.login(), login(Some("u"), Some("p")));
         assert_eq!(backend.sentinel_login, login(None, Some("q")));
         assert!(!format!("{backend:?}").contains('q'));
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_told() {
+        for url in [
+            "redis://u:hush?hush@a",
+            "redis://:hush?hush@a:1/2",
+            "redis://:hush@hush?hush@a",
+            "redis://:hush@hush?protocol=hush@a",
+            "redis://:hush@hush:hush@a:x",
+            "redis://:hush/hush@a:x",
+            "redis://:hush#hush@a:x",
+            "redis://:hush?hush/hush#hush@a:x",
+            "redis://u:hush",
+            "redis://:hush",
+            "redis://u:hush/3",
+            "redis://[u:hush]@a:x",
+            "rediss://u:hush?a=hush&hush@a",
+            "redis+cluster://u:hush?hush@a,b",
+            "redis+sentinel://u:hush?hush@a,b/main",
+            "redis+sentinel://a/main?sentinel-password=hush&hush",
+            "redis+sentinel://a/main/x?sentinel-password=hush&hush",
+            "unix:///s?pass=hush&hush",
+            "unix:///s?pass=hush&db=hush",
+            "hush@a",
+            "u:hush@a://b",
+        ] {
+            let error = parse(url).unwrap_err().to_string();
+            assert!(!error.contains("hush"), "{url}: {error}");
+        }
+        let named = parse("redis://u:a?b@c").unwrap_err().to_string();
+        assert!(named.contains("%3F"), "{named}");
+        // Only a question mark needs to be encoded.
+        for password in ["a#b", "a@b", "a/b", "a:b"] {
+            let backend = parse(&format!("redis://u:{password}@c")).unwrap();
+            assert_eq!(backend.login().password.as_deref(), Some(password));
+        }
     }
 
     #[test]

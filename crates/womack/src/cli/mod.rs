@@ -3,9 +3,14 @@
 mod admin;
 mod check;
 mod explain;
+mod terminal;
 mod top;
 
-use std::{ffi::OsString, io::Write, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use merge::Merge;
@@ -21,6 +26,7 @@ use womack_redis::{Publisher, RedisSubscriber, SubscriberConfig, SubscriberMetri
 
 use self::{
     admin::{Admin, Admins},
+    terminal::{EscapedFields, escaped},
     top::Shown,
 };
 use crate::{
@@ -199,6 +205,7 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
         subscriber.subscribe(subscriptions);
         let mut events = Vec::new();
         let mut out = std::io::stdout();
+        let is_terminal = out.is_terminal();
         loop {
             subscriber.receive(&mut events, EVENTS_PER_BATCH).await;
             for event in events.drain(..) {
@@ -213,7 +220,13 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
                 };
                 let channel = message.channel();
                 let channel = channel.strip_prefix(&prefix).unwrap_or(channel);
-                let line = [channel.as_bytes(), b"\t", message.payload(), b"\n"].concat();
+                let line = match is_terminal {
+                    true => {
+                        let payload = String::from_utf8_lossy(message.payload());
+                        format!("{}\t{}\n", escaped(channel), escaped(&payload)).into_bytes()
+                    }
+                    false => [channel.as_bytes(), b"\t", message.payload(), b"\n"].concat(),
+                };
                 // A reader that has enough ends the command.
                 if out.write_all(&line).is_err() {
                     return Ok(());
@@ -241,8 +254,11 @@ fn start_log(debug: bool) -> impl Fn(bool) {
     let (layer, level) = reload::Layer::new(filter(debug));
     let registry = tracing_subscriber::registry().with(layer);
     let to_stderr = fmt::layer().with_writer(std::io::stderr);
-    let started = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-        true => registry.with(to_stderr.with_target(false)).try_init(),
+    let started = match std::io::stderr().is_terminal() {
+        true => {
+            let for_people = to_stderr.with_target(false).fmt_fields(EscapedFields);
+            registry.with(for_people).try_init()
+        }
         false => registry.with(to_stderr.json()).try_init(),
     };
     // A program that uses this function may log in its own way already.
@@ -252,6 +268,6 @@ fn start_log(debug: bool) -> impl Fn(bool) {
 }
 
 fn fail(error: &Error) -> ExitCode {
-    eprintln!("womack: {}", one_line(&error.to_string()));
+    eprintln!("womack: {}", escaped(&one_line(&error.to_string())));
     ExitCode::from(error.exit_status())
 }

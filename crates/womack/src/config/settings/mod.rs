@@ -45,7 +45,12 @@ pub struct Settings {
     /// `unix:///path`, `redis+sentinel://host[:port],.../service[/db]`,
     /// `redis+cluster://host[:port],...`, or `embedded`, whose port is then --redis-port; otherwise
     /// wins over --redis-host and --redis-port
-    #[arg(long, env = "WOMACK_REDIS_URL", value_name = "URL")]
+    #[arg(
+        long,
+        env = "WOMACK_REDIS_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub redis_url: Option<String>,
 
     /// Prefix of the Redis channels [default: womack:ns:default]
