@@ -352,6 +352,7 @@ mod tests {
             ("juggernaut", Some(Origin::Juggernaut)),
             ("laravel:r", Some(Origin::Laravel { channel: "r" })),
             ("laravel:private-r", None),
+            ("laravel:database_private-r", None),
             ("womack:ns:default:r", None),
         ] {
             assert_eq!(families.origin(channel, &registry), origin, "{channel}");

@@ -12,8 +12,14 @@ use super::{
 };
 
 /// Whether Laravel lets only those subscribe to `channel` whom the application authorises.
+///
+/// `channel` may still begin with a part of Laravel's prefix, where less of it was configured. So a
+/// guarded name counts after any separator, as in `laravel_database_private-orders`.
 pub fn is_guarded(channel: &str) -> bool {
-    channel.starts_with("private-") || channel.starts_with("presence-")
+    ["private-", "presence-"].into_iter().any(|guard| {
+        let mut places = channel.match_indices(guard);
+        places.any(|(at, _)| !channel[..at].ends_with(char::is_alphanumeric))
+    })
 }
 
 /// Reads a message for `channel`, which its Redis channel named.
@@ -92,7 +98,29 @@ mod tests {
 
     #[test]
     fn some_channels_are_guarded() {
-        assert!(is_guarded("private-orders.1") && is_guarded("presence-room"));
-        assert!(!is_guarded("orders.1") && !is_guarded("private"));
+        for channel in [
+            "private-orders.1",
+            "presence-room",
+            "private-encrypted-orders.1",
+            // With what is left of a prefix that was configured too short, or not at all.
+            "prefix:private-x",
+            "app_private-x",
+            "laravel-database-private-orders.1",
+            "laravel_database_presence-room",
+            "_private-x",
+            "a.presence-x",
+            "myprivate-:private-x",
+        ] {
+            assert!(is_guarded(channel), "{channel}");
+        }
+        for channel in [
+            "orders.1",
+            "private",
+            "privateer-1",
+            "myprivate-x",
+            "orders.private",
+        ] {
+            assert!(!is_guarded(channel), "{channel}");
+        }
     }
 }

@@ -107,6 +107,7 @@ impl Running {
         let is_cluster = source.backend.is_cluster();
         let (server, reports) = context(server, room, is_cluster)?;
         // From here on the start does not fail for what an operator wrote: a mistake is one line.
+        warn_of_empty_prefix(&server.config);
         match files {
             Ok(files) => info!(open_files = files, clients = room, "room for clients"),
             Err(error) => warn!(%error, "the limit of open files could not be raised"),
@@ -214,6 +215,17 @@ fn uses_ring(setting: Egress) -> Result<bool, Error> {
     }
 }
 
+/// An empty prefix is one that Laravel may have, and one that opens more than its channels.
+fn warn_of_empty_prefix(config: &Config) {
+    if config.laravel_prefix.as_deref() == Some("") {
+        warn!(
+            "laravel-prefix is empty: clients can subscribe to any channel of this Redis on which \
+             events are published in Laravel's form, but for names with private- or presence-; \
+             give Laravel a prefix (REDIS_PREFIX), and the same one here"
+        );
+    }
+}
+
 /// Puts together what all threads of `server` have in common, and the queue of its reports.
 fn context(
     server: ServerParts,
@@ -256,6 +268,7 @@ fn context(
         config,
         metrics,
         engine: Arc::new(engine),
+        refused_origins: RefusedOrigins::default(),
     };
     Ok((Arc::new(server), queue))
 }
@@ -268,7 +281,6 @@ fn admin_listener(address: &str) -> Result<TcpListener, Error> {
     let port = port.parse().map_err(|_| malformed())?;
     Ok(listen(host, port, 1)?.pop().ok_or_else(malformed)?)
 }
-        refused_origins: RefusedOrigins::default(),
 
 /// The queue of a shard, of which `ledger` is charged the messages.
 fn shard_queue(ledger: &Ledger) -> (Sender<ToShard>, Receiver<ToShard>) {
