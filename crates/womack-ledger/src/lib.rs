@@ -9,11 +9,13 @@
 //! | `limit` | [`Limit`]: every limit, named once for flags, metrics and logs |
 //! | `ledger` | [`Ledger`] and [`Charge`]: bytes that a shard holds |
 //! | `memory` | [`Memory`]: the ledgers of all shards beside the budget; the cost of the parts |
+//! | `cgroup` | the memory that control groups allow the process |
 //! | `admission` | [`Admission`]: how many sessions there may be, from where, and how fast |
 //! | `shard_id` | [`ShardId`]: the number of a shard |
 //! | `metrics` | the kinds of metrics that all crates declare theirs with; [`LimitCounters`] |
 
 mod admission;
+mod cgroup;
 mod ledger;
 mod limit;
 mod memory;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{ledger::Ledger, shard_id::ShardId};
+use crate::{cgroup, ledger::Ledger, shard_id::ShardId};
 
 /// What the process takes before there is a client.
 pub const PROCESS_BYTES: usize = 16 << 20;
@@ -100,19 +100,11 @@ fn share() -> usize {
     available().map_or(UNKNOWN_BYTES, |bytes| bytes / 2)
 }
 
-/// What the process may use: what its group of processes is allowed, or what the machine has.
+/// What the process may use: what its control groups allow it, or what the machine has.
 pub fn available() -> Option<usize> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.as_deref().and_then(total);
-    let groups = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let limits = groups.iter().filter_map(|path| {
-        let text = fs::read_to_string(path).ok()?;
-        text.trim().parse().ok()
-    });
-    limits.chain(machine).min()
+    cgroup::memory_limit().into_iter().chain(machine).min()
 }
 
 /// The bytes of `MemTotal` in `/proc/meminfo` (proc_meminfo(5)).
