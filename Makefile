@@ -11,7 +11,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress random simulate mutants models sanitize deps lint package fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random simulate mutants models sanitize deps lint advisories package fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -73,6 +73,14 @@ lint: deps ## check format, lints, documentation, licences, and the Python and l
 	cargo deny --all-features check bans licenses sources
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy
 	for script in loadtest/*.js loadtest/lib/*.js; do node --check --input-type=module < $$script; done
+
+# Its data is a repository at GitHub. A machine that does not reach it uses a copy: fetch it elsewhere
+# by `cargo deny fetch db`, and put ~/.cargo/advisory-dbs there into the same place here.
+advisories: ## check the dependencies for published faults, where the RustSec database can be had
+	if cargo deny fetch db; then cargo deny --all-features check advisories; \
+	elif ls -d $${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs/advisory-db-* >/dev/null 2>&1; \
+	then cargo deny --all-features --offline check advisories; \
+	else echo 'no advisories were checked: the database can be had neither from GitHub nor here'; fi
 
 package: ## build every package as it would be published, from nothing but its own files
 	folder=$$(mktemp -d) && cargo publish --workspace --dry-run --allow-dirty --target-dir $$folder; \

@@ -8,12 +8,12 @@ use super::{
 };
 
 impl Config {
-    /// Fills what `settings` leaves open from the file that they name, then from the defaults.
+    /// Fills what `settings` leaves open from the files that they name, then from the defaults.
     ///
     /// # Errors
     /// [`ConfigError`], in one line, for an unreadable file, an unknown key or a bad value.
     pub fn resolve(mut settings: Settings) -> Result<Self, ConfigError> {
-        if let Some(path) = settings.config.clone() {
+        for path in settings.config.clone().unwrap_or_default() {
             settings.merge(Settings::from_file(&path)?);
         }
         let defaults = Self::default();
@@ -78,7 +78,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
         Config::resolve(Settings {
-            config: Some(file.path().into()),
+            config: Some(vec![file.path().into()]),
             ..Settings::default()
         })
     }
@@ -108,13 +108,21 @@ mod tests {
     fn file_is_under_the_command_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "port = 1\nshards = 3\n").unwrap();
+        let second = tempfile::NamedTempFile::new().unwrap();
+        fs::write(
+            second.path(),
+            "shards = 4\nrelay-secret = '0123456789abcdef'\n",
+        )
+        .unwrap();
         let settings = Settings {
-            config: Some(file.path().into()),
+            config: Some(vec![file.path().into(), second.path().into()]),
             port: Some(2),
             ..Settings::default()
         };
         let config = Config::resolve(settings).unwrap();
         assert_eq!((config.port, config.shards), (2, 3));
+        let secret = config.nodes.relay_secret.unwrap();
+        assert_eq!(secret.reveal(), "0123456789abcdef");
     }
 
     #[test]
@@ -195,6 +203,10 @@ mod tests {
                 setting: "presence",
                 needed: "events-key"
             }
+        ));
+        assert!(matches!(
+            mistake("relay-secret = '0123456789abcde'"),
+            ConfigError::ShortSecret { least: 16, .. }
         ));
         assert!(matches!(
             mistake("redis-url = 'http://x'"),

@@ -132,6 +132,21 @@ async fn kubernetes_objects_find_one_another() {
     }
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
 
+    // A kubelet does not start an image whose user has a name where root is ruled out.
+    let rights = &deployment["spec"]["template"]["spec"]["securityContext"];
+    assert_eq!(rights["runAsNonRoot"], true);
+    assert_eq!(
+        (&rights["runAsUser"], &rights["runAsGroup"]),
+        (&65532.into(), &65532.into())
+    );
+    let policy = &yaml("k8s/networkpolicy.yaml").await[0];
+    assert_eq!(&policy["spec"]["podSelector"]["matchLabels"], labels);
+    for rule in policy["spec"]["ingress"].as_array().expect("rules") {
+        let name = &rule["ports"][0]["port"];
+        assert!(port(name), "{name}");
+        assert_eq!(name == "admin", rule["from"].is_array(), "{rule}");
+    }
+
     let services = yaml("k8s/service.yaml").await;
     for service in &services {
         assert_eq!(&service["spec"]["selector"], labels);
@@ -161,6 +176,12 @@ async fn kubernetes_objects_find_one_another() {
     );
 
     let kustomization = &yaml("k8s/kustomization.yaml").await[0];
+    let secret = &container["env"][0]["valueFrom"]["secretKeyRef"];
+    let generated = &kustomization["secretGenerator"][0];
+    assert_eq!(secret["name"], generated["name"]);
+    let literal = generated["literals"][0].as_str().expect("a literal");
+    let key = secret["key"].as_str().expect("a key");
+    assert!(literal.starts_with(&format!("{key}=")), "{literal}");
     for resource in kustomization["resources"].as_array().expect("resources") {
         text(&format!("k8s/{}", resource.as_str().expect("a name")));
     }
@@ -193,11 +214,24 @@ fn nginx_closes_idle_connections_before_nodes_do() {
 }
 
 #[test]
+fn a_service_keeps_its_secrets_and_its_memory_to_itself() {
+    let text = text("womack.service");
+    let line = |start: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(start));
+        found.unwrap_or_else(|| panic!("no {start}"))
+    };
+    let (credential, _) = line("LoadCredential=").split_once(':').expect("a file");
+    let read = format!("--config ${{CREDENTIALS_DIRECTORY}}/{credential}");
+    assert!(line("ExecStart=").ends_with(&read), "{read}");
+    assert!(line("MemoryMax=").ends_with('%'));
+}
+
+#[test]
 fn image_runs_without_rights_and_asks_for_its_health() {
     let dockerfile = text("Dockerfile");
     let (_, image) = dockerfile.rsplit_once("\nFROM ").expect("the last stage");
     for part in [
-        "USER nonroot",
+        "USER 65532:65532",
         "HEALTHCHECK",
         r#""/usr/local/bin/womack", "health""#,
     ] {

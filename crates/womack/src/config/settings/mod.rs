@@ -109,9 +109,10 @@ pub struct Settings {
     #[arg(long, env = "WOMACK_EGRESS", value_name = "HOW")]
     pub egress: Option<Egress>,
 
-    /// TOML file with any of these settings, by the same names
+    /// TOML file with any of these settings, by the same names; may be given again, as for a file
+    /// of secrets, and the first one that has a setting counts
     #[arg(long, env = "WOMACK_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub config: Option<Vec<PathBuf>>,
 
     /// Log debug messages
     #[arg(
