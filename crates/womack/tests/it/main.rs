@@ -49,6 +49,7 @@ mod redis_restart;
 mod redis_sentinel;
 mod relay;
 mod relay_links;
+mod relay_secret;
 mod relay_versions;
 mod roster;
 mod server_events;

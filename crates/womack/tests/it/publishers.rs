@@ -415,6 +415,28 @@ async fn laravel_broadcasts_as_through_laravel_echo_server() {
 }
 
 #[tokio::test]
+async fn laravels_guarded_channels_stay_guarded_without_its_prefix() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--laravel-prefix", "")
+        .start()
+        .await;
+    server.logged("laravel-prefix is empty").await;
+    let mut client = Client::connect(server.address()).await;
+    let names = ["private-orders.1", "presence-room", "orders.1"];
+    let names = names.map(|name| format!("laravel_database_{name}"));
+    for name in &names {
+        client.subscribe(name).await;
+    }
+    for name in &names {
+        let message = br#"{"event":"e","data":1,"socket":null}"#;
+        redis.publish_bytes(name.as_bytes(), message).await;
+    }
+    let open = r#"42["e","laravel_database_orders.1",1]"#;
+    assert_eq!(client.packet().await, open);
+}
+
+#[tokio::test]
 async fn messages_of_juggernauts_publishers_are_delivered() {
     let redis = Redis::start().await;
     let server = launch(&redis).start().await;

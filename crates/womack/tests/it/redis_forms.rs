@@ -1,10 +1,15 @@
 //! A Redis may be reached in several ways, and a server, `publish` and `tail` know them all.
 
+use std::fs;
 use std::net::SocketAddr;
 
+use futures_util::StreamExt;
+use redis::Client as RedisClient;
 use tempfile::TempDir;
 use womack_test_support::tls::Certificates;
-use womack_test_support::{Broker, Client, Launch, Redis, Server, free_address, http};
+use womack_test_support::{
+    Broker, Client, Launch, Polling, Redis, Server, free_address, http, repository, within,
+};
 
 /// A URL of a Redis that is reached in another way than by its address.
 struct Url(String, SocketAddr);
@@ -88,6 +93,72 @@ async fn a_channel_that_redis_forbids_is_named() {
         line.contains("NOPERM") && line.contains("womack:ns:default:a"),
         "{line}"
     );
+}
+
+#[tokio::test]
+async fn the_rules_of_the_readme_let_nodes_and_applications_do_what_they_need_and_no_more() {
+    let redis = Redis::start().await;
+    let readme = fs::read_to_string(repository().join("README.md")).expect("the README");
+    let rules = readme.lines().filter(|line| line.starts_with("ACL "));
+    let rules: Vec<Vec<&str>> = rules.map(|rule| rule.split(' ').collect()).collect();
+    assert_eq!(
+        rules.len(),
+        3,
+        "a user for nodes, one for applications, and nobody else"
+    );
+    for rule in &rules {
+        redis.command(rule).await;
+    }
+    let nobody = RedisClient::open(redis.url()).expect("a URL");
+    let refusal = async {
+        let mut connection = nobody.get_multiplexed_async_connection().await?;
+        redis::cmd("PING")
+            .query_async::<String>(&mut connection)
+            .await
+    };
+    let error = refusal
+        .await
+        .expect_err("nobody without a name may do anything");
+    assert_eq!(error.code(), Some("NOAUTH"), "{error}");
+
+    let nodes = Url(
+        format!("redis://womack:NODE-PASSWORD@{}", redis.address()),
+        redis.address(),
+    );
+    let launch = Launch::new(&nodes).flag("--events-key", "womack:event:default");
+    let launch = launch.arg("--client-events").flag("--presence", "/");
+    let (one, other) = tokio::join!(launch.clone().start(), launch.start());
+    let app = format!("redis://app:APP-PASSWORD@{}", redis.address());
+    let app = RedisClient::open(app).expect("a URL");
+    let mut events = app.get_async_pubsub().await.expect("Redis");
+    let subscribed = events.subscribe("womack:event:default:subscribe").await;
+    subscribed.expect("events are for applications");
+    let mut app = app.get_multiplexed_async_connection().await.expect("Redis");
+
+    let client = Polling::connect(one.address()).await;
+    let mut client = client.by_way_of(other.address());
+    client.subscribe("a").await;
+    let mut events = events.into_on_message();
+    let event = within("a server event", events.next()).await;
+    event.expect("a link to Redis");
+    let published: i64 = redis::cmd("PUBLISH")
+        .arg(&["womack:ns:default:a", "1"])
+        .query_async(&mut app)
+        .await
+        .expect("applications publish");
+    assert_eq!(published, 1);
+    assert_eq!(client.message("a").await, "1");
+    let forged = redis::cmd("PUBLISH")
+        .arg(&["womack-relay:00000000", "1"])
+        .query_async::<i64>(&mut app)
+        .await
+        .expect_err("nobody but nodes speaks for nodes");
+    assert_eq!(forged.code(), Some("NOPERM"), "{forged}");
+    for server in [&one, &other] {
+        let log = server.log();
+        let refusal = log.iter().find(|line| line.contains("NOPERM"));
+        assert_eq!(refusal, None);
+    }
 }
 
 #[tokio::test]
