@@ -42,7 +42,7 @@ fn lowest(groups: &str, mounts: &str, read: impl Fn(&Path) -> Option<String>) ->
         // A group outside of what is mounted here is not seen; the top is.
         let is_seen = !path.contains("/..");
         let below = Path::new(path).strip_prefix(root).ok().filter(|_| is_seen);
-        let group = PathBuf::from(mount_point).join(below.unwrap_or(Path::new("")));
+        let group = PathBuf::from(mount_point).join(below.unwrap_or_else(|| Path::new("")));
         let way_up = group
             .ancestors()
             .take_while(|at| at.starts_with(mount_point));
