@@ -2,7 +2,9 @@
 //!
 //! Without `--admin-listen` the paths for operators are on the port of the clients. A loopback
 //! peer alone proves nothing there: it may be a proxy that speaks for a stranger, or a browser in
-//! which the page of a stranger has had its own name resolved to 127.0.0.1.
+//! which the page of a stranger has had its own name resolved to 127.0.0.1. What a request says of
+//! itself shows the one and the other, but for a proxy on this machine that leaves no mark and a
+//! client that lies to it; operators behind proxies are told to use `--admin-listen`.
 
 use std::net::IpAddr;
 
