@@ -139,7 +139,7 @@ pub enum Unreadable {
     UnexpectedMac,
     /// It has no MAC, and the nodes share a secret.
     #[error("a message without a MAC")]
-    Unauthenticated,
+    MissingMac,
     /// Its MAC is not of this secret, this receiver and this message.
     #[error("a message with a wrong MAC")]
     WrongMac,

@@ -92,7 +92,7 @@ impl RelayMetrics {
             Unreadable::Kind(_) => "kind",
             Unreadable::Malformed => "malformed",
             Unreadable::UnexpectedMac => "unexpected_mac",
-            Unreadable::Unauthenticated => "missing_mac",
+            Unreadable::MissingMac => "missing_mac",
             Unreadable::WrongMac => "wrong_mac",
             Unreadable::Repeated => "repeated",
         };

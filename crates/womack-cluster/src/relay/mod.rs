@@ -310,7 +310,7 @@ impl Running {
         self.relay.context.metrics.skipped(why);
         let remedy = match why {
             Unreadable::UnexpectedMac => "set the same relay-secret here as on the other nodes",
-            Unreadable::Unauthenticated | Unreadable::WrongMac => {
+            Unreadable::MissingMac | Unreadable::WrongMac => {
                 "give all nodes the same relay-secret, and let nobody else publish on the channels \
                  of relay-key (Redis ACL)"
             }

@@ -94,7 +94,7 @@ mod tests {
         let (mut one, mut other) = (node(1, Some("a")), node(2, Some("a")));
         assert_eq!(other.read(&said(&mut one, 2)), Ok(message(1)));
         for (forger, expected) in [
-            (None, Unreadable::Unauthenticated),
+            (None, Unreadable::MissingMac),
             (Some("b"), Unreadable::WrongMac),
         ] {
             let forged = said(&mut node(1, forger), 2);

@@ -50,11 +50,11 @@ impl SharedSecret {
     /// Takes the sequence and the message out of what has come for the node `to`.
     ///
     /// # Errors
-    /// [`Unreadable::Unauthenticated`] without a MAC, [`Unreadable::WrongMac`] with the MAC of
+    /// [`Unreadable::MissingMac`] without a MAC, [`Unreadable::WrongMac`] with the MAC of
     /// another secret, node, sequence or message.
     pub fn unwrap(&self, to: u32, bytes: &Bytes) -> Result<(u64, Bytes), Unreadable> {
         if bytes.len() < HEAD_BYTES || bytes[0] != MAGIC {
-            return Err(Unreadable::Unauthenticated);
+            return Err(Unreadable::MissingMac);
         }
         let mut rest = bytes.slice(1..);
         let sequence = rest.get_u64();
@@ -131,7 +131,7 @@ mod tests {
     fn a_message_without_a_mac_is_told_from_a_wrong_one() {
         for message in [&b""[..], MESSAGE, &[MAGIC], &[0xb7; 64]] {
             let found = secret().unwrap(NODE, &Bytes::copy_from_slice(message));
-            assert_eq!(found, Err(Unreadable::Unauthenticated));
+            assert_eq!(found, Err(Unreadable::MissingMac));
         }
     }
 

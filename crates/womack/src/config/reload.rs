@@ -60,7 +60,7 @@ mod tests {
     use womack_engine::SlowClient;
 
     use super::*;
-    use crate::config::PerNamespace;
+    use crate::config::{Nodes, PerNamespace};
 
     #[test]
     fn limits_and_keys_are_taken_and_what_is_not_is_named() {
@@ -93,6 +93,19 @@ mod tests {
         assert_eq!(running.publish_key.load().as_deref(), Some("new"));
         assert_eq!(running.take_over(&Config::default()), ["publish-key"]);
         assert_eq!(running.publish_key.load().as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn a_changed_secret_is_named_and_not_shown() {
+        let new = Config {
+            nodes: Nodes {
+                relay_secret: Some("hush".to_owned().into()),
+                ..Nodes::default()
+            },
+            ..Config::default()
+        };
+        assert_eq!(Config::default().take_over(&new), ["relay-secret"]);
+        assert!(!format!("{new:?}").contains("hush"));
     }
 
     #[test]
