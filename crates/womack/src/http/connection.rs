@@ -98,8 +98,7 @@ pub(super) async fn serve_connection(
     if let Err(error) = ended {
         count_error(&http, &error);
     }
-    let patience = http.server.config.handshake_timeout;
-    client.settle(patience, &closing).await;
+    client.settle(config.handshake_timeout, &closing).await;
 }
 
 /// The address that the connection comes from: that of a client, or of the last proxy. `None` if a
