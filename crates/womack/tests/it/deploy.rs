@@ -139,13 +139,6 @@ async fn kubernetes_objects_find_one_another() {
         (&rights["runAsUser"], &rights["runAsGroup"]),
         (&65532.into(), &65532.into())
     );
-    let policy = &yaml("k8s/networkpolicy.yaml").await[0];
-    assert_eq!(&policy["spec"]["podSelector"]["matchLabels"], labels);
-    for rule in policy["spec"]["ingress"].as_array().expect("rules") {
-        let name = &rule["ports"][0]["port"];
-        assert!(port(name), "{name}");
-        assert_eq!(name == "admin", rule["from"].is_array(), "{rule}");
-    }
 
     let services = yaml("k8s/service.yaml").await;
     for service in &services {
@@ -176,15 +169,33 @@ async fn kubernetes_objects_find_one_another() {
     );
 
     let kustomization = &yaml("k8s/kustomization.yaml").await[0];
+    for resource in kustomization["resources"].as_array().expect("resources") {
+        text(&format!("k8s/{}", resource.as_str().expect("a name")));
+    }
+}
+
+#[tokio::test]
+async fn kubernetes_keeps_operators_pages_and_the_url_of_redis_from_others() {
+    let deployment = &yaml("k8s/deployment.yaml").await[0];
+    let template = &deployment["spec"]["template"];
+    let container = &template["spec"]["containers"][0];
+    let policy = &yaml("k8s/networkpolicy.yaml").await[0];
+    let selected = &policy["spec"]["podSelector"]["matchLabels"];
+    assert_eq!(selected, &template["metadata"]["labels"]);
+    for rule in policy["spec"]["ingress"].as_array().expect("rules") {
+        let name = &rule["ports"][0]["port"];
+        let mut ports = container["ports"].as_array().expect("ports").iter();
+        assert!(ports.any(|port| port["name"] == *name), "{name}");
+        assert_eq!(name == "admin", rule["from"].is_array(), "{rule}");
+    }
+
     let secret = &container["env"][0]["valueFrom"]["secretKeyRef"];
+    let kustomization = &yaml("k8s/kustomization.yaml").await[0];
     let generated = &kustomization["secretGenerator"][0];
     assert_eq!(secret["name"], generated["name"]);
     let literal = generated["literals"][0].as_str().expect("a literal");
     let key = secret["key"].as_str().expect("a key");
     assert!(literal.starts_with(&format!("{key}=")), "{literal}");
-    for resource in kustomization["resources"].as_array().expect("resources") {
-        text(&format!("k8s/{}", resource.as_str().expect("a name")));
-    }
 }
 
 #[test]
