@@ -66,8 +66,11 @@ impl World {
     }
 
     /// A client has just read that a channel is live for it: if the way was whole for long enough,
-    /// the node is subscribed at Redis.
+    /// the node is subscribed at Redis. One that closes clients may have closed this one since.
     pub(crate) fn check_live(&self, node: usize, channel: &str) {
+        if self.nodes[node].borrow().is_draining {
+            return;
+        }
         let since = self.wall.true_millis().saturating_sub(LIVE_FOR);
         let is_quiet = self.with_ways(node, channel, |outages, ways| {
             outages.is_quiet_since(ways, since)
