@@ -100,7 +100,8 @@ pub enum CloseReason {
     PingTimeout,
     /// The client joined no namespace in time.
     ConnectTimeout,
-    /// The request or the WebSocket handshake was not complete in time.
+    /// A request or a WebSocket handshake was not complete in time, or a client that polls has made
+    /// no second request.
     HandshakeTimeout,
     /// Announced attachments were not complete in time.
     AttachmentTimeout,

@@ -26,10 +26,10 @@ const COME: &str = "
     if type(new) == 'table' then return new end
     if type(indexed) == 'table' then return indexed end
     return tells and 1 or 0";
-/// What [`COME`] answers a node that others take for dead.
+/// The answer of [`COME`] to a node that others take for dead.
 const TAKEN_FOR_DEAD: i64 = -1;
 
-/// What Redis does with records.
+/// The way in which Redis treats records.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Records {
     /// It keeps them.
@@ -52,14 +52,14 @@ pub(super) struct Commands<'a> {
     scripts: Vec<(usize, bool)>,
 }
 
-/// What came of commands.
+/// The outcome of commands.
 #[derive(Default)]
 pub(super) struct Sent {
     /// Clients that were said to have come.
     pub(super) come: u64,
     /// Whether this node was taken for dead, and some of its clients have not been written down.
     pub(super) is_taken_for_dead: bool,
-    /// What Redis said to one that it refused.
+    /// The error of one that Redis has refused.
     pub(super) refusal: Option<RedisError>,
 }
 
@@ -156,7 +156,7 @@ impl<'a> Commands<'a> {
         self.pipeline.arg(event);
     }
 
-    /// What the replies to all commands mean.
+    /// The outcome, by the replies to all commands.
     pub(super) fn read(&self, replies: Vec<RedisResult<Value>>) -> Sent {
         let mut sent = Sent {
             come: self.come,

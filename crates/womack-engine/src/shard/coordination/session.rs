@@ -171,14 +171,15 @@ impl Shard {
         }
     }
 
-    /// What doing a client's will costs, beside the packet that has asked for it.
+    /// The work of doing what a handler wants for a client, beside the packet that has asked for it.
     fn work_of(&self, id: ConnectionId, namespace: NamespaceId, action: &Action) -> Option<Work> {
         match action {
             Action::Join(..) | Action::Leave(_) => Some(Work::Channels(1)),
             Action::JoinAcknowledged(join) => Some(Work::Channels(join.channels.len())),
             Action::SetMeta(_) => {
-                let memberships = self.connections.get(id)?.memberships();
-                Some(Work::Channels(memberships.channels_in(namespace).len()))
+                let memberships = self.connections.get(id)?.memberships().iter();
+                let its = memberships.filter(|found| found.topic.namespace == namespace);
+                Some(Work::Channels(its.count()))
             }
             Action::AcknowledgePresence { .. } => Some(Work::Question),
             Action::Emit { .. }
