@@ -35,7 +35,7 @@ impl Http {
             match error {
                 AdmissionError::Connections => SessionError::TooManySessions,
                 AdmissionError::Address => {
-                    say_what_an_address_is(client);
+                    warn_of_address(client);
                     SessionError::TooManySessions
                 }
                 AdmissionError::Pace => SessionError::TooManyPerSecond,
@@ -44,15 +44,15 @@ impl Http {
     }
 }
 
-/// Tells operators, once, that an address has what it may have: it may be that of a balancer.
-fn say_what_an_address_is(client: IpAddr) {
+/// Warns operators, once, of an address that is refused further sessions: it may be a balancer's.
+fn warn_of_address(client: IpAddr) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
         warn!(
             %client,
-            "an address has as many sessions as it may have (max-connections-per-address), and \
-             gets no more; if it is that of a balancer, whose clients all share it, name the \
-             balancer by trusted-proxy"
+            "an address has reached its share of sessions (max-connections-per-address), and \
+             further clients from there are refused; if it is a balancer's, set trusted-proxy to \
+             the balancer's network, so that its clients are told apart"
         );
     });
 }

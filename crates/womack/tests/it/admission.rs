@@ -87,7 +87,9 @@ async fn one_address_leaves_the_last_quarter_to_others_unless_it_may_have_all() 
         clients.push(Client::connect(server.address()).await);
     }
     is_full(&server, "5").await;
-    server.logged("name the balancer by trusted-proxy").await;
+    server
+        .logged("set trusted-proxy to the balancer's network")
+        .await;
     for _ in 0..2 {
         let elsewhere = upgrade(server.address(), [127, 0, 0, 2], "/ws").await;
         let elsewhere = elsewhere.expect("an answer");
