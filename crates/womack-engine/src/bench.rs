@@ -16,7 +16,7 @@ impl FanOut {
     /// A fan-out to `clients` clients.
     pub fn new(clients: usize) -> Self {
         Self {
-            round: Round::default(),
+            round: Round::new(&womack_ledger::Ledger::default()),
             outboxes: (0..clients).map(|_| Outbox::new()).collect(),
         }
     }

@@ -79,6 +79,7 @@ impl Config {
                 ping_interval: self.ping_interval,
                 ping_timeout: self.ping_timeout,
                 connect_timeout: self.handshake_timeout,
+                message_timeout: self.handshake_timeout,
                 poll_duration: POLL_DURATION.min(self.ping_interval),
                 ..Timing::default()
             },

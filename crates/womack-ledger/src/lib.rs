@@ -7,8 +7,8 @@
 //! | module | contents |
 //! |---|---|
 //! | `limit` | [`Limit`]: every limit, named once for flags, metrics and logs |
-//! | `ledger` | [`Ledger`] and [`Charge`]: bytes that a shard holds |
-//! | `memory` | [`Memory`]: the ledgers of all shards beside the budget; the cost of the parts |
+//! | `ledger` | [`Ledger`]: bytes that are held; [`Charge`], [`Charged`], [`Buffer`]: what holds them |
+//! | `memory` | [`Memory`]: all ledgers beside the budget; the cost of the parts |
 //! | `cgroup` | the memory that control groups allow the process |
 //! | `admission` | [`Admission`]: how many sessions there may be, from where, and how fast |
 //! | `shard_id` | [`ShardId`]: the number of a shard |
@@ -24,11 +24,11 @@ mod shard_id;
 
 pub use self::{
     admission::{AddressShare, Admission, AdmissionError, AdmissionLimits, Admitted},
-    ledger::{Charge, Ledger},
+    ledger::{Buffer, Charge, Charged, Ledger},
     limit::Limit,
     memory::{
-        CLIENT_BYTES, CLOSING_BYTES, DECODER_BYTES, HTTP_BYTES, MEMBERSHIP_BYTES, Memory,
-        PROCESS_BYTES, QUEUE_BYTES, SHARD_BYTES, available,
+        CHANNEL_BYTES, CLIENT_BYTES, CLOSING_BYTES, DECODER_BYTES, HTTP_BYTES, MEMBERSHIP_BYTES,
+        Memory, PROCESS_BYTES, QUEUE_BYTES, SHARD_BYTES, available,
     },
     metrics::LimitCounters,
     shard_id::ShardId,

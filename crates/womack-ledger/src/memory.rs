@@ -14,8 +14,10 @@ pub const QUEUE_BYTES: usize = 8 << 20;
 pub const CLIENT_BYTES: usize = 640;
 /// The cost of a WebSocket that has ended and is still open, beside the bytes that wait for it.
 pub const CLOSING_BYTES: usize = 256;
-/// What a place in a channel takes; a channel of its own takes more.
+/// What a place in a channel takes.
 pub const MEMBERSHIP_BYTES: usize = 128;
+/// What a channel takes in a shard, in the router and in the link to Redis, beside its name.
+pub const CHANNEL_BYTES: usize = 512;
 /// What an HTTP connection takes: its task, and hyper's buffers.
 pub const HTTP_BYTES: usize = 16 << 10;
 /// What a WebSocket's decoder takes while a message is incomplete, beside the message.
@@ -30,6 +32,8 @@ pub struct Memory {
     ledgers: Box<[Ledger]>,
     /// What waits in the queues to the shards. What several wait for is counted for each.
     queues: Box<[Ledger]>,
+    /// What no shard holds: router, link to Redis, reporter, relay.
+    others: Ledger,
 }
 
 impl Memory {
@@ -39,6 +43,7 @@ impl Memory {
             share: share(),
             ledgers: (0..shards).map(|_| Ledger::default()).collect(),
             queues: (0..shards).map(|_| Ledger::default()).collect(),
+            others: Ledger::default(),
         }
     }
 
@@ -55,9 +60,15 @@ impl Memory {
         &self.queues
     }
 
+    /// The ledger of all that is held outside of shards and their queues.
+    pub const fn others(&self) -> &Ledger {
+        &self.others
+    }
+
     /// Bytes that are in use, as far as they are counted.
     pub fn used(&self) -> usize {
         let ledgers = self.ledgers.iter().chain(&self.queues);
+        let ledgers = ledgers.chain([&self.others]);
         let held: usize = ledgers.map(Ledger::bytes).sum();
         PROCESS_BYTES + self.ledgers.len() * SHARD_BYTES + held
     }

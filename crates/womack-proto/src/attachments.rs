@@ -97,7 +97,8 @@ impl Partial {
                 max: limits.max_attachment_bytes,
             });
         }
-        self.attachments.push(data);
+        // A copy, since the data may be a small part of what its decoder has read.
+        self.attachments.push(Bytes::copy_from_slice(&data));
         self.missing = self.missing.saturating_sub(1);
         Ok(())
     }
@@ -112,6 +113,16 @@ impl Partial {
 
     pub(crate) const fn namespace(&self) -> NamespaceId {
         self.namespace
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let head = match &self.head {
+            Head::Event { name, args, .. } => name.len() + args.len(),
+            Head::Ack { args, .. } => args.len(),
+        };
+        let attachments = self.attachments.capacity() * size_of::<Bytes>();
+        size_of::<Self>() + head + attachments + self.bytes
     }
 
     pub(crate) const fn deadline(&self) -> Instant {

@@ -103,6 +103,8 @@ pub enum CloseReason {
     /// A request or a WebSocket handshake was not complete in time, or a client that polls has made
     /// no second request.
     HandshakeTimeout,
+    /// A WebSocket message was not complete in time.
+    MessageTimeout,
     /// Announced attachments were not complete in time.
     AttachmentTimeout,
     /// The client sent what no protocol allows.
@@ -142,6 +144,7 @@ impl CloseReason {
         Self::PingTimeout,
         Self::ConnectTimeout,
         Self::HandshakeTimeout,
+        Self::MessageTimeout,
         Self::AttachmentTimeout,
         Self::ParseError,
         Self::InvalidState,
@@ -167,6 +170,7 @@ impl CloseReason {
             Self::PingTimeout => "ping_timeout",
             Self::ConnectTimeout => "connect_timeout",
             Self::HandshakeTimeout => "handshake_timeout",
+            Self::MessageTimeout => "message_timeout",
             Self::AttachmentTimeout => "attachment_timeout",
             Self::ParseError => "parse_error",
             Self::InvalidState => "invalid_state",
@@ -195,6 +199,7 @@ impl CloseReason {
             Self::PingTimeout
             | Self::ConnectTimeout
             | Self::HandshakeTimeout
+            | Self::MessageTimeout
             | Self::AttachmentTimeout
             | Self::TooManyPackets
             | Self::PacketRate

@@ -22,6 +22,8 @@ pub struct Timing {
     pub ping_timeout: Duration,
     /// From the opening to the first namespace joined.
     pub connect_timeout: Duration,
+    /// From the first byte of a message or packet to its last, attachments included.
+    pub message_timeout: Duration,
     /// From a poll of a Socket.IO 0.9 client to its end, if there is nothing to say.
     pub poll_duration: Duration,
     /// From the handshake of a Socket.IO 0.9 client to its transport, and from the end of a poll
@@ -35,6 +37,7 @@ impl Default for Timing {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(10),
+            message_timeout: Duration::from_secs(10),
             poll_duration: Duration::from_secs(20),
             close_timeout: Duration::from_secs(60),
         }

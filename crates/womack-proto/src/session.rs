@@ -278,6 +278,13 @@ impl Session {
         self.joined().any(|joined| joined == namespace)
     }
 
+    /// Bytes of memory that a packet takes whose attachments are still to come.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.held_bytes())
+    }
+
     /// Whether the session is over.
     pub const fn is_closed(&self) -> bool {
         self.is_closed

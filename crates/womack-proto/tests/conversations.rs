@@ -98,6 +98,7 @@ impl Setting {
             ping_interval: Duration::from_millis(300),
             ping_timeout: Duration::from_millis(200),
             connect_timeout: Duration::from_millis(1000),
+            message_timeout: Duration::from_millis(500),
             poll_duration: Duration::from_millis(250),
             close_timeout: Duration::from_millis(700),
         };

@@ -49,7 +49,7 @@ impl Scene {
             shards: 1,
             reports: None,
         });
-        let channels = WritableChannels::new();
+        let channels = WritableChannels::new(&womack_ledger::Ledger::default());
         Self {
             router: Router::new(Arc::new(context.unwrap()), vec![channels.reader()]),
             channels,

@@ -18,7 +18,7 @@ pub(crate) mod topics;
 
 use std::{sync::Arc, time::Instant};
 
-use womack_ledger::{Admitted, CLIENT_BYTES, Ledger, ShardId};
+use womack_ledger::{Admitted, Ledger, ShardId};
 use womack_proto::{
     Frame, Handshake, Layer, NamespaceId, Output, PollBody, Revision, Rules, Session, SessionError,
     handshake, payload::Format,
@@ -105,12 +105,16 @@ impl Shard {
             metrics: context.metrics.shards.of(id).clone(),
             ledger: ledger.clone(),
             now,
-            connections: Connections::new(now),
-            subscriptions: Subscriptions::new(id, dirty, timeout, tells_gaps),
+            connections: Connections::new(ledger, now),
+            subscriptions: Subscriptions::new(id, dirty, timeout, tells_gaps, ledger),
             presence_queries: PresenceQueries::new(timeout),
             meta_changes: MetaChanges::new(ledger),
             egress: Egress::new(ring, ledger.clone()),
-            ingress: Ingress::new(config.limits.load().max_payload_bytes, ledger),
+            ingress: Ingress::new(
+                config.limits.load().max_payload_bytes,
+                config.handshake_timeout,
+                ledger,
+            ),
             sockets,
             closing_sockets: ClosingSockets::new(ledger.clone()),
             timers: Timers::new(config.max_connection_age, now),
@@ -218,9 +222,8 @@ impl Shard {
         };
         self.context.metrics.clients.opened(kind.label());
         self.metrics.connections.inc();
-        let connection = Connection::new(kind, endpoint, secret);
+        let connection = Connection::new(kind, endpoint, secret, &self.ledger);
         let id = self.connections.add(connection, admitted.stay());
-        self.ledger.charge(CLIENT_BYTES);
         self.schedule(id);
         self.timers.begin(id, secret, self.now);
         Some(id)
@@ -255,14 +258,16 @@ impl Shard {
         id: ConnectionId,
         call: impl FnOnce(&mut Session, &Rules, &mut Vec<Output>),
     ) {
-        let connection = self.connections.get_mut(id);
-        let Some(session) = connection.and_then(|found| found.kind_mut().session_mut()) else {
+        let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
         let mut outputs = self.outputs.pop().unwrap_or_default();
-        let before = session.deadline();
-        call(session, &self.context.rules, &mut outputs);
-        if session.deadline() != before {
+        let is_due_anew = connection.with_session(|session| {
+            let before = session.deadline();
+            call(session, &self.context.rules, &mut outputs);
+            session.deadline() != before
+        });
+        if is_due_anew == Some(true) {
             self.schedule(id);
         }
         for output in outputs.drain(..) {

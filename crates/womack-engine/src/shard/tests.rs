@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame as WebSocketFrame,
     coding::{Data, OpCode},
 };
+use womack_ledger::{CHANNEL_BYTES, MEMBERSHIP_BYTES};
 use womack_proto::{Answer, Channel, SessionError, relay::AnswerLoss, subscriber::Epoch};
 
 use super::{
@@ -555,6 +556,58 @@ fn messages_have_their_turn_however_much_clients_send() {
     assert!(scene.shard.has_unread());
     scene.shard.read_unread(scene.now);
     assert!(!scene.shard.has_unread());
+}
+
+#[test]
+fn a_message_that_is_never_finished_is_charged_and_ends_its_client() {
+    let mut scene = Scene::new();
+    let client = scene.connect();
+    let idle = scene.shard.ledger.bytes();
+    let whole = masked(&"x".repeat(5000));
+    client.socket.push(&whole[..4000]);
+    scene.ready(&client);
+    assert!(scene.shard.ledger.bytes() >= idle + 3990);
+    let timeout = scene.shard.context.config.handshake_timeout;
+    scene.pass(timeout - TICK * 2);
+    assert!(!client.socket.is_finished());
+    scene.pass(TICK * 3);
+    assert!(client.socket.is_finished());
+    assert_eq!(scene.shard.session_count(), 0);
+}
+
+#[test]
+fn a_packet_whose_attachments_never_come_is_charged_and_ends_its_session() {
+    let mut scene = Scene::new();
+    let sid = scene.open_polling();
+    scene.post(sid, "40");
+    let idle = scene.shard.ledger.bytes();
+    let argument = "x".repeat(5000);
+    scene.post(sid, &format!(r#"452-["event","{argument}"]"#));
+    scene.post(sid, "bAAAA");
+    assert!(scene.shard.ledger.bytes() >= idle + 5003);
+    scene.pass(scene.shard.context.config.handshake_timeout + TICK);
+    assert_eq!(
+        (scene.shard.session_count(), scene.shard.ledger.bytes()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_channel_is_charged_until_its_last_subscriber_leaves() {
+    let mut scene = Scene::new();
+    let (first, second) = (scene.connect(), scene.connect());
+    let idle = scene.shard.ledger.bytes();
+    for client in [&first, &second] {
+        scene.say(client, r#"{"subscribe": ["news"]}"#);
+    }
+    scene.confirm();
+    let charged = scene.shard.ledger.bytes() - idle;
+    let names = scene.redis_channel().len();
+    assert_eq!(charged, CHANNEL_BYTES + names + 2 * MEMBERSHIP_BYTES);
+    for client in [&first, &second] {
+        scene.say(client, r#"{"unsubscribe": ["news"]}"#);
+    }
+    assert_eq!(scene.shard.ledger.bytes(), idle);
 }
 
 #[test]

@@ -143,9 +143,7 @@ impl Session {
             out.push(head.complete(namespace, Vec::new()));
             return Ok(());
         }
-        // As long as a client may be silent.
-        let timing = &rules.timing;
-        let wait = nanos(timing.ping_interval).saturating_add(nanos(timing.ping_timeout));
+        let wait = nanos(rules.timing.message_timeout);
         let deadline = now + Duration::from_nanos(wait);
         let partial = Partial::new(namespace, head, attachments, deadline, &rules.limits)?;
         self.partial = Some(Box::new(partial));

@@ -49,6 +49,7 @@ fn timing_without_end_is_no_overflow() {
         ping_interval: Duration::MAX,
         ping_timeout: Duration::MAX,
         connect_timeout: Duration::MAX,
+        message_timeout: Duration::MAX,
         poll_duration: Duration::MAX,
         close_timeout: Duration::MAX,
     };
@@ -76,6 +77,7 @@ fn timing_of_nothing_closes_at_once() {
         ping_interval: Duration::ZERO,
         ping_timeout: Duration::ZERO,
         connect_timeout: Duration::ZERO,
+        message_timeout: Duration::ZERO,
         poll_duration: Duration::ZERO,
         close_timeout: Duration::ZERO,
     };
@@ -96,9 +98,10 @@ fn timing_of_nothing_closes_at_once() {
 
 #[test]
 fn clients_that_ping_are_heard_by_any_packet() {
-    let rules = rules();
+    let mut rules = rules();
     let now = start();
     let patience = rules.timing.ping_interval + rules.timing.ping_timeout;
+    rules.timing.message_timeout = patience;
     let mut session = older(&rules, now);
     let mut out = Vec::new();
     assert_eq!(session.deadline(), now + patience);

@@ -80,7 +80,8 @@ impl Kind {
     /// The deadline of the client.
     pub(in crate::shard) fn deadline(&self) -> Instant {
         let expected = self.polling().and_then(Polling::expected);
-        let others = [expected, self.probe().map(Probe::next_deadline)];
+        let message = self.wire().and_then(Wire::message_deadline);
+        let others = [expected, message, self.probe().map(Probe::next_deadline)];
         let deadlines = others.into_iter().flatten();
         deadlines.fold(self.protocol_deadline(), Instant::min)
     }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use womack_ledger::{Ledger, Limit};
-use womack_proto::{Channel, NamespaceId};
+use womack_ledger::{CLIENT_BYTES, Charge, Ledger, Limit, MEMBERSHIP_BYTES};
+use womack_proto::{Channel, NamespaceId, Session};
 
 use super::rate_limit::{Pace, Work};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
             pending::{Fate, Room, Thinned},
             round::{Outbox, Taken},
         },
-        topics::memberships::Memberships,
+        topics::memberships::{Membership, Memberships},
     },
     sid::{ConnectionId, ConnectionRef},
 };
@@ -38,11 +38,14 @@ pub(crate) struct Connection {
     endpoint: u8,
     /// What it may still send.
     pace: Pace,
+    /// The client itself, its memberships, and what it has sent of a packet.
+    charge: Charge,
 }
 
 impl Connection {
-    /// A client that has just come to an endpoint. Nobody can guess its `secret`.
-    pub(in crate::shard) fn new(kind: Kind, endpoint: u8, secret: u64) -> Self {
+    /// A client that has just come to an endpoint, and is charged to `ledger`. Nobody can guess its
+    /// `secret`.
+    pub(in crate::shard) fn new(kind: Kind, endpoint: u8, secret: u64, ledger: &Ledger) -> Self {
         Self {
             kind,
             secret,
@@ -50,6 +53,7 @@ impl Connection {
             memberships: Memberships::default(),
             endpoint,
             pace: Pace::default(),
+            charge: ledger.hold(CLIENT_BYTES),
         }
     }
 
@@ -86,8 +90,36 @@ impl Connection {
         &self.memberships
     }
 
-    pub(in crate::shard) const fn memberships_mut(&mut self) -> &mut Memberships {
-        &mut self.memberships
+    /// A membership of the client, by its number.
+    pub(super) fn membership_mut(&mut self, number: u32) -> Option<&mut Membership> {
+        self.memberships.get_mut(number)
+    }
+
+    /// Changes the memberships.
+    pub(in crate::shard) fn change_memberships<R>(
+        &mut self,
+        change: impl FnOnce(&mut Memberships) -> R,
+    ) -> R {
+        let result = change(&mut self.memberships);
+        self.settle_charge();
+        result
+    }
+
+    /// Calls a method of the session, if that is what the client speaks. `None` if it is not.
+    pub(in crate::shard) fn with_session<R>(
+        &mut self,
+        call: impl FnOnce(&mut Session) -> R,
+    ) -> Option<R> {
+        let result = call(self.kind.session_mut()?);
+        self.settle_charge();
+        Some(result)
+    }
+
+    /// Charges what the client takes now.
+    fn settle_charge(&mut self) {
+        let memberships = self.memberships.count() * MEMBERSHIP_BYTES;
+        let unfinished = self.kind.session().map_or(0, Session::unfinished_bytes);
+        self.charge.set(CLIENT_BYTES + memberships + unfinished);
     }
 
     /// The client as a round is written to it.
@@ -161,10 +193,11 @@ impl Connection {
             .take_pending(now, |pending| pending.write_to(wire))
     }
 
-    /// Memory that the client holds by reading slowly or sending slowly.
+    /// Memory that the client holds beyond what an idle one takes: by reading slowly, by sending
+    /// slowly, and by its memberships.
     pub(super) fn weight(&self) -> usize {
         let partial = self.kind.wire().map_or(0, |wire| wire.partial_bytes());
-        self.pending_bytes() + partial
+        self.pending_bytes() + partial + self.charge.bytes() - CLIENT_BYTES
     }
 
     /// Whether the client has taken nothing of what waits for it for `time`.
@@ -232,7 +265,7 @@ mod tests {
     #[test]
     fn an_idle_client_costs_what_is_written_down() {
         assert!(
-            size_of::<Connection>() <= 192,
+            size_of::<Connection>() <= 208,
             "{}",
             size_of::<Connection>()
         );

@@ -7,6 +7,7 @@ use std::{
 };
 
 use slab::Slab;
+use womack_ledger::Ledger;
 use womack_proto::{Form, NamespaceId};
 
 use super::{
@@ -49,12 +50,13 @@ pub(in crate::shard) struct Removed {
 }
 
 impl Connections {
-    pub(in crate::shard) fn new(now: Instant) -> Self {
+    /// There is none yet. What is remembered of clients is charged to `ledger`.
+    pub(in crate::shard) fn new(ledger: &Ledger, now: Instant) -> Self {
         Self {
             slab: Slab::new(),
             addresses: HashMap::new(),
             recently_closed: Goodbyes::default(),
-            metas: Metas::default(),
+            metas: Metas::new(ledger),
             started: now,
         }
     }
@@ -174,7 +176,7 @@ impl Connections {
     pub(in crate::shard) fn note_place(&mut self, moved: Moved) {
         let Moved { subscriber, place } = moved;
         if let Some(connection) = self.get_mut(subscriber.connection)
-            && let Some(membership) = connection.memberships_mut().get_mut(subscriber.membership)
+            && let Some(membership) = connection.membership_mut(subscriber.membership)
         {
             membership.place = place;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use womack_ledger::{CLIENT_BYTES, Limit};
+use womack_ledger::Limit;
 use womack_proto::{CloseReason, Frame, payload::Format};
 
 use crate::{
@@ -44,7 +44,6 @@ impl Shard {
         };
         self.timers.end(id);
         self.context.admission.leave(address);
-        self.ledger.release(CLIENT_BYTES);
         let metrics = &self.context.metrics;
         if let Some(limit) = limit(reason) {
             metrics.limit(limit);
@@ -180,9 +179,10 @@ const fn limit(reason: CloseReason) -> Option<Limit> {
         CloseReason::PayloadTooLarge => Some(Limit::MaxPayload),
         CloseReason::TooManyPackets => Some(Limit::MaxPacketsPerPayload),
         CloseReason::PacketRate => Some(Limit::MaxPacketsPerSecond),
-        CloseReason::ConnectTimeout | CloseReason::HandshakeTimeout => {
-            Some(Limit::HandshakeSeconds)
-        }
+        CloseReason::ConnectTimeout
+        | CloseReason::HandshakeTimeout
+        | CloseReason::MessageTimeout
+        | CloseReason::AttachmentTimeout => Some(Limit::HandshakeSeconds),
         _ => None,
     }
 }

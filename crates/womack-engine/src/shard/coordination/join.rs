@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use womack_ledger::{Limit, MEMBERSHIP_BYTES};
+use womack_ledger::Limit;
 use womack_proto::{
     Channel, Form, NamespaceId, event_stream,
     subscriber::Epoch,
@@ -69,14 +69,13 @@ impl Shard {
             encodings: connection.kind().encodings(),
             max_memberships: most.saturating_mul(registry.count()),
         };
-        let join = self
-            .subscriptions
-            .join(id, connection.memberships_mut(), target);
+        let subscriptions = &mut self.subscriptions;
+        let join = connection
+            .change_memberships(|memberships| subscriptions.join(id, memberships, target));
         match &join {
             None => self.context.metrics.limit(Limit::MaxChannelsPerClient),
             Some(join) if join.is_new => {
                 self.context.metrics.clients.subscriptions.inc();
-                self.ledger.charge(MEMBERSHIP_BYTES);
             }
             Some(_) => {}
         }
@@ -107,7 +106,7 @@ impl Shard {
         let Some(client) = self.connections.named(id) else {
             return;
         };
-        let ack = PendingAck::new(client, namespace, request.answer);
+        let ack = PendingAck::new(client, namespace, request.answer, &self.ledger);
         let most = self.context.config.limits.load().max_waiting_acks;
         let is_full = self.subscriptions.waiting() >= most;
         if is_full && !is_refused {
@@ -244,9 +243,10 @@ impl Shard {
             return;
         };
         let encodings = connection.kind().encodings();
-        let memberships = connection.memberships_mut();
         let subscriptions = &mut self.subscriptions;
-        let ended = subscriptions.leave(id, memberships, channel, namespace, encodings);
+        let ended = connection.change_memberships(|memberships| {
+            subscriptions.leave(id, memberships, channel, namespace, encodings)
+        });
         let Some(ended) = ended else {
             return;
         };
@@ -271,7 +271,7 @@ impl Shard {
 
     /// Takes a connection, which is closing, out of all channels.
     pub(in crate::shard) fn leave_all(&mut self, id: ConnectionId, connection: &mut Connection) {
-        for membership in std::mem::take(connection.memberships_mut()).iter() {
+        for membership in connection.change_memberships(std::mem::take).iter() {
             let ended = self.subscriptions.end(id, membership);
             // Nobody is left to be told that acknowledgements have failed.
             if ended.was_settled {
@@ -287,7 +287,6 @@ impl Shard {
             self.connections.note_place(moved);
         }
         self.context.metrics.clients.subscriptions.dec();
-        self.ledger.release(MEMBERSHIP_BYTES);
     }
 
     /// Tells a client that it is in a channel no more although it did not leave.

@@ -81,10 +81,11 @@ impl Shard {
         }
         let mut inbound = self.ingress.lend();
         if let Some(wire) = self.connections.wire_mut(socket) {
-            self.ingress.decode(wire, bytes, &mut inbound);
+            self.ingress.decode(wire, bytes, self.now, &mut inbound);
         }
         self.handle_inbound(socket, &mut inbound);
         self.ingress.give_back(inbound);
+        self.expect_message(socket);
     }
 
     /// Reads what a socket has, to its end if that is known to be there, unless the turn is over:
@@ -99,9 +100,10 @@ impl Shard {
                 return;
             };
             let mut inbound = self.ingress.lend();
-            let progress = self.ingress.read(wire, to_end, &mut inbound);
+            let progress = self.ingress.read(wire, to_end, self.now, &mut inbound);
             self.handle_inbound(socket, &mut inbound);
             self.ingress.give_back(inbound);
+            self.expect_message(socket);
             self.flush_if_full();
             match progress {
                 Progress::Empty => return,
@@ -111,6 +113,19 @@ impl Shard {
             }
         }
         self.ingress.postpone(socket);
+    }
+
+    /// Notes when the rest of a message has to come, if one is incomplete. That of a WebSocket that
+    /// is still to become a transport has no more time than that has.
+    fn expect_message(&mut self, socket: SocketId) {
+        // What was to become the transport of its session may be it by now.
+        let (SocketId::Client(id) | SocketId::Probe(id)) = socket else {
+            return;
+        };
+        let wire = self.connections.wire_mut(SocketId::Client(id));
+        if wire.is_some_and(|wire| wire.message_deadline().is_some()) {
+            self.schedule(id);
+        }
     }
 
     fn end(&mut self, socket: SocketId, reason: CloseReason) {

@@ -195,12 +195,7 @@ impl Shard {
         let Some(reports) = reports.filter(|_| entry.presence && !full) else {
             return self.acknowledge(id, namespace, ack, &unavailable);
         };
-        let query = PendingQuery {
-            client,
-            namespace,
-            ack,
-            unavailable,
-        };
+        let query = PendingQuery::new(client, namespace, ack, unavailable, channel, &self.ledger);
         let question = Question {
             shard: self.ids.shard(),
             token: self.presence_queries.push(query, self.now),

@@ -5,7 +5,10 @@ use std::{rc::Rc, time::Instant};
 use tokio::sync::Notify;
 use womack_proto::CloseReason;
 
-use crate::{shard::Shard, sid::ConnectionId};
+use crate::{
+    shard::{Shard, io::socket_id::SocketId},
+    sid::ConnectionId,
+};
 
 impl Shard {
     /// Notes when the connection `id` wants to be looked at.
@@ -31,6 +34,7 @@ impl Shard {
                 self.protocol_timeout(id);
             }
             self.request_timeout(id);
+            self.message_timeout(id);
             self.probe_timeout(id);
             self.queue_timeout(id);
             self.schedule(id);
@@ -85,6 +89,15 @@ impl Shard {
         let expected = polling.and_then(|polling| polling.expected());
         if expected.is_some_and(|expected| expected <= self.now) {
             self.close(id, CloseReason::HandshakeTimeout);
+        }
+    }
+
+    /// Time has passed for a client whose last message may be incomplete.
+    fn message_timeout(&mut self, id: ConnectionId) {
+        let wire = self.connections.wire_mut(SocketId::Client(id));
+        let deadline = wire.and_then(|wire| wire.message_deadline());
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.close(id, CloseReason::MessageTimeout);
         }
     }
 }

@@ -19,9 +19,6 @@ use crate::{
     sid::ConnectionId,
 };
 
-/// Frames gathered before clients are written to. Bounds the memory of a round, and with it how
-/// far a burst merges.
-const ROUND_BYTES: usize = 4 << 20;
 /// From this many sends on, one system call for all of them is cheaper than one for each.
 const SENDS_FOR_THE_RING: usize = 8;
 
@@ -79,7 +76,7 @@ impl Egress {
     /// Nothing is to be sent yet. Copies are charged to `ledger`.
     pub(in crate::shard) fn new(ring: Option<Ring>, ledger: Ledger) -> Self {
         Self {
-            round: Round::default(),
+            round: Round::new(&ledger),
             ring,
             ledger,
             batch: 0,
@@ -128,8 +125,8 @@ impl Egress {
     }
 
     /// Whether so much is in the round that it is to be written before more is gathered.
-    pub(in crate::shard) const fn is_full(&self) -> bool {
-        self.round.len() > ROUND_BYTES
+    pub(in crate::shard) fn is_full(&self) -> bool {
+        self.round.is_full()
     }
 
     /// Whether nobody has anything in the round.
@@ -236,7 +233,7 @@ impl Egress {
     pub(in crate::shard) fn share(&mut self, left_over: &[LeftOver]) -> Option<Bytes> {
         let spans = left_over.iter().flat_map(|left_over| &left_over.spans);
         let total: usize = spans.map(|span| span.len()).sum();
-        (total > self.round.len()).then(|| self.round.freeze(&self.ledger))
+        (total > self.round.len()).then(|| self.round.freeze())
     }
 
     /// The messages of a span, and what is between them, each with what may become of it. Their

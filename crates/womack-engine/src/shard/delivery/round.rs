@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use womack_ledger::{Ledger, Limit};
+use womack_ledger::{Buffer, Ledger, Limit};
 
 use super::pending::{Fate, Pending, Room, Thinned};
 use crate::{
@@ -22,10 +22,18 @@ use crate::{
     sid::ConnectionId,
 };
 
-/// Buffers above this size are not kept for the next round.
+/// Buffers above this size are not kept for the next round. They are a part of what each shard is
+/// charged for.
 const KEPT_BYTES: usize = 1 << 20;
 /// Several spans with up to so many bytes are rather copied than named one by one.
 const JOINED_BYTES: usize = 4096;
+/// Bytes of all such copies of a round.
+const ALL_JOINED_BYTES: usize = 1 << 20;
+/// Frames gathered before clients are written to. Bounds the memory of a round, and with it how
+/// far a burst merges.
+const ROUND_BYTES: usize = 4 << 20;
+/// Spans gathered before clients are written to.
+const ROUND_SPANS: usize = 1 << 18;
 const NONE: u32 = u32::MAX;
 
 /// Some bytes of the round's buffer.
@@ -50,9 +58,10 @@ impl Span {
 }
 
 /// What a shard sends in one round, and to whom.
-#[derive(Default)]
 pub(crate) struct Round {
-    buffer: Vec<u8>,
+    buffer: Buffer,
+    /// Bytes of the buffer that are copies of others.
+    joined: usize,
     spans: Vec<LinkedSpan>,
     dirty: Vec<ConnectionId>,
     /// The messages in the buffer, in order, if slow clients may be spared some.
@@ -74,6 +83,17 @@ struct LinkedSpan {
 pub(crate) type Spans = SmallVec<[Span; 4]>;
 
 impl Round {
+    /// An empty round, whose bytes are charged to `ledger`.
+    pub(crate) fn new(ledger: &Ledger) -> Self {
+        Self {
+            buffer: Buffer::new(ledger, KEPT_BYTES),
+            joined: 0,
+            spans: Vec::new(),
+            dirty: Vec::new(),
+            marks: Vec::new(),
+        }
+    }
+
     /// Puts `frame` at the end of the buffer.
     pub(crate) fn append(&mut self, frame: &[u8]) -> Span {
         self.append_with(|buffer| buffer.extend_from_slice(frame))
@@ -82,7 +102,7 @@ impl Round {
     /// Puts what `write` writes at the end of the buffer.
     pub(crate) fn append_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
         let start = self.offset();
-        write(&mut self.buffer);
+        self.buffer.append_with(write);
         Span {
             start,
             end: self.offset(),
@@ -152,14 +172,17 @@ impl Round {
     /// Makes one span of several that have few bytes, by a copy at the end of the buffer.
     pub(crate) fn join(&mut self, spans: &mut Spans) {
         let length: usize = spans.iter().map(|span| span.len()).sum();
-        if spans.len() < 2 || length > JOINED_BYTES {
+        let is_bounded = length <= JOINED_BYTES && self.joined + length <= ALL_JOINED_BYTES;
+        if spans.len() < 2 || !is_bounded {
             return;
         }
+        self.joined += length;
         let start = self.offset();
-        for span in spans.drain(..) {
-            self.buffer
-                .extend_from_within(span.start as usize..span.end as usize);
-        }
+        self.buffer.append_with(|buffer| {
+            for span in spans.drain(..) {
+                buffer.extend_from_within(span.start as usize..span.end as usize);
+            }
+        });
         let end = self.offset();
         spans.push(Span { start, end });
     }
@@ -177,15 +200,20 @@ impl Round {
         self.dirty.is_empty()
     }
 
+    /// Whether so much is in the round that clients are to be written to before more is gathered.
+    pub(crate) fn is_full(&self) -> bool {
+        self.buffer.len() > ROUND_BYTES || self.spans.len() > ROUND_SPANS
+    }
+
     /// How many bytes all frames of the round have.
-    pub(crate) const fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.buffer.len()
     }
 
     /// Ends the round. `dirty` comes back so that its memory is used again.
     pub(crate) fn finish(&mut self, mut dirty: Vec<ConnectionId>) {
-        self.buffer.clear();
-        self.buffer.shrink_to(KEPT_BYTES);
+        self.buffer.clear(KEPT_BYTES);
+        self.joined = 0;
         self.spans.clear();
         self.marks.clear();
         dirty.clear();
@@ -193,12 +221,14 @@ impl Round {
     }
 
     /// Gives the buffer away, for those who still need parts of it.
-    pub(crate) fn freeze(&mut self, ledger: &Ledger) -> Bytes {
-        ledger.share(mem::take(&mut self.buffer))
+    pub(crate) fn freeze(&mut self) -> Bytes {
+        self.buffer.freeze()
     }
 
+    /// Where the next frame begins. A round is written before it has 4 GiB: it is full long before,
+    /// and no message is longer than `--max-message-bytes`, which the settings bound.
     fn offset(&self) -> u32 {
-        u32::try_from(self.buffer.len()).expect("a round is flushed long before 4 GiB")
+        u32::try_from(self.buffer.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -350,7 +380,8 @@ mod tests {
 
     #[test]
     fn neighbouring_frames_are_one_span() {
-        let (mut round, mut outbox, mut spans) = (Round::default(), Outbox::new(), Spans::new());
+        let (mut round, mut outbox, mut spans) =
+            (Round::new(&Ledger::default()), Outbox::new(), Spans::new());
         for frame in ["ab", "cd", "ef"] {
             let span = round.append(frame.as_bytes());
             round.add(ConnectionId(7), &mut outbox, span);
@@ -368,7 +399,7 @@ mod tests {
 
     #[test]
     fn few_bytes_in_several_places_become_one_span() {
-        let mut round = Round::default();
+        let mut round = Round::new(&Ledger::default());
         let mut frame = |bytes: &[u8]| {
             let span = round.append(bytes);
             round.append(b"for another");
@@ -387,7 +418,8 @@ mod tests {
 
     #[test]
     fn a_short_write_says_how_far_it_came() {
-        let (mut round, mut outbox, mut spans) = (Round::default(), Outbox::new(), Spans::new());
+        let (mut round, mut outbox, mut spans) =
+            (Round::new(&Ledger::default()), Outbox::new(), Spans::new());
         for frame in ["abc", "-", "def"] {
             let span = round.append(frame.as_bytes());
             if frame != "-" {

@@ -1,5 +1,7 @@
 //! Input from a shard's WebSockets.
 
+use std::time::{Duration, Instant};
+
 use womack_ledger::Ledger;
 
 use super::{socket_id::SocketId, wire::Wire};
@@ -38,10 +40,15 @@ pub(in crate::shard) enum Progress {
 }
 
 impl Ingress {
-    /// A message may have `max_payload_bytes`. Those that are incomplete are charged to `ledger`.
-    pub(in crate::shard) fn new(max_payload_bytes: usize, ledger: &Ledger) -> Self {
+    /// A message may have `max_payload_bytes`, and `message_timeout` from its first byte to its
+    /// last. Those that are incomplete are charged to `ledger`.
+    pub(in crate::shard) fn new(
+        max_payload_bytes: usize,
+        message_timeout: Duration,
+        ledger: &Ledger,
+    ) -> Self {
         Self {
-            decoder: Decoder::new(max_payload_bytes, ledger),
+            decoder: Decoder::new(max_payload_bytes, message_timeout, ledger),
             buffer: vec![0; READ_BYTES].into(),
             inbound: Vec::new(),
             unread: Vec::new(),
@@ -75,6 +82,7 @@ impl Ingress {
         &mut self,
         wire: &mut Wire,
         to_end: bool,
+        now: Instant,
         inbound: &mut Vec<Inbound>,
     ) -> Progress {
         match wire.read(&mut self.buffer) {
@@ -82,7 +90,7 @@ impl Ingress {
             Ok(Some(0)) => Progress::Ended,
             Ok(Some(count)) => {
                 self.read += count;
-                wire.decode(&mut self.decoder, &self.buffer[..count], inbound);
+                wire.decode(&mut self.decoder, &self.buffer[..count], now, inbound);
                 // Less than there was room for: the socket is empty, and tells when it is not.
                 match count < READ_BYTES && !to_end {
                     true => Progress::Empty,
@@ -98,9 +106,10 @@ impl Ingress {
         &mut self,
         wire: &mut Wire,
         bytes: &[u8],
+        now: Instant,
         inbound: &mut Vec<Inbound>,
     ) {
-        wire.decode(&mut self.decoder, bytes, inbound);
+        wire.decode(&mut self.decoder, bytes, now, inbound);
     }
 
     /// A buffer for bytes that nobody looks at.
@@ -131,11 +140,11 @@ mod tests {
 
     #[test]
     fn a_socket_that_brings_less_than_there_is_room_for_is_empty() {
-        let mut ingress = Ingress::new(1000, &Ledger::default());
+        let mut ingress = Ingress::new(1000, Duration::from_secs(10), &Ledger::default());
         let (socket, mut inbound) = (MemorySocket::default(), ingress.lend());
         let wire = Sockets::in_memory().open(Socket::Memory(socket.clone()), SocketId::Nobody);
         let mut wire = wire.unwrap();
-        let mut read = |to_end| ingress.read(&mut wire, to_end, &mut inbound);
+        let mut read = |to_end| ingress.read(&mut wire, to_end, Instant::now(), &mut inbound);
         assert_eq!(read(false), Progress::Empty);
         // Pings with a mask, which is zero.
         let ping = [0x89, 0x80, 0, 0, 0, 0];

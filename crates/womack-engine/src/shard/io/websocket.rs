@@ -6,7 +6,10 @@
 //! its own only while a message of it is incomplete. Telling the two apart needs the frames'
 //! headers alone, and is what [`Boundaries`] does.
 
-use std::io::{self, Cursor};
+use std::{
+    io::{self, Cursor},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -55,6 +58,7 @@ impl Inbound {
 pub(crate) struct Decoder {
     config: WebSocketConfig,
     shared: WebSocketContext,
+    message_timeout: Duration,
     ledger: Ledger,
 }
 
@@ -62,6 +66,8 @@ pub(crate) struct Decoder {
 pub(crate) struct Partial {
     context: WebSocketContext,
     boundaries: Boundaries,
+    /// When the message has to be complete.
+    deadline: Instant,
     charge: Charge,
 }
 
@@ -70,11 +76,21 @@ impl Partial {
     pub(crate) const fn bytes(&self) -> usize {
         self.charge.bytes()
     }
+
+    /// When the message has to be complete.
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
 }
 
 impl Decoder {
-    /// `max_payload_bytes` is the most that one message may have.
-    pub(crate) fn new(max_payload_bytes: usize, ledger: &Ledger) -> Self {
+    /// `max_payload_bytes` is the most that one message may have, and `message_timeout` the time
+    /// from its first byte to its last.
+    pub(crate) fn new(
+        max_payload_bytes: usize,
+        message_timeout: Duration,
+        ledger: &Ledger,
+    ) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
             .write_buffer_size(0)
@@ -83,17 +99,20 @@ impl Decoder {
         Self {
             config,
             shared: WebSocketContext::new(Role::Server, Some(config)),
+            message_timeout,
             ledger: ledger.clone(),
         }
     }
 
-    /// Decodes `bytes`, which came in on the connection with the state `partial`.
+    /// Decodes `bytes`, which came in on the connection with the state `partial` at `now`.
     pub(crate) fn decode(
         &mut self,
         partial: &mut Option<Box<Partial>>,
         bytes: &[u8],
+        now: Instant,
         inbound: &mut Vec<Inbound>,
     ) {
+        let deadline = now + self.message_timeout;
         let Some(state) = partial else {
             let mut boundaries = Boundaries::default();
             if boundaries.pass(bytes) && boundaries.at_rest() {
@@ -104,26 +123,29 @@ impl Decoder {
             }
             let mut context = WebSocketContext::new(Role::Server, Some(self.config));
             if feed(&mut context, bytes, inbound) {
+                let charge = self.ledger.hold(DECODER_BYTES + boundaries.held);
                 *partial = Some(Box::new(Partial {
                     context,
                     boundaries,
-                    charge: self.ledger.hold(DECODER_BYTES + bytes.len()),
+                    deadline,
+                    charge,
                 }));
             }
             return;
         };
+        let messages = state.boundaries.messages;
         // Frames that the boundaries cannot follow end the connection in the decoder.
-        let whole = state.boundaries.pass(bytes) && state.boundaries.at_rest();
-        let before = inbound.len();
+        let is_known = state.boundaries.pass(bytes);
+        let is_whole = is_known && state.boundaries.at_rest();
         let goes_on = feed(&mut state.context, bytes, inbound);
-        // A message that has come is not held any more, and all that follows it is in this input.
-        let held = match inbound.len() > before {
-            true => DECODER_BYTES,
-            false => state.charge.bytes(),
-        };
-        state.charge.set(held + bytes.len());
-        if !goes_on || whole {
+        if !goes_on || is_whole {
             *partial = None;
+            return;
+        }
+        state.charge.set(DECODER_BYTES + state.boundaries.held);
+        if state.boundaries.messages != messages {
+            // What is incomplete now is another message.
+            state.deadline = deadline;
         }
     }
 }
@@ -200,8 +222,14 @@ struct Boundaries {
     header: SmallVec<[u8; 16]>,
     /// Bytes of the current frame's payload that are still to come.
     payload: u64,
+    /// Whether the current frame is a part of a message, and not a control frame.
+    in_data: bool,
     /// Whether a fragmented message is incomplete.
     in_message: bool,
+    /// Bytes of the message that is incomplete.
+    held: usize,
+    /// Messages that were complete; begins again at 2^32.
+    messages: u32,
 }
 
 impl Boundaries {
@@ -210,6 +238,10 @@ impl Boundaries {
         loop {
             let skipped = self.payload.min(bytes.len() as u64);
             self.payload -= skipped;
+            if self.in_data {
+                self.held += skipped as usize;
+            }
+            self.note_end();
             bytes = &bytes[skipped as usize..];
             if bytes.is_empty() {
                 return true;
@@ -227,15 +259,30 @@ impl Boundaries {
                     self.payload = length;
                     match header.opcode {
                         OpCode::Data(Data::Reserved(_)) => return false,
-                        OpCode::Data(_) => self.in_message = !header.is_final,
+                        OpCode::Data(_) => {
+                            self.in_data = true;
+                            self.in_message = !header.is_final;
+                        }
                         OpCode::Control(control) => {
                             use tokio_tungstenite::tungstenite::protocol::frame::coding::Control;
                             if !matches!(control, Control::Ping | Control::Pong) {
                                 return false;
                             }
+                            self.in_data = false;
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Notes the end of a message, if this is one.
+    fn note_end(&mut self) {
+        if self.payload == 0 && self.in_data {
+            self.in_data = false;
+            if !self.in_message {
+                self.held = 0;
+                self.messages = self.messages.wrapping_add(1);
             }
         }
     }
@@ -275,11 +322,56 @@ mod tests {
         data(text, Data::Text, true)
     }
 
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    fn decoder(max_payload_bytes: usize) -> Decoder {
+        Decoder::new(max_payload_bytes, TIMEOUT, &Ledger::default())
+    }
+
+    #[test]
+    fn an_unfinished_message_is_charged_whatever_comes_between_its_fragments() {
+        let ledger = Ledger::default();
+        let mut decoder = Decoder::new(100_000, TIMEOUT, &ledger);
+        let (mut partial, mut inbound) = (None, Vec::new());
+        let now = Instant::now();
+        let fragment = "x".repeat(10_000);
+        let first = data(&fragment, Data::Text, false);
+        decoder.decode(&mut partial, &first, now, &mut inbound);
+        for _ in 0..3 {
+            let ping = masked(Frame::ping("between"));
+            decoder.decode(&mut partial, &ping, now + TIMEOUT, &mut inbound);
+            let next = data(&fragment, Data::Continue, false);
+            decoder.decode(&mut partial, &next, now + TIMEOUT, &mut inbound);
+        }
+        assert_eq!(ledger.bytes(), DECODER_BYTES + 40_000);
+        let deadline = partial.as_deref().map(Partial::deadline);
+        assert_eq!(deadline, Some(now + TIMEOUT), "of its first byte");
+        let last = data(&fragment, Data::Continue, true);
+        let begun = data("y", Data::Text, false);
+        let later = now + TIMEOUT / 2;
+        decoder.decode(&mut partial, &[last, begun].concat(), later, &mut inbound);
+        assert_eq!(ledger.bytes(), DECODER_BYTES + 1);
+        let deadline = partial.as_deref().map(Partial::deadline);
+        assert_eq!(deadline, Some(later + TIMEOUT), "of the next message");
+        decoder.decode(
+            &mut partial,
+            &data("z", Data::Continue, true),
+            later,
+            &mut inbound,
+        );
+        assert_eq!((partial.is_none(), ledger.bytes()), (true, 0));
+    }
+
     #[test]
     fn whole_messages_leave_no_state() {
-        let mut decoder = Decoder::new(100, &Ledger::default());
+        let mut decoder = decoder(100);
         let (mut partial, mut inbound) = (None, Vec::new());
-        decoder.decode(&mut partial, &[text("a"), text("b")].concat(), &mut inbound);
+        decoder.decode(
+            &mut partial,
+            &[text("a"), text("b")].concat(),
+            Instant::now(),
+            &mut inbound,
+        );
         assert_eq!(
             inbound,
             [Inbound::Text("a".into()), Inbound::Text("b".into())]
@@ -289,9 +381,14 @@ mod tests {
 
     #[test]
     fn ping_is_answered_and_close_is_answered_and_ends() {
-        let mut decoder = Decoder::new(100, &Ledger::default());
+        let mut decoder = decoder(100);
         let (mut partial, mut inbound) = (None, Vec::new());
-        decoder.decode(&mut partial, &masked(Frame::ping("x")), &mut inbound);
+        decoder.decode(
+            &mut partial,
+            &masked(Frame::ping("x")),
+            Instant::now(),
+            &mut inbound,
+        );
         assert_eq!(inbound, [Inbound::Reply(Bytes::from_static(b"\x8a\x01x"))]);
         inbound.clear();
         let close = CloseFrame {
@@ -301,6 +398,7 @@ mod tests {
         decoder.decode(
             &mut partial,
             &masked(Frame::close(Some(close))),
+            Instant::now(),
             &mut inbound,
         );
         assert_eq!(
@@ -311,7 +409,12 @@ mod tests {
             ]
         );
         inbound.clear();
-        decoder.decode(&mut None, &text("next client"), &mut inbound);
+        decoder.decode(
+            &mut None,
+            &text("next client"),
+            Instant::now(),
+            &mut inbound,
+        );
         assert_eq!(
             inbound,
             [Inbound::Text("next client".into())],
@@ -321,7 +424,7 @@ mod tests {
 
     #[test]
     fn broken_rules_end_with_their_code_and_touch_nobody_else() {
-        let mut decoder = Decoder::new(5, &Ledger::default());
+        let mut decoder = decoder(5);
         let mut unmasked = Vec::new();
         Frame::message("x", OpCode::Data(Data::Text), true)
             .format(&mut unmasked)
@@ -337,14 +440,14 @@ mod tests {
             (data("x", Data::Continue, true), 1002),
         ] {
             let (mut partial, mut inbound) = (None, Vec::new());
-            decoder.decode(&mut partial, &bytes, &mut inbound);
+            decoder.decode(&mut partial, &bytes, Instant::now(), &mut inbound);
             let Some(Inbound::Closed(_, found)) = inbound.last() else {
                 panic!("{bytes:x?} gave {inbound:?}");
             };
             assert_eq!(*found, Some(code), "{bytes:x?}");
             assert!(partial.is_none());
             inbound.clear();
-            decoder.decode(&mut None, &text("ok"), &mut inbound);
+            decoder.decode(&mut None, &text("ok"), Instant::now(), &mut inbound);
             assert_eq!(inbound, [Inbound::Text("ok".into())]);
         }
     }
@@ -363,10 +466,10 @@ mod tests {
             let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
             cuts.extend([0, stream.len()]);
             cuts.sort_unstable();
-            let mut decoder = Decoder::new(1000, &Ledger::default());
+            let mut decoder = decoder(1000);
             let (mut partial, mut inbound) = (None, Vec::new());
             for ends in cuts.windows(2) {
-                decoder.decode(&mut partial, &stream[ends[0]..ends[1]], &mut inbound);
+                decoder.decode(&mut partial, &stream[ends[0]..ends[1]], Instant::now(), &mut inbound);
             }
             prop_assert!(partial.is_none());
             inbound.retain(|inbound| matches!(inbound, Inbound::Text(_)));

@@ -4,6 +4,7 @@ use std::{
     io::{self, Read, Write},
     net::{self, Shutdown},
     os::fd::AsFd,
+    time::Instant,
 };
 
 use mio::{Interest, Registry, Token, net::TcpStream};
@@ -115,14 +116,15 @@ impl Wire {
         }
     }
 
-    /// Decodes `bytes`, which came in on this stream.
+    /// Decodes `bytes`, which came in on this stream at `now`.
     pub(super) fn decode(
         &mut self,
         decoder: &mut Decoder,
         bytes: &[u8],
+        now: Instant,
         inbound: &mut Vec<Inbound>,
     ) {
-        decoder.decode(&mut self.partial, bytes, inbound);
+        decoder.decode(&mut self.partial, bytes, now, inbound);
     }
 
     /// Gives up a message that is incomplete.
@@ -133,6 +135,11 @@ impl Wire {
     /// Bytes of a message that is incomplete, and of what decodes it.
     pub(in crate::shard) fn partial_bytes(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| partial.bytes())
+    }
+
+    /// When a message that is incomplete has to be complete.
+    pub(in crate::shard) fn message_deadline(&self) -> Option<Instant> {
+        self.partial.as_ref().map(|partial| partial.deadline())
     }
 
     /// Says that nothing more will be written.

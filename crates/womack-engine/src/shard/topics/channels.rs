@@ -16,6 +16,7 @@ use std::{
 use ahash::RandomState;
 use dashmap::DashMap;
 use smallvec::{SmallVec, smallvec};
+use womack_ledger::{CHANNEL_BYTES, Charge, Ledger};
 use womack_proto::subscriber::Epoch;
 
 use super::subscribers::{Subscriber, Subscribers};
@@ -36,6 +37,7 @@ pub(crate) struct Channels {
     connections: Arc<LiveConnections>,
     /// The number of the last interest that began.
     interest: Cell<u32>,
+    ledger: Ledger,
 }
 
 /// The reading half of a shard's map.
@@ -78,6 +80,8 @@ struct Entry {
     /// Messages that came for this topic; begins again at 2^32.
     messages: AtomicU32,
     subscribers: Subscribers,
+    /// The topic, here and wherever else it is known.
+    _charge: Charge,
 }
 
 /// What a channel, or one topic of it, has to do.
@@ -101,8 +105,9 @@ pub struct TopicLoad {
 }
 
 impl Entry {
-    fn new(interest: Interest) -> Self {
+    fn new(interest: Interest, charge: Charge) -> Self {
         Self {
+            _charge: charge,
             interest,
             confirmed: Epoch::NONE,
             messages: AtomicU32::new(0),
@@ -155,12 +160,14 @@ pub(crate) struct Left {
 }
 
 impl Channels {
-    pub(crate) fn new() -> Self {
+    /// No channel has a subscriber yet. Those that will be are charged to `ledger`.
+    pub(crate) fn new(ledger: &Ledger) -> Self {
         let map = DashMap::with_hasher_and_shard_amount(RandomState::new(), PARTS);
         Self {
             map: Arc::new(map),
             connections: Arc::default(),
             interest: Cell::new(0),
+            ledger: ledger.clone(),
         }
     }
 
@@ -180,7 +187,8 @@ impl Channels {
         let at = at.unwrap_or_else(|| {
             let number = self.interest.get().wrapping_add(1);
             self.interest.set(number);
-            entries.push(Entry::new(Interest { topic, number }));
+            let charge = self.ledger.hold(CHANNEL_BYTES + channel.len());
+            entries.push(Entry::new(Interest { topic, number }, charge));
             entries.len() - 1
         });
         let entry = &mut entries[at];

@@ -36,6 +36,11 @@ impl Memberships {
         u32::try_from(self.list.len()).expect("memberships are limited far below 2^32")
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
+    }
+
     pub(crate) fn push(&mut self, membership: Membership) {
         let number = self.next();
         if let Some(index) = &mut self.index {

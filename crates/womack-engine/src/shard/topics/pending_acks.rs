@@ -17,6 +17,7 @@ use std::{
 
 use ahash::RandomState;
 use indexmap::IndexMap;
+use womack_ledger::{Charge, Ledger};
 use womack_proto::NamespaceId;
 
 use crate::{
@@ -28,6 +29,9 @@ use crate::{
 
 /// A topic of a channel, in which a client may be.
 pub(crate) type Key = (Arc<str>, Topic);
+
+/// The memory that a channel takes of a request that waits, here and in the client's entry.
+const CHANNEL_BYTES: usize = 256;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
@@ -43,15 +47,20 @@ pub(crate) struct PendingAck {
     missing: usize,
     /// How many losses there had been when they were counted.
     counted: u32,
+    charge: Charge,
 }
 
 impl PendingAck {
-    pub(crate) const fn new(
+    /// An acknowledgement for no channel yet, charged to `ledger`.
+    pub(crate) fn new(
         client: ConnectionRef,
         namespace: NamespaceId,
         answer: JoinAnswer,
+        ledger: &Ledger,
     ) -> Self {
+        let bytes = size_of::<Self>() + answer.live.len() + answer.unavailable.len();
         Self {
+            charge: ledger.hold(bytes),
             client,
             namespace,
             answer,
@@ -160,6 +169,7 @@ impl PendingAcks {
     ) {
         let connection = ack.client.id;
         ack.channels = channels.iter().map(|(key, _)| key.clone()).collect();
+        ack.charge.add(ack.channels.len() * CHANNEL_BYTES);
         ack.count(&is_live, self.losses);
         let ticket = self.acks.push(ack, now);
         for (key, is_new) in channels {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use womack_ledger::ShardId;
+use womack_ledger::{Ledger, ShardId};
 use womack_proto::{NamespaceId, subscriber::Epoch};
 
 use super::{
@@ -82,16 +82,18 @@ pub(in crate::shard) struct Moved {
 }
 
 impl Subscriptions {
-    /// Nobody is in a channel yet. Acknowledgements wait up to `timeout`.
+    /// Nobody is in a channel yet. Acknowledgements wait up to `timeout`; they and channels are
+    /// charged to `ledger`.
     pub(in crate::shard) fn new(
         shard: ShardId,
         dirty: Arc<DirtyChannels>,
         timeout: Duration,
         tells_gaps: bool,
+        ledger: &Ledger,
     ) -> Self {
         Self {
             shard,
-            channels: Channels::new(),
+            channels: Channels::new(ledger),
             acks: PendingAcks::new(timeout),
             gaps: Gaps::new(tells_gaps),
             slices: Fanouts::default(),

@@ -24,7 +24,7 @@ impl Model {
     fn new() -> Self {
         Self {
             channel: "c".into(),
-            channels: Channels::new(),
+            channels: Channels::new(&womack_ledger::Ledger::default()),
             fanouts: Fanouts::default(),
             places: HashMap::new(),
             got: HashMap::new(),

@@ -22,6 +22,7 @@ struct Scene {
     pending: PendingAcks,
     live: HashSet<&'static str>,
     now: Instant,
+    ledger: Ledger,
 }
 
 impl Scene {
@@ -30,6 +31,7 @@ impl Scene {
             pending: PendingAcks::new(TIMEOUT),
             live: HashSet::new(),
             now: Instant::now(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -44,7 +46,7 @@ impl Scene {
             live: String::new(),
             unavailable: String::new(),
         };
-        let waiting = PendingAck::new(client, NamespaceId(0), answer);
+        let waiting = PendingAck::new(client, NamespaceId(0), answer, &self.ledger);
         let channels = names.iter().map(|name| match name.strip_prefix('+') {
             Some(name) => (key(name), true),
             None => (key(name), false),

@@ -21,7 +21,13 @@ impl Scene {
     fn new() -> Self {
         let dirty = Arc::new(DirtyChannels::new(1));
         Self {
-            subscriptions: Subscriptions::new(ShardId(0), dirty.clone(), TIMEOUT, true),
+            subscriptions: Subscriptions::new(
+                ShardId(0),
+                dirty.clone(),
+                TIMEOUT,
+                true,
+                &Ledger::default(),
+            ),
             dirty,
             memberships: Default::default(),
         }
@@ -98,7 +104,7 @@ fn an_acknowledgement_waits_until_redis_confirms_its_channel() {
         live: String::new(),
         unavailable: String::new(),
     };
-    let ack = PendingAck::new(client, NAMESPACE, answer);
+    let ack = PendingAck::new(client, NAMESPACE, answer, &Ledger::default());
     scene.subscriptions.wait(ack, vec![join], now);
     assert_eq!(scene.subscriptions.next_deadline(), Some(now + TIMEOUT));
     let interest = scene.subscriptions.reader().interests("a")[0];
