@@ -24,7 +24,7 @@ use womack_proto::{
     Handshake, Layer, Limits, Namespaces, Output, Revision, Rules, Scratch, Session, Timing,
     envelope, frame, open_packet,
 };
-use womack_redis::resp::{self, Reply};
+use womack_redis::resp::{Decoder, Reply};
 
 // As in the program.
 #[global_allocator]
@@ -159,8 +159,9 @@ fn collected(name: &str, repetitions: u64) -> Result<f64, Box<dyn Error>> {
 /// From the bytes of a push to the channel's name and the payload.
 fn decode(times: u64) {
     let mut input = BytesMut::from(&*push().repeat(times as usize));
+    let mut decoder = Decoder::default();
     for _ in 0..times {
-        let decoded = resp::decode(black_box(&mut input));
+        let decoded = decoder.decode(black_box(&mut input), usize::MAX);
         let Ok(Some(Reply::Message(message))) = decoded else {
             panic!("{decoded:?}");
         };

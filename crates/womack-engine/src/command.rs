@@ -78,7 +78,7 @@ pub enum ToShard {
 }
 
 impl ToShard {
-    /// The bytes of a message that it brings to clients.
+    /// The bytes of a message, or of an answer, that it brings to clients.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Deliver(delivery) => delivery.bytes.len(),
@@ -86,6 +86,7 @@ impl ToShard {
                 Deed::Send(frames) => frames.max_bytes(),
                 Deed::Join(_) | Deed::Leave(_) | Deed::Disconnect { .. } => 0,
             },
+            Self::Presence { answer, .. } => answer.as_ref().map_or(0, String::len),
             _ => 0,
         }
     }

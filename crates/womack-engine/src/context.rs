@@ -55,8 +55,8 @@ pub struct ContextParts {
     pub sids: SidSource,
     /// How many sessions there is room for.
     pub room: usize,
-    /// How many shards there are.
-    pub shards: usize,
+    /// Memory held for clients.
+    pub memory: Memory,
     /// The queue of reports for the back end, if it wants any.
     pub reports: Option<Reports>,
 }
@@ -96,7 +96,7 @@ impl Context {
             metrics,
             sids,
             room,
-            shards,
+            memory,
             reports,
         } = parts;
         let rules = config.rules(&registry);
@@ -111,7 +111,7 @@ impl Context {
             sids,
             coverage: CoverageCell::default(),
             admission: Arc::new(Admission::new(room)),
-            memory: Memory::new(shards),
+            memory,
             reports,
         })
     }

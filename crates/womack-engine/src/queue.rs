@@ -145,12 +145,34 @@ impl<T> Sender<T> {
         pushed
     }
 
-    /// Hands `value` over and wakes the receiver; when the queue is full, the oldest value makes
-    /// room and is returned. Bytes are not counted.
-    pub(crate) fn send_over(&self, value: T) -> Option<T> {
-        let oldest = self.shared.values.force_push(value);
+    /// Hands `value` over and wakes the receiver; when the queue is full, the oldest values make
+    /// room, each of which `evicted` takes.
+    pub(crate) fn send_over(&self, value: T, mut evicted: impl FnMut(T)) {
+        let scale = self.shared.scale.as_ref();
+        if let Some(scale) = scale {
+            scale.ledger.charge((scale.weigh)(&value));
+        }
+        let mut oldest = self.shared.values.force_push(value);
+        loop {
+            if let Some(value) = oldest {
+                if let Some(scale) = scale {
+                    scale.ledger.release((scale.weigh)(&value));
+                }
+                evicted(value);
+            }
+            let is_over = scale.is_some_and(|scale| scale.ledger.bytes() > scale.most);
+            oldest = is_over.then(|| self.shared.values.pop()).flatten();
+            if oldest.is_none() {
+                break;
+            }
+        }
         self.wake();
-        oldest
+    }
+
+    /// Bytes that wait; 0 if they are not counted.
+    pub(crate) fn bytes(&self) -> usize {
+        let scale = self.shared.scale.as_ref();
+        scale.map_or(0, |scale| scale.ledger.bytes())
     }
 
     /// Hands `value` over, waiting for room if there is none. The receiver is woken only when
@@ -351,10 +373,11 @@ mod tests {
     #[test]
     fn oldest_value_makes_room_for_one_that_must_go_in() {
         let (sender, mut receiver) = queue(2);
-        assert_eq!(
-            [1, 2, 3].map(|value| sender.send_over(value)),
-            [None, None, Some(1)]
-        );
+        let mut evicted = Vec::new();
+        for value in 1..=3 {
+            sender.send_over(value, |oldest| evicted.push(oldest));
+        }
+        assert_eq!(evicted, [1]);
         let mut batch = Vec::new();
         run(receiver.receive(&mut batch, 5));
         assert_eq!(batch, [2, 3]);

@@ -6,14 +6,17 @@ use std::sync::{
 };
 
 use serde_json::value::RawValue;
-use womack_ledger::{Limit, ShardId};
+use womack_ledger::{Ledger, Limit, ShardId};
 use womack_proto::NamespaceId;
 
 use crate::{
     metrics::Metrics,
-    queue::{Receiver, Sender, queue},
+    queue::{Receiver, Scale, Sender, weighed_queue},
     timeout_queue::Ticket,
 };
+
+/// Bytes that a report may take, each of them, if as many wait as may.
+const REPORT_BYTES: usize = 512;
 
 /// What is remembered about a client: any JSON that it sent.
 pub type Meta = Arc<RawValue>;
@@ -39,6 +42,29 @@ pub enum Report {
     },
     /// A client wants to know who is in a channel.
     Asked(Question),
+}
+
+impl Report {
+    /// Bytes of memory that the report takes.
+    fn bytes(&self) -> usize {
+        let more = match self {
+            Self::Subscribed(place) | Self::Unsubscribed(place) | Self::Present(place) => {
+                place.session.len() + place.channel.len() + length(place.meta.as_ref())
+            }
+            Self::Custom(custom) => {
+                let texts = custom.session.len() + custom.data.get().len();
+                size_of::<Custom>() + texts + length(custom.meta.as_ref())
+            }
+            Self::Asked(question) => question.channel.len(),
+            Self::Counted { .. } => 0,
+        };
+        size_of::<Self>() + more
+    }
+}
+
+/// The length of a `meta`, which others may hold too.
+fn length(meta: Option<&Meta>) -> usize {
+    meta.map_or(0, |meta| meta.get().len())
 }
 
 /// A client in a channel.
@@ -94,9 +120,15 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// A queue of at most `capacity` reports, whose other end is the reporter's.
-    pub fn new(capacity: usize) -> (Self, Receiver<Report>) {
-        let (sender, receiver) = queue(capacity);
+    /// A queue of at most `capacity` reports, whose other end is the reporter's. It has room for
+    /// 512 bytes of each, on average, which are charged to `ledger`; nothing else may be.
+    pub fn new(capacity: usize, ledger: &Ledger) -> (Self, Receiver<Report>) {
+        let scale = Scale {
+            weigh: Report::bytes,
+            most: capacity.saturating_mul(REPORT_BYTES),
+            ledger: ledger.clone(),
+        };
+        let (sender, receiver) = weighed_queue(capacity, scale);
         let reports = Self {
             queue: sender,
             room: capacity.div_ceil(2),
@@ -107,18 +139,21 @@ impl Reports {
 
     /// Hands `report` over.
     pub fn send(&self, report: Report, metrics: &Metrics) {
-        if matches!(report, Report::Present(_)) && self.queue.len() >= self.room {
+        if matches!(report, Report::Present(_)) && !self.has_room_for_counts() {
             self.set_lost();
             return metrics.limit(Limit::MaxWaitingEvents);
         }
-        let Some(oldest) = self.queue.send_over(report) else {
-            return;
-        };
-        self.lost.store(true, Ordering::Release);
-        metrics.limit(Limit::MaxWaitingEvents);
-        if let Report::Subscribed(_) | Report::Unsubscribed(_) | Report::Custom(_) = oldest {
-            metrics.events_dropped.inc();
-        }
+        self.queue.send_over(report, |oldest| {
+            self.set_lost();
+            metrics.limit(Limit::MaxWaitingEvents);
+            if let Report::Subscribed(_) | Report::Unsubscribed(_) | Report::Custom(_) = oldest {
+                metrics.events_dropped.inc();
+            }
+        });
+    }
+
+    fn has_room_for_counts(&self) -> bool {
+        self.queue.len() < self.room && self.queue.bytes() < self.room.saturating_mul(REPORT_BYTES)
     }
 
     /// How many reports may wait before those that a count repeats are left out.
@@ -154,6 +189,8 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn place() -> Place {
@@ -168,7 +205,7 @@ mod tests {
     #[test]
     fn oldest_report_makes_room_and_is_missed() {
         let metrics = Metrics::unread(1);
-        let (reports, _receiver) = Reports::new(2);
+        let (reports, _receiver) = Reports::new(2, &Ledger::default());
         for report in [
             Report::Present(place()),
             Report::Subscribed(place()),
@@ -189,7 +226,7 @@ mod tests {
     #[test]
     fn a_report_that_a_count_repeats_takes_no_room_of_others() {
         let metrics = Metrics::unread(1);
-        let (reports, _receiver) = Reports::new(4);
+        let (reports, _receiver) = Reports::new(4, &Ledger::default());
         for _ in 0..2 {
             reports.send(Report::Present(place()), &metrics);
         }
@@ -201,5 +238,24 @@ mod tests {
             reports.send(Report::Subscribed(place()), &metrics);
         }
         assert_eq!((reports.len(), reports.take_lost()), (4, false));
+    }
+
+    #[test]
+    fn long_reports_take_the_room_of_several() {
+        let (metrics, ledger) = (Metrics::unread(1), Ledger::default());
+        let (reports, mut receiver) = Reports::new(4, &ledger);
+        let long = || Place {
+            session: "x".repeat(REPORT_BYTES),
+            ..place()
+        };
+        for _ in 0..4 {
+            reports.send(Report::Subscribed(long()), &metrics);
+        }
+        assert!(reports.take_lost() && reports.len() < 4);
+        assert!(ledger.bytes() <= 4 * REPORT_BYTES);
+        assert_eq!(metrics.events_dropped.get() as usize, 4 - reports.len());
+        let mut received = Vec::new();
+        receiver.receive(&mut received, 9).now_or_never();
+        assert_eq!((reports.len(), ledger.bytes()), (0, 0));
     }
 }

@@ -16,8 +16,11 @@ pub const CLIENT_BYTES: usize = 640;
 pub const CLOSING_BYTES: usize = 256;
 /// What a place in a channel takes.
 pub const MEMBERSHIP_BYTES: usize = 128;
-/// What a channel takes in a shard, in the router and in the link to Redis, beside its name.
-pub const CHANNEL_BYTES: usize = 512;
+/// What a channel takes in a shard, beside its name.
+pub const CHANNEL_BYTES: usize = 256;
+/// What a channel takes in the router and in the link to Redis, beside its name and the beginnings
+/// of its frames.
+pub const ROUTE_BYTES: usize = 384;
 /// What an HTTP connection takes: its task, and hyper's buffers.
 pub const HTTP_BYTES: usize = 16 << 10;
 /// What a WebSocket's decoder takes while a message is incomplete, beside the message.
@@ -32,7 +35,9 @@ pub struct Memory {
     ledgers: Box<[Ledger]>,
     /// What waits in the queues to the shards. What several wait for is counted for each.
     queues: Box<[Ledger]>,
-    /// What no shard holds: router, link to Redis, reporter, relay.
+    /// Reports of shards that wait for the reporter.
+    reports: Ledger,
+    /// All else that no shard holds: router, link to Redis, relay.
     others: Ledger,
 }
 
@@ -43,6 +48,7 @@ impl Memory {
             share: share(),
             ledgers: (0..shards).map(|_| Ledger::default()).collect(),
             queues: (0..shards).map(|_| Ledger::default()).collect(),
+            reports: Ledger::default(),
             others: Ledger::default(),
         }
     }
@@ -60,7 +66,12 @@ impl Memory {
         &self.queues
     }
 
-    /// The ledger of all that is held outside of shards and their queues.
+    /// The ledger of the reports that wait for the reporter.
+    pub const fn reports(&self) -> &Ledger {
+        &self.reports
+    }
+
+    /// The ledger of all else that is held outside of shards and their queues.
     pub const fn others(&self) -> &Ledger {
         &self.others
     }
@@ -68,7 +79,7 @@ impl Memory {
     /// Bytes that are in use, as far as they are counted.
     pub fn used(&self) -> usize {
         let ledgers = self.ledgers.iter().chain(&self.queues);
-        let ledgers = ledgers.chain([&self.others]);
+        let ledgers = ledgers.chain([&self.reports, &self.others]);
         let held: usize = ledgers.map(Ledger::bytes).sum();
         PROCESS_BYTES + self.ledgers.len() * SHARD_BYTES + held
     }

@@ -73,6 +73,13 @@ impl StaticSubscriptions {
 pub enum Event {
     /// A message was published.
     Message(Message),
+    /// A message was published that is longer than messages may be, and is not kept.
+    TooLong {
+        /// The channel that it was published on.
+        channel: String,
+        /// The length of its payload, in bytes.
+        bytes: usize,
+    },
     /// Redis has confirmed these requests: every message that is published on their channels from
     /// here on arrives.
     Live {

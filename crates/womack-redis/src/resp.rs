@@ -29,6 +29,8 @@ pub use self::verb::Verb;
 pub enum Reply {
     /// Something was published.
     Message(Message),
+    /// Something was published that is longer than messages may be, and is passed over.
+    TooLong(TooLong),
     /// A subscription has begun or ended.
     Confirmed(Confirmation),
     /// Redis answers a ping.
@@ -39,6 +41,15 @@ pub enum Reply {
     Done,
     /// A command was refused, for this reason.
     Refused(String),
+}
+
+/// A message that is passed over for its length.
+#[derive(Debug, Eq, PartialEq)]
+pub struct TooLong {
+    /// The channel that it was published on.
+    pub channel: Bytes,
+    /// The length of its payload, in bytes.
+    pub bytes: usize,
 }
 
 /// A subscription that has begun or ended.
@@ -74,26 +85,56 @@ fn string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Takes the next thing that Redis says out of `input`; `None` until all of it is there.
-///
-/// Attributes, and pushes about anything but subscriptions, are taken out and passed over.
-///
-/// # Errors
-/// What came cannot be understood, so that nothing after it can be either.
-pub fn decode(input: &mut BytesMut) -> Result<Option<Reply>, NotAReply> {
-    loop {
-        let mut cursor = Cursor::new(input);
-        let found = match cursor.reply() {
-            Ok(found) => found,
-            Err(Stop::Incomplete) => return Ok(None),
-            Err(Stop::Wrong) => return Err(NotAReply),
-        };
-        let end = cursor.position();
-        if matches!(found, Found::Skipped) {
-            input.advance(end);
-            continue;
+/// Understands what Redis says, one thing after the other.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// Bytes of a message that is passed over which have still to come.
+    passed_over: usize,
+}
+
+impl Decoder {
+    /// Takes the next thing that Redis says out of `input`; `None` until all of it is there.
+    ///
+    /// Attributes, and pushes about anything but subscriptions, are taken out and passed over. So
+    /// is a message with more than `max_message_bytes`, as it comes, so that it is never held.
+    ///
+    /// # Errors
+    /// What came cannot be understood, so that nothing after it can be either.
+    pub fn decode(
+        &mut self,
+        input: &mut BytesMut,
+        max_message_bytes: usize,
+    ) -> Result<Option<Reply>, NotAReply> {
+        loop {
+            self.pass_over(input);
+            if self.passed_over > 0 {
+                return Ok(None);
+            }
+            let mut cursor = Cursor::new(input, max_message_bytes);
+            let found = match cursor.reply() {
+                Ok(found) => found,
+                Err(Stop::Incomplete) => return Ok(None),
+                Err(Stop::Wrong) => return Err(NotAReply),
+            };
+            let end = cursor.position();
+            match found {
+                Found::Skipped => input.advance(end),
+                Found::TooLong { channel, bytes } => {
+                    let channel = Bytes::copy_from_slice(&input[channel]);
+                    self.passed_over = end;
+                    self.pass_over(input);
+                    return Ok(Some(Reply::TooLong(TooLong { channel, bytes })));
+                }
+                found => return Ok(Some(reply(found, input.split_to(end).freeze()))),
+            }
         }
-        return Ok(Some(reply(found, input.split_to(end).freeze())));
+    }
+
+    /// Takes out of `input` what is there of a message that is passed over.
+    fn pass_over(&mut self, input: &mut BytesMut) {
+        let there = self.passed_over.min(input.len());
+        input.advance(there);
+        self.passed_over -= there;
     }
 }
 
@@ -110,7 +151,7 @@ fn reply(found: Found, bytes: Bytes) -> Reply {
         }),
         Found::Text(text) => Reply::Text(bytes.slice(text)),
         Found::Pong => Reply::Pong,
-        Found::Done | Found::Skipped => Reply::Done,
+        Found::Done | Found::Skipped | Found::TooLong { .. } => Reply::Done,
         Found::Refused(reason) => {
             Reply::Refused(String::from_utf8_lossy(&bytes[reason]).into_owned())
         }

@@ -72,11 +72,8 @@ impl Router {
         let except = match check(payload, most, &mut self.scratch) {
             Ok(except) => except,
             Err(reason) => {
-                context.metrics.rejected(reason);
-                if let Some(held_back) = self.rejections.pass(received) {
-                    let bytes = payload.len();
-                    warn!(%channel, reason, bytes, held_back, "a published message is dropped");
-                }
+                let channel = channel.clone();
+                self.reject(&channel, reason, payload.len(), received);
                 return true;
             }
         };
@@ -105,6 +102,20 @@ impl Router {
             );
         }
         true
+    }
+
+    /// Drops a message, and says so.
+    pub(super) fn reject(
+        &mut self,
+        channel: &str,
+        reason: &'static str,
+        bytes: usize,
+        now: Instant,
+    ) {
+        self.context.metrics.rejected(reason);
+        if let Some(held_back) = self.rejections.pass(now) {
+            warn!(%channel, reason, bytes, held_back, "a published message is dropped");
+        }
     }
 
     /// Hands on what was held back so that it goes out together.

@@ -109,8 +109,12 @@ impl Router {
     pub fn new(context: Arc<Context>, channels: Vec<ChannelsReader>) -> Self {
         let config = &context.config;
         Self {
-            routes: Routes::new(config.unsubscribe_grace),
-            gaps: OpenGaps::new(config.gap_hold_bytes, config.subscribe_timeout),
+            routes: Routes::new(config.unsubscribe_grace, context.memory.others()),
+            gaps: OpenGaps::new(
+                config.gap_hold_bytes,
+                config.subscribe_timeout,
+                context.memory.others(),
+            ),
             trouble: None,
             wanted: Vec::new(),
             held: Held::default(),
@@ -154,6 +158,10 @@ impl Router {
                 if let Some(message) = self.hold(message, now, out) {
                     self.route(&message, now.instant, out);
                 }
+            }
+            Event::TooLong { channel, bytes } => {
+                self.received += 1;
+                self.reject(&channel, "too_large", bytes, now.instant);
             }
             Event::Live { epoch, channels } => self.confirmed(epoch, &channels, now, out),
             Event::Refused {

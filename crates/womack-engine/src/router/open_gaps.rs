@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use womack_ledger::{Charge, Ledger};
 use womack_proto::subscriber::Message;
 
 use crate::command::{Gap, LossNumber};
@@ -20,7 +21,8 @@ pub(crate) struct OpenGaps {
     /// The last loss.
     loss: LossNumber,
     held: VecDeque<Message>,
-    held_bytes: usize,
+    /// The messages that are held back.
+    charge: Charge,
     max_held_bytes: usize,
     /// How long channels that are back wait for the others.
     timeout: Duration,
@@ -62,14 +64,14 @@ pub(crate) struct EndedGap {
 }
 
 impl OpenGaps {
-    /// Messages of up to `max_held_bytes` are held back, and channels that are back wait up to
-    /// `timeout` for others.
-    pub(crate) fn new(max_held_bytes: usize, timeout: Duration) -> Self {
+    /// Messages of up to `max_held_bytes` are held back, which are charged to `ledger`, and channels
+    /// that are back wait up to `timeout` for others.
+    pub(crate) fn new(max_held_bytes: usize, timeout: Duration, ledger: &Ledger) -> Self {
         Self {
             open: Vec::new(),
             loss: LossNumber::default(),
             held: VecDeque::new(),
-            held_bytes: 0,
+            charge: ledger.hold(0),
             max_held_bytes,
             timeout,
         }
@@ -130,13 +132,9 @@ impl OpenGaps {
                 gap.by_statics.remove(name);
             }
         }
-        self.held.retain(|message| {
-            let stays = !names.contains(message.channel());
-            if !stays {
-                self.held_bytes -= held_bytes(message);
-            }
-            stays
-        });
+        self.held
+            .retain(|message| !names.contains(message.channel()));
+        self.charge.set(self.held.iter().map(held_bytes).sum());
     }
 
     /// Holds a message back if a gap is to be told before it, or gives it back. A message that is
@@ -151,14 +149,14 @@ impl OpenGaps {
         if !waits {
             return Some(message);
         }
-        self.held_bytes += held_bytes(&message);
+        self.charge.add(held_bytes(&message));
         self.held.push_back(message);
         None
     }
 
     /// Whether too much is held back to wait any longer.
     pub(crate) const fn is_full(&self) -> bool {
-        self.held_bytes > self.max_held_bytes
+        self.charge.bytes() > self.max_held_bytes
     }
 
     /// When [`OpenGaps::end`] next has something to do by the time alone.
@@ -209,7 +207,7 @@ impl OpenGaps {
 
     /// Takes out all messages that were held back.
     pub(crate) fn release(&mut self) -> VecDeque<Message> {
-        self.held_bytes = 0;
+        self.charge.set(0);
         std::mem::take(&mut self.held)
     }
 }
@@ -240,7 +238,11 @@ mod tests {
 
     fn gaps() -> (OpenGaps, Instant, SystemTime) {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        (OpenGaps::new(1000, TIMEOUT), Instant::now(), wall)
+        (
+            OpenGaps::new(1000, TIMEOUT, &Ledger::default()),
+            Instant::now(),
+            wall,
+        )
     }
 
     fn lost(names: &[&str], since: Instant) -> LostChannels {

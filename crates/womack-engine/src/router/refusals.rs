@@ -7,8 +7,12 @@ use std::{
 };
 
 use ahash::RandomState;
+use womack_ledger::{Charged, Ledger};
 
 use crate::timeout_queue::TimeoutQueue;
+
+/// The memory that a refusal takes beside the channel's name.
+const REFUSAL_BYTES: usize = 160;
 
 /// Time until a refused channel is asked for again.
 const RETRY: Duration = Duration::from_secs(60);
@@ -18,24 +22,27 @@ const MAX_REFUSALS: usize = 4096;
 /// Channels that Redis has refused lately, so that it is not asked for them with each request.
 pub(crate) struct Refusals {
     names: HashSet<Arc<str>, RandomState>,
-    until: TimeoutQueue<Arc<str>>,
-}
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Self {
-            names: HashSet::default(),
-            until: TimeoutQueue::new(RETRY),
-        }
-    }
+    until: TimeoutQueue<Charged<Arc<str>>>,
+    ledger: Ledger,
 }
 
 impl Refusals {
+    /// Redis has refused none. Those that will be remembered are charged to `ledger`.
+    pub(crate) fn new(ledger: &Ledger) -> Self {
+        Self {
+            names: HashSet::default(),
+            until: TimeoutQueue::new(RETRY),
+            ledger: ledger.clone(),
+        }
+    }
+
     /// Redis has refused a channel.
     pub(crate) fn add(&mut self, channel: &Arc<str>, now: Instant) {
         self.expire(now);
         if self.names.len() < MAX_REFUSALS && self.names.insert(channel.clone()) {
-            self.until.push(channel.clone(), now);
+            let bytes = REFUSAL_BYTES + channel.len();
+            let channel = Charged::new(channel.clone(), bytes, &self.ledger);
+            self.until.push(channel, now);
         }
     }
 
@@ -47,7 +54,7 @@ impl Refusals {
 
     fn expire(&mut self, now: Instant) {
         while let Some((_, channel)) = self.until.expire(now) {
-            self.names.remove(&channel);
+            self.names.remove(&**channel);
         }
     }
 }
@@ -58,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_remembered_for_a_minute() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let (mut refusals, now) = (Refusals::new(&Ledger::default()), Instant::now());
         refusals.add(&"a".into(), now);
         refusals.add(&"a".into(), now + RETRY / 2);
         assert!(refusals.contains("a", now + RETRY / 2));
@@ -68,7 +75,7 @@ mod tests {
 
     #[test]
     fn only_so_many_are_remembered() {
-        let (mut refusals, now) = (Refusals::default(), Instant::now());
+        let (mut refusals, now) = (Refusals::new(&Ledger::default()), Instant::now());
         for number in 0..=MAX_REFUSALS {
             refusals.add(&number.to_string().into(), now);
         }

@@ -12,7 +12,7 @@ use std::{
 use ahash::RandomState;
 use indexmap::IndexMap;
 use smallvec::SmallVec;
-use womack_ledger::ShardId;
+use womack_ledger::{Charge, Ledger, ROUTE_BYTES, ShardId};
 use womack_proto::subscriber::{Epoch, Generation};
 
 use super::refusals::Refusals;
@@ -26,8 +26,9 @@ pub(crate) struct Routes {
     /// Iterated by insertion and not by hash, so that a simulation repeats the order in which lost
     /// channels are requested again.
     channels: IndexMap<Arc<str>, Route, RandomState>,
-    /// Channels that nobody wanted at some time, oldest first.
+    /// Channels that nobody wanted at some time, each once.
     leaving: VecDeque<(Instant, Arc<str>)>,
+    ledger: Ledger,
     grace: Duration,
     /// The last request that was made.
     generation: Generation,
@@ -41,6 +42,9 @@ pub(crate) struct Route {
     state: State,
     /// Since when nobody wants it.
     unwanted_since: Option<Instant>,
+    /// Whether it is among those that nobody wanted at some time.
+    is_leaving: bool,
+    charge: Charge,
 }
 
 /// Who gets the messages of one topic, and how their frame begins.
@@ -85,14 +89,16 @@ pub(crate) struct Lost {
 }
 
 impl Routes {
-    /// `grace` is how long a channel that nobody wants stays subscribed.
-    pub(crate) fn new(grace: Duration) -> Self {
+    /// `grace` is how long a channel that nobody wants stays subscribed. Channels are charged to
+    /// `ledger`.
+    pub(crate) fn new(grace: Duration, ledger: &Ledger) -> Self {
         Self {
+            ledger: ledger.clone(),
             channels: IndexMap::default(),
             leaving: VecDeque::new(),
             grace,
             generation: Generation::default(),
-            refusals: Refusals::default(),
+            refusals: Refusals::new(ledger),
         }
     }
 
@@ -121,14 +127,20 @@ impl Routes {
                 topics: SmallVec::new(),
                 state: State::Idle,
                 unwanted_since: None,
+                is_leaving: false,
+                charge: self.ledger.hold(0),
             });
         route.set_interests(shard, interests, prefix);
+        route.settle_charge(channel);
         if route.topics.is_empty() {
             if route.state == State::Idle {
                 self.channels.swap_remove(channel);
             } else if route.unwanted_since.is_none() {
                 route.unwanted_since = Some(now);
-                self.leaving.push_back((now, channel.clone()));
+                if !route.is_leaving {
+                    route.is_leaving = true;
+                    self.leaving.push_back((now, channel.clone()));
+                }
             }
             return RouteChange::Unchanged;
         }
@@ -238,16 +250,20 @@ impl Routes {
             if now < *since + self.grace {
                 break;
             }
-            let Some((since, channel)) = self.leaving.pop_front() else {
+            let Some((_, channel)) = self.leaving.pop_front() else {
                 break;
             };
-            let unwanted = self
-                .channels
-                .get(&channel)
-                .and_then(|route| route.unwanted_since);
-            if unwanted == Some(since) {
-                self.channels.swap_remove(&channel);
-                expired.push(channel);
+            let Some(route) = self.channels.get_mut(&channel) else {
+                continue;
+            };
+            match route.unwanted_since {
+                Some(unwanted) if now >= unwanted + self.grace => {
+                    self.channels.swap_remove(&channel);
+                    expired.push(channel);
+                }
+                // It was wanted meanwhile. Behind the others it may be late, by another grace time.
+                Some(unwanted) => self.leaving.push_back((unwanted, channel)),
+                None => route.is_leaving = false,
             }
         }
         expired
@@ -283,6 +299,15 @@ impl Route {
             }
         }
         self.topics.retain(|known| !known.shards.is_empty());
+    }
+
+    /// Charges what the channel takes now: here, in the link to Redis, and for the frames of its
+    /// messages.
+    fn settle_charge(&mut self, channel: &str) {
+        let topics = self.topics.iter();
+        let topics = topics.map(|known| size_of::<TopicRoute>() + known.prefix.len());
+        self.charge
+            .set(ROUTE_BYTES + channel.len() + topics.sum::<usize>());
     }
 
     /// Whether Redis has confirmed it.

@@ -1,6 +1,7 @@
 //! A whole router, driven without a connection and without a clock.
 
 use bytes::Bytes;
+use womack_ledger::{Ledger, Memory};
 use womack_proto::subscriber::{Epoch, Loss, LossScope, Message};
 
 use super::*;
@@ -46,10 +47,10 @@ impl Scene {
             metrics: Arc::new(Metrics::unread(1)),
             sids: SidSource::new().unwrap(),
             room: 10,
-            shards: 1,
+            memory: Memory::new(1),
             reports: None,
         });
-        let channels = WritableChannels::new(&womack_ledger::Ledger::default());
+        let channels = WritableChannels::new(&Ledger::default());
         Self {
             router: Router::new(Arc::new(context.unwrap()), vec![channels.reader()]),
             channels,

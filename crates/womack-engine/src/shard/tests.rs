@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     Frame as WebSocketFrame,
     coding::{Data, OpCode},
 };
-use womack_ledger::{CHANNEL_BYTES, MEMBERSHIP_BYTES};
+use womack_ledger::{CHANNEL_BYTES, MEMBERSHIP_BYTES, Memory};
 use womack_proto::{Answer, Channel, SessionError, relay::AnswerLoss, subscriber::Epoch};
 
 use super::{
@@ -86,7 +86,7 @@ impl Scene {
             presence: false,
             handler: Arc::new(Channels::default()),
         }]);
-        let (reports, received_reports) = Reports::new(10);
+        let (reports, received_reports) = Reports::new(10, &Ledger::default());
         let context = Context::new(ContextParts {
             config,
             registry,
@@ -99,7 +99,7 @@ impl Scene {
             metrics: Arc::new(Metrics::unread(1)),
             sids: SidSource::new().unwrap(),
             room: 100,
-            shards: 1,
+            memory: Memory::new(1),
             reports: Some(reports),
         });
         let context = context.unwrap();

@@ -23,6 +23,11 @@ pub(super) enum Found {
         payload: Range<usize>,
         by_pattern: bool,
     },
+    /// A message whose payload has so many bytes, which is too many. They need not have come.
+    TooLong {
+        channel: Range<usize>,
+        bytes: usize,
+    },
     Confirmed {
         verb: Verb,
         name: Range<usize>,
@@ -49,18 +54,21 @@ pub(super) struct Cursor<'a> {
     at: usize,
     /// How many more values may be skipped.
     values: i64,
+    /// The most that the payload of a message may have.
+    max_message_bytes: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(super) const fn new(bytes: &'a [u8], max_message_bytes: usize) -> Self {
         Self {
+            max_message_bytes,
             bytes,
             at: 0,
             values: MAX_VALUES,
         }
     }
 
-    /// The end of the reply that was found.
+    /// The end of the reply that was found, whether all of it has come or not.
     pub(super) const fn position(&self) -> usize {
         self.at
     }
@@ -123,7 +131,16 @@ impl<'a> Cursor<'a> {
     }
 
     fn message(&mut self, by_pattern: bool) -> Result<Found, Stop> {
-        let (channel, payload) = (self.name()?, self.name()?);
+        let channel = self.name()?;
+        let start = self.at;
+        if let Some(bytes) = self.length(b'$', MAX_STRING)?
+            && bytes > self.max_message_bytes
+        {
+            self.at += bytes + b"\r\n".len();
+            return Ok(Found::TooLong { channel, bytes });
+        }
+        self.at = start;
+        let payload = self.name()?;
         Ok(Found::Message {
             channel,
             payload,
@@ -209,14 +226,9 @@ impl<'a> Cursor<'a> {
 
     /// A string of at most `most` bytes, which may be none.
     fn string(&mut self, mark: u8, most: usize) -> Result<Option<Range<usize>>, Stop> {
-        let length = self.number(mark)?;
-        if length == -1 {
+        let Some(length) = self.length(mark, most)? else {
             return Ok(None);
-        }
-        let length = usize::try_from(length).map_err(|_| Stop::Wrong)?;
-        if length > most {
-            return Err(Stop::Wrong);
-        }
+        };
         let (start, end) = (self.at, self.at + length);
         match self.bytes.get(end..end + 2) {
             Some(b"\r\n") => {}
@@ -225,6 +237,19 @@ impl<'a> Cursor<'a> {
         }
         self.at = end + 2;
         Ok(Some(start..end))
+    }
+
+    /// The length of a string of at most `most` bytes, which may be none.
+    fn length(&mut self, mark: u8, most: usize) -> Result<Option<usize>, Stop> {
+        let length = self.number(mark)?;
+        if length == -1 {
+            return Ok(None);
+        }
+        let length = usize::try_from(length).map_err(|_| Stop::Wrong)?;
+        match length <= most {
+            true => Ok(Some(length)),
+            false => Err(Stop::Wrong),
+        }
     }
 
     fn number(&mut self, mark: u8) -> Result<i64, Stop> {

@@ -1,9 +1,13 @@
 use super::{cursor::MAX_LINE, *};
 
+/// The most that a message may have here.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
 fn all(text: &str) -> Result<Vec<Reply>, NotAReply> {
     let mut input = BytesMut::from(text);
     let mut replies = Vec::new();
-    while let Some(reply) = decode(&mut input)? {
+    let mut decoder = Decoder::default();
+    while let Some(reply) = decoder.decode(&mut input, MAX_MESSAGE_BYTES)? {
         replies.push(reply);
     }
     Ok(replies)
@@ -214,6 +218,29 @@ fn announced_lengths_are_limited_before_anything_else_comes() {
     let many = format!("*2\r\n*4000\r\n{}*100\r\n", "_\r\n".repeat(4000));
     assert_eq!(all(&many), Err(NotAReply));
     assert_eq!(all(&"+".repeat(MAX_LINE + 1)), Err(NotAReply));
+}
+
+#[test]
+fn a_message_that_is_too_long_is_passed_over_as_it_comes() {
+    let long = format!(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\n12345\r\n");
+    let next = ">3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$4\r\n1234\r\n";
+    let text = [&long, next].concat();
+    for size in 1..text.len() {
+        let (mut decoder, mut input) = (Decoder::default(), BytesMut::new());
+        let mut found = Vec::new();
+        for part in text.as_bytes().chunks(size) {
+            input.extend_from_slice(part);
+            while let Some(reply) = decoder.decode(&mut input, 4).unwrap() {
+                found.push(reply);
+                assert!(input.len() < size, "nothing of it is kept");
+            }
+        }
+        let [Reply::TooLong(too_long), Reply::Message(message)] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!((&*too_long.channel, too_long.bytes), (&b"a"[..], 5));
+        assert_eq!(message.payload(), b"1234");
+    }
 }
 
 #[test]

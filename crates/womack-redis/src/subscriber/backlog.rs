@@ -18,6 +18,7 @@ use std::{
 
 use atomic_waker::AtomicWaker;
 use tokio::sync::Notify;
+use womack_ledger::Ledger;
 use womack_proto::subscriber::Event;
 
 use super::metrics::SubscriberMetrics;
@@ -32,10 +33,13 @@ pub(super) struct Backlog {
     most: usize,
     room: Notify,
     metrics: SubscriberMetrics,
+    /// Charged with the same bytes.
+    ledger: Ledger,
 }
 
 impl Backlog {
-    pub(super) fn new(most: usize, metrics: SubscriberMetrics) -> Self {
+    /// Up to `most` bytes of messages are kept, which are charged to `ledger`.
+    pub(super) fn new(most: usize, metrics: SubscriberMetrics, ledger: Ledger) -> Self {
         Self {
             events: Mutex::default(),
             taker: AtomicWaker::new(),
@@ -43,6 +47,7 @@ impl Backlog {
             most,
             room: Notify::new(),
             metrics,
+            ledger,
         }
     }
 
@@ -52,6 +57,7 @@ impl Backlog {
             return;
         }
         let bytes: usize = events.iter().map(cost).sum();
+        self.ledger.charge(bytes);
         // The length is counted first, so that it is never less than nothing.
         let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
         self.note(before + bytes);
@@ -94,6 +100,7 @@ impl Backlog {
             }
         }
         let bytes: usize = batch[start..].iter().map(cost).sum();
+        self.ledger.release(bytes);
         let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
         if bytes > 0 {
             self.note(before - bytes);
@@ -149,11 +156,11 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::resp::{Reply, decode};
+    use crate::resp::{Decoder, Reply};
 
     fn message() -> Event {
         let mut bytes = BytesMut::from("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n1\r\n");
-        match decode(&mut bytes) {
+        match Decoder::default().decode(&mut bytes, 9) {
             Ok(Some(Reply::Message(message))) => Event::Message(message),
             other => panic!("{other:?}"),
         }
@@ -162,7 +169,7 @@ mod tests {
     #[test]
     fn a_full_backlog_has_room_again_when_something_was_taken() {
         let metrics = SubscriberMetrics::default();
-        let backlog = Backlog::new(2 * cost(&message()), metrics.clone());
+        let backlog = Backlog::new(2 * cost(&message()), metrics.clone(), Ledger::default());
         backlog.add(&mut vec![message(), Event::Connected]);
         assert!(backlog.room().now_or_never().is_some());
         backlog.add_one(message());

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,7 @@ use crate::{
     clock,
     connect::Address,
     identity::{IdentityCheck, InfoAnswer},
-    resp::Reply,
+    resp::{Reply, TooLong},
 };
 
 /// Time until static subscriptions that were refused are asked for again.
@@ -196,9 +196,10 @@ impl Connection {
             Ok(_) => self.liveness.reset(),
             Err(error) => return Err(self.dead(error.to_string())),
         }
+        let most = self.context.max_message_bytes.load(Ordering::Relaxed);
         while let Some(reply) = self
             .socket
-            .reply()
+            .reply(most)
             .map_err(|error| self.dead(error.to_string()))?
         {
             self.handle_reply(reply)?;
@@ -221,6 +222,10 @@ impl Connection {
                 // A confirmation before it has to be an event before it.
                 self.requests.poll_events(&mut self.events);
                 self.events.push(Event::Message(message));
+            }
+            Reply::TooLong(TooLong { channel, bytes }) => {
+                let channel = String::from_utf8_lossy(&channel).into_owned();
+                self.events.push(Event::TooLong { channel, bytes });
             }
             Reply::Confirmed(confirmation) => {
                 let handled = self.requests.handle_confirmation(&confirmation);

@@ -1,10 +1,12 @@
 //! State that the connections of a subscriber share, and the commands that they are handed.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use womack_proto::subscriber::{Epoch, StaticSubscriptions, Subscription};
 
-use super::{backlog::Backlog, metrics::SubscriberMetrics, pending::PendingSubscriptions};
+use super::{
+    SubscriberConfig, backlog::Backlog, metrics::SubscriberMetrics, pending::PendingSubscriptions,
+};
 use crate::connect::Backend;
 
 /// An instruction to the subscriber, or to one of its connections.
@@ -19,6 +21,8 @@ pub(super) enum Command {
 pub(super) struct Context {
     pub(super) backend: Backend,
     pub(super) backlog: Backlog,
+    /// The most that the payload of a message may have.
+    pub(super) max_message_bytes: AtomicUsize,
     /// Connections that were made.
     connections: AtomicU32,
 }
@@ -26,12 +30,14 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn new(
         backend: Backend,
-        max_backlog_bytes: usize,
+        config: &SubscriberConfig,
         metrics: SubscriberMetrics,
     ) -> Self {
+        let ledger = config.ledger.clone();
         Self {
             backend,
-            backlog: Backlog::new(max_backlog_bytes, metrics),
+            backlog: Backlog::new(config.max_backlog_bytes, metrics, ledger),
+            max_message_bytes: config.max_message_bytes.into(),
             connections: AtomicU32::new(0),
         }
     }

@@ -100,7 +100,8 @@ impl Greeted {
     async fn reply(&mut self) -> Result<Reply, Unreachable> {
         let failed = |error| Unreachable::Io(self.server.clone(), error);
         loop {
-            match self.socket.reply() {
+            // Nothing is subscribed yet, so that no message comes.
+            match self.socket.reply(0) {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {}
                 Err(_) => return Err(Unreachable::NotRedis(self.server.clone())),

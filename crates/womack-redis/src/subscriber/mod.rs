@@ -25,12 +25,13 @@ mod requests;
 mod single;
 mod socket;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
+use womack_ledger::Ledger;
 use womack_proto::subscriber::{Event, StaticSubscriptions, Subscription};
 
 use self::context::{Command, Context};
@@ -44,6 +45,10 @@ pub struct SubscriberConfig {
     pub statics: StaticSubscriptions,
     /// Bytes of messages that are kept until they are taken; beyond, messages wait at Redis.
     pub max_backlog_bytes: usize,
+    /// Bytes of one message; longer ones are passed over as they come, and told.
+    pub max_message_bytes: usize,
+    /// Charged with the messages that are kept.
+    pub ledger: Ledger,
 }
 
 /// The subscriber.
@@ -56,12 +61,9 @@ pub struct RedisSubscriber {
 impl RedisSubscriber {
     /// Begins to connect, by tasks of the Tokio runtime that this is called in.
     pub fn open(backend: Backend, config: SubscriberConfig, metrics: SubscriberMetrics) -> Self {
-        let SubscriberConfig {
-            statics,
-            max_backlog_bytes,
-        } = config;
         let is_cluster = matches!(backend.kind, Kind::Cluster(_));
-        let context = Arc::new(Context::new(backend, max_backlog_bytes, metrics));
+        let context = Arc::new(Context::new(backend, &config, metrics));
+        let statics = config.statics;
         let (commands, receiver) = unbounded_channel();
         let task = match is_cluster {
             true => tokio::spawn(cluster::run(context.clone(), statics, receiver)),
@@ -72,6 +74,13 @@ impl RedisSubscriber {
             commands,
             task,
         }
+    }
+
+    /// Changes how many bytes one message may have.
+    pub fn set_max_message_bytes(&self, most: usize) {
+        self.context
+            .max_message_bytes
+            .store(most, Ordering::Relaxed);
     }
 
     /// Waits for events, then moves up to `most` of those that are there to the end of `batch`.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::{
     connect::Stream,
-    resp::{self, NotAReply, Reply},
+    resp::{self, Decoder, NotAReply, Reply},
 };
 
 /// Bytes that are read at one go.
@@ -24,6 +24,7 @@ const LEAST_READ_BYTES: usize = 4 * 1024;
 pub(super) struct Socket {
     stream: Box<dyn Stream>,
     input: BytesMut,
+    decoder: Decoder,
     /// What is to be written.
     output: Vec<u8>,
     /// How much of it has been.
@@ -37,6 +38,7 @@ impl Socket {
         Self {
             stream,
             input: BytesMut::new(),
+            decoder: Decoder::default(),
             output: Vec::new(),
             written: 0,
             flushed: true,
@@ -53,12 +55,13 @@ impl Socket {
         &mut self.output
     }
 
-    /// The next of the replies that have come whole.
+    /// The next of the replies that have come whole, or are messages with more than
+    /// `max_message_bytes`.
     ///
     /// # Errors
     /// What came is none.
-    pub(super) fn reply(&mut self) -> Result<Option<Reply>, NotAReply> {
-        resp::decode(&mut self.input)
+    pub(super) fn reply(&mut self, max_message_bytes: usize) -> Result<Option<Reply>, NotAReply> {
+        self.decoder.decode(&mut self.input, max_message_bytes)
     }
 
     /// Writes what is to be written, and reads, if it `may_read`, as much as fits. Returns how many

@@ -10,7 +10,7 @@ use womack_engine::{
     Limits, MemorySocket, Metrics, Output, Receiver, Registry, Report, Reports, Router, Shard,
     SidSource, SlowClient, Socket, Sockets, Speaks, queue,
 };
-use womack_ledger::ShardId;
+use womack_ledger::{Memory, ShardId};
 use womack_proto::NamespaceId;
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig, SubscriberMetrics, TlsFiles};
 
@@ -95,6 +95,8 @@ impl Node {
         let subscriber = SubscriberConfig {
             statics: router.statics(),
             max_backlog_bytes: 16 << 20,
+            max_message_bytes: 1 << 20,
+            ledger: context.memory.others().clone(),
         };
         let driver = RouterDriver {
             subscriber: RedisSubscriber::open(backend, subscriber, SubscriberMetrics::default()),
@@ -203,7 +205,8 @@ fn context(shards: usize) -> (Arc<Context>, Receiver<Report>) {
             ..ChannelsSettings::default()
         })),
     }]);
-    let (reports, received) = Reports::new(10_000);
+    let memory = Memory::new(shards);
+    let (reports, received) = Reports::new(10_000, memory.reports());
     let context = Context::new(ContextParts {
         config,
         registry,
@@ -211,7 +214,7 @@ fn context(shards: usize) -> (Arc<Context>, Receiver<Report>) {
         metrics: Arc::new(Metrics::unread(shards)),
         sids: SidSource::new().expect("a simulation has random numbers"),
         room: 100_000,
-        shards,
+        memory,
         reports: Some(reports),
     });
     let context = context.expect("the settings name no publishers");

@@ -63,6 +63,9 @@ impl Diagnosis {
                 ..StaticSubscriptions::default()
             },
             max_backlog_bytes: BACKLOG_BYTES,
+            // Only the names count.
+            max_message_bytes: 0,
+            ledger: self.server.engine.memory.others().clone(),
         };
         // What waits here is not what waits for the router, which the server's metrics tell.
         let apart = SubscriberMetrics::default();
@@ -78,6 +81,7 @@ impl Diagnosis {
             subscriber.receive(&mut events, MESSAGES_PER_BATCH).await;
             for event in events.drain(..) {
                 match event {
+                    Event::TooLong { channel, .. } => examiner.examine(&channel).await,
                     Event::Message(message) => examiner.examine(message.channel()).await,
                     Event::StaticRefused { reason, .. } => {
                         warn!(

@@ -21,6 +21,7 @@ use tracing_subscriber::{
     filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 use womack_engine::thread_runtime;
+use womack_ledger::Ledger;
 use womack_proto::subscriber::{Event, Generation, Loss, StaticSubscriptions, Subscription};
 use womack_redis::{Publisher, RedisSubscriber, SubscriberConfig, SubscriberMetrics};
 
@@ -200,6 +201,8 @@ fn tail(settings: Settings, channels: &[String]) -> Result<(), Error> {
         let link = SubscriberConfig {
             statics: StaticSubscriptions::default(),
             max_backlog_bytes: config.redis.backlog_bytes,
+            max_message_bytes: config.limits.load().max_message_bytes,
+            ledger: Ledger::default(),
         };
         let subscriber = RedisSubscriber::open(backend, link, SubscriberMetrics::default());
         subscriber.subscribe(subscriptions);

@@ -41,6 +41,8 @@ impl RouterTask {
         let subscriber = SubscriberConfig {
             statics: router.statics(),
             max_backlog_bytes: config.redis.backlog_bytes,
+            max_message_bytes: config.limits.load().max_message_bytes,
+            ledger: engine.memory.others().clone(),
         };
         let driver = Driver {
             subscriber: RedisSubscriber::open(self.backend, subscriber, metrics.subscriber()),
@@ -75,6 +77,8 @@ impl Driver {
                 () = self.subscriber.receive(&mut events, EVENTS_PER_BATCH) => {
                     let now = Now::read();
                     self.router.begin_batch();
+                    let limits = self.server.config.limits.load();
+                    self.subscriber.set_max_message_bytes(limits.max_message_bytes);
                     for event in events.drain(..) {
                         self.router.handle_event(event, now, &mut self.out);
                         self.apply().await;

@@ -11,7 +11,7 @@ use womack_engine::{
     Beat, Context, ContextParts, DirtyChannels, Endpoint, Entry, Namespace, Receiver, Registry,
     Report, Reports, Ring, Scale, Sender, SessionRequest, SidSource, ToShard, queue, weighed_queue,
 };
-use womack_ledger::{Ledger, QUEUE_BYTES};
+use womack_ledger::{Ledger, Memory, QUEUE_BYTES};
 use womack_redis::Backend;
 
 use super::{
@@ -248,10 +248,11 @@ fn context(
     let registry = Registry::new(entries.collect());
     let metrics = Metrics::new(config.shards);
     let sids = SidSource::new().map_err(|error| Error::Io(io::Error::other(error)))?;
+    let memory = Memory::new(config.shards);
     let (reports, queue) = config
         .events_key
         .is_some()
-        .then(|| Reports::new(config.limits.load().max_waiting_events))
+        .then(|| Reports::new(config.limits.load().max_waiting_events, memory.reports()))
         .unzip();
     let engine = Context::new(ContextParts {
         config: config.engine(is_cluster),
@@ -260,7 +261,7 @@ fn context(
         metrics: metrics.engine.clone(),
         sids,
         room: usize::try_from(room).unwrap_or(usize::MAX),
-        shards: config.shards,
+        memory,
         reports,
     });
     let engine = engine.map_err(ConfigError::Publishers)?;

@@ -21,7 +21,7 @@ fn request(routes: &mut Routes, now: Instant) -> Generation {
 
 #[test]
 fn second_shard_requests_nothing_of_redis() {
-    let (mut routes, now) = (Routes::new(GRACE), Instant::now());
+    let (mut routes, now) = (Routes::new(GRACE, &Ledger::default()), Instant::now());
     let generation = request(&mut routes, now);
     assert_eq!(look(&mut routes, 1, &[TOPIC], now), RouteChange::Unchanged);
     assert!(routes.confirmed("c", generation, FIRST));
@@ -36,7 +36,7 @@ fn second_shard_requests_nothing_of_redis() {
 
 #[test]
 fn channel_leaves_only_after_its_grace_and_only_if_still_unwanted() {
-    let (mut routes, now) = (Routes::new(GRACE), Instant::now());
+    let (mut routes, now) = (Routes::new(GRACE, &Ledger::default()), Instant::now());
     let generation = request(&mut routes, now);
     routes.confirmed("c", generation, FIRST);
     look(&mut routes, 0, &[], now);
@@ -51,8 +51,29 @@ fn channel_leaves_only_after_its_grace_and_only_if_still_unwanted() {
 }
 
 #[test]
+fn a_channel_that_comes_and_goes_is_remembered_once_and_charged_until_it_is_dropped() {
+    let (ledger, now) = (Ledger::default(), Instant::now());
+    let mut routes = Routes::new(GRACE, &ledger);
+    let generation = request(&mut routes, now);
+    routes.confirmed("c", generation, FIRST);
+    for _ in 0..9 {
+        look(&mut routes, 0, &[], now);
+        assert!(ledger.bytes() > ROUTE_BYTES);
+        look(&mut routes, 0, &[TOPIC], now);
+    }
+    assert_eq!(routes.leaving.len(), 1);
+    assert!(routes.expire(now + GRACE, 10).is_empty(), "it is wanted");
+    look(&mut routes, 0, &[], now + GRACE);
+    assert_eq!(routes.expire(now + GRACE * 2, 10).len(), 1);
+    assert_eq!(ledger.bytes(), 0);
+}
+
+#[test]
 fn only_the_answer_to_the_newest_request_counts() {
-    let (mut routes, now) = (Routes::new(Duration::ZERO), Instant::now());
+    let (mut routes, now) = (
+        Routes::new(Duration::ZERO, &Ledger::default()),
+        Instant::now(),
+    );
     let first = request(&mut routes, now);
     look(&mut routes, 0, &[], now);
     assert_eq!(routes.expire(now, 10).len(), 1);
@@ -66,7 +87,7 @@ fn only_the_answer_to_the_newest_request_counts() {
 
 #[test]
 fn a_lost_connection_takes_its_own_channels_and_those_that_are_wanted_are_requested_anew() {
-    let (mut routes, now) = (Routes::new(GRACE), Instant::now());
+    let (mut routes, now) = (Routes::new(GRACE, &Ledger::default()), Instant::now());
     let first = request(&mut routes, now);
     assert_eq!(routes.lost_connection(FIRST), Lost::default());
     routes.confirmed("c", first, FIRST);
@@ -83,7 +104,7 @@ fn a_lost_connection_takes_its_own_channels_and_those_that_are_wanted_are_reques
 
 #[test]
 fn a_refused_channel_is_not_requested_again_for_a_while() {
-    let (mut routes, now) = (Routes::new(GRACE), Instant::now());
+    let (mut routes, now) = (Routes::new(GRACE, &Ledger::default()), Instant::now());
     let first = request(&mut routes, now);
     assert!(routes.refused(&"c".into(), first, now));
     assert_eq!(look(&mut routes, 1, &[TOPIC], now), RouteChange::Refused);

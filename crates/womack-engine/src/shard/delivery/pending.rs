@@ -26,6 +26,8 @@ use crate::{
 
 /// What a chunk takes beside its bytes.
 const CHUNK_BYTES: usize = 128;
+/// What a chunk takes more that a later one may replace.
+const KEYED_BYTES: usize = 192;
 
 /// What may become of a chunk when its client reads too slowly.
 #[derive(Clone, Debug)]
@@ -125,12 +127,6 @@ pub(crate) struct Pending {
     charge: Charge,
 }
 
-impl Default for Pending {
-    fn default() -> Self {
-        Self::new(&Ledger::default())
-    }
-}
-
 impl Pending {
     pub(crate) fn new(ledger: &Ledger) -> Self {
         Self {
@@ -166,7 +162,7 @@ impl Pending {
         let since = now;
         self.chunks.insert(self.next, Chunk { bytes, since, fate });
         self.next += 1;
-        self.charge.set(self.chunks.len() * CHUNK_BYTES);
+        self.settle_charge();
         false
     }
 
@@ -306,6 +302,11 @@ impl Pending {
         Ok(true)
     }
 
+    fn settle_charge(&mut self) {
+        let chunks = self.chunks.len() * CHUNK_BYTES;
+        self.charge.set(chunks + self.keyed.len() * KEYED_BYTES);
+    }
+
     /// The first chunk has begun to be written.
     fn begin(&mut self) {
         let Some(mut first) = self.chunks.first_entry() else {
@@ -322,7 +323,7 @@ impl Pending {
         if let Some((_, chunk)) = self.chunks.pop_first() {
             self.forget(chunk.fate);
         }
-        self.charge.set(self.chunks.len() * CHUNK_BYTES);
+        self.settle_charge();
     }
 
     fn remove(&mut self, number: u64) {
@@ -330,7 +331,7 @@ impl Pending {
             self.bytes -= chunk.bytes.len();
             self.forget(chunk.fate);
         }
-        self.charge.set(self.chunks.len() * CHUNK_BYTES);
+        self.settle_charge();
     }
 
     /// A message with this fate is not replaced any more.

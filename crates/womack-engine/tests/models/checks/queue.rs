@@ -191,7 +191,13 @@ fn a_sender_that_waits_learns_that_the_receiver_is_gone() {
 
 fn the_oldest_value_is_received_or_returned() {
     let (sender, mut receiver) = queue(1);
-    let thread = thread::spawn(move || [1, 2, 3].map(|value| sender.send_over(value)));
+    let thread = thread::spawn(move || {
+        let mut evicted = Vec::new();
+        for value in [1, 2, 3] {
+            sender.send_over(value, |oldest| evicted.push(oldest));
+        }
+        evicted
+    });
     let received = block_on(async {
         let mut received = receive(&mut receiver, 1).await;
         while received.last() != Some(&3) {
@@ -201,7 +207,7 @@ fn the_oldest_value_is_received_or_returned() {
     });
     assert!(received.is_sorted(), "{received:?}");
     let returned = thread.join().unwrap();
-    let mut all: Vec<_> = returned.into_iter().flatten().chain(received).collect();
+    let mut all: Vec<_> = returned.into_iter().chain(received).collect();
     all.sort_unstable();
     assert_eq!(all, [1, 2, 3]);
 }

@@ -1,7 +1,9 @@
+use womack_ledger::Ledger;
+
 use super::*;
 use crate::{
     connect::{Backend, TlsFiles},
-    subscriber::SubscriberMetrics,
+    subscriber::{SubscriberConfig, SubscriberMetrics},
 };
 
 /// Slots of the first master.
@@ -34,7 +36,13 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let backend = Backend::parse("redis+cluster://127.0.0.1:1", &TlsFiles::default()).unwrap();
-        let context = Context::new(backend, 1000, SubscriberMetrics::default());
+        let config = SubscriberConfig {
+            statics: StaticSubscriptions::default(),
+            max_backlog_bytes: 1000,
+            max_message_bytes: 1000,
+            ledger: Ledger::default(),
+        };
+        let context = Context::new(backend, &config, SubscriberMetrics::default());
         let number = NodeNumber::default().next();
         let (commands, first) = unbounded_channel();
         let node = Node {

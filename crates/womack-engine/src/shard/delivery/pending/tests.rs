@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use womack_ledger::Limit;
+use womack_ledger::{Ledger, Limit};
 use womack_proto::NamespaceId;
 
 use super::*;
@@ -37,7 +37,7 @@ fn text(pending: &Pending) -> String {
 
 #[test]
 fn bytes_come_out_in_order_across_short_writes() {
-    let mut pending = Pending::default();
+    let mut pending = Pending::new(&Ledger::default());
     push(&mut pending, "hello ", Fate::Kept);
     push(&mut pending, "world", Fate::Kept);
     let mut out = LimitedWriter::new(8);
@@ -50,7 +50,7 @@ fn bytes_come_out_in_order_across_short_writes() {
 
 #[test]
 fn the_oldest_make_room_but_for_what_has_begun() {
-    let mut pending = Pending::default();
+    let mut pending = Pending::new(&Ledger::default());
     for text in ["aaaa", "bbbb", "cccc", "dddd"] {
         push(&mut pending, text, Fate::Oldest);
     }
@@ -69,7 +69,7 @@ fn the_oldest_make_room_but_for_what_has_begun() {
 
 #[test]
 fn what_may_not_go_passes_the_limit() {
-    let mut pending = Pending::default();
+    let mut pending = Pending::new(&Ledger::default());
     push(&mut pending, "aaaaaaaaaaaa", Fate::Kept);
     assert_eq!(pending.thin(&ROOM, Instant::now()).1, None);
     push(&mut pending, "b", Fate::Oldest);
@@ -93,7 +93,7 @@ fn time_ends_the_wait_of_messages_and_of_nothing_else() {
     let time = Some(Duration::from_secs(1));
     let (now, room) = (Instant::now(), Room { time, ..ROOM });
     let later = now + Duration::from_secs(2);
-    let mut pending = Pending::default();
+    let mut pending = Pending::new(&Ledger::default());
     pending.push("ack".into(), Fate::Begun, now);
     pending.push("old".into(), Fate::Oldest, now);
     pending.push("new".into(), Fate::Oldest, later);
@@ -114,7 +114,7 @@ fn time_ends_the_wait_of_messages_and_of_nothing_else() {
 
 #[test]
 fn a_key_has_one_place_in_each_channel() {
-    let mut pending = Pending::default();
+    let mut pending = Pending::new(&Ledger::default());
     let at = |channel, key| latest(channel, Some(key), None);
     for (text, channel, key, replaces) in [
         ("a1 ", "a", "1", false),
@@ -146,7 +146,7 @@ fn a_key_has_one_place_in_each_channel() {
 fn what_is_too_old_goes_whatever_room_there_is() {
     let now = Instant::now();
     let after = |seconds| now + Duration::from_secs(seconds);
-    let mut pending = Pending::default();
+    let mut pending = Pending::new(&Ledger::default());
     push(&mut pending, "a", latest("a", None, Some(after(3))));
     push(&mut pending, "b", latest("a", Some("k"), Some(after(1))));
     push(&mut pending, "c", latest("a", None, Some(after(1))));
@@ -164,7 +164,7 @@ proptest! {
     /// Whatever is dropped or replaced, a client gets whole messages in their order.
     #[test]
     fn messages_stay_whole(operations in prop::collection::vec((0..5_u8, 0..30_u8), 0..200)) {
-        let mut pending = Pending::default();
+        let mut pending = Pending::new(&Ledger::default());
         let (mut out, mut number) = (LimitedWriter::new(0), 0_u32);
         let mut now = Instant::now();
         for (operation, value) in operations {
