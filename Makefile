@@ -60,6 +60,12 @@ deps: ## install the programs and packages that the tests drive
 	[ -x $(VENV)/bin/python ] || python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r crates/womack/tests/clients/requirements.txt -e 'clients/python[test]'
 
+# What is held for clients, publishers or other nodes is a Buffer or a Charged value of
+# womack-ledger. A field that is a bare growing buffer says what bounds it.
+HOLDERS := crates/womack-engine/src/shard crates/womack-engine/src/router crates/womack/src/http \
+	crates/womack-cluster/src crates/womack-redis/src/subscriber
+BARE_BUFFER := '^ {4}(pub(\([a-z: ]+\))? )?[a-z_]+: ([A-Za-z]+<)*(Vec<u8>|BytesMut)>*,'
+
 lint: deps ## check format, lints, documentation, licences, and the Python and load test sources
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
@@ -69,6 +75,7 @@ lint: deps ## check format, lints, documentation, licences, and the Python and l
 	! cargo tree -p womack-redis -e normal | grep -E ' (hyper|clap|dashmap|womack|womack-(engine|cluster)) v'
 	! cargo tree -p womack-engine -e normal | grep -E ' (hyper|clap|redis|womack|womack-(redis|cluster)) v'
 	! cargo tree -p womack-cluster -e normal | grep -E ' (hyper|clap|womack) v'
+	! grep -rnE $(BARE_BUFFER) --include='*.rs' $(HOLDERS) | grep -v '// bounded: '
 	cargo check -p womack --all-targets --no-default-features
 	cargo deny --all-features check bans licenses sources
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy

@@ -46,25 +46,21 @@ pub enum Report {
 
 impl Report {
     /// Bytes of memory that the report takes.
-    fn bytes(&self) -> usize {
+    const fn bytes(&self) -> usize {
         let more = match self {
             Self::Subscribed(place) | Self::Unsubscribed(place) | Self::Present(place) => {
-                place.session.len() + place.channel.len() + length(place.meta.as_ref())
+                place.bytes
             }
-            Self::Custom(custom) => {
-                let texts = custom.session.len() + custom.data.get().len();
-                size_of::<Custom>() + texts + length(custom.meta.as_ref())
-            }
-            Self::Asked(question) => question.channel.len(),
-            Self::Counted { .. } => 0,
+            Self::Custom(custom) => custom.bytes,
+            Self::Asked(_) | Self::Counted { .. } => 0,
         };
         size_of::<Self>() + more
     }
 }
 
-/// The length of a `meta`, which others may hold too.
-fn length(meta: Option<&Meta>) -> usize {
-    meta.map_or(0, |meta| meta.get().len())
+/// A report's part of a `meta`, in bytes. The client's record and its earlier reports have theirs.
+fn part(meta: Option<&Meta>) -> usize {
+    meta.map_or(0, |meta| meta.get().len() / Arc::strong_count(meta))
 }
 
 /// A client in a channel.
@@ -77,6 +73,25 @@ pub struct Place {
     pub channel: Arc<str>,
     /// Data that is remembered about the client.
     pub meta: Option<Meta>,
+    /// Bytes of memory that it takes beside the report.
+    bytes: usize,
+}
+
+impl Place {
+    pub(crate) fn new(
+        session: String,
+        namespace: NamespaceId,
+        channel: Arc<str>,
+        meta: Option<Meta>,
+    ) -> Self {
+        Self {
+            bytes: session.len() + channel.len() + part(meta.as_ref()),
+            session,
+            namespace,
+            channel,
+            meta,
+        }
+    }
 }
 
 /// What a client sent to the back end.
@@ -89,6 +104,26 @@ pub struct Custom {
     pub meta: Option<Meta>,
     /// The data that the client sent.
     pub data: Box<RawValue>,
+    /// Bytes of memory that it takes beside the report.
+    bytes: usize,
+}
+
+impl Custom {
+    pub(crate) fn new(
+        session: String,
+        namespace: NamespaceId,
+        meta: Option<Meta>,
+        data: Box<RawValue>,
+    ) -> Self {
+        let texts = session.len() + data.get().len();
+        Self {
+            bytes: size_of::<Self>() + texts + part(meta.as_ref()),
+            session,
+            namespace,
+            meta,
+            data,
+        }
+    }
 }
 
 /// Who is in this channel? `token` is the shard's own name for the question.
@@ -194,12 +229,7 @@ mod tests {
     use super::*;
 
     fn place() -> Place {
-        Place {
-            session: "sid".to_owned(),
-            namespace: NamespaceId(0),
-            channel: "key:a".into(),
-            meta: None,
-        }
+        Place::new("sid".to_owned(), NamespaceId(0), "key:a".into(), None)
     }
 
     #[test]
@@ -244,10 +274,7 @@ mod tests {
     fn long_reports_take_the_room_of_several() {
         let (metrics, ledger) = (Metrics::unread(1), Ledger::default());
         let (reports, mut receiver) = Reports::new(4, &ledger);
-        let long = || Place {
-            session: "x".repeat(REPORT_BYTES),
-            ..place()
-        };
+        let long = || Place::new("x".repeat(REPORT_BYTES), NamespaceId(0), "a".into(), None);
         for _ in 0..4 {
             reports.send(Report::Subscribed(long()), &metrics);
         }

@@ -55,7 +55,7 @@ pub(super) struct Requests {
     refused_statics: Vec<(Verb, Arc<str>)>,
     /// There if the server is a node of a cluster.
     node: Option<Node>,
-    commands: Vec<u8>,
+    commands: Vec<u8>, // bounded: by the batches in flight
     events: Vec<Event>,
 }
 

@@ -23,10 +23,10 @@ const LEAST_READ_BYTES: usize = 4 * 1024;
 /// The bytes of a connection to Redis.
 pub(super) struct Socket {
     stream: Box<dyn Stream>,
-    input: BytesMut,
+    input: BytesMut, // bounded: by the longest message
     decoder: Decoder,
     /// What is to be written.
-    output: Vec<u8>,
+    output: Vec<u8>, // bounded: by the batches in flight
     /// How much of it has been.
     written: usize,
     /// Whether everything written has been flushed.

@@ -63,12 +63,8 @@ impl Shard {
             return;
         };
         let meta = self.connections.meta(connection.secret(), namespace);
-        let place = Place {
-            session: self.client_id(id, connection, namespace),
-            namespace,
-            channel: channel.clone(),
-            meta: meta.cloned(),
-        };
+        let session = self.client_id(id, connection, namespace);
+        let place = Place::new(session, namespace, channel.clone(), meta.cloned());
         reports.send(report(place), &self.context.metrics);
     }
 
@@ -132,15 +128,9 @@ impl Shard {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
-        let custom = Custom {
-            session: self.client_id(id, connection, namespace),
-            namespace,
-            meta: self
-                .connections
-                .meta(connection.secret(), namespace)
-                .cloned(),
-            data,
-        };
+        let session = self.client_id(id, connection, namespace);
+        let meta = self.connections.meta(connection.secret(), namespace);
+        let custom = Custom::new(session, namespace, meta.cloned(), data);
         reports.send(Report::Custom(Box::new(custom)), &self.context.metrics);
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 /// A writer that takes `room` bytes; each later write would block.
 pub(super) struct LimitedWriter {
-    pub(super) taken: Vec<u8>,
+    pub(super) taken: Vec<u8>, // bounded: by its room, in tests
     pub(super) room: usize,
 }
 

@@ -21,7 +21,7 @@ struct State {
     /// Bytes that the client has written and the shard has not read.
     incoming: VecDeque<u8>,
     /// Bytes that the shard has written and the client has not taken.
-    outgoing: Vec<u8>,
+    outgoing: Vec<u8>, // bounded: by its room, in simulations
     /// How many bytes the socket takes before it is full.
     room: usize,
     /// Whether the shard writes no more.

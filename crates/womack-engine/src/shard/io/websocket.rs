@@ -192,7 +192,7 @@ fn reason(error: &Error) -> (CloseReason, Option<u16>) {
 /// What the decoder takes for a socket: it reads what came in, and keeps what is to go out.
 struct Feed<'a> {
     input: &'a [u8],
-    replies: Vec<u8>,
+    replies: Vec<u8>, // bounded: by one read
 }
 
 impl io::Read for Feed<'_> {
