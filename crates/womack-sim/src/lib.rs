@@ -15,6 +15,7 @@
 //! | `redis` | models of one server, and of a cluster |
 //! | `outages` | the times at which something may be missing |
 //! | `client`, `socket_io` | clients: of JSON lines, and of Socket.IO |
+//! | `hostile` | clients that send what is malformed or too much |
 //! | `visit`, `polling`, `websocket` | one session of such a client, and its transports |
 //! | `session` | what its client knows of a session |
 //! | `dialect` | the words of each kind of client |
@@ -31,6 +32,7 @@ mod dialect;
 mod events;
 mod faults;
 mod fleet;
+mod hostile;
 mod http;
 mod network;
 mod node;

@@ -37,7 +37,6 @@ pub(crate) fn check(world: &World, members: &[BTreeSet<Member>]) {
         if let Some(difference) = difference(&record, members) {
             world.violate(&format!("the record of node {number} {difference}"));
         }
-        world.note(format!("{} sessions", node.sessions()));
         names.insert(node.name());
     }
     let found = world.redis().nodes_with_records();

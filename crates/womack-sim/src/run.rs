@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     client::Client,
     faults,
+    hostile::HostileClient,
     node::redis_channel,
     presence,
     redis::Publishing,
@@ -51,12 +52,17 @@ async fn drive(world: &Rc<World>, faults: u64, options: &Options) {
     let publisher = spawn_local(world.clone().publish());
     let standing = Standing::default();
     let omitted = &options.omitted;
-    let count = options.clients + options.socket_io_clients;
-    let clients: Vec<_> = (0..count)
+    let judged = options.clients + options.socket_io_clients;
+    let clients: Vec<_> = (0..options.all_clients())
         .filter(|number| !omitted.clients.contains(number))
-        .map(|number| match number < options.clients {
-            true => spawn_local(Client::new(world, number).run(standing.clone())),
-            false => spawn_local(SocketIoClient::new(world, number).run(standing.clone())),
+        .map(|number| {
+            if number < options.clients {
+                spawn_local(Client::new(world, number).run(standing.clone()))
+            } else if number < judged {
+                spawn_local(SocketIoClient::new(world, number).run(standing.clone()))
+            } else {
+                spawn_local(HostileClient::new(world, number).run())
+            }
         })
         .collect();
     let end = Instant::now() + options.time;
@@ -118,6 +124,9 @@ fn check(world: &World, clients: &[Box<dyn Visitor>]) {
                 ));
             }
         }
+    }
+    for node in 0..world.node_count() {
+        world.check_memory_at_rest(node);
     }
     presence::check(world, &members);
 }

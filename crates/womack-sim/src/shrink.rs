@@ -25,7 +25,7 @@ pub fn shrink(seed: u64, options: &Options) -> Option<(Options, Trace)> {
         smaller.omitted.faults.extend(faults);
         keep_if_broken(seed, smaller, &mut best)
     });
-    let clients = (0..best.0.clients + best.0.socket_io_clients).collect();
+    let clients = (0..best.0.all_clients()).collect();
     omit(clients, |clients| {
         let mut smaller = best.0.clone();
         smaller.omitted.clients.extend(clients);

@@ -30,8 +30,13 @@ pub(crate) enum Incoming {
 
 impl WebSocket {
     pub(crate) fn new() -> Self {
+        Self::with_room(ROOM)
+    }
+
+    /// The end of a client whose system takes so many bytes that it does not read.
+    pub(crate) fn with_room(room: usize) -> Self {
         Self {
-            socket: MemorySocket::with_room(ROOM),
+            socket: MemorySocket::with_room(room),
             input: Vec::new(),
         }
     }
@@ -45,6 +50,21 @@ impl WebSocket {
     pub(crate) fn write(&self, text: &str) {
         let code = OpCode::Data(Data::Text);
         self.write_frame(Frame::message(text.as_bytes().to_vec(), code, true));
+    }
+
+    /// Writes a part of a message that is not its last.
+    pub(crate) fn write_part(&self, text: &str, is_first: bool) {
+        let data = match is_first {
+            true => Data::Text,
+            false => Data::Continue,
+        };
+        let code = OpCode::Data(data);
+        self.write_frame(Frame::message(text.as_bytes().to_vec(), code, false));
+    }
+
+    /// Writes a ping.
+    pub(crate) fn ping(&self) {
+        self.write_frame(Frame::ping(Vec::new()));
     }
 
     fn write_frame(&self, mut frame: Frame) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use womack_sim::{Options, run};
 
 /// Faults and replies that have to come up in some seeds, or the simulation proves little.
-const KINDS: [&str; 37] = [
+const KINDS: [&str; 48] = [
     "cut",
     "hang",
     "stall",
@@ -21,6 +21,17 @@ const KINDS: [&str; 37] = [
     "node crash",
     "drain",
     "shortage",
+    "small budget",
+    "hostile: attachments that never come",
+    "hostile: many channels",
+    "hostile: many packets",
+    "hostile: metas",
+    "hostile: nonsense",
+    "hostile: polls without end",
+    "hostile: reads nothing",
+    "hostile: sessions",
+    "hostile: unfinished messages",
+    "closed for memory",
     "closed",
     "a poll is repeated",
     "an answer is lost",

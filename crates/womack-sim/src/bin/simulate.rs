@@ -39,6 +39,9 @@ struct Arguments {
     /// Clients of Socket.IO.
     #[arg(long, default_value_t = 8)]
     socket_io_clients: usize,
+    /// Hostile clients.
+    #[arg(long, default_value_t = 3)]
+    hostile_clients: usize,
     /// Shards of a node; chosen by the seed if it is 0.
     #[arg(long, default_value_t = 0)]
     shards: usize,
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         shards: arguments.shards,
         clients: arguments.clients,
         socket_io_clients: arguments.socket_io_clients,
+        hostile_clients: arguments.hostile_clients,
         time: Duration::from_secs(arguments.seconds),
         prints: arguments.trace,
         omitted: Omitted::default(),

@@ -39,12 +39,14 @@ pub(crate) enum Fault {
     NodeCrash,
     /// A node closes its clients and ends, and another takes its place.
     Drain,
-    /// A node has no memory left for what waits for its clients.
+    /// A node has no memory left for new clients, and for those who take nothing of what waits.
     Shortage,
+    /// A node has so small a memory budget that clients may hold little.
+    SmallBudget,
 }
 
 /// The kinds of faults of every run.
-pub(super) const COMMON: [Fault; 11] = [
+pub(super) const COMMON: [Fault; 12] = [
     Fault::Cut,
     Fault::Hang,
     Fault::Stall,
@@ -56,8 +58,12 @@ pub(super) const COMMON: [Fault; 11] = [
     Fault::NodeCrash,
     Fault::Drain,
     Fault::Shortage,
+    Fault::SmallBudget,
 ];
 
+/// How often a kind comes up that only some runs have, where one of every run comes up once: those
+/// runs are to have pairs of it as often as pairs of the others.
+pub(super) const WEIGHT_OF_SPECIAL: usize = 2;
 /// Those of a single server, and those of a cluster.
 pub(super) const OF_SINGLE: [Fault; 1] = [Fault::Demotion];
 pub(super) const OF_CLUSTER: [Fault; 3] = [Fault::Failover, Fault::Crash, Fault::SlotMove];
@@ -80,6 +86,7 @@ impl Fault {
             Self::NodeCrash => "node crash",
             Self::Drain => "drain",
             Self::Shortage => "shortage",
+            Self::SmallBudget => "small budget",
         }
     }
 }

@@ -10,17 +10,24 @@ use tokio::{
 };
 
 pub(crate) use self::kind::Recent;
-use self::kind::{COMMON, Fault, OF_CLUSTER, OF_SINGLE};
+use self::kind::{COMMON, Fault, OF_CLUSTER, OF_SINGLE, WEIGHT_OF_SPECIAL};
 use crate::{
     network::{Obstacle, Route},
+    node::Memory,
     outages::OutageId,
     world::{Omitted, World},
 };
 
+/// Milliseconds between the end of a fault and the next of the same injector.
+const PAUSE: std::ops::Range<u64> = 50..1200;
+/// One of so many faults is of the kind of the one before it.
+const REPEATED: u8 = 6;
 /// Milliseconds until a node gives up a connection that answers nothing, at the most.
 const HANG: u64 = 9000;
 /// Milliseconds that a node has for the last bytes of clients that it has closed.
 const CLOSING: u64 = 1000;
+/// Bytes that a client may hold at least, and at most, of a small memory budget.
+const HELD: std::ops::Range<u32> = 11..19;
 /// The least step of the wall clock: no time of a run is mistaken for another.
 const LEAST_STEP: u64 = 600_000;
 
@@ -67,9 +74,10 @@ async fn inject(world: Rc<World>, number: u64, end: Instant, omitted: BTreeSet<(
     let mut injector = Injector {
         rng: world.rng("faults", number),
         world,
+        last: None,
     };
     for fault_number in 0.. {
-        let pause = Duration::from_millis(injector.rng.u64(50..2500));
+        let pause = Duration::from_millis(injector.rng.u64(PAUSE));
         if Instant::now() + pause >= end {
             return sleep_until(end).await;
         }
@@ -95,20 +103,31 @@ async fn inject(world: Rc<World>, number: u64, end: Instant, omitted: BTreeSet<(
 struct Injector {
     world: Rc<World>,
     rng: fastrand::Rng,
+    /// The kind that it has chosen last.
+    last: Option<Fault>,
 }
 
 impl Injector {
+    /// Chooses a kind. Of two faults of one kind there are half as many pairs as of two of different
+    /// kinds, so one of some is of the kind of the one before it.
     fn choose(&mut self) -> Fault {
+        let last = self.last.filter(|_| self.rng.u8(..REPEATED) == 0);
+        let fault = last.unwrap_or_else(|| self.choose_any());
+        self.last = Some(fault);
+        fault
+    }
+
+    fn choose_any(&mut self) -> Fault {
         let special: &[Fault] = match self.world.redis().has_shards() {
             true => &OF_CLUSTER,
             false => &OF_SINGLE,
         };
-        let kind = self.rng.usize(..COMMON.len() + special.len());
-        *COMMON
-            .iter()
-            .chain(special)
-            .nth(kind)
-            .unwrap_or(&Fault::Cut)
+        let kinds = COMMON.len() + WEIGHT_OF_SPECIAL * special.len();
+        let kind = self.rng.usize(..kinds);
+        match kind.checked_sub(COMMON.len()) {
+            None => COMMON[kind],
+            Some(kind) => special[kind / WEIGHT_OF_SPECIAL],
+        }
     }
 
     /// All routes, those of one node, those of one server, or one.
@@ -166,8 +185,14 @@ impl Injector {
             Fault::Drain => self.drain_node()?,
             Fault::Shortage => {
                 let node = self.rng.usize(..self.world.node_count());
-                let is_short = self.world.set_short_of_memory(node, true);
+                let is_short = self.world.take_memory(node, Memory::NoneLeft);
                 is_short.then_some((None, Undo::FreeMemory(node), self.rng.u64(50..3000)))?
+            }
+            Fault::SmallBudget => {
+                let node = self.rng.usize(..self.world.node_count());
+                let share = 1 << self.rng.u32(HELD);
+                let is_short = self.world.take_memory(node, Memory::OfEach(share));
+                is_short.then_some((None, Undo::FreeMemory(node), self.rng.u64(500..6000)))?
             }
         };
         let (outage, undo, millis) = lasting;
@@ -296,9 +321,7 @@ impl Injector {
                 world.network().unblock(&routes, Obstacle::Down);
             }
             Undo::StartNode(node) => world.start_node(node),
-            Undo::FreeMemory(node) => {
-                world.set_short_of_memory(node, false);
-            }
+            Undo::FreeMemory(node) => world.free_memory(node),
             Undo::ReplaceNode(node) => {
                 world.stop_node(node);
                 world.start_node(node);

@@ -10,8 +10,8 @@ use womack_engine::{
     Limits, MemorySocket, Metrics, Output, Receiver, Registry, Report, Reports, Router, Shard,
     SidSource, SlowClient, Socket, Sockets, Speaks, queue,
 };
-use womack_ledger::{Memory, ShardId};
-use womack_proto::NamespaceId;
+use womack_ledger::{Memory, PROCESS_BYTES, SHARD_BYTES, ShardId};
+use womack_proto::{CloseReason, NamespaceId};
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig, SubscriberMetrics, TlsFiles};
 
 use self::tasks::{RouterDriver, commands, drain, relief, timers};
@@ -28,6 +28,10 @@ const KEY: &str = "womack:ns:default";
 /// Time between the pings of a node, and how long an answer to one may take.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(8);
 pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Packets that a client may send in a second, and channels that it may be in: enough for those that
+/// mean well, and soon passed by those that do not.
+const MAX_PACKETS: u32 = 500;
+const MAX_CHANNELS: usize = 64;
 /// Commands that may wait for a shard.
 const SHARD_QUEUE: usize = 4096;
 
@@ -41,6 +45,16 @@ pub(crate) fn redis_channel(name: &str) -> String {
 pub(crate) struct Place {
     pub(crate) node: usize,
     pub(crate) generation: u64,
+}
+
+/// The memory that a node has for its clients.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Memory {
+    Enough,
+    /// As much as is in use: no new client is taken.
+    NoneLeft,
+    /// So many bytes for each client, and none for new ones.
+    OfEach(usize),
 }
 
 /// A node. Dropping it ends its tasks.
@@ -148,12 +162,15 @@ impl Node {
         }
     }
 
-    /// Sets the memory budget to little more than what is in use, or to what it was.
-    pub(crate) fn set_short_of_memory(&self, is_short: bool) {
+    /// Sets the memory budget; 0 is as much as the machine says. Without one, nothing is ever
+    /// scarce here.
+    pub(crate) fn set_memory(&self, memory: Memory) {
         let limits = &self.context.config.limits;
-        let memory_budget_bytes = match is_short {
-            true => self.context.memory.used(),
-            false => 0,
+        let memory_budget_bytes = match memory {
+            Memory::Enough => 0,
+            Memory::NoneLeft => self.context.memory.used(),
+            // Each may hold its part of half of the budget.
+            Memory::OfEach(bytes) => 2 * bytes * self.context.admission.sessions().max(1),
         };
         let changed = Limits {
             memory_budget_bytes,
@@ -167,6 +184,18 @@ impl Node {
         let mut tasks = self.tasks.borrow_mut();
         let shards = self.shards.iter();
         tasks.extend(shards.map(|shard| spawn_local(drain(shard.clone(), time))));
+    }
+
+    /// Clients that were closed so that memory was left.
+    pub(crate) fn closed_for_memory(&self) -> u64 {
+        let clients = &self.context.metrics.clients;
+        clients.closed_so_far(CloseReason::MemoryBudget)
+    }
+
+    /// Bytes that are held for clients, as far as they are counted.
+    pub(crate) fn held(&self) -> usize {
+        let own = PROCESS_BYTES + self.shards.len() * SHARD_BYTES;
+        self.context.memory.used() - own
     }
 
     /// The name of this node in records.
@@ -185,6 +214,8 @@ impl Node {
 fn context(shards: usize) -> (Arc<Context>, Receiver<Report>) {
     let limits = Limits {
         max_connects_per_second: 0,
+        max_packets_per_second: MAX_PACKETS,
+        max_channels_per_client: MAX_CHANNELS,
         ..Limits::default()
     };
     let config = Config {

@@ -1,6 +1,7 @@
 //! Everything of a run that is not the server: its Redis, the network, applications, faults and
 //! clients.
 
+mod memory;
 mod options;
 mod reasons;
 
@@ -55,8 +56,13 @@ struct Slot {
     generation: u64,
     /// Whether the node closes its clients.
     is_draining: bool,
-    /// Whether it has been short of memory.
-    was_short: bool,
+    /// Whether it has less memory than it needs.
+    is_short: bool,
+    /// Until when it may close clients that hold little, or clients may learn of that; in
+    /// milliseconds of the run.
+    evicts_until: u64,
+    /// Clients that it has closed so that memory was left.
+    closed_for_memory: u64,
 }
 
 impl World {
@@ -66,7 +72,9 @@ impl World {
                 node: None,
                 generation: 0,
                 is_draining: false,
-                was_short: false,
+                is_short: false,
+                evicts_until: 0,
+                closed_for_memory: 0,
             })
         };
         let world = Rc::new(Self {
@@ -206,20 +214,11 @@ impl World {
         true
     }
 
-    /// A node is short of memory, or is not any more. Returns whether there is one.
-    pub(crate) fn set_short_of_memory(&self, node: usize, is_short: bool) -> bool {
-        let mut slot = self.nodes[node].borrow_mut();
-        slot.was_short |= is_short && slot.node.is_some();
-        if let Some(node) = &slot.node {
-            node.set_short_of_memory(is_short);
-        }
-        slot.node.is_some()
-    }
-
-    /// Whether the node of a client may have closed it.
+    /// Whether the node of a client may have closed it. One with little memory closes none that
+    /// takes what is there for it, and holds no more than its share.
     pub(crate) fn explains_close(&self, place: Place) -> bool {
         let slot = self.nodes[place.node].borrow();
-        slot.is_draining || slot.was_short
+        slot.is_draining || slot.evicts_until > self.wall.true_millis()
     }
 
     /// A node starts where there is none.
@@ -227,7 +226,9 @@ impl World {
         let mut slot = self.nodes[node].borrow_mut();
         slot.generation += 1;
         slot.is_draining = false;
-        slot.was_short = false;
+        slot.is_short = false;
+        slot.evicts_until = 0;
+        slot.closed_for_memory = 0;
         self.started.set(self.wall.true_millis());
         let seed = mix(self.seed, "router", slot.generation * 100 + node as u64);
         let redis = self.redis.borrow();

@@ -18,12 +18,21 @@ pub struct Options {
     pub clients: usize,
     /// Clients of Socket.IO that are there at a time.
     pub socket_io_clients: usize,
+    /// Hostile clients that are there at a time.
+    pub hostile_clients: usize,
     /// Simulated time with faults.
     pub time: Duration,
     /// Whether everything that happens is printed.
     pub prints: bool,
     /// Left out of what the seed decides.
     pub omitted: Omitted,
+}
+
+impl Options {
+    /// Clients of all kinds that are there at a time.
+    pub(crate) const fn all_clients(&self) -> usize {
+        self.clients + self.socket_io_clients + self.hostile_clients
+    }
 }
 
 impl Default for Options {
@@ -34,6 +43,7 @@ impl Default for Options {
             shards: 0,
             clients: 8,
             socket_io_clients: 8,
+            hostile_clients: 3,
             time: Duration::from_secs(60),
             prints: false,
             omitted: Omitted::default(),
@@ -63,7 +73,7 @@ impl Size {
             topology: options.topology.unwrap_or(chosen),
             nodes: or(options.nodes, nodes),
             shards: or(options.shards, shards),
-            faults: rng.u64(1..=4),
+            faults: rng.u64(1..=6),
         }
     }
 }

@@ -40,7 +40,8 @@ impl World {
     }
 
     pub(super) fn is_troubled_since(&self, since: u64) -> bool {
-        let closes = |slot: &RefCell<Slot>| slot.borrow().is_draining || slot.borrow().was_short;
+        let closes =
+            |slot: &RefCell<Slot>| slot.borrow().is_draining || slot.borrow().evicts_until > since;
         let is_closing = self.nodes.iter().any(closes);
         is_closing || self.started.get() > since || !self.outages.borrow().are_over_since(since)
     }
