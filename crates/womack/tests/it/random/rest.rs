@@ -21,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(50);
 const TELLING: Duration = Duration::from_secs(1);
 /// Clients that tell their stories when something is wrong.
 const STORIES: usize = 3;
+/// Milliseconds that a session lives without a word of its client: one that goes between two polls
+/// leaves it behind.
+const SESSION: u64 = 8000;
 /// The prefix of channels at Redis.
 const KEY: &str = "womack:ns:default:";
 
@@ -92,7 +95,8 @@ impl Rest {
         })
         .await;
         let gauges = || async { self.gauges().await.is_empty() };
-        self.holds("gauges are zero", 8000, gauges, Vec::new).await;
+        self.holds("gauges are zero", SESSION, gauges, Vec::new)
+            .await;
         let left = self.gauges().await;
         if !left.is_empty() {
             self.violated("gauges at rest", left);
@@ -209,7 +213,8 @@ impl Rest {
         };
         let agree = || async { differences().await.is_empty() };
         let grace = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
-        self.holds("Redis has what is wanted", grace, agree, Vec::new)
+        let most = SESSION.saturating_add(grace);
+        self.holds("Redis has what is wanted", most, agree, Vec::new)
             .await;
         let left = differences().await;
         if !left.is_empty() {
