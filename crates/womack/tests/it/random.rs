@@ -1,14 +1,15 @@
 //! Random impatient clients of all generations, a Redis that is far away and sometimes gone, and an
 //! oracle that knows what each client was promised.
 //!
-//! From one seed follow the clients' operations, the publishers' pace and the faults of the links
-//! between the server and Redis: latency, stalls, cuts. The oracle checks that
+//! From one seed follow the operations of clients and of hostile clients, the publishers' pace and
+//! the faults of the links between the server and Redis: latency, stalls, cuts. The oracle checks that
 //!
 //! - after `ok`, the numbers of a channel come without a hole until the client leaves, but for those
 //!   that lie in a gap that it was told before; none comes twice or too late;
 //! - a gap is told for a reason, and is not much longer than that;
 //! - every request is answered in time, with `ok` while Redis can be reached;
-//! - nobody is closed without an injected cause;
+//! - nobody is closed without an injected cause, and neither what hostile clients send nor a small
+//!   memory budget is one for those beside them;
 //! - server events take turns, and whatever is published after one reaches the client;
 //! - at rest Redis has exactly the subscriptions that clients want, and without clients nothing.
 //!
@@ -21,13 +22,15 @@
 //! ```
 //!
 //! `WOMACK_RANDOM_SECONDS` is the time for faults, `WOMACK_RANDOM_SEED` repeats a plan,
-//! `WOMACK_RANDOM_EGRESS` is the server's `--egress` and `WOMACK_RANDOM_CLIENTS` how many clients
-//! there are; with `WOMACK_RANDOM_KEEP_POLLS=1` no poll is aborted or repeated.
+//! `WOMACK_RANDOM_EGRESS` is the server's `--egress`, `WOMACK_RANDOM_CLIENTS` how many clients there
+//! are and `WOMACK_RANDOM_HOSTILE` how many hostile clients; with `WOMACK_RANDOM_KEEP_POLLS=1` no poll
+//! is aborted or repeated.
 
 mod client;
 mod dialect;
 mod events;
 mod faults;
+mod hostile;
 mod plan;
 mod publisher;
 mod report;
@@ -47,6 +50,9 @@ use womack_test_support::ticker::millis;
 use self::plan::Plan;
 use self::run::Setup::{self, Cluster, Single};
 
+/// A memory budget that two shards without clients leave a third of. Hostile clients fill it, and
+/// what they hold is more than the share of a client then.
+const BUDGET: &str = "48M";
 /// Seconds of faults in the suite.
 const SECONDS: u64 = 7;
 /// Plans by which a promise was found broken: with which Redis, of which seed, after how many
@@ -68,6 +74,15 @@ async fn a_single_redis_keeps_every_promise_to_impatient_clients() {
 #[tokio::test]
 async fn a_cluster_keeps_every_promise_to_impatient_clients() {
     run::run(Cluster, &plan(None), seconds(SECONDS)).await;
+}
+
+#[tokio::test]
+async fn a_small_memory_budget_breaks_no_promise_to_those_who_read() {
+    let plan = Plan {
+        budget: Some(BUDGET),
+        ..plan(None)
+    };
+    run::run(Single, &plan, seconds(SECONDS)).await;
 }
 
 #[tokio::test]
@@ -94,6 +109,9 @@ fn plan(seed: Option<u64>) -> Plan {
     plan.keeps_polls = variable("WOMACK_RANDOM_KEEP_POLLS").is_some_and(|keep: u8| keep > 0);
     if let Some(clients) = variable("WOMACK_RANDOM_CLIENTS") {
         plan.clients = clients;
+    }
+    if let Some(hostile) = variable("WOMACK_RANDOM_HOSTILE") {
+        plan.hostile = hostile;
     }
     plan
 }

@@ -285,6 +285,10 @@ impl Visit {
     }
 
     fn closed(&mut self, now: u64, reason: &str) {
+        if !self.is_joined && self.session.may_be_refused(reason) {
+            self.opening = None;
+            self.session.cause = Some("refused for memory");
+        }
         if let Some(number) = self.opening.take() {
             // The answer to an event stream that cannot be is its status.
             let code = match reason {

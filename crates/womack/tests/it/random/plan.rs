@@ -12,6 +12,7 @@ pub(super) const SHARED: usize = 8;
 const OWN: usize = 500;
 
 const CLIENTS: u64 = 40;
+const HOSTILE: u64 = 4;
 
 /// The kinds of clients.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,6 +75,10 @@ pub(super) struct Plan {
     /// Whether no poll is aborted or repeated.
     pub(super) keeps_polls: bool,
     pub(super) clients: u64,
+    /// Clients that send what is malformed or too much.
+    pub(super) hostile: u64,
+    /// The server's `--memory-budget`; `None` for its default, which is never reached.
+    pub(super) budget: Option<&'static str>,
 }
 
 impl Plan {
@@ -90,6 +95,8 @@ impl Plan {
             latency: Duration::from_millis(latency),
             keeps_polls: false,
             clients: CLIENTS,
+            hostile: HOSTILE,
+            budget: None,
         }
     }
 }

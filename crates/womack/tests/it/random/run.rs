@@ -8,10 +8,12 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use womack_test_support::faulty_link::FaultyLink;
+use womack_test_support::metrics::Metrics;
 use womack_test_support::{Broker, Cluster, Launch, Redis, Server};
 
 use super::client::{self, Client};
 use super::events::{self, Events};
+use super::hostile::Hostile;
 use super::plan::{Plan, Troubles};
 use super::rest::Rest;
 use super::world::{self, EVENTS_KEY, Phase, TIMING, World};
@@ -19,6 +21,19 @@ use super::{faults, publisher, report};
 
 /// Seconds of faults between two times of rest.
 const ROUND: u64 = 20;
+/// Reasons for which a server closes hostile clients.
+const CLOSE_REASONS: [&str; 10] = [
+    "attachment_timeout",
+    "connect_timeout",
+    "handshake_timeout",
+    "invalid_state",
+    "memory_budget",
+    "packet_rate",
+    "parse_error",
+    "payload_too_large",
+    "ping_timeout",
+    "slow_consumer",
+];
 /// How often this process looks how late it is.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -78,7 +93,8 @@ pub(super) async fn run(setup: Setup, plan: &Plan, seconds: u64) {
     for link in &backend.links {
         link.set_latency(troubles.latency());
     }
-    let world = Arc::new(World::new(std::mem::take(&mut backend.links)));
+    let links = std::mem::take(&mut backend.links);
+    let world = Arc::new(World::new(links, plan.budget.is_some()));
     let mut tasks = JoinSet::new();
     let events = publish_and_listen(&mut tasks, &world, plan, &backend.nodes).await;
     tasks.spawn(watch_lag(world.clone()));
@@ -86,6 +102,11 @@ pub(super) async fn run(setup: Setup, plan: &Plan, seconds: u64) {
         let habits = (plan.seed, plan.keeps_polls);
         let client = Client::new(world.clone(), server.address(), number, habits);
         tasks.spawn(client.run());
+    }
+    for number in 0..plan.hostile {
+        let habits = (plan.seed, plan.budget.is_some());
+        let hostile = Hostile::new(world.clone(), server.address(), number, habits);
+        tasks.spawn(hostile.run());
     }
     let rest = Rest {
         world: world.clone(),
@@ -104,19 +125,46 @@ pub(super) async fn run(setup: Setup, plan: &Plan, seconds: u64) {
         rest.of_all().await;
     }
     rest.of_nobody().await;
+    let evicted = count_closes(&world, server.address()).await;
     let violations = report::print(&world, plan, setup);
     assert_eq!(
         violations, 0,
         "broken promises; WOMACK_RANDOM_SEED={}",
         plan.seed
     );
+    assert!(
+        plan.budget.is_none() || evicted > 0,
+        "nobody was closed for memory; WOMACK_RANDOM_SEED={}",
+        plan.seed
+    );
+}
+
+/// Counts for the report why the server has closed clients; returns how often for want of memory.
+async fn count_closes(world: &World, server: SocketAddr) -> u64 {
+    let metrics = Metrics::of(server).await;
+    let times = |reason| {
+        let label = format!("reason=\"{reason}\"");
+        metrics.sum("womack_connections_closed_total", &label) as u64
+    };
+    for reason in CLOSE_REASONS {
+        for _ in 0..times(reason) {
+            world.count("closed by the server", reason);
+        }
+    }
+    times("memory_budget")
 }
 
 async fn start(plan: &Plan, url: &str) -> Server {
     let seconds = |time: Duration| time.as_secs_f64().to_string();
     let subscribe = Duration::from_millis(TIMING.subscribe);
     // The broker's address is in the URL.
-    Launch::new(&SocketAddr::from(([127, 0, 0, 1], 1)))
+    let launch = Launch::new(&SocketAddr::from(([127, 0, 0, 1], 1)));
+    let launch = match plan.budget {
+        // What a shard takes whoever is there is a part of the budget.
+        Some(budget) => launch.flag("--memory-budget", budget).flag("--shards", "2"),
+        None => launch,
+    };
+    launch
         .flag("--redis-url", url)
         .flag("--events-key", EVENTS_KEY)
         .flag("--egress", &plan.egress)

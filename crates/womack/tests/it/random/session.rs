@@ -267,6 +267,11 @@ impl Session {
         }
     }
 
+    /// Whether the session may not have been opened for this reason.
+    pub(super) fn may_be_refused(&self, reason: &str) -> bool {
+        self.world.may_refuse(reason)
+    }
+
     /// Two polls are under way at a time.
     pub(super) fn mixes_polls(&mut self, now: u64) {
         self.mixed_until = now + MIXED;

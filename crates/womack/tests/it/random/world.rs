@@ -108,18 +108,22 @@ pub(super) struct World {
     pub(super) phase: watch::Sender<Phase>,
     record: Mutex<Record>,
     fresh: AtomicUsize,
+    /// Whether new clients may be refused because there is no memory for them.
+    refuses: bool,
     /// How late this process was lately, in milliseconds.
     lag: AtomicU64,
 }
 
 impl World {
-    pub(super) fn new(links: Vec<FaultyLink>) -> Self {
+    /// The world behind these links, in which new clients are refused at times if it `refuses`.
+    pub(super) fn new(links: Vec<FaultyLink>, refuses: bool) -> Self {
         Self {
             start: millis(),
             links,
             phase: watch::Sender::new(Phase::Chaos),
             record: Mutex::default(),
             fresh: AtomicUsize::new(0),
+            refuses,
             lag: AtomicU64::new(0),
         }
     }
@@ -139,6 +143,11 @@ impl World {
             1 => 0,
             nodes => slots::node_of(&format!("womack:ns:default:{channel}"), nodes),
         }
+    }
+
+    /// Whether a client that has not come in yet may be refused for this reason.
+    pub(super) fn may_refuse(&self, reason: &str) -> bool {
+        self.refuses && reason.contains("503")
     }
 
     /// Counts something for the report.
