@@ -10,7 +10,7 @@ use womack_engine::{
     Limits, MemorySocket, Metrics, Output, Receiver, Registry, Report, Reports, Router, Shard,
     SidSource, SlowClient, Socket, Sockets, Speaks, queue,
 };
-use womack_ledger::{Memory, PROCESS_BYTES, SHARD_BYTES, ShardId};
+use womack_ledger::{PROCESS_BYTES, SHARD_BYTES, ShardId};
 use womack_proto::{CloseReason, NamespaceId};
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig, SubscriberMetrics, TlsFiles};
 
@@ -236,7 +236,7 @@ fn context(shards: usize) -> (Arc<Context>, Receiver<Report>) {
             ..ChannelsSettings::default()
         })),
     }]);
-    let memory = Memory::new(shards);
+    let memory = womack_ledger::Memory::new(shards);
     let (reports, received) = Reports::new(10_000, memory.reports());
     let context = Context::new(ContextParts {
         config,
