@@ -11,6 +11,7 @@
 mod balancers;
 mod handlers;
 mod hostile;
+mod ledger;
 mod loadtest;
 mod memory;
 mod original;

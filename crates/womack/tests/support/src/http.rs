@@ -49,6 +49,13 @@ pub async fn try_get(address: SocketAddr, path: &str) -> Option<Answer> {
     within("an answer or none", answer).await.ok()
 }
 
+/// POST of text to a server that may not answer any more.
+pub async fn try_post(address: SocketAddr, path: &str, body: &str) -> Option<Answer> {
+    let headers = [("content-type", "text/plain;charset=UTF-8")];
+    let answer = exchange(address, Method::POST, path, &headers, body);
+    within("an answer or none", answer).await.ok()
+}
+
 /// GET with headers.
 pub async fn get_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     request(address, Method::GET, path, headers, "").await

@@ -1,10 +1,12 @@
 //! Literal bytes on a TCP connection, and WebSocket frames as nobody's library would make them.
 
-use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use crate::within;
 
@@ -49,6 +51,26 @@ impl Raw {
         }
     }
 
+    /// Connects from an address of this machine, with a receive buffer of so many bytes.
+    ///
+    /// # Errors
+    /// The system's: the server does not accept the connection.
+    pub async fn connect_from(
+        from: IpAddr,
+        to: SocketAddr,
+        receive_buffer: u32,
+    ) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(receive_buffer)?;
+        socket.bind(SocketAddr::from((from, 0)))?;
+        let stream = within("a connection", socket.connect(to)).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            unread: Vec::new(),
+        })
+    }
+
     /// Connects, opens a WebSocket with an Engine.IO session, and joins `/`.
     pub async fn socket(address: SocketAddr) -> Self {
         let mut raw = Self::upgraded(address, "/socket.io/?EIO=4&transport=websocket").await;
@@ -66,11 +88,7 @@ impl Raw {
     /// Connects and opens a WebSocket.
     pub async fn upgraded(address: SocketAddr, path: &str) -> Self {
         let mut raw = Self::connect(address).await;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        raw.send(request.as_bytes()).await;
+        raw.send(handshake(path).as_bytes()).await;
         let head = raw.head().await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         raw
@@ -85,6 +103,14 @@ impl Raw {
         }
     }
 
+    /// Sends as much as the server takes within `patience`; returns whether it took all.
+    pub async fn try_send(&mut self, bytes: &[u8], patience: Duration) -> bool {
+        matches!(
+            timeout(patience, self.stream.write_all(bytes)).await,
+            Ok(Ok(()))
+        )
+    }
+
     /// Says that nothing more will be sent.
     pub async fn finish(&mut self) {
         // A connection that the server has closed already is as finished.
@@ -93,6 +119,27 @@ impl Raw {
 
     /// Reads the head of an HTTP answer.
     pub async fn head(&mut self) -> String {
+        let head = self.try_head().await;
+        head.unwrap_or_else(|| panic!("the end within a head: {:?}", self.unread))
+    }
+
+    /// Reads an HTTP answer whose length its head tells: its status and its body. `None` if the
+    /// connection ends before the last byte.
+    pub async fn answer(&mut self) -> Option<(u16, Vec<u8>)> {
+        let head = self.try_head().await?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.trim().parse().ok())?
+        });
+        let length = length.unwrap_or_default();
+        self.fill(length).await?;
+        Some((status, self.unread.drain(..length).collect()))
+    }
+
+    /// Reads the head of an HTTP answer; `None` if the connection ends within it.
+    pub async fn try_head(&mut self) -> Option<String> {
         loop {
             let end = self
                 .unread
@@ -100,13 +147,11 @@ impl Raw {
                 .position(|bytes| bytes == b"\r\n\r\n");
             if let Some(end) = end {
                 let head: Vec<u8> = self.unread.drain(..end + 4).collect();
-                return String::from_utf8_lossy(&head).into_owned();
+                return Some(String::from_utf8_lossy(&head).into_owned());
             }
-            assert!(
-                self.read_more().await,
-                "the end within a head: {:?}",
-                self.unread
-            );
+            if !self.read_more().await {
+                return None;
+            }
         }
     }
 
@@ -177,6 +222,14 @@ impl Raw {
             Err(error) => panic!("reading: {error}"),
         }
     }
+}
+
+/// The request that asks for a WebSocket.
+pub fn handshake(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
 }
 
 /// A complete, masked text frame.

@@ -72,11 +72,20 @@ impl Redis {
     }
 
     /// Halts the server: it keeps its connections and answers nothing until it is stopped.
-    pub async fn halt(&mut self) {
+    pub async fn halt(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// Ends a halt.
+    pub async fn go_on(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
         let pid = self.child.as_ref().and_then(Child::id);
         let pid = pid.expect("a running redis-server").to_string();
-        let status = Command::new("kill").args(["-STOP", &pid]).status().await;
-        assert!(status.expect("kill runs").success(), "kill -STOP {pid}");
+        let status = Command::new("kill").args([signal, &pid]).status().await;
+        assert!(status.expect("kill runs").success(), "kill {signal} {pid}");
     }
 
     /// Starts the server again where it was.

@@ -235,6 +235,13 @@ impl Server {
         self.address
     }
 
+    /// Where it answers operators, if it has an address for them.
+    pub async fn admin_address(&self) -> Option<SocketAddr> {
+        let line = self.logged(r#""message":"listening""#).await;
+        let line: Value = serde_json::from_str(&line).ok()?;
+        line["fields"]["admin"].as_str()?.parse().ok()
+    }
+
     /// Its URL, with a path that begins with `/`.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

@@ -1,0 +1,241 @@
+//! The test of the ledger: whatever clients make a server keep is charged, bounded, and released.
+//!
+//! Each load is a way in which clients without a login make a server keep something: a transport, a
+//! state and an attack, in the table below. [`harness`] starts a server for it with a budget of 128
+//! MiB, and compares the memory of the process with `womack_memory_bytes` every 20 ms, while a
+//! [`witness`] that behaves and newcomers want to be served:
+//!
+//! 1. resident memory grows by at most 1.25 times what the charge has grown, plus 8 MiB;
+//! 2. its peak is at most 64 MiB over the budget;
+//! 3. the charge grows by at most 1.5 times what resident memory has grown, plus 8 MiB;
+//! 4. what waits for a client is let go by a deadline although the client keeps its sockets open,
+//!    and everything is released soon after the attackers' end;
+//! 5. neither the witness nor newcomers go unserved for longer than 5 s.
+//!
+//! In the suite deadlines are a second, and an attack is some 40 MB. `make attack` presses harder,
+//! with default deadlines and both write backends, and prints the table of `docs/security.md`.
+
+mod harness;
+mod http;
+mod legacy;
+mod load;
+mod mode;
+mod outcome;
+mod plain;
+mod polling;
+mod relay;
+mod sampler;
+mod site;
+mod websocket;
+mod witness;
+
+use load::{
+    Load,
+    State::{BeforeConnect, BeforeSession, BetweenPolls, Closing, Subscribed, Upgrading},
+    Transport::{Events, Http, LegacyPolling, Lines, OlderPolling, Polling, Relay, WebSocket},
+};
+
+/// Makes a test of each load.
+macro_rules! loads {
+    ($($name:ident { $($field:ident: $value:expr),* $(,)? })*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let load = Load { name: stringify!($name), $($field: $value,)* ..Load::DEFAULT };
+            harness::run(&load).await;
+        }
+    )*};
+}
+
+loads! {
+    heads_without_end {
+        transport: Http, state: BeforeSession, clients: 1500,
+        attack: |site| Box::pin(http::heads_without_end(site)),
+    }
+    silent_connections {
+        transport: Http, state: BeforeSession, clients: 3000,
+        attack: |site| Box::pin(http::silent_connections(site)),
+    }
+    connections_between_requests {
+        transport: Http, state: BeforeSession, clients: 2000,
+        attack: |site| Box::pin(http::connections_between_requests(site)),
+    }
+    unread_files {
+        transport: Http, state: BeforeSession, clients: 500,
+        attack: |site| Box::pin(http::unread_files(site)),
+    }
+    bodies_for_nobody {
+        transport: Http, state: BeforeSession, clients: 40,
+        attack: |site| Box::pin(http::bodies_for_nobody(site)),
+    }
+    unfinished_proxy_headers {
+        transport: Http, state: BeforeSession, clients: 3000,
+        flags: &[("--trusted-proxy", "127.0.0.2"), ("--proxy-protocol", "true")],
+        attack: |site| Box::pin(http::unfinished_proxy_headers(site)),
+    }
+    sessions_never_seen_again {
+        transport: Polling, state: BeforeConnect, clients: 4032, most_clients: 4032,
+        flags: &[("--max-connections", "4000")],
+        attack: |site| Box::pin(polling::sessions_never_seen_again(site)),
+    }
+    attachments_that_never_come {
+        transport: Polling, state: BetweenPolls, clients: 40,
+        attack: |site| Box::pin(polling::attachments_that_never_come(site)),
+    }
+    ninth_of_ten_attachments_of_engine_io_3 {
+        transport: OlderPolling, state: BetweenPolls, clients: 40,
+        attack: |site| Box::pin(polling::ninth_of_ten_attachments(site)),
+    }
+    unfinished_bodies {
+        transport: Polling, state: BetweenPolls, clients: 40,
+        attack: |site| Box::pin(polling::unfinished_bodies(site)),
+    }
+    announced_bodies {
+        transport: Polling, state: BetweenPolls, clients: 30, most_clients: 60,
+        attack: |site| Box::pin(polling::announced_bodies(site)),
+    }
+    messages_without_polls {
+        transport: Polling, state: BetweenPolls, clients: 40,
+        attack: |site| Box::pin(polling::messages_without_polls(site)),
+    }
+    acknowledgements_without_polls {
+        transport: Polling, state: BetweenPolls, clients: 40,
+        attack: |site| Box::pin(polling::acknowledgements_without_polls(site)),
+    }
+    unread_answers {
+        transport: Polling, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(polling::unread_answers(site)),
+    }
+    unread_answers_of_one_session {
+        transport: Polling, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(polling::unread_answers_of_one(site)),
+    }
+    upgrades_without_end {
+        transport: Polling, state: Upgrading, clients: 40,
+        attack: |site| Box::pin(polling::upgrades_without_end(site)),
+    }
+    unfinished_frames_of_upgrades {
+        transport: WebSocket, state: Upgrading, clients: 40,
+        attack: |site| Box::pin(polling::unfinished_frames_of_upgrades(site)),
+    }
+    handshakes_of_0_9_without_transport {
+        transport: LegacyPolling, state: BeforeConnect, clients: 4032, most_clients: 4032,
+        flags: &[("--max-connections", "4000")],
+        attack: |site| Box::pin(legacy::handshakes_without_transport(site)),
+    }
+    unfinished_bodies_of_0_9 {
+        transport: LegacyPolling, state: BetweenPolls, clients: 40,
+        attack: |site| Box::pin(legacy::unfinished_bodies(site)),
+    }
+    messages_without_polls_of_0_9 {
+        transport: LegacyPolling, state: BetweenPolls, clients: 40,
+        attack: |site| Box::pin(legacy::messages_without_polls(site)),
+    }
+    unread_answers_of_0_9 {
+        transport: LegacyPolling, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(legacy::unread_answers(site)),
+    }
+    sockets_without_connect {
+        transport: WebSocket, state: BeforeConnect, clients: 2000,
+        attack: |site| Box::pin(websocket::silent_sockets(site)),
+    }
+    unfinished_frames {
+        transport: WebSocket, state: BeforeConnect, clients: 40,
+        attack: |site| Box::pin(websocket::unfinished_frames(site)),
+    }
+    fragments_between_pings {
+        transport: WebSocket, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(websocket::fragments_between_pings(site)),
+    }
+    attachments_that_never_come_over_websocket {
+        transport: WebSocket, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(websocket::attachments_that_never_come(site)),
+    }
+    ninth_of_ten_attachments {
+        transport: WebSocket, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(websocket::ninth_of_ten_attachments(site)),
+    }
+    unread_messages {
+        transport: WebSocket, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(websocket::unread_messages(site)),
+    }
+    long_names {
+        transport: WebSocket, state: Subscribed, clients: 30, most_clients: 60,
+        attack: |site| Box::pin(websocket::long_names(site)),
+    }
+    long_names_while_redis_is_silent {
+        transport: WebSocket, state: Subscribed, clients: 20, redis_answers: false,
+        attack: |site| Box::pin(websocket::long_names_while_redis_is_silent(site)),
+    }
+    large_metas {
+        transport: WebSocket, state: Subscribed, clients: 400,
+        flags: &[("--events-key", "events"), ("--max-meta-bytes", "100000")],
+        attack: |site| Box::pin(websocket::large_metas(site)),
+    }
+    changing_metas {
+        transport: WebSocket, state: Subscribed, clients: 4, most_clients: 8,
+        flags: &[("--events-key", "events"), ("--presence", "/")],
+        attack: |site| Box::pin(websocket::changing_metas(site)),
+    }
+    unread_presence {
+        transport: WebSocket, state: Subscribed, clients: 40,
+        flags: &[("--events-key", "events"), ("--presence", "/")],
+        attack: |site| Box::pin(websocket::unread_presence(site)),
+    }
+    channels_in_turn {
+        transport: WebSocket, state: Subscribed, clients: 4, most_clients: 8,
+        attack: |site| Box::pin(websocket::channels_in_turn(site)),
+    }
+    closing_unread {
+        transport: WebSocket, state: Closing, clients: 40,
+        attack: |site| Box::pin(websocket::closing_unread(site)),
+    }
+    frames_of_a_byte {
+        transport: Lines, state: Subscribed, clients: 300, most_clients: 900,
+        attack: |site| Box::pin(plain::frames_of_a_byte(site)),
+    }
+    fragments_of_lines_between_pings {
+        transport: Lines, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(plain::fragments_between_pings(site)),
+    }
+    unread_lines {
+        transport: Lines, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(plain::unread_answers(site)),
+    }
+    closing_unread_lines {
+        transport: Lines, state: Closing, clients: 40,
+        attack: |site| Box::pin(plain::closing_unread(site)),
+    }
+    unread_streams {
+        transport: Events, state: Subscribed, clients: 40,
+        attack: |site| Box::pin(plain::unread_streams(site)),
+    }
+    silent_streams {
+        transport: Events, state: Subscribed, clients: 1500, has_deadline: false,
+        attack: |site| Box::pin(plain::silent_streams(site)),
+    }
+    streams_with_long_names {
+        transport: Events, state: BeforeSession, clients: 800, has_deadline: false,
+        attack: |site| Box::pin(plain::streams_with_long_names(site)),
+    }
+    polls_that_wait_for_another_node {
+        transport: Relay, state: Subscribed, clients: 210, most_clients: 210, nodes: 2,
+        flags: &[("--max-relayed-requests", "200")],
+        attack: |site| Box::pin(relay::waiting_polls(site)),
+    }
+    bodies_for_nobody_at_another_node {
+        transport: Relay, state: BeforeSession, clients: 40, nodes: 2,
+        attack: |site| Box::pin(relay::bodies_for_nobody(site)),
+    }
+    unfinished_bodies_for_another_node {
+        transport: Relay, state: BetweenPolls, clients: 40, nodes: 2,
+        attack: |site| Box::pin(relay::unfinished_bodies(site)),
+    }
+    unread_answers_of_another_node {
+        transport: Relay, state: Subscribed, clients: 40, nodes: 2,
+        attack: |site| Box::pin(relay::unread_answers(site)),
+    }
+    unread_tunnels {
+        transport: Relay, state: Upgrading, clients: 30, nodes: 2,
+        attack: |site| Box::pin(relay::unread_tunnels(site)),
+    }
+}

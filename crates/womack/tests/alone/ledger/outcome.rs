@@ -1,0 +1,216 @@
+//! What came of a load, and what is wrong with it.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    harness::{self, BUDGET_BYTES},
+    load::{State, Transport},
+    mode::Mode,
+    sampler::Sample,
+    witness::Testimony,
+};
+
+pub(crate) const MIB: usize = 1 << 20;
+/// What a process may take beyond what it says, and say beyond what it takes.
+const SLACK: usize = 8 * MIB;
+/// What a process may take beyond its budget.
+const OVER_BUDGET: usize = 64 * MIB;
+/// The longest that a client that behaves may wait for anything.
+const UNSERVED: Duration = Duration::from_secs(5);
+
+/// What came of a load.
+pub(crate) struct Outcome {
+    pub(crate) name: &'static str,
+    pub(crate) transport: Transport,
+    pub(crate) state: State,
+    pub(crate) egress: String,
+    pub(crate) clients: usize,
+    pub(crate) nodes: Vec<Node>,
+    /// Whether charges must fall with their sockets open.
+    pub(crate) has_deadline: bool,
+    pub(crate) redis_answers: bool,
+    /// When charges had fallen with their sockets open.
+    pub(crate) let_go: Option<Duration>,
+    /// When charges had fallen once the attackers had closed.
+    pub(crate) released: Option<Duration>,
+    pub(crate) testimony: Testimony,
+}
+
+/// What one server took, in bytes, compared with before.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The most resident memory, and the most charge.
+    rss: usize,
+    charge: usize,
+    /// The most by which a sample exceeds what its charges allow: of resident memory, compared with
+    /// the most charge until then, and of charge, compared with the memory then.
+    uncharged: Excess,
+    overcharged: Excess,
+    /// The process's peak.
+    peak: usize,
+    /// The kernel's buffers for all sockets of the machine.
+    kernel: usize,
+    /// Charged after all deadlines, with the sockets open.
+    still_held: usize,
+}
+
+/// Two figures of the worst moment, and by how much it is too bad.
+#[derive(Clone, Copy, Debug, Default)]
+struct Excess {
+    rss: usize,
+    charge: usize,
+    bytes: usize,
+}
+
+impl Excess {
+    fn observe(&mut self, rss: usize, charge: usize, bytes: usize) {
+        if bytes > self.bytes {
+            *self = Self { rss, charge, bytes };
+        }
+    }
+}
+
+impl Node {
+    /// `samples` begin before the attack, which `begins` and is over when the server is `attacked`.
+    pub(crate) fn new(
+        samples: &[Sample],
+        begins: Instant,
+        attacked: Instant,
+        peak: usize,
+        still_held: usize,
+    ) -> Self {
+        let before = samples.iter().rfind(|sample| sample.at < begins);
+        let before = *before.expect("a sample before the attack");
+        let mut node = Self {
+            rss: 0,
+            charge: 0,
+            uncharged: Excess::default(),
+            overcharged: Excess::default(),
+            peak,
+            kernel: 0,
+            still_held,
+        };
+        for sample in samples.iter().filter(|sample| sample.at >= begins) {
+            let charge = sample.charge.saturating_sub(before.charge);
+            let least = sample.least_rss.saturating_sub(before.most_rss);
+            let most = sample.most_rss.saturating_sub(before.least_rss);
+            node.rss = node.rss.max(least);
+            node.charge = node.charge.max(charge);
+            node.kernel = node.kernel.max(sample.kernel.saturating_sub(before.kernel));
+            // An allocator keeps some of what is released: so the most charge until then counts, and
+            // what the end of clients leaves behind does not.
+            if sample.at <= attacked {
+                let allowed = node.charge + node.charge / 4 + SLACK;
+                node.uncharged
+                    .observe(least, node.charge, least.saturating_sub(allowed));
+            }
+            let allowed = most + most / 2 + SLACK;
+            node.overcharged
+                .observe(most, charge, charge.saturating_sub(allowed));
+        }
+        node
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let Excess { rss, charge, bytes } = self.uncharged;
+        if bytes > 0 {
+            faults.push(format!(
+                "uncharged: RSS +{} MiB, charge +{} MiB at most until then",
+                mib(rss),
+                mib(charge)
+            ));
+        }
+        let Excess { rss, charge, bytes } = self.overcharged;
+        if bytes > 0 {
+            faults.push(format!(
+                "overcharged: charge +{} MiB, RSS +{} MiB",
+                mib(charge),
+                mib(rss)
+            ));
+        }
+        if self.peak > BUDGET_BYTES + OVER_BUDGET {
+            faults.push(format!("over budget: a peak of {} MiB", mib(self.peak)));
+        }
+        faults
+    }
+}
+
+impl Outcome {
+    /// What is wrong.
+    pub(crate) fn faults(&self, mode: Mode) -> Vec<String> {
+        let mut faults: Vec<_> = self.nodes.iter().flat_map(Node::faults).collect();
+        if self.has_deadline && self.let_go.is_none() {
+            faults.push(format!(
+                "no deadline: {} is held while sockets stay open",
+                self.each(|node| node.still_held)
+            ));
+        }
+        if self.released.is_none() {
+            faults.push("not released after the attacker's end".to_owned());
+        }
+        let Testimony {
+            longest_silence,
+            longest_refusal,
+            ..
+        } = self.testimony;
+        if longest_refusal > UNSERVED {
+            faults.push(format!("newcomers refused for {longest_refusal:?}"));
+        }
+        if self.redis_answers && longest_silence > UNSERVED {
+            faults.push(format!("nothing delivered for {longest_silence:?}"));
+        }
+        if self.redis_answers && self.testimony.closed > 0 {
+            faults.push("the witness was closed".to_owned());
+        }
+        if mode
+            .delivery()
+            .is_some_and(|most| self.testimony.p99() > most)
+        {
+            faults.push(format!("99 of 100 delivered in {:?}", self.testimony.p99()));
+        }
+        faults
+    }
+
+    /// Shows it, and appends it to the table.
+    pub(crate) fn tell(&self) {
+        let faults = self.faults(Mode::of_environment());
+        let verdict = match faults.is_empty() {
+            true => "ok".to_owned(),
+            false => faults.join("; "),
+        };
+        let seconds = |time: Option<Duration>| match time {
+            Some(time) => format!("{:.1}", time.as_secs_f64()),
+            None => "–".to_owned(),
+        };
+        let line = format!(
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} | {:.1} | {} | {verdict} |",
+            self.name.replace('_', " "),
+            self.transport,
+            self.state,
+            self.egress,
+            self.clients,
+            self.each(|node| node.rss),
+            self.each(|node| node.charge),
+            self.each(|node| node.peak),
+            seconds(self.let_go),
+            self.each(|node| node.still_held),
+            seconds(self.released),
+            self.testimony.p99().as_secs_f64() * 1000.0,
+            self.testimony.longest_refusal.as_secs_f64(),
+            self.each(|node| node.kernel),
+        );
+        println!("{line}");
+        harness::append(&line);
+    }
+
+    /// A figure of each node in MiB.
+    fn each(&self, figure: impl Fn(&Node) -> usize) -> String {
+        let figures = self.nodes.iter().map(|node| mib(figure(node)));
+        figures.collect::<Vec<_>>().join(" / ")
+    }
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{:.1}", bytes as f64 / MIB as f64)
+}

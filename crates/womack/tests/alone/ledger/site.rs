@@ -1,0 +1,168 @@
+//! What an attacker has: addresses to connect to, and somebody who publishes.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use womack_test_support::{
+    Redis, Server, Signal,
+    raw::{self, Raw},
+};
+
+/// The address of attackers; that of everybody else is 127.0.0.1.
+const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+/// The receive buffer of attackers, so that what they do not read is not at their own system.
+const RECEIVE_BUFFER: u32 = 4096;
+/// How long an attacker tries to send something that is not taken.
+pub(crate) const PUSH: Duration = Duration::from_secs(2);
+/// The size of what is large, a little less than the server allows.
+pub(crate) const LARGE: usize = 990_000;
+
+/// The servers that an attacker meets.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) servers: Rc<Vec<Server>>,
+    pub(crate) redis: Rc<Redis>,
+    /// How many clients it is to be.
+    pub(crate) clients: usize,
+}
+
+impl Site {
+    /// The node of the sessions.
+    pub(crate) fn owner(&self) -> SocketAddr {
+        self.servers[0].address()
+    }
+
+    /// The node that requests for sessions reach.
+    pub(crate) fn ingress(&self) -> SocketAddr {
+        let last = self.servers.last();
+        last.expect("a load meets at least one server").address()
+    }
+
+    /// A connection to the ingress, if it takes one.
+    pub(crate) async fn connect(&self) -> Option<Raw> {
+        connect(self.ingress()).await
+    }
+
+    /// As many connections as the load has clients, each of which has sent `bytes`.
+    pub(crate) async fn each_sends(&self, bytes: &[u8]) -> Vec<Raw> {
+        let mut sockets = Vec::new();
+        for _ in 0..self.clients {
+            let Some(mut socket) = self.connect().await else {
+                continue;
+            };
+            socket.try_send(bytes, PUSH).await;
+            sockets.push(socket);
+        }
+        sockets
+    }
+
+    /// A WebSocket at the ingress, if it opens one.
+    pub(crate) async fn upgraded(&self, path: &str) -> Option<Raw> {
+        let mut socket = self.connect().await?;
+        socket
+            .try_send(raw::handshake(path).as_bytes(), PUSH)
+            .await
+            .then_some(())?;
+        let head = socket.try_head().await?;
+        head.starts_with("HTTP/1.1 101 ").then_some(socket)
+    }
+
+    /// A client of Socket.IO that has joined `/` over WebSocket, if it may.
+    pub(crate) async fn socket(&self) -> Option<Raw> {
+        let mut socket = self
+            .upgraded("/socket.io/?EIO=4&transport=websocket")
+            .await?;
+        socket.try_send(&raw::text("40"), PUSH).await;
+        socket.frame().await?;
+        socket.frame().await?;
+        Some(socket)
+    }
+
+    /// Such a client that is in channels.
+    pub(crate) async fn subscribed(&self, channels: &[String]) -> Option<Raw> {
+        let mut socket = self.socket().await?;
+        let subscribe = raw::text(&format!("420{}", subscribe(channels)));
+        socket
+            .try_send(&subscribe, PUSH)
+            .await
+            .then_some(socket)?
+            .answered()
+            .await
+    }
+
+    /// As many such clients as the load has, each in a channel of its own.
+    pub(crate) async fn each_subscribed(&self) -> Vec<Raw> {
+        let mut sockets = Vec::new();
+        for client in 0..self.clients {
+            sockets.extend(self.subscribed(&[channel(client)]).await);
+        }
+        sockets
+    }
+
+    /// Publishes a large message in the channel of each client.
+    pub(crate) async fn publish_to_each(&self) {
+        for client in 0..self.clients {
+            self.redis.publish(&channel(client), &envelope(LARGE)).await;
+        }
+    }
+
+    /// Sends bytes over each socket while the server does not read, so that it finds them all in
+    /// one turn.
+    pub(crate) async fn each_sends_while_halted(&self, sockets: &mut [Raw], bytes: &[u8]) {
+        let server = &self.servers[0];
+        server.signal(Signal::Halt).await;
+        for socket in sockets {
+            socket.try_send(bytes, PUSH).await;
+        }
+        server.signal(Signal::GoOn).await;
+    }
+}
+
+/// Waits for the acknowledgement of a request.
+trait Answered: Sized {
+    /// `None` if the connection ends before it.
+    async fn answered(self) -> Option<Self>;
+}
+
+impl Answered for Raw {
+    async fn answered(mut self) -> Option<Self> {
+        loop {
+            let frame = self.frame().await?;
+            if frame.payload.starts_with(b"430") {
+                return Some(self);
+            }
+        }
+    }
+}
+
+/// A connection from the attackers' address, if the server takes one.
+pub(crate) async fn connect(to: SocketAddr) -> Option<Raw> {
+    Raw::connect_from(ATTACKER, to, RECEIVE_BUFFER).await.ok()
+}
+
+/// The channel of a client that shares it with nobody.
+pub(crate) fn channel(client: usize) -> String {
+    format!("hostile-{client}")
+}
+
+/// A message of so many bytes.
+pub(crate) fn envelope(bytes: usize) -> String {
+    json!({ "data": "x".repeat(bytes) }).to_string()
+}
+
+/// An event that asks for channels.
+pub(crate) fn subscribe(channels: &[String]) -> Value {
+    json!(["subscribe", { "channels": channels }])
+}
+
+/// Names of channels that nobody else has, of about `bytes` each.
+pub(crate) fn names(client: usize, count: usize, bytes: usize) -> Vec<String> {
+    let filling = "n".repeat(bytes.saturating_sub(16));
+    (0..count)
+        .map(|name| format!("{client:06}-{name:06}-{filling}"))
+        .collect()
+}
