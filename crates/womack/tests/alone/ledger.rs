@@ -18,6 +18,7 @@
 mod harness;
 mod http;
 mod legacy;
+mod limited;
 mod load;
 mod mode;
 mod outcome;
@@ -28,6 +29,8 @@ mod sampler;
 mod site;
 mod websocket;
 mod witness;
+
+use std::time::Duration;
 
 use load::{
     Load,
@@ -69,7 +72,7 @@ loads! {
     }
     unfinished_proxy_headers {
         transport: Http, state: BeforeSession, clients: 3000,
-        flags: &[("--trusted-proxy", "127.0.0.2"), ("--proxy-protocol", "true")],
+        flags: &[("--trusted-proxy", "127.0.0.2"), ("--proxy-protocol", "")],
         attack: |site| Box::pin(http::unfinished_proxy_headers(site)),
     }
     sessions_never_seen_again {
@@ -219,7 +222,8 @@ loads! {
     }
     polls_that_wait_for_another_node {
         transport: Relay, state: Subscribed, clients: 210, most_clients: 210, nodes: 2,
-        flags: &[("--max-relayed-requests", "200")],
+        flags: &[("--max-relayed-requests", "200"), ("--ping-interval", "25")],
+        has_deadline: false, stays: Duration::from_secs(6),
         attack: |site| Box::pin(relay::waiting_polls(site)),
     }
     bodies_for_nobody_at_another_node {

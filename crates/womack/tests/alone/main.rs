@@ -14,6 +14,7 @@ mod hostile;
 mod ledger;
 mod loadtest;
 mod memory;
+mod ordinary;
 mod original;
 mod slow_clients;
 

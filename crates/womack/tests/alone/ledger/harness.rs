@@ -1,7 +1,6 @@
 //! Runs a load against servers of its own, and judges what they took.
 
 use std::{
-    fs,
     rc::Rc,
     sync::Once,
     time::{Duration, Instant},
@@ -69,8 +68,9 @@ pub(crate) async fn start(redis: &Redis, load: &Load, mode: Mode, egress: &str) 
         ("--egress", egress),
     ];
     let all = flags.iter().chain(mode.deadlines()).chain(load.flags);
-    let launch = all.fold(Launch::new(redis), |launch, (name, value)| {
-        launch.flag(name, value)
+    let launch = all.fold(Launch::new(redis), |launch, (name, value)| match *value {
+        "" => launch.arg(name),
+        value => launch.flag(name, value),
     });
     launch.start_unready().await
 }
@@ -103,14 +103,16 @@ async fn attack(load: &Load, mode: Mode, egress: &str) -> Outcome {
     let held = timeout(ATTACK, (load.attack)(site.clone())).await;
     let held = held.expect("an attack that ends");
     rest(SETTLING).await;
-    let attacked = Instant::now();
     let usual: Vec<_> = samplers
         .iter()
         .map(|sampler| usual_charge(sampler, begins))
         .collect();
     let let_go = match mode.deadline() {
         Some(deadline) if load.has_deadline => falls(&samplers, &usual, deadline).await,
-        _ => None,
+        _ => {
+            rest(load.stays).await;
+            None
+        }
     };
     let still_held: Vec<_> = samplers
         .iter()
@@ -132,7 +134,7 @@ async fn attack(load: &Load, mode: Mode, egress: &str) -> Outcome {
         clients: site.clients,
         nodes: nodes
             .map(|((samples, server), still_held)| {
-                Node::new(&samples, begins, attacked, peak(server), still_held)
+                Node::new(&samples, begins, peak(server), still_held)
             })
             .collect(),
         has_deadline: load.has_deadline && mode.deadline().is_some(),
@@ -174,19 +176,10 @@ async fn falls(samplers: &[Sampler], usual: &[usize], patience: Duration) -> Opt
 
 /// Lets a server do what it has to do.
 async fn rest(time: Duration) {
+    if time.is_zero() {
+        return;
+    }
     let mut rest = interval(time);
     rest.tick().await;
     rest.tick().await;
-}
-
-/// Appends to the table that `WOMACK_ATTACK_TABLE` names, if it does.
-pub(crate) fn append(line: &str) {
-    use std::io::Write;
-
-    let Some(path) = std::env::var_os("WOMACK_ATTACK_TABLE") else {
-        return;
-    };
-    let file = fs::OpenOptions::new().append(true).create(true).open(path);
-    let mut file = file.expect("a table to write to");
-    writeln!(file, "{line}").expect("room for a line");
 }

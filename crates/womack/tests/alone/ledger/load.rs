@@ -1,6 +1,6 @@
 //! A hostile load as a value.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use tokio::task::JoinSet;
 use womack_test_support::raw::Raw;
@@ -18,12 +18,14 @@ pub(crate) struct Load {
     /// The most clients of a load that has its effect by their number.
     pub(crate) most_clients: usize,
     pub(crate) attack: Attack,
-    /// How the server is started differently.
+    /// How the server is started differently; a flag without a value has an empty one.
     pub(crate) flags: &'static [(&'static str, &'static str)],
     /// Servers at one Redis; the load meets sessions of the first by way of the second.
     pub(crate) nodes: usize,
     /// Whether a deadline ends what the clients hold although they keep their sockets open.
     pub(crate) has_deadline: bool,
+    /// How long the clients stay where no deadline ends what they hold.
+    pub(crate) stays: Duration,
     /// Whether Redis answers meanwhile, so that messages can be delivered.
     pub(crate) redis_answers: bool,
 }
@@ -75,6 +77,7 @@ impl Load {
         flags: &[],
         nodes: 1,
         has_deadline: true,
+        stays: Duration::ZERO,
         redis_answers: true,
     };
 }

@@ -40,7 +40,7 @@ impl Mode {
                 ("--handshake-seconds", "1"),
                 ("--keep-alive-seconds", "1"),
                 ("--ping-interval", "1"),
-                ("--ping-timeout", "1"),
+                ("--ping-timeout", "2"),
                 ("--max-client-queue-seconds", "1"),
                 ("--subscribe-timeout-seconds", "1"),
                 ("--unsubscribe-grace-seconds", "0.1"),

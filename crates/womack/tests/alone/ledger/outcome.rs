@@ -1,9 +1,14 @@
 //! What came of a load, and what is wrong with it.
 
-use std::time::{Duration, Instant};
+use std::{
+    env,
+    fs::OpenOptions,
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use super::{
-    harness::{self, BUDGET_BYTES},
+    harness::BUDGET_BYTES,
     load::{State, Transport},
     mode::Mode,
     sampler::Sample,
@@ -17,6 +22,13 @@ const SLACK: usize = 8 * MIB;
 const OVER_BUDGET: usize = 64 * MIB;
 /// The longest that a client that behaves may wait for anything.
 const UNSERVED: Duration = Duration::from_secs(5);
+
+/// The head of the table. Memory is in MiB, of each node where there are two.
+const HEAD: &str = "\
+| load | transport | state | write backend | clients | RSS growth | charge growth | peak RSS \
+| let go after s | still charged | released after s | witness p99 ms | longest refusal s \
+| kernel socket memory | verdict |\n\
+|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|";
 
 /// What came of a load.
 pub(crate) struct Outcome {
@@ -71,14 +83,8 @@ impl Excess {
 }
 
 impl Node {
-    /// `samples` begin before the attack, which `begins` and is over when the server is `attacked`.
-    pub(crate) fn new(
-        samples: &[Sample],
-        begins: Instant,
-        attacked: Instant,
-        peak: usize,
-        still_held: usize,
-    ) -> Self {
+    /// `samples` begin before the attack, which `begins` then.
+    pub(crate) fn new(samples: &[Sample], begins: Instant, peak: usize, still_held: usize) -> Self {
         let before = samples.iter().rfind(|sample| sample.at < begins);
         let before = *before.expect("a sample before the attack");
         let mut node = Self {
@@ -97,13 +103,10 @@ impl Node {
             node.rss = node.rss.max(least);
             node.charge = node.charge.max(charge);
             node.kernel = node.kernel.max(sample.kernel.saturating_sub(before.kernel));
-            // An allocator keeps some of what is released: so the most charge until then counts, and
-            // what the end of clients leaves behind does not.
-            if sample.at <= attacked {
-                let allowed = node.charge + node.charge / 4 + SLACK;
-                node.uncharged
-                    .observe(least, node.charge, least.saturating_sub(allowed));
-            }
+            // An allocator keeps some of what is released, so the most charge until then counts.
+            let allowed = node.charge + node.charge / 4 + SLACK;
+            node.uncharged
+                .observe(least, node.charge, least.saturating_sub(allowed));
             let allowed = most + most / 2 + SLACK;
             node.overcharged
                 .observe(most, charge, charge.saturating_sub(allowed));
@@ -201,7 +204,7 @@ impl Outcome {
             self.each(|node| node.kernel),
         );
         println!("{line}");
-        harness::append(&line);
+        append(&line);
     }
 
     /// A figure of each node in MiB.
@@ -209,6 +212,21 @@ impl Outcome {
         let figures = self.nodes.iter().map(|node| mib(figure(node)));
         figures.collect::<Vec<_>>().join(" / ")
     }
+}
+
+/// Appends to the table that `WOMACK_ATTACK_TABLE` names, if it does.
+fn append(line: &str) {
+    let Some(path) = env::var_os("WOMACK_ATTACK_TABLE") else {
+        return;
+    };
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    let mut file = file.expect("a table to write to");
+    let is_new = file.metadata().is_ok_and(|metadata| metadata.len() == 0);
+    let lines = match is_new {
+        true => format!("{HEAD}\n{line}\n"),
+        false => format!("{line}\n"),
+    };
+    file.write_all(lines.as_bytes()).expect("room for a line");
 }
 
 fn mib(bytes: usize) -> String {

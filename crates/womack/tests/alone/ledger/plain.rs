@@ -6,6 +6,7 @@ use womack_test_support::raw::{self, Raw};
 use super::{
     load::Held,
     site::{LARGE, PUSH, Site, channel, names},
+    websocket::still_there,
 };
 
 async fn lines(site: &Site) -> Vec<Raw> {
@@ -35,14 +36,14 @@ pub(crate) async fn fragments_between_pings(site: Site) -> Held {
     for socket in &mut sockets {
         socket.try_send(&bytes, PUSH).await;
     }
-    sockets.into()
+    still_there(sockets, raw::frame(0x8a, b""))
 }
 
 /// Requests whose answers are not read.
 pub(crate) async fn unread_answers(site: Site) -> Held {
     let mut sockets = lines(&site).await;
     send_requests(&mut sockets).await;
-    sockets.into()
+    still_there(sockets, raw::frame(0x8a, b""))
 }
 
 /// The same, from clients that close then.

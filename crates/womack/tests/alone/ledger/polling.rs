@@ -50,6 +50,16 @@ impl Session {
         (status == 200).then_some(())
     }
 
+    /// Polls again and again, and answers pings.
+    async fn go_on(self, raw: Option<Raw>) {
+        let Some(mut raw) = raw else { return };
+        while let Some(packets) = get(&mut raw, &self.path).await {
+            if packets.split('\u{1e}').any(|packet| packet == "2") {
+                self.post(&mut raw, "3").await;
+            }
+        }
+    }
+
     /// The head of a POST of so many bytes.
     pub(crate) fn post_head(&self, length: usize) -> String {
         format!(
@@ -116,18 +126,22 @@ pub(crate) async fn sessions_never_seen_again(site: Site) -> Held {
     vec![socket].into()
 }
 
-/// Messages that wait for a binary attachment, all over one connection.
+/// Messages that wait for a binary attachment, of clients that poll and answer pings.
 pub(crate) async fn attachments_that_never_come(site: Site) -> Held {
     let Some(mut socket) = site.connect().await else {
         return Held::default();
     };
     let packet = format!("451-{}", json!(["x", "x".repeat(LARGE)]));
+    let mut held = Held::default();
     for _ in 0..site.clients {
         if let Some(session) = Session::connect(&mut socket).await {
             session.post(&mut socket, &packet).await;
+            held.tasks
+                .spawn(session.go_on(site::connect(site.owner()).await));
         }
     }
-    vec![socket].into()
+    held.sockets.push(socket);
+    held
 }
 
 /// Messages with ten attachments, of which the last never comes, all over one connection.

@@ -80,5 +80,5 @@ pub(crate) async fn unread_tunnels(site: Site) -> Held {
         sockets.push(socket);
     }
     site.publish_to_each().await;
-    still_there(sockets)
+    still_there(sockets, raw::text("3"))
 }

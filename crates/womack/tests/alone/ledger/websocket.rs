@@ -46,7 +46,8 @@ pub(crate) async fn fragments_between_pings(site: Site) -> Held {
 /// Messages that wait for a binary attachment.
 pub(crate) async fn attachments_that_never_come(site: Site) -> Held {
     let packet = format!("451-{}", json!(["x", "x".repeat(LARGE)]));
-    joined_and_sent(site, &raw::text(&packet)).await
+    let held = joined_and_sent(site, &raw::text(&packet)).await;
+    still_there(held.sockets, raw::text("3"))
 }
 
 /// Messages with ten attachments, of which the last never comes.
@@ -55,7 +56,8 @@ pub(crate) async fn ninth_of_ten_attachments(site: Site) -> Held {
     for _ in 0..9 {
         bytes.extend(raw::frame(0x82, &[0; LARGE / 10]));
     }
-    joined_and_sent(site, &bytes).await
+    let held = joined_and_sent(site, &bytes).await;
+    still_there(held.sockets, raw::text("3"))
 }
 
 async fn joined_and_sent(site: Site, bytes: &[u8]) -> Held {
@@ -74,18 +76,18 @@ async fn joined_and_sent(site: Site, bytes: &[u8]) -> Held {
 pub(crate) async fn unread_messages(site: Site) -> Held {
     let sockets = site.each_subscribed().await;
     site.publish_to_each().await;
-    still_there(sockets)
+    still_there(sockets, raw::text("3"))
 }
 
-/// Keeps sockets open and says over each, again and again, that its client is there.
-pub(crate) fn still_there(mut sockets: Vec<Raw>) -> Held {
+/// Keeps sockets open and sends a pong over each, again and again.
+pub(crate) fn still_there(mut sockets: Vec<Raw>, pong: Vec<u8>) -> Held {
     let mut held = Held::default();
     held.tasks.spawn(async move {
         let mut pongs = interval(PONGS);
         loop {
             pongs.tick().await;
             for socket in &mut sockets {
-                socket.try_send(&raw::text("3"), PONGS).await;
+                socket.try_send(&pong, PONGS).await;
             }
         }
     });
@@ -173,7 +175,7 @@ pub(crate) async fn unread_presence(site: Site) -> Held {
         socket.try_send(&ask, PUSH).await;
         members.push(socket);
     }
-    still_there(members)
+    still_there(members, raw::text("3"))
 }
 
 /// Clients that take one channel after the other and leave them again.

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -12,6 +13,9 @@ use crate::within;
 
 /// The mask of every frame made here.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// The largest segment that fits into a frame of Ethernet.
+const ETHERNET_SEGMENT: u32 = 1460;
 
 /// A TCP connection.
 pub struct Raw {
@@ -51,7 +55,9 @@ impl Raw {
         }
     }
 
-    /// Connects from an address of this machine, with a receive buffer of so many bytes.
+    /// Connects from an address of this machine, with a receive buffer of so many bytes and the
+    /// segments of an Ethernet: the system gives a server's socket a send buffer of megabytes for
+    /// those of the loopback interface.
     ///
     /// # Errors
     /// The system's: the server does not accept the connection.
@@ -62,6 +68,7 @@ impl Raw {
     ) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(receive_buffer)?;
+        SockRef::from(&socket).set_tcp_mss(ETHERNET_SEGMENT)?;
         socket.bind(SocketAddr::from((from, 0)))?;
         let stream = within("a connection", socket.connect(to)).await?;
         stream.set_nodelay(true)?;
