@@ -11,7 +11,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress random simulate mutants models sanitize deps lint advisories package fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random simulate mutants models sanitize attack deps lint advisories package fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,12 @@ sanitize: ## have AddressSanitizer watch a server while random clients use it: m
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo build -p womack --bin womack --no-default-features --features io-uring --target $(HOST) --target-dir target/sanitize
 	for egress in io-uring write; do WOMACK_BIN=$(CURDIR)/target/sanitize/$(HOST)/debug/womack WOMACK_RANDOM_EGRESS=$$egress \
 	$(MAKE) random TEST=a_single SECONDS=$(or $(SECONDS),60) SEED=$(SEED) || exit 1; done
+
+attack: deps ## have hostile clients press on a server, and print what that costs: make attack LOAD=unread_ EGRESS=write
+	cargo build --release -p womack
+	rm -f target/attack.md
+	WOMACK_BIN=$(CURDIR)/target/release/womack WOMACK_ATTACK=full WOMACK_ATTACK_TABLE=$(CURDIR)/target/attack.md $(if $(EGRESS),WOMACK_ATTACK_EGRESS=$(EGRESS)) \
+	cargo test -p womack --test alone ledger::$(LOAD) -- --include-ignored --nocapture; status=$$?; cat target/attack.md; exit $$status
 
 deps: ## install the programs and packages that the tests drive
 	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \

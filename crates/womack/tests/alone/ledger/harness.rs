@@ -27,7 +27,7 @@ const FILES: usize = 20_000;
 /// The longest that an attack may take.
 const ATTACK: Duration = Duration::from_secs(120);
 /// After an attack, until a server has read what was sent.
-const SETTLING: Duration = Duration::from_millis(300);
+const SETTLING: Duration = Duration::from_millis(200);
 /// What newcomers hold who have not gone yet.
 const CHARGE_SLACK: usize = 512 << 10;
 /// Between two looks at a server.

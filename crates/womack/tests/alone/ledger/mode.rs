@@ -67,7 +67,7 @@ impl Mode {
     /// Between two messages to the witness, and two newcomers.
     pub(crate) fn witness_interval(self) -> Duration {
         match self {
-            Self::Suite => Duration::from_millis(100),
+            Self::Suite => Duration::from_millis(50),
             Self::Full => Duration::from_millis(20),
         }
     }

@@ -11,7 +11,7 @@ use super::{
     harness::BUDGET_BYTES,
     load::{State, Transport},
     mode::Mode,
-    sampler::Sample,
+    sampler::{Kernel, Sample},
     witness::Testimony,
 };
 
@@ -27,8 +27,8 @@ const UNSERVED: Duration = Duration::from_secs(5);
 const HEAD: &str = "\
 | load | transport | state | write backend | clients | RSS growth | charge growth | peak RSS \
 | let go after s | still charged | released after s | witness p99 ms | longest refusal s \
-| kernel socket memory | verdict |\n\
-|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|";
+| kernel socket memory | kernel sockets | verdict |\n\
+|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|";
 
 /// What came of a load.
 pub(crate) struct Outcome {
@@ -60,8 +60,8 @@ pub(crate) struct Node {
     overcharged: Excess,
     /// The process's peak.
     peak: usize,
-    /// The kernel's buffers for all sockets of the machine.
-    kernel: usize,
+    /// What the system has kept for TCP: the most of each figure.
+    kernel: Kernel,
     /// Charged after all deadlines, with the sockets open.
     still_held: usize,
 }
@@ -93,7 +93,7 @@ impl Node {
             uncharged: Excess::default(),
             overcharged: Excess::default(),
             peak,
-            kernel: 0,
+            kernel: Kernel::default(),
             still_held,
         };
         for sample in samples.iter().filter(|sample| sample.at >= begins) {
@@ -102,7 +102,14 @@ impl Node {
             let most = sample.most_rss.saturating_sub(before.least_rss);
             node.rss = node.rss.max(least);
             node.charge = node.charge.max(charge);
-            node.kernel = node.kernel.max(sample.kernel.saturating_sub(before.kernel));
+            let growth = |now: usize, before: usize| now.saturating_sub(before);
+            let (kernel, now) = (node.kernel, sample.kernel);
+            node.kernel = Kernel {
+                sockets: kernel
+                    .sockets
+                    .max(growth(now.sockets, before.kernel.sockets)),
+                bytes: kernel.bytes.max(growth(now.bytes, before.kernel.bytes)),
+            };
             // An allocator keeps some of what is released, so the most charge until then counts.
             let allowed = node.charge + node.charge / 4 + SLACK;
             node.uncharged
@@ -186,8 +193,9 @@ impl Outcome {
             Some(time) => format!("{:.1}", time.as_secs_f64()),
             None => "–".to_owned(),
         };
+        let kernel = self.nodes[0].kernel;
         let line = format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} | {:.1} | {} | {verdict} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.0} | {:.1} | {} | {} | {verdict} |",
             self.name.replace('_', " "),
             self.transport,
             self.state,
@@ -201,7 +209,8 @@ impl Outcome {
             seconds(self.released),
             self.testimony.p99().as_secs_f64() * 1000.0,
             self.testimony.longest_refusal.as_secs_f64(),
-            self.each(|node| node.kernel),
+            mib(kernel.bytes),
+            kernel.sockets,
         );
         println!("{line}");
         append(&line);

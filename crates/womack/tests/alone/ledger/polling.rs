@@ -210,25 +210,32 @@ pub(crate) async fn acknowledgements_without_polls(site: Site) -> Held {
     vec![socket].into()
 }
 
-/// Answers to polls that are never read, each for a session of its own.
+/// Answers to polls that are never read, each for a session of its own that polls on over another
+/// connection.
 pub(crate) async fn unread_answers(site: Site) -> Held {
-    let mut sockets = Vec::new();
+    let mut sessions = Vec::new();
     for client in 0..site.clients {
         let Some(mut socket) = site::connect(site.owner()).await else {
             continue;
         };
         let session = Session::subscribed(&mut socket, client).await;
         if let (Some(session), Some(poll)) = (session, site.connect().await) {
-            sockets.push((session, poll));
+            sessions.push((session, socket, poll));
         }
     }
-    for (session, socket) in &mut sockets {
+    for (session, _, poll) in &mut sessions {
         let request = session.get_request();
-        socket.try_send(request.as_bytes(), PUSH).await;
+        poll.try_send(request.as_bytes(), PUSH).await;
     }
     site.publish_to_each().await;
-    let sockets = sockets.into_iter().map(|(_, socket)| socket);
-    sockets.collect::<Vec<_>>().into()
+    let mut held = Held::default();
+    for (session, socket, mut poll) in sessions {
+        // The head says that the session has given its packets away.
+        poll.try_head().await;
+        held.sockets.push(poll);
+        held.tasks.spawn(session.go_on(Some(socket)));
+    }
+    held
 }
 
 /// Answers to polls that are never read, all for one session.

@@ -30,8 +30,15 @@ pub(crate) struct Sample {
     pub(crate) most_rss: usize,
     /// `womack_memory_bytes`.
     pub(crate) charge: usize,
-    /// The buffers of all TCP sockets of this machine.
-    pub(crate) kernel: usize,
+    /// What the system keeps for the TCP sockets of this machine.
+    pub(crate) kernel: Kernel,
+}
+
+/// What the system keeps for TCP, of clients and servers alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Kernel {
+    pub(crate) sockets: usize,
+    pub(crate) bytes: usize,
 }
 
 /// Samples a server until it is stopped. A thread of its own, so that attackers do not delay it.
@@ -135,11 +142,20 @@ fn read_charge(admin: SocketAddr, gauge: &mut Option<Gauge>) -> io::Result<usize
     value.parse().map_err(io::Error::other)
 }
 
-/// `mem` of `TCP` in `/proc/net/sockstat`, in bytes.
-fn kernel() -> io::Result<usize> {
+/// Reads the line `TCP:` of `/proc/net/sockstat`, which counts `mem` in pages.
+fn kernel() -> io::Result<Kernel> {
     let text = fs::read_to_string("/proc/net/sockstat")?;
-    let line = text.lines().find(|line| line.starts_with("TCP:"));
-    let pages = line.and_then(|line| line.rsplit_once(" mem ")?.1.trim().parse().ok());
-    let pages: usize = pages.ok_or(io::ErrorKind::InvalidData)?;
-    Ok(pages * PAGE_BYTES)
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP:"));
+    let words: Vec<_> = line.unwrap_or_default().split_whitespace().collect();
+    let field = |name| {
+        let pair = words.chunks(2).find(|pair| pair[0] == name)?;
+        pair.get(1)?.parse::<usize>().ok()
+    };
+    let (sockets, pages) = field("inuse")
+        .zip(field("mem"))
+        .ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Kernel {
+        sockets,
+        bytes: pages * PAGE_BYTES,
+    })
 }

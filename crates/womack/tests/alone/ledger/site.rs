@@ -62,13 +62,13 @@ impl Site {
 
     /// A WebSocket at the ingress, if it opens one.
     pub(crate) async fn upgraded(&self, path: &str) -> Option<Raw> {
-        let mut socket = self.connect().await?;
-        socket
-            .try_send(raw::handshake(path).as_bytes(), PUSH)
-            .await
-            .then_some(())?;
-        let head = socket.try_head().await?;
-        head.starts_with("HTTP/1.1 101 ").then_some(socket)
+        upgrade(self.connect().await?, path).await
+    }
+
+    /// The same over a connection that takes much at a time.
+    pub(crate) async fn upgraded_quickly(&self, path: &str) -> Option<Raw> {
+        let socket = Raw::connect_from(ATTACKER, self.ingress(), None).await;
+        upgrade(socket.ok()?, path).await
     }
 
     /// A client of Socket.IO that has joined `/` over WebSocket, if it may.
@@ -122,6 +122,16 @@ impl Site {
     }
 }
 
+async fn upgrade(mut socket: Raw, path: &str) -> Option<Raw> {
+    let handshake = raw::handshake(path);
+    socket
+        .try_send(handshake.as_bytes(), PUSH)
+        .await
+        .then_some(())?;
+    let head = socket.try_head().await?;
+    head.starts_with("HTTP/1.1 101 ").then_some(socket)
+}
+
 /// Waits for the acknowledgement of a request.
 trait Answered: Sized {
     /// `None` if the connection ends before it.
@@ -141,7 +151,8 @@ impl Answered for Raw {
 
 /// A connection from the attackers' address, if the server takes one.
 pub(crate) async fn connect(to: SocketAddr) -> Option<Raw> {
-    Raw::connect_from(ATTACKER, to, RECEIVE_BUFFER).await.ok()
+    let socket = Raw::connect_from(ATTACKER, to, Some(RECEIVE_BUFFER)).await;
+    socket.ok()
 }
 
 /// The channel of a client that shares it with nobody.

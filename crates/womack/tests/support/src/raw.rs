@@ -55,20 +55,23 @@ impl Raw {
         }
     }
 
-    /// Connects from an address of this machine, with a receive buffer of so many bytes and the
-    /// segments of an Ethernet: the system gives a server's socket a send buffer of megabytes for
-    /// those of the loopback interface.
+    /// Connects from an address of this machine.
+    ///
+    /// With a receive buffer of so many bytes it has the segments of an Ethernet too: for those of
+    /// the loopback interface the system gives a server's socket a send buffer of megabytes.
     ///
     /// # Errors
     /// The system's: the server does not accept the connection.
     pub async fn connect_from(
         from: IpAddr,
         to: SocketAddr,
-        receive_buffer: u32,
+        receive_buffer: Option<u32>,
     ) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        socket.set_recv_buffer_size(receive_buffer)?;
-        SockRef::from(&socket).set_tcp_mss(ETHERNET_SEGMENT)?;
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+            SockRef::from(&socket).set_tcp_mss(ETHERNET_SEGMENT)?;
+        }
         socket.bind(SocketAddr::from((from, 0)))?;
         let stream = within("a connection", socket.connect(to)).await?;
         stream.set_nodelay(true)?;
