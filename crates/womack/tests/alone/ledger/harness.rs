@@ -19,6 +19,8 @@ use super::{
 };
 use crate::{memory::peak, turn};
 
+/// A Redis that does not cut a server off that is slow to read what is published.
+pub(crate) const REDIS: &[&str] = &["--client-output-buffer-limit", "pubsub 0 0 0"];
 /// The budget of each server, as its flag and in bytes.
 const BUDGET: &str = "128M";
 pub(crate) const BUDGET_BYTES: usize = 128 * MIB;
@@ -76,7 +78,7 @@ pub(crate) async fn start(redis: &Redis, load: &Load, mode: Mode, egress: &str) 
 }
 
 async fn attack(load: &Load, mode: Mode, egress: &str) -> Outcome {
-    let redis = Rc::new(Redis::start().await);
+    let redis = Rc::new(Redis::start_with(REDIS).await);
     let mut servers = Vec::new();
     for _ in 0..load.nodes {
         servers.push(start(&redis, load, mode, egress).await);
@@ -110,7 +112,7 @@ async fn attack(load: &Load, mode: Mode, egress: &str) -> Outcome {
     let let_go = match mode.deadline() {
         Some(deadline) if load.has_deadline => falls(&samplers, &usual, deadline).await,
         _ => {
-            rest(load.stays).await;
+            rest(mode.stays(load.stays)).await;
             None
         }
     };

@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    process,
     rc::Rc,
     time::Duration,
 };
@@ -10,7 +11,7 @@ use std::{
 use womack_test_support::{Broker, Redis, Server};
 
 use super::{
-    harness::{self, allow_files},
+    harness::{self, REDIS, allow_files},
     load::Load,
     mode::Mode,
     plain,
@@ -34,7 +35,7 @@ impl ControlGroup {
             ("/sys/fs/cgroup", "memory.max"),
         ];
         trees.iter().find_map(|(tree, file)| {
-            let name = format!("womack-test-{}", std::process::id());
+            let name = format!("womack-test-{}", process::id());
             let group = Self(Path::new(tree).join(name));
             fs::create_dir(&group.0).ok()?;
             let limited = fs::write(group.0.join(file), limit.to_string());
@@ -49,21 +50,23 @@ impl ControlGroup {
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        // One that has still a process stays, empty, once the process has ended.
+        // One that still has a process stays; the test has failed then.
         fs::remove_dir(&self.0).ok();
     }
 }
 
 async fn lives_and_serves(clients: usize, egress: &str) {
     let mode = Mode::of_environment();
-    let redis = Rc::new(Redis::start().await);
+    let redis = Rc::new(Redis::start_with(REDIS).await);
     let group = ControlGroup::open(LIMIT);
     let load = Load {
         clients,
         ..Load::DEFAULT
     };
     let server = harness::start(&redis, &load, mode, egress).await;
-    let is_limited = group.is_some_and(|group| group.take(&server).is_ok());
+    let is_limited = group
+        .as_ref()
+        .is_some_and(|group| group.take(&server).is_ok());
     let witness = Witness::start(Scene {
         nodes: vec![server.address()],
         redis: redis.url(),
@@ -82,7 +85,11 @@ async fn lives_and_serves(clients: usize, egress: &str) {
         socket.end().await;
     }
     let testimony = witness.stop();
-    let peak = peak(&site.servers[0]);
+    let mut servers = Rc::into_inner(site.servers).expect("the attack has ended");
+    let peak = peak(&servers[0]);
+    assert!(servers[0].is_alive());
+    servers[0].stop().await;
+    drop(group);
     println!(
         "{clients} clients, {egress}, limited by a control group: {is_limited}; peak {} MiB, \
          p99 {:?}, longest refusal {:?}, longest silence {:?}",

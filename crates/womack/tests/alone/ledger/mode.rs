@@ -56,6 +56,15 @@ impl Mode {
         (self == Self::Suite).then_some(Duration::from_secs(6))
     }
 
+    /// How long clients stay whom no deadline ends: long enough to see whether newcomers are refused
+    /// for as long.
+    pub(crate) fn stays(self, stays: Duration) -> Duration {
+        match self {
+            Self::Suite => stays,
+            Self::Full => stays.max(Duration::from_secs(8)),
+        }
+    }
+
     /// The longest that charges may outlive their clients.
     pub(crate) fn release(self) -> Duration {
         match self {
