@@ -1,4 +1,4 @@
-//! Ordinary use is not refused by the defaults, however many share an address.
+//! The defaults refuse no ordinary use, although many clients share an address.
 
 use std::iter;
 
@@ -12,21 +12,16 @@ use womack_test_support::{
 use crate::turn;
 
 const SOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
-/// Clients that are on their way at the same time.
+/// Number of clients that connect at the same time.
 const AT_A_TIME: usize = 250;
 
-/// What the tests change whatever they are about: as little as they can.
-fn launch(redis: &Redis) -> Launch {
-    Launch::new(redis)
-}
-
-/// What a client sends to be in a channel, `head` first.
+/// The bytes of a client that subscribes to a channel, after the `head` of its request.
 fn requests(head: &str) -> Vec<u8> {
     let subscribe = format!("420{}", json!(["subscribe", "all"]));
     [head.as_bytes(), &raw::text("40"), &raw::text(&subscribe)].concat()
 }
 
-/// Opens a client for each of `heads`, which come in crowds; all are in one channel then.
+/// Opens a client for each of `heads`, many at the same time, and subscribes all to one channel.
 async fn all_subscribe(server: &Server, heads: &[String]) -> Vec<Raw> {
     let mut clients = Vec::new();
     for crowd in heads.chunks(AT_A_TIME) {
@@ -48,7 +43,7 @@ async fn all_subscribe(server: &Server, heads: &[String]) -> Vec<Raw> {
     clients
 }
 
-/// All get what is published, and no limit was reached.
+/// Checks that all get a message and that no limit was reached.
 async fn all_are_served(server: &Server, redis: &Redis, clients: &mut [Raw]) {
     redis.publish("all", "1").await;
     for client in clients {
@@ -63,7 +58,7 @@ async fn all_are_served(server: &Server, redis: &Redis, clients: &mut [Raw]) {
 async fn twenty_tabs_of_a_page_are_served() {
     let _alone = turn().await;
     let redis = Redis::start().await;
-    let server = launch(&redis).start().await;
+    let server = Launch::new(&redis).start().await;
     let mut pages = Vec::new();
     for _ in 0..20 {
         let mut page = Raw::connect(server.address()).await;
@@ -82,7 +77,7 @@ async fn twenty_tabs_of_a_page_are_served() {
 async fn five_hundred_pupils_behind_one_address_are_served_where_it_may_have_them() {
     let _alone = turn().await;
     let redis = Redis::start().await;
-    let server = launch(&redis)
+    let server = Launch::new(&redis)
         .flag("--max-connections", "600")
         .flag("--max-connections-per-address", "500")
         .start()
@@ -105,7 +100,7 @@ fn addresses() -> impl Iterator<Item = String> {
 async fn five_thousand_clients_behind_a_balancer_that_names_them_in_a_header_are_served() {
     let _alone = turn().await;
     let redis = Redis::start().await;
-    let server = launch(&redis)
+    let server = Launch::new(&redis)
         .flag("--trusted-proxy", "127.0.0.1")
         .start()
         .await;
@@ -123,7 +118,7 @@ async fn clients_behind_a_balancer_do_not_share_its_part_of_the_sessions() {
     let _alone = turn().await;
     let redis = Redis::start().await;
     let admin = womack_test_support::free_address();
-    let server = launch(&redis)
+    let server = Launch::new(&redis)
         .flag("--trusted-proxy", "127.0.0.1")
         .arg("--proxy-protocol")
         .flag("--admin-listen", &admin.to_string())

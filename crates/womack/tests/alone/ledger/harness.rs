@@ -1,4 +1,4 @@
-//! Runs a load against servers of its own, and judges what they took.
+//! Runs a load against servers of its own, and checks what they used.
 
 use std::{
     rc::Rc,
@@ -14,8 +14,8 @@ use super::{
     mode::Mode,
     outcome::{MIB, Node, Outcome},
     sampler::Sampler,
-    site::Site,
-    witness::{Scene, Witness},
+    target::Target,
+    witness::{Witness, WitnessSettings},
 };
 use crate::{memory::peak, turn};
 
@@ -26,27 +26,32 @@ const BUDGET: &str = "128M";
 pub(crate) const BUDGET_BYTES: usize = 128 * MIB;
 /// Files that the test may have open; a server may have as many.
 const FILES: usize = 20_000;
-/// The longest that an attack may take.
+/// The longest an attack may take.
 const ATTACK: Duration = Duration::from_secs(120);
-/// After an attack, until a server has read what was sent.
+/// Time for a server to read what was sent.
 const SETTLING: Duration = Duration::from_millis(200);
-/// What newcomers hold who have not gone yet.
+/// The charge of newcomers whose connections are just closing.
 const CHARGE_SLACK: usize = 512 << 10;
-/// Between two looks at a server.
-const LOOKS: Duration = Duration::from_millis(20);
+/// Interval at which the charges are compared with the baseline.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Runs a load with each write backend that the mode names, and fails with all that is wrong.
+/// Runs a load with each write backend of the mode, and fails with all violations.
 pub(crate) async fn run(load: &Load) {
     let _alone = turn().await;
     allow_files();
     let mode = Mode::of_environment();
-    let mut faults = Vec::new();
+    let mut violations = Vec::new();
     for egress in mode.egresses() {
         let outcome = attack(load, mode, &egress).await;
-        outcome.tell();
-        faults.extend(outcome.faults(mode));
+        outcome.print();
+        violations.extend(outcome.violations(mode));
     }
-    assert!(faults.is_empty(), "{}:\n{}", load.name, faults.join("\n"));
+    assert!(
+        violations.is_empty(),
+        "{}:\n{}",
+        load.name,
+        violations.join("\n")
+    );
 }
 
 /// Raises the number of open files of this process once.
@@ -74,6 +79,10 @@ pub(crate) async fn start(redis: &Redis, load: &Load, mode: Mode, egress: &str) 
         "" => launch.arg(name),
         value => launch.flag(name, value),
     });
+    let launch = match load.files {
+        Some(most) => launch.with_files(most),
+        None => launch,
+    };
     launch.start_unready().await
 }
 
@@ -88,52 +97,57 @@ async fn attack(load: &Load, mode: Mode, egress: &str) -> Outcome {
         let admin = server.admin_address().await.expect("a second listener");
         samplers.push(Sampler::start(server.pid(), admin));
     }
-    let witness = Witness::start(Scene {
+    let witness = Witness::start(WitnessSettings {
         nodes: servers.iter().map(Server::address).collect(),
         redis: redis.url(),
         interval: mode.witness_interval(),
     })
     .await;
-    // What is there while nobody attacks, newcomers and all.
-    rest(SETTLING).await;
+    // The baseline includes the newcomers.
+    pause(SETTLING).await;
     let begins = Instant::now();
-    let site = Site {
+    let target = Target {
         servers: Rc::new(servers),
         redis: redis.clone(),
         clients: mode.clients(load.clients, load.most_clients),
     };
-    let held = timeout(ATTACK, (load.attack)(site.clone())).await;
+    let held = timeout(ATTACK, (load.attack)(target.clone())).await;
     let held = held.expect("an attack that ends");
-    rest(SETTLING).await;
-    let usual: Vec<_> = samplers
+    pause(SETTLING).await;
+    let baseline: Vec<_> = samplers
         .iter()
-        .map(|sampler| usual_charge(sampler, begins))
+        .map(|sampler| baseline_charge(sampler, begins))
         .collect();
-    let let_go = match mode.deadline() {
-        Some(deadline) if load.has_deadline => falls(&samplers, &usual, deadline).await,
+    let released_by_deadline = match mode.deadline() {
+        Some(deadline) if load.has_deadline => reach_baseline(&samplers, &baseline, deadline).await,
         _ => {
-            rest(mode.stays(load.stays)).await;
+            pause(mode.hold_time(load.hold_time)).await;
             None
         }
     };
     let still_held: Vec<_> = samplers
         .iter()
-        .zip(&usual)
-        .map(|(sampler, usual)| sampler.charge().unwrap_or_default().saturating_sub(*usual))
+        .zip(&baseline)
+        .map(|(sampler, baseline)| {
+            sampler
+                .charge()
+                .unwrap_or_default()
+                .saturating_sub(*baseline)
+        })
         .collect();
     let Held { sockets, tasks } = held;
     drop(tasks);
     drop(sockets);
-    let released = falls(&samplers, &usual, mode.release()).await;
-    let testimony = witness.stop();
+    let released = reach_baseline(&samplers, &baseline, mode.release()).await;
+    let service = witness.stop();
     let samples = samplers.into_iter().map(Sampler::stop);
-    let nodes = samples.zip(site.servers.iter()).zip(still_held);
+    let nodes = samples.zip(target.servers.iter()).zip(still_held);
     Outcome {
         name: load.name,
         transport: load.transport,
         state: load.state,
         egress: egress.to_owned(),
-        clients: site.clients,
+        clients: target.clients,
         nodes: nodes
             .map(|((samples, server), still_held)| {
                 Node::new(&samples, begins, peak(server), still_held)
@@ -141,43 +155,48 @@ async fn attack(load: &Load, mode: Mode, egress: &str) -> Outcome {
             .collect(),
         has_deadline: load.has_deadline && mode.deadline().is_some(),
         redis_answers: load.redis_answers,
-        let_go,
+        released_by_deadline,
         released,
-        testimony,
+        service,
     }
 }
 
-/// The most that a server held before `begins`.
-fn usual_charge(sampler: &Sampler, begins: Instant) -> usize {
+/// The highest charge of a server before `begins`.
+fn baseline_charge(sampler: &Sampler, begins: Instant) -> usize {
     let samples = sampler.samples();
     let before = samples.iter().filter(|sample| sample.at < begins);
     let most = before.map(|sample| sample.charge).max();
     most.expect("a sample before the attack")
 }
 
-/// Waits until all servers hold what is usual, or for `patience`; returns how long that took.
-async fn falls(samplers: &[Sampler], usual: &[usize], patience: Duration) -> Option<Duration> {
+/// Waits until the charges of all servers are back at the baseline, for `patience` at most; returns
+/// how long that took.
+async fn reach_baseline(
+    samplers: &[Sampler],
+    baseline: &[usize],
+    patience: Duration,
+) -> Option<Duration> {
     let began = Instant::now();
-    let fallen = async {
-        let mut looks = interval(LOOKS);
+    let reached = async {
+        let mut ticks = interval(POLL_INTERVAL);
         loop {
-            looks.tick().await;
-            let mut nodes = samplers.iter().zip(usual);
-            let is_usual = nodes.all(|(sampler, usual)| {
+            ticks.tick().await;
+            let mut nodes = samplers.iter().zip(baseline);
+            let is_reached = nodes.all(|(sampler, baseline)| {
                 let last = sampler.samples().last().copied();
-                last.is_some_and(|last| last.at > began && last.charge <= usual + CHARGE_SLACK)
+                last.is_some_and(|last| last.at > began && last.charge <= baseline + CHARGE_SLACK)
             });
-            if is_usual {
+            if is_reached {
                 return;
             }
         }
     };
-    timeout(patience, fallen).await.ok()?;
+    timeout(patience, reached).await.ok()?;
     Some(began.elapsed())
 }
 
-/// Lets a server do what it has to do.
-async fn rest(time: Duration) {
+/// Waits, so that a server can work off its input.
+async fn pause(time: Duration) {
     if time.is_zero() {
         return;
     }

@@ -6,7 +6,7 @@ use womack_test_support::raw::Raw;
 use super::{
     load::Held,
     polling::get,
-    site::{LARGE, PUSH, Site, channel},
+    target::{LARGE, PUSH, Target, channel},
 };
 
 /// A session that has taken its first packet.
@@ -44,12 +44,12 @@ impl Session {
 }
 
 /// Handshakes without a transport, all over one connection.
-pub(crate) async fn handshakes_without_transport(site: Site) -> Held {
-    let Some(mut socket) = site.connect().await else {
+pub(crate) async fn handshakes_without_transport(target: Target) -> Held {
+    let Some(mut socket) = target.connect().await else {
         return Held::default();
     };
     let request = "GET /socket.io/1/ HTTP/1.1\r\nHost: a\r\n\r\n".repeat(64);
-    for _ in 0..site.clients.div_ceil(64) {
+    for _ in 0..target.clients.div_ceil(64) {
         socket.try_send(request.as_bytes(), PUSH).await;
         for _ in 0..64 {
             socket.answer().await;
@@ -59,10 +59,10 @@ pub(crate) async fn handshakes_without_transport(site: Site) -> Held {
 }
 
 /// Bodies that lack their last bytes.
-pub(crate) async fn unfinished_bodies(site: Site) -> Held {
+pub(crate) async fn unfinished_bodies(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        let Some(mut socket) = site.connect().await else {
+    for _ in 0..target.clients {
+        let Some(mut socket) = target.connect().await else {
             continue;
         };
         let Some(session) = Session::connect(&mut socket).await else {
@@ -76,22 +76,22 @@ pub(crate) async fn unfinished_bodies(site: Site) -> Held {
 }
 
 /// Messages for sessions that do not poll.
-pub(crate) async fn messages_without_polls(site: Site) -> Held {
-    let Some(mut socket) = site.connect().await else {
+pub(crate) async fn messages_without_polls(target: Target) -> Held {
+    let Some(mut socket) = target.connect().await else {
         return Held::default();
     };
-    for client in 0..site.clients {
+    for client in 0..target.clients {
         Session::subscribed(&mut socket, client).await;
     }
-    site.publish_to_each().await;
+    target.publish_to_each().await;
     vec![socket].into()
 }
 
 /// Answers to polls that are never read.
-pub(crate) async fn unread_answers(site: Site) -> Held {
+pub(crate) async fn unread_answers(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for client in 0..site.clients {
-        let Some(mut socket) = site.connect().await else {
+    for client in 0..target.clients {
+        let Some(mut socket) = target.connect().await else {
             continue;
         };
         if let Some(session) = Session::subscribed(&mut socket, client).await {
@@ -100,6 +100,6 @@ pub(crate) async fn unread_answers(site: Site) -> Held {
             sockets.push(socket);
         }
     }
-    site.publish_to_each().await;
+    target.publish_to_each().await;
     sockets.into()
 }

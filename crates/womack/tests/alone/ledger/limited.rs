@@ -1,4 +1,4 @@
-//! Clients that send frames of a byte to a server that the system ends beyond 256 MiB.
+//! Frames of one byte, sent to a server that the system kills beyond 256 MiB.
 
 use std::{
     fs, io,
@@ -15,20 +15,20 @@ use super::{
     load::Load,
     mode::Mode,
     plain,
-    site::Site,
-    witness::{Scene, Witness},
+    target::Target,
+    witness::{Witness, WitnessSettings},
 };
 use crate::{memory::peak, turn};
 
 const LIMIT: usize = 256 << 20;
-/// The longest that a client that behaves may wait for anything.
+/// The longest a well-behaved client may go unserved.
 const UNSERVED: Duration = Duration::from_secs(5);
 
 /// A control group with a limit of memory, which is removed when this is dropped (cgroups(7)).
 struct ControlGroup(PathBuf);
 
 impl ControlGroup {
-    /// `None` where this machine allows none: then the memory of the process is compared.
+    /// `None` where this machine allows none; the peak of the process is checked in any case.
     fn open(limit: usize) -> Option<Self> {
         let trees = [
             ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
@@ -50,7 +50,7 @@ impl ControlGroup {
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        // One that still has a process stays; the test has failed then.
+        // A group that still has a process is left; the test has failed then.
         fs::remove_dir(&self.0).ok();
     }
 }
@@ -67,25 +67,25 @@ async fn lives_and_serves(clients: usize, egress: &str) {
     let is_limited = group
         .as_ref()
         .is_some_and(|group| group.take(&server).is_ok());
-    let witness = Witness::start(Scene {
+    let witness = Witness::start(WitnessSettings {
         nodes: vec![server.address()],
         redis: redis.url(),
         interval: mode.witness_interval(),
     })
     .await;
-    let site = Site {
+    let target = Target {
         servers: Rc::new(vec![server]),
         redis,
         clients,
     };
-    let mut held = plain::frames_of_a_byte(site.clone()).await;
-    // Whatever was sent is answered by now, or its client closed.
+    let mut held = plain::frames_of_a_byte(target.clone()).await;
+    // Everything that was sent has been answered, or its client closed.
     for socket in &mut held.sockets {
         socket.finish().await;
         socket.end().await;
     }
-    let testimony = witness.stop();
-    let mut servers = Rc::into_inner(site.servers).expect("the attack has ended");
+    let service = witness.stop();
+    let mut servers = Rc::into_inner(target.servers).expect("the attack has ended");
     let peak = peak(&servers[0]);
     assert!(servers[0].is_alive());
     servers[0].stop().await;
@@ -94,14 +94,14 @@ async fn lives_and_serves(clients: usize, egress: &str) {
         "{clients} clients, {egress}, limited by a control group: {is_limited}; peak {} MiB, \
          p99 {:?}, longest refusal {:?}, longest silence {:?}",
         peak >> 20,
-        testimony.p99(),
-        testimony.longest_refusal,
-        testimony.longest_silence
+        service.p99(),
+        service.longest_refusal,
+        service.longest_silence
     );
     assert!(peak < LIMIT, "{peak}");
-    assert!(testimony.longest_silence < UNSERVED, "{testimony:?}");
-    assert!(testimony.longest_refusal < UNSERVED, "{testimony:?}");
-    assert_eq!(testimony.closed, 0);
+    assert!(service.longest_silence < UNSERVED, "{service:?}");
+    assert!(service.longest_refusal < UNSERVED, "{service:?}");
+    assert_eq!(service.closed, 0);
 }
 
 async fn with_each_egress(clients: usize) {

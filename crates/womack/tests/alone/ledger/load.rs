@@ -5,9 +5,9 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use tokio::task::JoinSet;
 use womack_test_support::raw::Raw;
 
-use super::site::Site;
+use super::target::Target;
 
-/// A way in which clients make a server keep something.
+/// A way in which clients make a server hold memory.
 pub(crate) struct Load {
     pub(crate) name: &'static str,
     pub(crate) transport: Transport,
@@ -15,25 +15,27 @@ pub(crate) struct Load {
     /// Clients in the suite; an attack on a whole budget has [`PRESSURE`](super::mode::PRESSURE)
     /// times as many.
     pub(crate) clients: usize,
-    /// The most clients of a load that has its effect by their number.
+    /// The most clients, for loads whose effect comes from their number.
     pub(crate) most_clients: usize,
     pub(crate) attack: Attack,
-    /// How the server is started differently; a flag without a value has an empty one.
+    /// Additional flags of the server; a flag without a value has an empty one.
     pub(crate) flags: &'static [(&'static str, &'static str)],
-    /// Servers at one Redis; the load meets sessions of the first by way of the second.
+    /// Files that each server may have open; `None` for as many as the test.
+    pub(crate) files: Option<usize>,
+    /// Servers at one Redis; with two, requests for sessions of the first go to the second.
     pub(crate) nodes: usize,
     /// Whether a deadline ends what the clients hold although they keep their sockets open.
     pub(crate) has_deadline: bool,
-    /// How long the clients stay where no deadline ends what they hold.
-    pub(crate) stays: Duration,
+    /// Time for which the clients stay where no deadline ends what they hold.
+    pub(crate) hold_time: Duration,
     /// Whether Redis answers meanwhile, so that messages can be delivered.
     pub(crate) redis_answers: bool,
 }
 
-/// Opens sockets, sends, and returns whatever has to stay open.
-pub(crate) type Attack = fn(Site) -> Pin<Box<dyn Future<Output = Held>>>;
+/// Opens sockets, sends, and returns the connections that have to stay open.
+pub(crate) type Attack = fn(Target) -> Pin<Box<dyn Future<Output = Held>>>;
 
-/// What an attacker keeps open. Dropping it closes all.
+/// The connections that an attacker keeps open. Dropping it closes all.
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) sockets: Vec<Raw>,
@@ -41,7 +43,7 @@ pub(crate) struct Held {
     pub(crate) tasks: JoinSet<()>,
 }
 
-/// How the clients of a load speak to the server.
+/// The transport of a load.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Transport {
     Http,
@@ -52,9 +54,10 @@ pub(crate) enum Transport {
     Lines,
     Events,
     Relay,
+    Redis,
 }
 
-/// How far the clients of a load have come.
+/// The state of the sessions of a load.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum State {
     BeforeSession,
@@ -75,9 +78,10 @@ impl Load {
         most_clients: usize::MAX,
         attack: |_| Box::pin(async { Held::default() }),
         flags: &[],
+        files: None,
         nodes: 1,
         has_deadline: true,
-        stays: Duration::ZERO,
+        hold_time: Duration::ZERO,
         redis_answers: true,
     };
 }
@@ -102,6 +106,7 @@ impl fmt::Display for Transport {
             Self::Lines => "`/ws`",
             Self::Events => "`/events`",
             Self::Relay => "relay",
+            Self::Redis => "Redis",
         })
     }
 }

@@ -1,8 +1,8 @@
-//! How hard the loads press: as part of the suite, or as `make attack`.
+//! The two ways to run the loads: as part of the suite, and as `make attack`.
 
 use std::{env, time::Duration};
 
-/// How many times the clients of the suite attack a whole budget.
+/// Factor on the clients of a load in [`Mode::Full`], so that most loads exceed the budget.
 pub(crate) const PRESSURE: usize = 4;
 
 /// The settings of a run.
@@ -33,7 +33,7 @@ impl Mode {
         }
     }
 
-    /// The deadlines, as flags.
+    /// The flags that set deadlines.
     pub(crate) fn deadlines(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Suite => &[
@@ -50,22 +50,22 @@ impl Mode {
         }
     }
 
-    /// The longest that a deadline may take to end what it ends, with its connections still open.
-    /// `None` where that takes longer than a run may.
+    /// The longest until deadlines must have released everything although connections stay open;
+    /// `None` where deadlines are too long to wait for.
     pub(crate) fn deadline(self) -> Option<Duration> {
         (self == Self::Suite).then_some(Duration::from_secs(6))
     }
 
-    /// How long clients stay whom no deadline ends: long enough to see whether newcomers are refused
-    /// for as long.
-    pub(crate) fn stays(self, stays: Duration) -> Duration {
+    /// Time for which attackers stay that no deadline ends: long enough to see whether newcomers are
+    /// refused meanwhile.
+    pub(crate) fn hold_time(self, hold_time: Duration) -> Duration {
         match self {
-            Self::Suite => stays,
-            Self::Full => stays.max(Duration::from_secs(8)),
+            Self::Suite => hold_time,
+            Self::Full => hold_time.max(Duration::from_secs(8)),
         }
     }
 
-    /// The longest that charges may outlive their clients.
+    /// The longest until charges are back at the baseline after the attackers have closed.
     pub(crate) fn release(self) -> Duration {
         match self {
             Self::Suite => Duration::from_secs(10),
@@ -73,7 +73,7 @@ impl Mode {
         }
     }
 
-    /// Between two messages to the witness, and two newcomers.
+    /// Interval between messages to the witness, and between newcomers.
     pub(crate) fn witness_interval(self) -> Duration {
         match self {
             Self::Suite => Duration::from_millis(50),
@@ -81,7 +81,7 @@ impl Mode {
         }
     }
 
-    /// The longest of 99 of 100 deliveries, where that is judged.
+    /// Limit of the 99th percentile of delivery, where it is checked.
     pub(crate) fn delivery(self) -> Option<Duration> {
         (self == Self::Full).then_some(Duration::from_millis(100))
     }

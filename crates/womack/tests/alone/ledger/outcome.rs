@@ -1,4 +1,4 @@
-//! What came of a load, and what is wrong with it.
+//! The measurements of a load, and the checks on them.
 
 use std::{
     env,
@@ -12,25 +12,25 @@ use super::{
     load::{State, Transport},
     mode::Mode,
     sampler::{Kernel, Sample},
-    witness::Testimony,
+    witness::ServiceReport,
 };
 
 pub(crate) const MIB: usize = 1 << 20;
-/// What a process may take beyond what it says, and say beyond what it takes.
+/// Allowed difference between resident memory and charge, beside the factors.
 const SLACK: usize = 8 * MIB;
-/// What a process may take beyond its budget.
+/// Allowed resident memory beyond the budget.
 const OVER_BUDGET: usize = 64 * MIB;
-/// The longest that a client that behaves may wait for anything.
+/// The longest a well-behaved client may go unserved.
 const UNSERVED: Duration = Duration::from_secs(5);
 
 /// The head of the table. Memory is in MiB, of each node where there are two.
 const HEAD: &str = "\
 | load | transport | state | write backend | clients | RSS growth | charge growth | peak RSS \
-| let go after s | still charged | released after s | witness p99 ms | longest refusal s \
+| released by deadlines after s | still charged | released after s | witness p99 ms | longest refusal s \
 | kernel socket memory | kernel sockets | verdict |\n\
 |---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|";
 
-/// What came of a load.
+/// The measurements of a load.
 pub(crate) struct Outcome {
     pub(crate) name: &'static str,
     pub(crate) transport: Transport,
@@ -38,35 +38,35 @@ pub(crate) struct Outcome {
     pub(crate) egress: String,
     pub(crate) clients: usize,
     pub(crate) nodes: Vec<Node>,
-    /// Whether charges must fall with their sockets open.
+    /// Whether deadlines must release everything although sockets stay open.
     pub(crate) has_deadline: bool,
     pub(crate) redis_answers: bool,
-    /// When charges had fallen with their sockets open.
-    pub(crate) let_go: Option<Duration>,
-    /// When charges had fallen once the attackers had closed.
+    /// Time until deadlines had released everything.
+    pub(crate) released_by_deadline: Option<Duration>,
+    /// Time until everything was released after the attackers had closed.
     pub(crate) released: Option<Duration>,
-    pub(crate) testimony: Testimony,
+    pub(crate) service: ServiceReport,
 }
 
-/// What one server took, in bytes, compared with before.
+/// Memory of one server in bytes, compared with before the attack.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// The most resident memory, and the most charge.
+    /// Maxima of resident memory and of charge.
     rss: usize,
     charge: usize,
-    /// The most by which a sample exceeds what its charges allow: of resident memory, compared with
-    /// the most charge until then, and of charge, compared with the memory then.
+    /// The largest excess of resident memory over the highest charge until then, and of charge over
+    /// resident memory.
     uncharged: Excess,
     overcharged: Excess,
     /// The process's peak.
     peak: usize,
-    /// What the system has kept for TCP: the most of each figure.
+    /// Sockets and buffers of the kernel: the maximum of each.
     kernel: Kernel,
-    /// Charged after all deadlines, with the sockets open.
+    /// Charge growth just before the attackers close.
     still_held: usize,
 }
 
-/// Two figures of the worst moment, and by how much it is too bad.
+/// Growth at the worst moment, and by how many bytes it exceeds what is allowed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Excess {
     rss: usize,
@@ -110,7 +110,7 @@ impl Node {
                     .max(growth(now.sockets, before.kernel.sockets)),
                 bytes: kernel.bytes.max(growth(now.bytes, before.kernel.bytes)),
             };
-            // An allocator keeps some of what is released, so the most charge until then counts.
+            // An allocator keeps some released memory, so the highest charge until then counts.
             let allowed = node.charge + node.charge / 4 + SLACK;
             node.uncharged
                 .observe(least, node.charge, least.saturating_sub(allowed));
@@ -121,11 +121,11 @@ impl Node {
         node
     }
 
-    fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
+    fn violations(&self) -> Vec<String> {
+        let mut violations = Vec::new();
         let Excess { rss, charge, bytes } = self.uncharged;
         if bytes > 0 {
-            faults.push(format!(
+            violations.push(format!(
                 "uncharged: RSS +{} MiB, charge +{} MiB at most until then",
                 mib(rss),
                 mib(charge)
@@ -133,61 +133,61 @@ impl Node {
         }
         let Excess { rss, charge, bytes } = self.overcharged;
         if bytes > 0 {
-            faults.push(format!(
+            violations.push(format!(
                 "overcharged: charge +{} MiB, RSS +{} MiB",
                 mib(charge),
                 mib(rss)
             ));
         }
         if self.peak > BUDGET_BYTES + OVER_BUDGET {
-            faults.push(format!("over budget: a peak of {} MiB", mib(self.peak)));
+            violations.push(format!("over budget: a peak of {} MiB", mib(self.peak)));
         }
-        faults
+        violations
     }
 }
 
 impl Outcome {
-    /// What is wrong.
-    pub(crate) fn faults(&self, mode: Mode) -> Vec<String> {
-        let mut faults: Vec<_> = self.nodes.iter().flat_map(Node::faults).collect();
-        if self.has_deadline && self.let_go.is_none() {
-            faults.push(format!(
+    /// The checks that failed, in words.
+    pub(crate) fn violations(&self, mode: Mode) -> Vec<String> {
+        let mut violations: Vec<_> = self.nodes.iter().flat_map(Node::violations).collect();
+        if self.has_deadline && self.released_by_deadline.is_none() {
+            violations.push(format!(
                 "no deadline: {} is held while sockets stay open",
                 self.each(|node| node.still_held)
             ));
         }
         if self.released.is_none() {
-            faults.push("not released after the attacker's end".to_owned());
+            violations.push("not released after the attacker's end".to_owned());
         }
-        let Testimony {
+        let ServiceReport {
             longest_silence,
             longest_refusal,
             ..
-        } = self.testimony;
+        } = self.service;
         if longest_refusal > UNSERVED {
-            faults.push(format!("newcomers refused for {longest_refusal:?}"));
+            violations.push(format!("newcomers refused for {longest_refusal:?}"));
         }
         if self.redis_answers && longest_silence > UNSERVED {
-            faults.push(format!("nothing delivered for {longest_silence:?}"));
+            violations.push(format!("nothing delivered for {longest_silence:?}"));
         }
-        if self.redis_answers && self.testimony.closed > 0 {
-            faults.push("the witness was closed".to_owned());
+        if self.redis_answers && self.service.closed > 0 {
+            violations.push("the witness was closed".to_owned());
         }
         if mode
             .delivery()
-            .is_some_and(|most| self.testimony.p99() > most)
+            .is_some_and(|most| self.service.p99() > most)
         {
-            faults.push(format!("99 of 100 delivered in {:?}", self.testimony.p99()));
+            violations.push(format!("99 of 100 delivered in {:?}", self.service.p99()));
         }
-        faults
+        violations
     }
 
-    /// Shows it, and appends it to the table.
-    pub(crate) fn tell(&self) {
-        let faults = self.faults(Mode::of_environment());
-        let verdict = match faults.is_empty() {
+    /// Prints a row, and appends it to the table.
+    pub(crate) fn print(&self) {
+        let violations = self.violations(Mode::of_environment());
+        let verdict = match violations.is_empty() {
             true => "ok".to_owned(),
-            false => faults.join("; "),
+            false => violations.join("; "),
         };
         let seconds = |time: Option<Duration>| match time {
             Some(time) => format!("{:.1}", time.as_secs_f64()),
@@ -204,11 +204,11 @@ impl Outcome {
             self.each(|node| node.rss),
             self.each(|node| node.charge),
             self.each(|node| node.peak),
-            seconds(self.let_go),
+            seconds(self.released_by_deadline),
             self.each(|node| node.still_held),
             seconds(self.released),
-            self.testimony.p99().as_secs_f64() * 1000.0,
-            self.testimony.longest_refusal.as_secs_f64(),
+            self.service.p99().as_secs_f64() * 1000.0,
+            self.service.longest_refusal.as_secs_f64(),
             mib(kernel.bytes),
             kernel.sockets,
         );

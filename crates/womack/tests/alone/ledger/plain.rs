@@ -5,37 +5,37 @@ use womack_test_support::raw::{self, Raw};
 
 use super::{
     load::Held,
-    site::{LARGE, PUSH, Site, channel, names},
+    target::{LARGE, PUSH, Target, channel, names},
     websocket::still_there,
 };
 
-async fn lines(site: &Site) -> Vec<Raw> {
+async fn lines(target: &Target) -> Vec<Raw> {
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        sockets.extend(site.upgraded("/ws").await);
+    for _ in 0..target.clients {
+        sockets.extend(target.upgraded("/ws").await);
     }
     sockets
 }
 
 /// Frames of a byte, as many as a socket takes, from all clients at once.
-pub(crate) async fn frames_of_a_byte(site: Site) -> Held {
+pub(crate) async fn frames_of_a_byte(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        sockets.extend(site.upgraded_quickly("/ws").await);
+    for _ in 0..target.clients {
+        sockets.extend(target.upgraded_quickly("/ws").await);
     }
     let frames = raw::text("x").repeat(9000);
-    site.each_sends_while_halted(&mut sockets, &frames).await;
+    target.each_sends_while_halted(&mut sockets, &frames).await;
     sockets.into()
 }
 
 /// Messages without a last fragment, with a ping before each.
-pub(crate) async fn fragments_between_pings(site: Site) -> Held {
+pub(crate) async fn fragments_between_pings(target: Target) -> Held {
     let mut bytes = raw::frame(0x01, b"{");
     for _ in 0..10 {
         bytes.extend(raw::frame(0x89, b""));
         bytes.extend(raw::frame(0x00, &[b' '; LARGE / 10]));
     }
-    let mut sockets = lines(&site).await;
+    let mut sockets = lines(&target).await;
     for socket in &mut sockets {
         socket.try_send(&bytes, PUSH).await;
     }
@@ -43,15 +43,15 @@ pub(crate) async fn fragments_between_pings(site: Site) -> Held {
 }
 
 /// Requests whose answers are not read.
-pub(crate) async fn unread_answers(site: Site) -> Held {
-    let mut sockets = lines(&site).await;
+pub(crate) async fn unread_answers(target: Target) -> Held {
+    let mut sockets = lines(&target).await;
     send_requests(&mut sockets).await;
     still_there(sockets, raw::frame(0x8a, b""))
 }
 
 /// The same, from clients that close then.
-pub(crate) async fn closing_unread(site: Site) -> Held {
-    let mut sockets = lines(&site).await;
+pub(crate) async fn closing_unread(target: Target) -> Held {
+    let mut sockets = lines(&target).await;
     send_requests(&mut sockets).await;
     for socket in &mut sockets {
         socket
@@ -70,36 +70,36 @@ async fn send_requests(sockets: &mut [Raw]) {
 }
 
 /// Event streams that are not read.
-pub(crate) async fn unread_streams(site: Site) -> Held {
+pub(crate) async fn unread_streams(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for client in 0..site.clients {
-        sockets.extend(stream(&site, &[channel(client)]).await);
+    for client in 0..target.clients {
+        sockets.extend(stream(&target, &[channel(client)]).await);
     }
-    site.publish_to_each().await;
+    target.publish_to_each().await;
     sockets.into()
 }
 
 /// Event streams of nothing.
-pub(crate) async fn silent_streams(site: Site) -> Held {
+pub(crate) async fn silent_streams(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        sockets.extend(stream(&site, &["silent".to_owned()]).await);
+    for _ in 0..target.clients {
+        sockets.extend(stream(&target, &["silent".to_owned()]).await);
     }
     sockets.into()
 }
 
 /// Event streams of channels with names as long as a request may have them.
-pub(crate) async fn streams_with_long_names(site: Site) -> Held {
+pub(crate) async fn streams_with_long_names(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for client in 0..site.clients {
-        sockets.extend(stream(&site, &names(client, 30, 950)).await);
+    for client in 0..target.clients {
+        sockets.extend(stream(&target, &names(client, 30, 950)).await);
     }
     sockets.into()
 }
 
 /// An event stream that has begun.
-async fn stream(site: &Site, channels: &[String]) -> Option<Raw> {
-    let mut socket = site.connect().await?;
+async fn stream(target: &Target, channels: &[String]) -> Option<Raw> {
+    let mut socket = target.connect().await?;
     let query: Vec<_> = channels
         .iter()
         .map(|name| format!("channel={name}"))

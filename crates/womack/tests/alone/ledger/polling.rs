@@ -5,7 +5,7 @@ use womack_test_support::raw::{self, Raw};
 
 use super::{
     load::Held,
-    site::{self, LARGE, PUSH, Site, channel, envelope, names, subscribe},
+    target::{self, LARGE, PUSH, Target, channel, envelope, names, subscribe},
 };
 
 /// A session; its requests go over any connection.
@@ -94,14 +94,18 @@ pub(crate) async fn get(raw: &mut Raw, path: &str) -> Option<String> {
 
 /// Connections to the ingress, each of which has sent a head and a body, and was not answered, for
 /// a session of its own.
-pub(crate) async fn each_posts(site: &Site, head: impl Fn(&Session) -> String, sent: &str) -> Held {
+pub(crate) async fn each_posts(
+    target: &Target,
+    head: impl Fn(&Session) -> String,
+    sent: &str,
+) -> Held {
     let mut held = Held::default();
-    for _ in 0..site.clients {
-        let Some(mut owner) = site::connect(site.owner()).await else {
+    for _ in 0..target.clients {
+        let Some(mut owner) = target::connect(target.owner()).await else {
             continue;
         };
         let session = Session::connect(&mut owner).await;
-        let (Some(session), Some(mut socket)) = (session, site.connect().await) else {
+        let (Some(session), Some(mut socket)) = (session, target.connect().await) else {
             continue;
         };
         let bytes = head(&session) + sent;
@@ -112,12 +116,12 @@ pub(crate) async fn each_posts(site: &Site, head: impl Fn(&Session) -> String, s
 }
 
 /// Sessions that make no second request, all over one connection.
-pub(crate) async fn sessions_never_seen_again(site: Site) -> Held {
-    let Some(mut socket) = site.connect().await else {
+pub(crate) async fn sessions_never_seen_again(target: Target) -> Held {
+    let Some(mut socket) = target.connect().await else {
         return Held::default();
     };
     let request = request("/socket.io/?EIO=4&transport=polling").repeat(64);
-    for _ in 0..site.clients.div_ceil(64) {
+    for _ in 0..target.clients.div_ceil(64) {
         socket.try_send(request.as_bytes(), PUSH).await;
         for _ in 0..64 {
             socket.answer().await;
@@ -127,17 +131,17 @@ pub(crate) async fn sessions_never_seen_again(site: Site) -> Held {
 }
 
 /// Messages that wait for a binary attachment, of clients that poll and answer pings.
-pub(crate) async fn attachments_that_never_come(site: Site) -> Held {
-    let Some(mut socket) = site.connect().await else {
+pub(crate) async fn attachments_that_never_come(target: Target) -> Held {
+    let Some(mut socket) = target.connect().await else {
         return Held::default();
     };
     let packet = format!("451-{}", json!(["x", "x".repeat(LARGE)]));
     let mut held = Held::default();
-    for _ in 0..site.clients {
+    for _ in 0..target.clients {
         if let Some(session) = Session::connect(&mut socket).await {
             session.post(&mut socket, &packet).await;
             held.tasks
-                .spawn(session.go_on(site::connect(site.owner()).await));
+                .spawn(session.go_on(target::connect(target.owner()).await));
         }
     }
     held.sockets.push(socket);
@@ -145,8 +149,8 @@ pub(crate) async fn attachments_that_never_come(site: Site) -> Held {
 }
 
 /// Messages with ten attachments, of which the last never comes, all over one connection.
-pub(crate) async fn ninth_of_ten_attachments(site: Site) -> Held {
-    let Some(mut socket) = site.connect().await else {
+pub(crate) async fn ninth_of_ten_attachments(target: Target) -> Held {
+    let Some(mut socket) = target.connect().await else {
         return Held::default();
     };
     let attachment = format!("b4{}", "A".repeat(100_000));
@@ -155,7 +159,7 @@ pub(crate) async fn ninth_of_ten_attachments(site: Site) -> Held {
     let body: String = packets
         .map(|packet| format!("{}:{packet}", packet.len()))
         .collect();
-    for _ in 0..site.clients {
+    for _ in 0..target.clients {
         if let Some(session) = Session::open(&mut socket, 3).await {
             session.post(&mut socket, &body).await;
         }
@@ -164,45 +168,45 @@ pub(crate) async fn ninth_of_ten_attachments(site: Site) -> Held {
 }
 
 /// Bodies that lack their last bytes.
-pub(crate) async fn unfinished_bodies(site: Site) -> Held {
+pub(crate) async fn unfinished_bodies(target: Target) -> Held {
     let head = |session: &Session| session.post_head(LARGE + 1);
-    each_posts(&site, head, &"4".repeat(LARGE)).await
+    each_posts(&target, head, &"4".repeat(LARGE)).await
 }
 
 /// Bodies that are announced and of which one byte comes; of half of them the length is not told.
-pub(crate) async fn announced_bodies(site: Site) -> Held {
+pub(crate) async fn announced_bodies(target: Target) -> Held {
     let head = |session: &Session| session.post_head(LARGE);
-    let mut held = each_posts(&site, head, "4").await;
+    let mut held = each_posts(&target, head, "4").await;
     let chunked = |session: &Session| {
         let head = session.post_head(0);
         head.replace("Content-Length: 0", "Transfer-Encoding: chunked")
     };
-    let more = each_posts(&site, chunked, "1\r\n4\r\n").await;
+    let more = each_posts(&target, chunked, "1\r\n4\r\n").await;
     held.sockets.extend(more.sockets);
     held
 }
 
 /// Messages for sessions that do not poll.
-pub(crate) async fn messages_without_polls(site: Site) -> Held {
-    let Some(mut socket) = site.connect().await else {
+pub(crate) async fn messages_without_polls(target: Target) -> Held {
+    let Some(mut socket) = target.connect().await else {
         return Held::default();
     };
-    for client in 0..site.clients {
+    for client in 0..target.clients {
         Session::subscribed(&mut socket, client).await;
     }
-    site.publish_to_each().await;
+    target.publish_to_each().await;
     vec![socket].into()
 }
 
 /// Requests whose acknowledgements nobody polls.
-pub(crate) async fn acknowledgements_without_polls(site: Site) -> Held {
-    let Some(mut socket) = site.connect().await else {
+pub(crate) async fn acknowledgements_without_polls(target: Target) -> Held {
+    let Some(mut socket) = target.connect().await else {
         return Held::default();
     };
     let name = names(0, 1, 900).remove(0);
     let packet = format!("420{}", json!(["unsubscribe", name]));
     let body = vec![packet; 900].join("\u{1e}");
-    for _ in 0..site.clients {
+    for _ in 0..target.clients {
         if let Some(session) = Session::connect(&mut socket).await {
             session.post(&mut socket, &body).await;
         }
@@ -212,14 +216,14 @@ pub(crate) async fn acknowledgements_without_polls(site: Site) -> Held {
 
 /// Answers to polls that are never read, each for a session of its own that polls on over another
 /// connection.
-pub(crate) async fn unread_answers(site: Site) -> Held {
+pub(crate) async fn unread_answers(target: Target) -> Held {
     let mut sessions = Vec::new();
-    for client in 0..site.clients {
-        let Some(mut socket) = site::connect(site.owner()).await else {
+    for client in 0..target.clients {
+        let Some(mut socket) = target::connect(target.owner()).await else {
             continue;
         };
         let session = Session::subscribed(&mut socket, client).await;
-        if let (Some(session), Some(poll)) = (session, site.connect().await) {
+        if let (Some(session), Some(poll)) = (session, target.connect().await) {
             sessions.push((session, socket, poll));
         }
     }
@@ -227,7 +231,7 @@ pub(crate) async fn unread_answers(site: Site) -> Held {
         let request = session.get_request();
         poll.try_send(request.as_bytes(), PUSH).await;
     }
-    site.publish_to_each().await;
+    target.publish_to_each().await;
     let mut held = Held::default();
     for (session, socket, mut poll) in sessions {
         // The head says that the session has given its packets away.
@@ -239,17 +243,17 @@ pub(crate) async fn unread_answers(site: Site) -> Held {
 }
 
 /// Answers to polls that are never read, all for one session.
-pub(crate) async fn unread_answers_of_one(site: Site) -> Held {
-    let Some(mut first) = site::connect(site.owner()).await else {
+pub(crate) async fn unread_answers_of_one(target: Target) -> Held {
+    let Some(mut first) = target::connect(target.owner()).await else {
         return Held::default();
     };
     let Some(session) = Session::subscribed(&mut first, 0).await else {
         return Held::default();
     };
     let mut sockets = vec![first];
-    for _ in 0..site.clients {
-        site.redis.publish(&channel(0), &envelope(LARGE)).await;
-        let Some(mut socket) = site.connect().await else {
+    for _ in 0..target.clients {
+        target.redis.publish(&channel(0), &envelope(LARGE)).await;
+        let Some(mut socket) = target.connect().await else {
             continue;
         };
         let request = session.get_request();
@@ -262,38 +266,38 @@ pub(crate) async fn unread_answers_of_one(site: Site) -> Held {
 }
 
 /// WebSockets that are to take over from polling and do not, with a message for each session.
-pub(crate) async fn upgrades_without_end(site: Site) -> Held {
+pub(crate) async fn upgrades_without_end(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for client in 0..site.clients {
-        let Some(mut socket) = site::connect(site.owner()).await else {
+    for client in 0..target.clients {
+        let Some(mut socket) = target::connect(target.owner()).await else {
             continue;
         };
         let Some(session) = Session::subscribed(&mut socket, client).await else {
             continue;
         };
-        if let Some(mut socket) = site.upgraded(&session.upgrade_path()).await {
+        if let Some(mut socket) = target.upgraded(&session.upgrade_path()).await {
             socket.try_send(&raw::text("2probe"), PUSH).await;
             socket.frame().await;
             sockets.push(socket);
         }
         sockets.push(socket);
     }
-    site.publish_to_each().await;
+    target.publish_to_each().await;
     sockets.into()
 }
 
 /// WebSockets that are to take over, and begin with a frame that never ends.
-pub(crate) async fn unfinished_frames_of_upgrades(site: Site) -> Held {
+pub(crate) async fn unfinished_frames_of_upgrades(target: Target) -> Held {
     let frame = [raw::claim(0x81, LARGE as u64 + 1), vec![0; LARGE]].concat();
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        let Some(mut socket) = site::connect(site.owner()).await else {
+    for _ in 0..target.clients {
+        let Some(mut socket) = target::connect(target.owner()).await else {
             continue;
         };
         let Some(session) = Session::connect(&mut socket).await else {
             continue;
         };
-        if let Some(mut socket) = site.upgraded(&session.upgrade_path()).await {
+        if let Some(mut socket) = target.upgraded(&session.upgrade_path()).await {
             socket.try_send(&frame, PUSH).await;
             sockets.push(socket);
         }

@@ -1,4 +1,4 @@
-//! Reads, every few milliseconds, what a server takes and what it says that it holds.
+//! Samples the resident memory of a server and its gauge `womack_memory_bytes`.
 
 use std::{
     fs,
@@ -14,9 +14,9 @@ use std::{
 
 use crate::memory;
 
-/// Between two samples.
+/// Interval between samples.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// How long the server may take to say what it holds before it is asked anew.
+/// Time-out of a reading of the gauge.
 const ANSWER: Duration = Duration::from_secs(60);
 const PAGE_BYTES: usize = 4096;
 
@@ -30,11 +30,11 @@ pub(crate) struct Sample {
     pub(crate) most_rss: usize,
     /// `womack_memory_bytes`.
     pub(crate) charge: usize,
-    /// What the system keeps for the TCP sockets of this machine.
+    /// TCP sockets of this machine, and their buffers.
     pub(crate) kernel: Kernel,
 }
 
-/// What the system keeps for TCP, of clients and servers alike.
+/// TCP sockets of this machine, clients' and servers', and their buffers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kernel {
     pub(crate) sockets: usize,
@@ -76,7 +76,7 @@ impl Sampler {
         self.samples.lock().expect("no holder panics")
     }
 
-    /// What the server said last that it holds.
+    /// The latest charge.
     pub(crate) fn charge(&self) -> Option<usize> {
         Some(self.samples().last()?.charge)
     }

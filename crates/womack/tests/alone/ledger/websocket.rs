@@ -8,25 +8,29 @@ use womack_test_support::raw::{self, Raw};
 
 use super::{
     load::Held,
-    site::{LARGE, PUSH, Site, names, subscribe},
+    target::{LARGE, PUSH, Target, names, subscribe},
 };
 
-/// How often a client that reads nothing claims to be there.
+/// Interval between pongs of clients that read nothing.
 const PONGS: Duration = Duration::from_millis(300);
 
 /// WebSockets without a CONNECT.
-pub(crate) async fn silent_sockets(site: Site) -> Held {
+pub(crate) async fn silent_sockets(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        sockets.extend(site.upgraded("/socket.io/?EIO=4&transport=websocket").await);
+    for _ in 0..target.clients {
+        sockets.extend(
+            target
+                .upgraded("/socket.io/?EIO=4&transport=websocket")
+                .await,
+        );
     }
     sockets.into()
 }
 
 /// Frames that lack their last byte.
-pub(crate) async fn unfinished_frames(site: Site) -> Held {
+pub(crate) async fn unfinished_frames(target: Target) -> Held {
     let frame = [raw::claim(0x81, LARGE as u64 + 1), vec![0; LARGE]].concat();
-    let mut held = silent_sockets(site).await;
+    let mut held = silent_sockets(target).await;
     for socket in &mut held.sockets {
         socket.try_send(&frame, PUSH).await;
     }
@@ -34,36 +38,36 @@ pub(crate) async fn unfinished_frames(site: Site) -> Held {
 }
 
 /// Messages without a last fragment, with a ping before each.
-pub(crate) async fn fragments_between_pings(site: Site) -> Held {
+pub(crate) async fn fragments_between_pings(target: Target) -> Held {
     let mut bytes = raw::frame(0x01, b"4");
     for _ in 0..10 {
         bytes.extend(raw::frame(0x89, b""));
         bytes.extend(raw::frame(0x00, &[b'x'; LARGE / 10]));
     }
-    joined_and_sent(site, &bytes).await
+    joined_and_sent(target, &bytes).await
 }
 
 /// Messages that wait for a binary attachment.
-pub(crate) async fn attachments_that_never_come(site: Site) -> Held {
+pub(crate) async fn attachments_that_never_come(target: Target) -> Held {
     let packet = format!("451-{}", json!(["x", "x".repeat(LARGE)]));
-    let held = joined_and_sent(site, &raw::text(&packet)).await;
+    let held = joined_and_sent(target, &raw::text(&packet)).await;
     still_there(held.sockets, raw::text("3"))
 }
 
 /// Messages with ten attachments, of which the last never comes.
-pub(crate) async fn ninth_of_ten_attachments(site: Site) -> Held {
+pub(crate) async fn ninth_of_ten_attachments(target: Target) -> Held {
     let mut bytes = raw::text("4510-[\"x\"]");
     for _ in 0..9 {
         bytes.extend(raw::frame(0x82, &[0; LARGE / 10]));
     }
-    let held = joined_and_sent(site, &bytes).await;
+    let held = joined_and_sent(target, &bytes).await;
     still_there(held.sockets, raw::text("3"))
 }
 
-async fn joined_and_sent(site: Site, bytes: &[u8]) -> Held {
+async fn joined_and_sent(target: Target, bytes: &[u8]) -> Held {
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        let Some(mut socket) = site.socket().await else {
+    for _ in 0..target.clients {
+        let Some(mut socket) = target.socket().await else {
             continue;
         };
         socket.try_send(bytes, PUSH).await;
@@ -73,9 +77,9 @@ async fn joined_and_sent(site: Site, bytes: &[u8]) -> Held {
 }
 
 /// Clients that answer pings and read nothing.
-pub(crate) async fn unread_messages(site: Site) -> Held {
-    let sockets = site.each_subscribed().await;
-    site.publish_to_each().await;
+pub(crate) async fn unread_messages(target: Target) -> Held {
+    let sockets = target.each_subscribed().await;
+    target.publish_to_each().await;
     still_there(sockets, raw::text("3"))
 }
 
@@ -95,21 +99,21 @@ pub(crate) fn still_there(mut sockets: Vec<Raw>, pong: Vec<u8>) -> Held {
 }
 
 /// Clients in as many channels with as long names as they may have.
-pub(crate) async fn long_names(site: Site) -> Held {
+pub(crate) async fn long_names(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for client in 0..site.clients {
-        sockets.extend(site.subscribed(&names(client, 1000, 980)).await);
+    for client in 0..target.clients {
+        sockets.extend(target.subscribed(&names(client, 1000, 980)).await);
     }
     sockets.into()
 }
 
 /// Clients that ask for channels while Redis does not answer.
-pub(crate) async fn long_names_while_redis_is_silent(site: Site) -> Held {
+pub(crate) async fn long_names_while_redis_is_silent(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        sockets.extend(site.socket().await);
+    for _ in 0..target.clients {
+        sockets.extend(target.socket().await);
     }
-    site.redis.halt().await;
+    target.redis.halt().await;
     for (client, socket) in sockets.iter_mut().enumerate() {
         for part in 0..4 {
             let packet = subscribe(&names(client * 4 + part, 250, 980));
@@ -129,21 +133,21 @@ pub(crate) async fn long_names_while_redis_is_silent(site: Site) -> Held {
             }
         }
     }
-    site.redis.go_on().await;
+    target.redis.go_on().await;
     sockets.into()
 }
 
 /// Clients that say as much of themselves as they may.
-pub(crate) async fn large_metas(site: Site) -> Held {
+pub(crate) async fn large_metas(target: Target) -> Held {
     let meta = format!("42{}", json!(["meta", { "name": "x".repeat(99_000) }]));
-    joined_and_sent(site, &raw::text(&meta)).await
+    joined_and_sent(target, &raw::text(&meta)).await
 }
 
 /// Clients in many channels that say something else of themselves again and again.
-pub(crate) async fn changing_metas(site: Site) -> Held {
+pub(crate) async fn changing_metas(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for client in 0..site.clients {
-        sockets.extend(site.subscribed(&names(client, 1000, 20)).await);
+    for client in 0..target.clients {
+        sockets.extend(target.subscribed(&names(client, 1000, 20)).await);
     }
     for change in 0..20 {
         let meta = json!({ "change": change, "filling": "x".repeat(4000) });
@@ -156,11 +160,11 @@ pub(crate) async fn changing_metas(site: Site) -> Held {
 }
 
 /// Clients that ask who is in a channel, and do not read the answers.
-pub(crate) async fn unread_presence(site: Site) -> Held {
+pub(crate) async fn unread_presence(target: Target) -> Held {
     let channel = ["crowded".to_owned()];
     let mut members = Vec::new();
     for _ in 0..100 {
-        let Some(mut socket) = site.subscribed(&channel).await else {
+        let Some(mut socket) = target.subscribed(&channel).await else {
             continue;
         };
         let meta = format!("42{}", json!(["meta", { "name": "x".repeat(3900) }]));
@@ -168,8 +172,8 @@ pub(crate) async fn unread_presence(site: Site) -> Held {
         members.push(socket);
     }
     let ask = raw::text("420[\"presence\",\"crowded\"]").repeat(20);
-    for _ in 0..site.clients {
-        let Some(mut socket) = site.socket().await else {
+    for _ in 0..target.clients {
+        let Some(mut socket) = target.socket().await else {
             continue;
         };
         socket.try_send(&ask, PUSH).await;
@@ -179,13 +183,13 @@ pub(crate) async fn unread_presence(site: Site) -> Held {
 }
 
 /// Clients that take one channel after the other and leave them again.
-pub(crate) async fn channels_in_turn(site: Site) -> Held {
+pub(crate) async fn channels_in_turn(target: Target) -> Held {
     let mut sockets = Vec::new();
-    for _ in 0..site.clients {
-        sockets.extend(site.socket().await);
+    for _ in 0..target.clients {
+        sockets.extend(target.socket().await);
     }
     let mut turns = Vec::new();
-    for client in 0..site.clients {
+    for client in 0..target.clients {
         let names = names(client, 1000, 900);
         let leave = json!(["unsubscribe", { "channels": names }]);
         let both = [format!("42{}", subscribe(&names)), format!("42{leave}")];
@@ -200,9 +204,9 @@ pub(crate) async fn channels_in_turn(site: Site) -> Held {
 }
 
 /// Clients that close while much waits for them, and do not read it.
-pub(crate) async fn closing_unread(site: Site) -> Held {
-    let mut sockets = site.each_subscribed().await;
-    site.publish_to_each().await;
+pub(crate) async fn closing_unread(target: Target) -> Held {
+    let mut sockets = target.each_subscribed().await;
+    target.publish_to_each().await;
     for socket in &mut sockets {
         socket
             .try_send(&raw::frame(0x88, &1000_u16.to_be_bytes()), PUSH)

@@ -1,4 +1,4 @@
-//! A client that behaves, and newcomers who want to become clients, while others do not behave.
+//! A well-behaved subscriber, and newcomers, whose service is measured during an attack.
 
 use std::{
     net::SocketAddr,
@@ -18,48 +18,48 @@ use womack_test_support::{Client, eventually, http};
 /// The channel of the witness, which nobody else is in.
 const CHANNEL: &str = "witness";
 const REDIS_CHANNEL: &str = "womack:ns:default:witness";
-/// After that a message is lost, and a newcomer is not answered.
+/// Time-out of a message and of a newcomer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whom the witness bears witness of.
+/// Servers and intervals of a witness.
 #[derive(Clone)]
-pub(crate) struct Scene {
-    /// The nodes: clients connect to the first, and meet it by way of the last.
+pub(crate) struct WitnessSettings {
+    /// The nodes: sessions are at the first; with two, newcomers reach theirs by way of the second.
     pub(crate) nodes: Vec<SocketAddr>,
-    /// Where the witness's messages are published.
+    /// URL of the Redis at which messages are published.
     pub(crate) redis: String,
-    /// Between two messages, and between two newcomers.
+    /// Interval between messages, and between newcomers.
     pub(crate) interval: Duration,
 }
 
 /// A thread with a runtime of its own, so that attackers do not delay it.
 pub(crate) struct Witness {
-    thread: JoinHandle<Testimony>,
+    thread: JoinHandle<ServiceReport>,
     progress: Arc<Progress>,
 }
 
 #[derive(Default)]
 struct Progress {
-    stops: AtomicBool,
+    stop: AtomicBool,
     deliveries: AtomicUsize,
     newcomers: AtomicUsize,
 }
 
-/// What the witness has seen.
+/// Measurements of the witness and of newcomers.
 #[derive(Debug)]
-pub(crate) struct Testimony {
-    /// How long each message took, in ascending order.
+pub(crate) struct ServiceReport {
+    /// Latency of each message, in ascending order.
     pub(crate) deliveries: Vec<Duration>,
     /// The longest time without a delivery.
     pub(crate) longest_silence: Duration,
     /// The longest time in which no newcomer was taken.
     pub(crate) longest_refusal: Duration,
-    /// How often the server closed the witness's connection.
+    /// Number of times that the server closed the witness's connection.
     pub(crate) closed: usize,
 }
 
-impl Testimony {
-    /// The time that 99 of 100 deliveries keep to.
+impl ServiceReport {
+    /// The 99th percentile of the latencies.
     pub(crate) fn p99(&self) -> Duration {
         let place = (self.deliveries.len() * 99).div_ceil(100).max(1) - 1;
         self.deliveries.get(place).copied().unwrap_or_default()
@@ -67,8 +67,8 @@ impl Testimony {
 }
 
 impl Witness {
-    /// Starts to look, and returns when both have been served several times.
-    pub(crate) async fn start(scene: Scene) -> Self {
+    /// Starts it, and returns once both have been served several times.
+    pub(crate) async fn start(settings: WitnessSettings) -> Self {
         let progress = Arc::<Progress>::default();
         let told = progress.clone();
         let thread = thread::spawn(move || {
@@ -78,8 +78,8 @@ impl Witness {
                 .expect("a runtime");
             runtime.block_on(async {
                 let ((deliveries, longest_silence, closed), longest_refusal) =
-                    tokio::join!(deliveries(&scene, &told), newcomers(&scene, &told));
-                Testimony {
+                    tokio::join!(deliveries(&settings, &told), newcomers(&settings, &told));
+                ServiceReport {
                     deliveries,
                     longest_silence,
                     longest_refusal,
@@ -96,26 +96,26 @@ impl Witness {
         witness
     }
 
-    /// Ends, and returns what it has seen.
-    pub(crate) fn stop(self) -> Testimony {
-        self.progress.stops.store(true, Ordering::Relaxed);
+    /// Stops it, and returns the measurements.
+    pub(crate) fn stop(self) -> ServiceReport {
+        self.progress.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the witness does not panic")
     }
 }
 
 impl Progress {
     fn stops(&self) -> bool {
-        self.stops.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed)
     }
 }
 
-/// The longest time since the last success.
-struct Absence {
+/// Tracks the longest time without a success.
+struct Outage {
     last: Instant,
     longest: Duration,
 }
 
-impl Absence {
+impl Outage {
     fn new() -> Self {
         Self {
             last: Instant::now(),
@@ -134,26 +134,29 @@ impl Absence {
 
 /// Publishes and waits for what was published, again and again. Returns how long that took, the
 /// longest time without it, and how often the connection ended.
-async fn deliveries(scene: &Scene, progress: &Progress) -> (Vec<Duration>, Duration, usize) {
-    let redis = RedisClient::open(scene.redis.as_str()).expect("a URL of Redis");
+async fn deliveries(
+    settings: &WitnessSettings,
+    progress: &Progress,
+) -> (Vec<Duration>, Duration, usize) {
+    let redis = RedisClient::open(settings.redis.as_str()).expect("a URL of Redis");
     let redis = redis.get_multiplexed_async_connection().await;
     let mut redis = redis.expect("Redis takes a connection");
-    let (mut times, mut absence, mut closed) = (Vec::new(), Absence::new(), 0);
-    let mut ticks = interval(scene.interval);
+    let (mut times, mut outage, mut closed) = (Vec::new(), Outage::new(), 0);
+    let mut ticks = interval(settings.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut number = 0;
     while !progress.stops() {
         ticks.tick().await;
-        let subscribed = timeout(PATIENCE, subscriber(scene.nodes[0])).await;
+        let subscribed = timeout(PATIENCE, subscriber(settings.nodes[0])).await;
         let Some(mut client) = subscribed.ok().flatten() else {
-            absence.observe(false);
+            outage.observe(false);
             continue;
         };
         while !progress.stops() {
             number += 1;
             let began = Instant::now();
             let delivery = timeout(PATIENCE, deliver(&mut redis, &mut client, number)).await;
-            absence.observe(matches!(delivery, Ok(Some(()))));
+            outage.observe(matches!(delivery, Ok(Some(()))));
             times.push(began.elapsed());
             if matches!(delivery, Ok(None)) {
                 closed += 1;
@@ -164,7 +167,7 @@ async fn deliveries(scene: &Scene, progress: &Progress) -> (Vec<Duration>, Durat
         }
     }
     times.sort_unstable();
-    (times, absence.longest, closed)
+    (times, outage.longest, closed)
 }
 
 async fn subscriber(address: SocketAddr) -> Option<Client> {
@@ -189,7 +192,7 @@ async fn deliver(
     client: &mut Client,
     number: u64,
 ) -> Option<()> {
-    // What is not published is not delivered either; the next message follows soon.
+    // A message that could not be published times out like one that is not delivered.
     let published = redis.publish(REDIS_CHANNEL, number.to_string()).await;
     let _receivers: usize = published.unwrap_or_default();
     let wanted = format!(r#"42["{CHANNEL}",{number}]"#);
@@ -201,24 +204,24 @@ async fn deliver(
     }
 }
 
-/// Comes anew again and again. Returns the longest time without success.
-async fn newcomers(scene: &Scene, progress: &Progress) -> Duration {
-    let mut absence = Absence::new();
-    let mut ticks = interval(scene.interval);
+/// Connects again and again. Returns the longest time without success.
+async fn newcomers(settings: &WitnessSettings, progress: &Progress) -> Duration {
+    let mut outage = Outage::new();
+    let mut ticks = interval(settings.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !progress.stops() {
         ticks.tick().await;
-        let taken = timeout(PATIENCE, newcomer(&scene.nodes)).await;
+        let taken = timeout(PATIENCE, newcomer(&settings.nodes)).await;
         let is_taken = taken.is_ok_and(|taken| taken.is_some());
-        absence.observe(is_taken);
+        outage.observe(is_taken);
         progress
             .newcomers
             .fetch_add(usize::from(is_taken), Ordering::Relaxed);
     }
-    absence.longest
+    outage.longest
 }
 
-/// Comes and goes; `None` if it is not taken.
+/// Connects and closes; `None` if it is refused.
 async fn newcomer(nodes: &[SocketAddr]) -> Option<()> {
     let [owner, .., ingress] = nodes else {
         let path = "/socket.io/?EIO=4&transport=websocket";

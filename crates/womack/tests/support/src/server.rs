@@ -108,6 +108,14 @@ impl Launch {
         self
     }
 
+    /// Runs the program where it may have so many files open.
+    pub fn with_files(mut self, most: usize) -> Self {
+        let program = mem::replace(&mut self.program, "prlimit".into());
+        let limit = format!("--nofile={most}:{most}");
+        self.args.splice(0..0, [limit.into(), program.into()]);
+        self
+    }
+
     /// Gives the program a listener at `address` that is open already, as systemd does.
     pub fn listening_at(mut self, address: SocketAddr) -> Self {
         let script = clients().join("listen_fds.py");

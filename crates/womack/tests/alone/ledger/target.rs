@@ -1,4 +1,4 @@
-//! What an attacker has: addresses to connect to, and somebody who publishes.
+//! The servers that a load attacks, and the steps that loads have in common.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -12,25 +12,25 @@ use womack_test_support::{
     raw::{self, Raw},
 };
 
-/// The address of attackers; that of everybody else is 127.0.0.1.
+/// The address of attackers; all others connect from 127.0.0.1.
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-/// The receive buffer of attackers, so that what they do not read is not at their own system.
+/// Receive buffer of attackers: small, so that unread bytes stay with the server.
 const RECEIVE_BUFFER: u32 = 4096;
-/// How long an attacker tries to send something that is not taken.
+/// Time-out of sending to a server that does not read.
 pub(crate) const PUSH: Duration = Duration::from_secs(2);
-/// The size of what is large, a little less than the server allows.
+/// Size of a large message in bytes, a little below the limits of 1 MB.
 pub(crate) const LARGE: usize = 990_000;
 
 /// The servers that an attacker meets.
 #[derive(Clone)]
-pub(crate) struct Site {
+pub(crate) struct Target {
     pub(crate) servers: Rc<Vec<Server>>,
     pub(crate) redis: Rc<Redis>,
-    /// How many clients it is to be.
+    /// Number of attacking clients.
     pub(crate) clients: usize,
 }
 
-impl Site {
+impl Target {
     /// The node of the sessions.
     pub(crate) fn owner(&self) -> SocketAddr {
         self.servers[0].address()
