@@ -1,15 +1,13 @@
-//! Clients without a login that try to make the server hold more than its budget, or to keep others
-//! from being served, at default settings but for the budget.
+//! Clients without a login that try to keep others from being served, at default settings but for
+//! the budget. Those that try to make the server hold more than its budget are in `ledger`.
 
 use serde_json::json;
 use womack_test_support::raw::{self, Raw};
-use womack_test_support::{Client, Launch, Redis, Server, Signal};
+use womack_test_support::{Client, Launch, Redis, Server};
 
-use crate::{memory::peak, turn};
+use crate::turn;
 
-/// The budget, and what the process may have beyond it.
 const BUDGET: &str = "128M";
-const MOST: usize = (128 + 64) << 20;
 
 async fn launch(redis: &Redis) -> Server {
     Launch::new(redis)
@@ -38,33 +36,6 @@ impl Witness {
         redis.publish("seen", &number).await;
         assert_eq!(self.client.message("seen").await, number);
     }
-}
-
-#[tokio::test]
-async fn frames_of_a_byte_do_not_fill_the_memory() {
-    let _alone = turn().await;
-    let redis = Redis::start().await;
-    let server = launch(&redis).await;
-    let mut witness = Witness::of(&server).await;
-    // As much as a socket takes while the server does not read.
-    let frames = raw::text("x").repeat(9000);
-    let mut sockets = Vec::new();
-    for _ in 0..400 {
-        sockets.push(Raw::upgraded(server.address(), "/ws").await);
-    }
-    server.signal(Signal::Halt).await;
-    for socket in &mut sockets {
-        socket.send(&frames).await;
-    }
-    server.signal(Signal::GoOn).await;
-    witness.is_served(&redis).await;
-    // Whatever was sent is answered by now, or its client closed.
-    for socket in &mut sockets {
-        socket.finish().await;
-        socket.end().await;
-    }
-    let peak = peak(&server);
-    assert!(peak < MOST, "{peak}");
 }
 
 #[tokio::test]
