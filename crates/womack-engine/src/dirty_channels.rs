@@ -70,11 +70,30 @@ impl DirtyChannels {
         self.router.wake();
     }
 
-    /// Waits for marked channels, then moves about `most` of them to the end of `batch`, those of a
-    /// shard in the order in which they were marked. Shards that have marked channels have equal
-    /// shares, so that none waits for another's burst. Losing this future loses nothing.
+    /// Waits for marked channels, then takes about `most` of them, as [`DirtyChannels::try_take`]
+    /// does. Losing this future loses nothing.
     pub async fn take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) {
         receive_batch(&self.router, || self.try_take(batch, most)).await;
+    }
+
+    /// Waits until a channel is marked, and takes none. One task may wait at a time.
+    pub async fn marked(&self) {
+        receive_batch(&self.router, || !self.is_empty()).await;
+    }
+
+    /// Moves about `most` marked channels to the end of `batch`, those of a shard in the order in
+    /// which they were marked. Shards that have marked channels have equal shares, so that none
+    /// waits for another's burst. False if no channel is marked.
+    pub fn try_take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) -> bool {
+        let marking = self.waiting().filter(|&count| count > 0).count();
+        if marking == 0 {
+            return false;
+        }
+        let share = (most / marking).max(1);
+        for (shard, marks) in (0..).map(ShardId).zip(&self.shards) {
+            lock(marks).take(share, |channel| batch.push((shard, channel)));
+        }
+        true
     }
 
     /// The number of channels that wait to be taken. The router reconciles at once those that it
@@ -86,18 +105,6 @@ impl DirtyChannels {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn try_take(&self, batch: &mut Vec<(ShardId, Arc<str>)>, most: usize) -> bool {
-        let marking = self.waiting().filter(|&count| count > 0).count();
-        if marking == 0 {
-            return false;
-        }
-        let share = (most / marking).max(1);
-        for (shard, marks) in (0..).map(ShardId).zip(&self.shards) {
-            lock(marks).take(share, |channel| batch.push((shard, channel)));
-        }
-        true
     }
 
     /// How many channels of each shard are marked.

@@ -227,7 +227,7 @@ fn warn_of_empty_prefix(config: &Config) {
 }
 
 /// Puts together what all threads of `server` have in common, and the queue of its reports.
-fn context(
+pub(super) fn context(
     server: ServerParts,
     room: u64,
     is_cluster: bool,

@@ -40,8 +40,8 @@ pub(crate) struct Channels {
     ledger: Ledger,
 }
 
-/// The reading half of a shard's map.
-#[derive(Clone)]
+/// The reading half of a shard's map; by default that of an empty one.
+#[derive(Clone, Default)]
 pub struct ChannelsReader {
     map: Arc<Map>,
     connections: Arc<LiveConnections>,
