@@ -6,6 +6,7 @@ use womack_ledger::{Admission, Memory};
 use womack_proto::Rules;
 
 use crate::{
+    channel_count::ChannelCount,
     config::Config,
     coverage::{Coverage, CoverageCell},
     metrics::Metrics,
@@ -33,6 +34,8 @@ pub struct Context {
     pub sids: SidSource,
     /// Whether Redis brings what clients want.
     pub(crate) coverage: CoverageCell,
+    /// How many channels there are.
+    pub(crate) channels: Arc<ChannelCount>,
     /// Admission of new sessions.
     pub admission: Arc<Admission>,
     /// Memory held for clients.
@@ -110,6 +113,7 @@ impl Context {
             metrics,
             sids,
             coverage: CoverageCell::default(),
+            channels: Arc::default(),
             admission: Arc::new(Admission::new(room)),
             memory,
             reports,
@@ -126,6 +130,15 @@ impl Context {
         self.families
             .origin(redis_channel, &self.registry)
             .is_some()
+    }
+
+    /// How many channels clients of the node may be in.
+    pub(crate) fn max_channels(&self) -> usize {
+        let limits = self.config.limits.load();
+        match limits.max_channels {
+            0 => self.memory.channels(limits.memory_budget_bytes),
+            most => most,
+        }
     }
 
     /// Whether the messages of a round are told apart: some may go for others, or are counted.

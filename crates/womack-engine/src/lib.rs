@@ -33,6 +33,7 @@
 //! | `queue`, `dirty_channels` | the ways that these messages take |
 //! | `sync` | the primitives of these two, which `tests/models` has models of |
 //! | `config`, `limits`, `context`, `metrics` | settings, what all parts have in common, counters |
+//! | `channel_count` | how many channels the node has |
 //! | `live`, `coverage`, `beat`, `throttle`, `timeout_queue` | replaceable settings, readiness, liveness, rate of log lines, deadlines |
 //! | `sid` | session ids that name their node, shard and slot |
 //! | `thread` | how drivers start their threads |
@@ -41,6 +42,7 @@ mod beat;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod channel_count;
 mod command;
 mod config;
 mod context;

@@ -30,6 +30,9 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Longest channel name.
     pub max_channel_bytes: usize,
+    /// Channels that clients of the node may subscribe to, each counted once in each shard that
+    /// has it; 0 for as many as a quarter of the memory budget has room for.
+    pub max_channels: usize,
     /// Channels that one client may subscribe to in one namespace.
     pub max_channels_per_client: usize,
     /// Channels that one message may name which says itself where it goes.
@@ -48,7 +51,8 @@ pub struct Limits {
     pub fanout_slice: usize,
     /// Packets in one polling body.
     pub max_packets_per_payload: usize,
-    /// Subscriptions that may wait for Redis at one time in one shard.
+    /// Subscriptions that may wait for Redis at one time in one shard; those of one client may be
+    /// a 64th of them.
     pub max_waiting_acks: usize,
     /// Server events that may wait for Redis.
     pub max_waiting_events: usize,
@@ -82,6 +86,7 @@ impl Default for Limits {
             max_payload_bytes: 1_000_000,
             max_message_bytes: 1 << 20,
             max_channel_bytes: 1024,
+            max_channels: 0,
             max_channels_per_client: 1000,
             max_channels_per_publish: 100,
             max_client_queue_bytes: (1 << 20) + FRAMING_BYTES,

@@ -28,7 +28,8 @@ pub use self::{
     limit::Limit,
     memory::{
         CHANNEL_BYTES, CLIENT_BYTES, CLOSING_BYTES, DECODER_BYTES, HTTP_BYTES, MEMBERSHIP_BYTES,
-        Memory, PROCESS_BYTES, QUEUE_BYTES, ROUTE_BYTES, SHARD_BYTES, available,
+        Memory, NODE_CHANNEL_BYTES, PROCESS_BYTES, QUEUE_BYTES, ROUTE_BYTES, SHARD_BYTES,
+        available,
     },
     metrics::LimitCounters,
     shard_id::ShardId,

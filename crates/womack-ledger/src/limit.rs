@@ -14,6 +14,8 @@ pub enum Limit {
     KeepAliveSeconds,
     /// A channel's name is longer.
     MaxChannelBytes,
+    /// Clients of the node ask for more channels.
+    MaxChannels,
     /// A client asks for more channels.
     MaxChannelsPerClient,
     /// A publisher names more channels at one go.
@@ -50,7 +52,7 @@ pub enum Limit {
     MaxRelayBytes,
     /// More requests wait for other nodes, or from them.
     MaxRelayedRequests,
-    /// More acknowledgements, or presence queries, wait in a shard.
+    /// More acknowledgements, or presence queries, wait in a shard, or for one client.
     MaxWaitingAcks,
     /// More server events wait to be published.
     MaxWaitingEvents,
@@ -73,6 +75,7 @@ impl Limit {
         Self::HandshakeSeconds,
         Self::KeepAliveSeconds,
         Self::MaxChannelBytes,
+        Self::MaxChannels,
         Self::MaxChannelsPerClient,
         Self::MaxChannelsPerPublish,
         Self::MaxClientQueueBytes,
@@ -107,6 +110,7 @@ impl Limit {
             Self::HandshakeSeconds => "handshake_seconds",
             Self::KeepAliveSeconds => "keep_alive_seconds",
             Self::MaxChannelBytes => "max_channel_bytes",
+            Self::MaxChannels => "max_channels",
             Self::MaxChannelsPerClient => "max_channels_per_client",
             Self::MaxChannelsPerPublish => "max_channels_per_publish",
             Self::MaxClientQueueBytes => "max_client_queue_bytes",

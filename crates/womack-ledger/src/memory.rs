@@ -21,6 +21,9 @@ pub const CHANNEL_BYTES: usize = 256;
 /// What a channel takes in the router and in the link to Redis, beside its name and the beginnings
 /// of its frames.
 pub const ROUTE_BYTES: usize = 384;
+/// What a channel with a name of ordinary length costs a node in all: in the map of a shard, in the
+/// router's table and in the link to Redis.
+pub const NODE_CHANNEL_BYTES: usize = 1 << 10;
 /// What an HTTP connection takes: its task, and hyper's buffers.
 pub const HTTP_BYTES: usize = 16 << 10;
 /// What a WebSocket's decoder takes while a message is incomplete, beside the message.
@@ -90,6 +93,12 @@ impl Memory {
             0 => self.share,
             bytes => bytes,
         }
+    }
+
+    /// How many channels a node may have where no setting says so: as many as a quarter of the
+    /// budget has room for.
+    pub const fn channels(&self, setting: usize) -> usize {
+        self.budget(setting) / 4 / NODE_CHANNEL_BYTES
     }
 
     /// What one of so many clients may hold while memory is tight, in bytes: their part of half of

@@ -89,24 +89,29 @@ impl<'a> Request<'a> {
 
     /// The line that says that the request is done.
     pub fn done(&self) -> String {
-        #[derive(Serialize)]
-        struct Done<'a> {
-            ok: bool,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            subscribed: Option<&'a [String]>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            unsubscribed: Option<&'a [String]>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            id: Option<&'a RawValue>,
-        }
-        let of = |verb| (self.verb == verb).then_some(&*self.channels);
-        to_json(&Done {
-            ok: true,
-            subscribed: of(Verb::Subscribe),
-            unsubscribed: of(Verb::Unsubscribe),
-            id: self.id,
-        })
+        done(self.verb, &self.channels, self.id)
     }
+}
+
+/// The line that says that a request is done which had this `id`.
+pub fn done<S: Serialize>(verb: Verb, channels: &[S], id: Option<&RawValue>) -> String {
+    #[derive(Serialize)]
+    struct Done<'a, S> {
+        ok: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subscribed: Option<&'a [S]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unsubscribed: Option<&'a [S]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+    }
+    let of = |wanted| (verb == wanted).then_some(channels);
+    to_json(&Done {
+        ok: true,
+        subscribed: of(Verb::Subscribe),
+        unsubscribed: of(Verb::Unsubscribe),
+        id,
+    })
 }
 
 /// The line that says why a request is not done.

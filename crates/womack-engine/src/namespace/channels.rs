@@ -8,6 +8,7 @@ use womack_proto::{Event, Revision, publishers::juggernaut::Request};
 
 use super::{
     Client, Namespace,
+    join::success,
     requests::{ChannelLimits, Problem},
 };
 use crate::{encoding::Dialect, limits::Limits, live::Live};
@@ -69,10 +70,7 @@ impl Channels {
             None => channels
                 .into_iter()
                 .for_each(|channel| client.join(channel)),
-            Some(ack) => {
-                let live = success(&names);
-                client.join_acknowledged(channels, ack, &live, &Problem::Unavailable.answer());
-            }
+            Some(ack) => client.subscribe_acknowledged(channels, ack),
         }
         Ok(())
     }
@@ -83,7 +81,7 @@ impl Channels {
             client.leave(channel);
         }
         if let Some(ack) = event.ack {
-            client.acknowledge(ack, &success(&names));
+            client.acknowledge(ack, &success(&names.0));
         }
         Ok(())
     }
@@ -238,18 +236,6 @@ impl Names {
     }
 }
 
-fn success(names: &Names) -> String {
-    #[derive(Serialize)]
-    struct Answer<'a> {
-        ok: bool,
-        channels: &'a [String],
-    }
-    to_json(&Answer {
-        ok: true,
-        channels: &names.0,
-    })
-}
-
 fn to_json(answer: &impl Serialize) -> String {
     serde_json::to_string(answer).expect("strings and structs of them are always JSON")
 }
@@ -330,7 +316,8 @@ mod tests {
                     let JoinReply::Ack(ack) = join.answer.reply else {
                         panic!("{:?}", join.answer);
                     };
-                    format!("{how}, ack {ack} {}", join.answer.live)
+                    let names: Vec<_> = join.channels.iter().map(Channel::as_str).collect();
+                    format!("{how}, ack {ack} {}", join.answer.text(Ok(&names)))
                 }
                 Action::SetMeta(meta) => format!("meta {meta}"),
                 Action::Report(data) => format!("report {data}"),

@@ -30,7 +30,7 @@ use serde_json::value::RawValue;
 use womack_ledger::Limit;
 use womack_proto::{Channel, CloseReason, Event, Message, Revision};
 
-use self::join::{JoinAnswer, JoinReply};
+use self::join::{JoinAnswer, JoinReply, JoinTexts};
 pub use self::{
     channels::{Channels, ChannelsSettings},
     registry::{Entry, Registry},
@@ -205,14 +205,26 @@ impl<'a> Client<'a> {
         live: &str,
         unavailable: &str,
     ) {
+        let texts = JoinTexts::Given {
+            live: live.into(),
+            unavailable: unavailable.into(),
+        };
+        self.push_join(channels, ack, texts);
+    }
+
+    /// The same with the answers of the stock namespace.
+    pub(crate) fn subscribe_acknowledged(&mut self, channels: Vec<Channel>, ack: u64) {
+        self.push_join(channels, ack, JoinTexts::Stock);
+    }
+
+    fn push_join(&mut self, channels: Vec<Channel>, ack: u64, texts: JoinTexts) {
         self.actions
             .push(Action::JoinAcknowledged(Box::new(JoinAcknowledged {
                 channels,
                 dialect: self.dialect,
                 answer: JoinAnswer {
                     reply: JoinReply::Ack(ack),
-                    live: live.to_owned(),
-                    unavailable: unavailable.to_owned(),
+                    texts,
                 },
             })));
     }

@@ -1,5 +1,7 @@
 //! What clients may ask of channels, whatever they speak, and what they are told when it cannot be.
 
+use std::collections::HashSet;
+
 use womack_ledger::Limit;
 use womack_proto::{Channel, ChannelError, lines};
 
@@ -30,15 +32,19 @@ impl ChannelLimits {
         Ok(Channel::parse(name, self.max_channel_bytes)?)
     }
 
-    /// All names, each once.
+    /// All names in their order, each once.
     ///
     /// # Errors
     /// [`Problem::BadChannel`] if one of them may not be.
     pub(crate) fn channels(self, names: &[String]) -> Result<Vec<Channel>, Problem> {
         let channels: Result<Vec<_>, _> = names.iter().map(|name| self.channel(name)).collect();
         let mut channels = channels?;
-        channels.sort_unstable();
-        channels.dedup();
+        let mut sorted: Vec<_> = channels.iter().collect();
+        sorted.sort_unstable();
+        if !sorted.is_sorted_by(|one, next| one < next) {
+            let mut found = HashSet::with_capacity(channels.len());
+            channels.retain(|channel| found.insert(channel.clone()));
+        }
         Ok(channels)
     }
 
@@ -71,6 +77,9 @@ pub enum Problem {
     /// The client would be in too many channels.
     #[error("a client may subscribe to {0} channels at most")]
     TooManyChannels(usize),
+    /// The node has as many channels as it may, and one of these would be another.
+    #[error("this server takes no further channels at present")]
+    NodeChannels,
     /// Redis, or the presence store, has not answered in time, or refuses.
     #[error("the message source did not answer in time")]
     Unavailable,
@@ -120,7 +129,7 @@ impl Problem {
             | Self::UnknownNamespace => "bad_request",
             Self::EventForbidden | Self::PresenceForbidden | Self::SocketIoOnly => "forbidden",
             Self::BadChannel(_) => "bad_channel",
-            Self::TooManyChannels(_) => "too_many_channels",
+            Self::TooManyChannels(_) | Self::NodeChannels => "too_many_channels",
             Self::Unavailable => "unavailable",
         }
     }
@@ -130,6 +139,7 @@ impl Problem {
         match self {
             Self::BadChannel(ChannelError::TooLong { .. }) => Some(Limit::MaxChannelBytes),
             Self::TooManyChannels(_) => Some(Limit::MaxChannelsPerClient),
+            Self::NodeChannels => Some(Limit::MaxChannels),
             _ => None,
         }
     }

@@ -240,6 +240,7 @@ impl Router {
     fn count_channels(&self) {
         let count = i64::try_from(self.routes.len()).unwrap_or(i64::MAX);
         self.context.metrics.redis.channels.set(count);
+        self.context.channels.set_subscribed(self.routes.len());
     }
 }
 

@@ -50,7 +50,7 @@ impl Scene {
             memory: Memory::new(1),
             reports: None,
         });
-        let channels = WritableChannels::new(&Ledger::default());
+        let channels = WritableChannels::new(Arc::default(), &Ledger::default());
         Self {
             router: Router::new(Arc::new(context.unwrap()), vec![channels.reader()]),
             channels,
@@ -66,7 +66,8 @@ impl Scene {
             connection: ConnectionId(1),
             membership: 0,
         };
-        self.channels.join(channel.clone(), TOPIC, subscriber);
+        let joined = (self.channels).join(channel.clone(), TOPIC, subscriber, usize::MAX);
+        assert!(joined.is_some());
         let marked = [(SHARD, channel)];
         self.router
             .reconcile(marked, self.now.instant, &mut self.out);

@@ -55,7 +55,9 @@ use self::{
     delivery::{closing_sockets::ClosingSockets, egress::Egress},
     io::{ingress::Ingress, socket_id::SocketId},
     topics::{
-        meta_changes::MetaChanges, presence_queries::PresenceQueries, subscriptions::Subscriptions,
+        meta_changes::MetaChanges,
+        presence_queries::PresenceQueries,
+        subscriptions::{SharedParts, Subscriptions},
     },
 };
 use crate::{
@@ -100,13 +102,18 @@ impl Shard {
     ) -> Self {
         let (config, ledger) = (&context.config, context.memory.ledger(id));
         let (timeout, tells_gaps) = (config.subscribe_timeout, config.gap_notices);
+        let shared = SharedParts {
+            dirty,
+            count: context.channels.clone(),
+            ledger: ledger.clone(),
+        };
         Self {
             ids: Ids::new(id, context.sids.clone()),
             metrics: context.metrics.shards.of(id).clone(),
             ledger: ledger.clone(),
             now,
             connections: Connections::new(ledger, now),
-            subscriptions: Subscriptions::new(id, dirty, timeout, tells_gaps, ledger),
+            subscriptions: Subscriptions::new(id, shared, timeout, tells_gaps),
             presence_queries: PresenceQueries::new(timeout),
             meta_changes: MetaChanges::new(ledger),
             egress: Egress::new(ring, ledger.clone()),

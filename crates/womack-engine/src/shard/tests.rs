@@ -24,7 +24,7 @@ use crate::{
     metrics::Metrics,
     namespace::{
         Channels, Entry, JoinAcknowledged, Registry, SlowClient,
-        join::{JoinAnswer, JoinReply},
+        join::{JoinAnswer, JoinReply, JoinTexts},
     },
     queue::Receiver,
     report::{Report, Reports},
@@ -255,9 +255,11 @@ impl Scene {
             channels: channels.collect(),
             dialect: Dialect::default(),
             answer: JoinAnswer {
-                reply: JoinReply::Line,
-                live: "live".to_owned(),
-                unavailable: "unavailable".to_owned(),
+                reply: JoinReply::Line(None),
+                texts: JoinTexts::Given {
+                    live: "live".into(),
+                    unavailable: "unavailable".into(),
+                },
             },
         };
         self.shard.join_acknowledged(client.id, NAMESPACE, request);

@@ -49,6 +49,7 @@ fn without_passwords(url: &str) -> String {
 struct Cost {
     limits: Limits,
     clients: usize,
+    channels: usize,
     shards: usize,
     backlog: usize,
     budget: usize,
@@ -62,12 +63,18 @@ impl Cost {
             0 => room_for_clients(),
             most => most,
         };
+        let memory = Memory::new(config.shards);
+        let channels = match limits.max_channels {
+            0 => memory.channels(limits.memory_budget_bytes),
+            most => most,
+        };
         Self {
             limits,
             clients,
+            channels,
             shards: config.shards,
             backlog: config.redis.backlog_bytes,
-            budget: Memory::new(config.shards).budget(limits.memory_budget_bytes),
+            budget: memory.budget(limits.memory_budget_bytes),
             available: womack_ledger::available(),
         }
     }
@@ -113,6 +120,16 @@ impl Cost {
                 format!("{} idle clients in one channel each", self.clients),
             ),
         ];
+        let channels = self
+            .channels
+            .saturating_mul(womack_ledger::NODE_CHANNEL_BYTES);
+        lines.push((
+            channels,
+            format!(
+                "if clients are in {} channels (--max-channels)",
+                self.channels
+            ),
+        ));
         lines.push((
             self.backlog,
             "if the shards do not keep up with Redis (--redis-backlog-bytes)".to_owned(),
@@ -124,6 +141,7 @@ impl Cost {
                 .to_owned(),
         ));
         let mut worst = self.base().saturating_add(self.idle());
+        worst = worst.saturating_add(channels);
         worst = worst.saturating_add(self.backlog).saturating_add(queues);
         for (bytes, what) in self.each() {
             let bytes = bytes.saturating_mul(self.clients);

@@ -42,6 +42,7 @@ pub(super) fn resolve(settings: &LimitSettings) -> Result<Limits, ConfigError> {
         max_payload_bytes: or(settings.max_payload, defaults.max_payload_bytes),
         max_message_bytes,
         max_channel_bytes: or(settings.max_channel_bytes, defaults.max_channel_bytes),
+        max_channels: or(settings.max_channels, defaults.max_channels),
         max_channels_per_client: or(
             settings.max_channels_per_client,
             defaults.max_channels_per_client,

@@ -4,8 +4,8 @@ use std::{future::pending, sync::Arc, time::Instant};
 
 use tokio::{select, task::yield_now, time::sleep_until};
 use womack_engine::{
-    Beat, ChannelsReader, DirtyChannels, Now, Output, Receiver, Router, Sender, ShardSet,
-    ShardId, SubscriberRequest, ToShard,
+    Beat, ChannelsReader, DirtyChannels, Now, Output, Receiver, Router, Sender, ShardId, ShardSet,
+    SubscriberRequest, ToShard,
 };
 use womack_proto::subscriber::Event;
 use womack_redis::{Backend, RedisSubscriber, SubscriberConfig};
@@ -126,8 +126,7 @@ impl Driver {
         let has_marked = dirty.try_take(marked, CHANNELS_PER_TURN);
         if has_marked {
             let now = Instant::now();
-            self.router
-                .reconcile(marked.drain(..), now, &mut self.out);
+            self.router.reconcile(marked.drain(..), now, &mut self.out);
         }
         has_marked
     }

@@ -374,6 +374,67 @@ async fn subscriptions_over_max_waiting_acks_are_unavailable() {
 }
 
 #[tokio::test]
+async fn one_client_cannot_use_up_max_waiting_acks() {
+    let mut redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--shards", "1")
+        .flag("--max-waiting-acks", "128")
+        .flag("--max-channels-per-client", "5")
+        .flag("--subscribe-timeout-seconds", "600")
+        .start()
+        .await;
+    let mut greedy = Lines::connect(server.address()).await;
+    let mut other = Client::connect(server.address()).await;
+    redis.stop().await;
+    server.unready().await;
+    // A 64th of all may wait for one client, and may name twice as many channels as it may be in.
+    let names = ["c", "a", "b", "d"];
+    for id in 1..=2 {
+        greedy
+            .send(&json!({ "subscribe": names, "id": id }).to_string())
+            .await;
+    }
+    let answer = greedy.ask(&json!({ "subscribe": ["e"], "id": 3 })).await;
+    let expected = (&json!("unavailable"), &json!(3));
+    assert_eq!((&answer["error"], &answer["id"]), expected, "{answer}");
+    let waiting = other.ask("subscribe", &json!({ "channel": "a" })).await;
+    metrics::limit(server.address(), "max_waiting_acks", 1.0).await;
+    redis.resume().await;
+    // The names are told as the client wrote them.
+    for id in 1..=2 {
+        let live = json!({ "ok": true, "subscribed": names, "id": id });
+        assert_eq!(greedy.json().await, live);
+    }
+    let live = json!({ "ok": true, "channels": ["a"] });
+    assert_eq!(other.answer(waiting).await, live);
+}
+
+#[tokio::test]
+async fn channels_over_max_channels_are_refused_and_those_that_exist_are_not() {
+    let redis = Redis::start().await;
+    let server = Launch::new(&redis)
+        .flag("--shards", "1")
+        .flag("--max-channels", "2")
+        .flag("--unsubscribe-grace-seconds", "0")
+        .start()
+        .await;
+    let mut first = Client::connect(server.address()).await;
+    let mut second = Client::connect(server.address()).await;
+    let mut lines = Lines::connect(server.address()).await;
+    first.subscribe("a").await;
+    let both = json!({ "channels": ["b", "c"] });
+    let answer = second.call("subscribe", &both).await;
+    assert_eq!(answer["error"], "too_many_channels", "{answer}");
+    second.subscribe("a").await;
+    second.subscribe("b").await;
+    let answer = lines.ask(&json!({ "subscribe": ["c"], "id": 1 })).await;
+    assert_eq!(answer["error"], "too_many_channels", "{answer}");
+    metrics::limit(server.address(), "max_channels", 2.0).await;
+    second.unsubscribe("b").await;
+    lines.subscribe("c").await;
+}
+
+#[tokio::test]
 async fn connections_wait_while_no_files_are_left() {
     let redis = Redis::start().await;
     let server = Server::start(&redis).await;

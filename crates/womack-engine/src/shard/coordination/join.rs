@@ -22,8 +22,8 @@ use crate::{
         Shard,
         connections::connection::Connection,
         topics::{
-            pending_acks::{Answered, PendingAck},
-            subscriptions::{Join, Moved, Target},
+            pending_acks::{AckLimits, Answered, PendingAck},
+            subscriptions::{Join, Moved, NotJoined, Target},
         },
     },
     sid::ConnectionId,
@@ -38,28 +38,29 @@ impl Shard {
         channel: &Channel,
         dialect: Dialect,
     ) {
-        if let Some(join) = self.try_join(id, namespace, channel, dialect)
+        if let Ok(join) = self.try_join(id, namespace, channel, dialect)
             && self.subscriptions.settle(id, &join)
         {
             self.report_member(Report::Subscribed, id, namespace, &join.key.0);
         }
     }
 
-    /// Puts a client into a channel. `None` when it may be in no more, or is about to go: it has
-    /// left its channels, and would not hear of what it has missed of them since.
+    /// Puts a client into a channel, unless it may be in no more, the node has no room for another
+    /// channel, or the client is about to go: it has left its channels, and would not hear of what
+    /// it has missed of them since.
     fn try_join(
         &mut self,
         id: ConnectionId,
         namespace: NamespaceId,
         channel: &Channel,
         dialect: Dialect,
-    ) -> Option<Join> {
+    ) -> Result<Join, NotJoined> {
         let polling = self.connections.polling_mut(id);
         if polling.is_some_and(|polling| polling.ending().is_some()) {
-            return None;
+            return Err(NotJoined::Leaving);
         }
         let registry = &self.context.registry;
-        let connection = self.connections.get_mut(id)?;
+        let connection = self.connections.get_mut(id).ok_or(NotJoined::Leaving)?;
         // Handlers keep to the limit themselves, with an answer; this is for those that do not.
         let most = self.context.config.limits.load().max_channels_per_client;
         let target = Target {
@@ -68,16 +69,20 @@ impl Shard {
             encoding: connection.kind().encoding(dialect),
             encodings: connection.kind().encodings(),
             max_memberships: most.saturating_mul(registry.count()),
+            max_channels: self.context.max_channels(),
         };
         let subscriptions = &mut self.subscriptions;
         let join = connection
             .change_memberships(|memberships| subscriptions.join(id, memberships, target));
         match &join {
-            None => self.context.metrics.limit(Limit::MaxChannelsPerClient),
-            Some(join) if join.is_new => {
+            Ok(join) if join.is_new => {
                 self.context.metrics.clients.subscriptions.inc();
             }
-            Some(_) => {}
+            Ok(_) | Err(NotJoined::Leaving) => {}
+            Err(NotJoined::TooManyMemberships) => {
+                self.context.metrics.limit(Limit::MaxChannelsPerClient);
+            }
+            Err(NotJoined::TooManyChannels) => self.context.metrics.limit(Limit::MaxChannels),
         }
         join
     }
@@ -89,13 +94,20 @@ impl Shard {
         namespace: NamespaceId,
         request: JoinAcknowledged,
     ) {
-        let channels = request.channels.iter();
-        let joins: Vec<_> = channels
-            .map_while(|channel| self.try_join(id, namespace, channel, request.dialect))
-            .collect();
-        let is_refused = joins.len() < request.channels.len();
-        if !is_refused && joins.iter().all(|join| join.is_live) {
-            self.answer_join(id, namespace, &request.answer, true);
+        let mut joins = Vec::with_capacity(request.channels.len());
+        let mut refusal = None;
+        for channel in &request.channels {
+            match self.try_join(id, namespace, channel, request.dialect) {
+                Ok(join) => joins.push(join),
+                Err(reason) => {
+                    refusal = Some(self.problem(reason));
+                    break;
+                }
+            }
+        }
+        if refusal.is_none() && joins.iter().all(|join| join.is_live) {
+            let names: Vec<_> = request.channels.iter().map(Channel::as_str).collect();
+            self.answer_join(id, namespace, &request.answer, Ok(&names));
             for join in joins {
                 if self.subscriptions.told_live(id, &join) {
                     self.report_member(Report::Subscribed, id, namespace, &join.key.0);
@@ -106,20 +118,36 @@ impl Shard {
         let Some(client) = self.connections.named(id) else {
             return;
         };
-        let ack = PendingAck::new(client, namespace, request.answer, &self.ledger);
-        let most = self.context.config.limits.load().max_waiting_acks;
-        let is_full = self.subscriptions.waiting() >= most;
-        if is_full && !is_refused {
+        let ack = PendingAck::new(client, namespace, request.answer);
+        let limits = self.context.config.limits.load();
+        let limits = AckLimits {
+            max_waiting: limits.max_waiting_acks,
+            max_channels_per_client: limits.max_channels_per_client,
+        };
+        if refusal.is_none() && !self.subscriptions.may_wait(&ack, joins.len(), limits) {
             self.context.metrics.limit(Limit::MaxWaitingAcks);
+            refusal = Some(Problem::Unavailable);
         }
         self.subscriptions.wait(ack, joins, self.now);
-        if is_full || is_refused {
+        if let Some(problem) = refusal {
             // As one that has waited too long: no channel is joined by it, and nothing announced.
             if let Some(refused) = self.subscriptions.fail_last() {
-                self.fail_join(refused);
+                self.fail_join(refused, &problem);
             }
         } else if let Some(next) = self.subscriptions.next_deadline() {
             self.timers.wake_by(next);
+        }
+    }
+
+    /// What a client is told that does not join a channel.
+    fn problem(&self, reason: NotJoined) -> Problem {
+        match reason {
+            NotJoined::Leaving => Problem::Unavailable,
+            NotJoined::TooManyMemberships => {
+                let limits = self.context.config.limits.load();
+                Problem::TooManyChannels(limits.max_channels_per_client)
+            }
+            NotJoined::TooManyChannels => Problem::NodeChannels,
         }
     }
 
@@ -164,14 +192,20 @@ impl Shard {
             return;
         }
         let (id, namespace) = (ack.client.id, ack.namespace);
-        self.answer_join(id, namespace, &ack.answer, true);
+        let context = self.context.clone();
+        let name = |channel| context.registry.channel(namespace, channel);
+        let names: Vec<_> = ack
+            .names()
+            .map(|channel| name(channel).unwrap_or(channel))
+            .collect();
+        self.answer_join(id, namespace, &ack.answer, Ok(&names));
         for (channel, _) in memberships {
             self.report_member(Report::Subscribed, id, namespace, channel);
         }
     }
 
     /// A request has failed; memberships end that nobody else has asked for.
-    fn fail_join(&mut self, failed: Answered) {
+    fn fail_join(&mut self, failed: Answered, problem: &Problem) {
         let Answered { ack, memberships } = failed;
         if !self.connections.is_joined(ack.client, ack.namespace) {
             return;
@@ -180,34 +214,30 @@ impl Shard {
         for (channel, _) in &memberships {
             self.leave_named(id, namespace, channel);
         }
-        self.answer_join(id, namespace, &ack.answer, false);
+        self.answer_join(id, namespace, &ack.answer, Err(problem));
     }
 
     /// Answers requests that have waited for Redis too long.
     pub(in crate::shard) fn expire_acks(&mut self) {
         while let Some(late) = self.subscriptions.expire(self.now) {
             self.context.metrics.limit(Limit::SubscribeTimeoutSeconds);
-            self.fail_join(late);
+            self.fail_join(late, &Problem::Unavailable);
         }
     }
 
-    /// Says whether channels that a client asked for are live.
+    /// Says that channels of these names, which a client asked for, are live, or why they are not.
     fn answer_join(
         &mut self,
         id: ConnectionId,
         namespace: NamespaceId,
         answer: &JoinAnswer,
-        is_live: bool,
+        joined: Result<&[&str], &Problem>,
     ) {
-        let text = if is_live {
-            &answer.live
-        } else {
-            &answer.unavailable
-        };
+        let text = answer.text(joined);
         match answer.reply {
-            JoinReply::Ack(ack) => self.acknowledge(id, namespace, ack, text),
-            JoinReply::Line => self.send_line(id, text),
-            JoinReply::StreamOpen => self.begin_events(id, is_live),
+            JoinReply::Ack(ack) => self.acknowledge(id, namespace, ack, &text),
+            JoinReply::Line(_) => self.send_line(id, &text),
+            JoinReply::StreamOpen => self.begin_events(id, joined.is_ok()),
         }
     }
 
@@ -255,7 +285,7 @@ impl Shard {
         }
         self.note_end(ended.moved);
         for ack in ended.failed {
-            self.fail_join(ack);
+            self.fail_join(ack, &Problem::Unavailable);
         }
     }
 

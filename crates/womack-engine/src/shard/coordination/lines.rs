@@ -9,7 +9,7 @@ use crate::{
     encoding::Dialect,
     namespace::{
         JoinAcknowledged,
-        join::{JoinAnswer, JoinReply},
+        join::{JoinAnswer, JoinReply, JoinTexts},
         requests::{ChannelLimits, Problem},
     },
     shard::{Shard, connections::rate_limit::Work},
@@ -62,14 +62,12 @@ impl Shard {
         match request.verb {
             Verb::Subscribe => {
                 limits.admit(&channels, &self.channels_of(id, namespace))?;
-                let late = Problem::Unavailable;
                 let join = JoinAcknowledged {
                     channels,
                     dialect: Dialect::Events,
                     answer: JoinAnswer {
-                        reply: JoinReply::Line,
-                        live: request.done(),
-                        unavailable: lines::refused(late.code(), &late.to_string(), request.id),
+                        reply: JoinReply::Line(request.id.map(ToOwned::to_owned)),
+                        texts: JoinTexts::Stock,
                     },
                 };
                 self.join_acknowledged(id, namespace, join);

@@ -14,7 +14,7 @@ use crate::{
     encoding::Dialect,
     namespace::{
         JoinAcknowledged, Memberships,
-        join::{JoinAnswer, JoinReply},
+        join::{JoinAnswer, JoinReply, JoinTexts},
         requests::{ChannelLimits, Problem},
     },
     shard::{
@@ -70,8 +70,7 @@ impl Shard {
             dialect: Dialect::Events,
             answer: JoinAnswer {
                 reply: JoinReply::StreamOpen,
-                live: String::new(),
-                unavailable: String::new(),
+                texts: JoinTexts::Stock,
             },
         };
         self.join_acknowledged(id, wish.namespace, join);

@@ -14,13 +14,14 @@ use std::{
 };
 
 use ahash::RandomState;
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry as MapEntry};
 use smallvec::{SmallVec, smallvec};
 use womack_ledger::{CHANNEL_BYTES, Charge, Ledger};
 use womack_proto::subscriber::Epoch;
 
 use super::subscribers::{Subscriber, Subscribers};
 use crate::{
+    channel_count::ChannelCount,
     command::{Interest, Interests},
     encoding::Topic,
     sid::ConnectionId,
@@ -35,6 +36,8 @@ const PARTS: usize = 8;
 pub(crate) struct Channels {
     map: Arc<Map>,
     connections: Arc<LiveConnections>,
+    /// How many channels all shards have.
+    count: Arc<ChannelCount>,
     /// The number of the last interest that began.
     interest: Cell<u32>,
     ledger: Ledger,
@@ -160,12 +163,13 @@ pub(crate) struct Left {
 }
 
 impl Channels {
-    /// No channel has a subscriber yet. Those that will be are charged to `ledger`.
-    pub(crate) fn new(ledger: &Ledger) -> Self {
+    /// An empty map, whose channels are counted in `count` and charged to `ledger`.
+    pub(crate) fn new(count: Arc<ChannelCount>, ledger: &Ledger) -> Self {
         let map = DashMap::with_hasher_and_shard_amount(RandomState::new(), PARTS);
         Self {
             map: Arc::new(map),
             connections: Arc::default(),
+            count,
             interest: Cell::new(0),
             ledger: ledger.clone(),
         }
@@ -178,9 +182,24 @@ impl Channels {
         }
     }
 
-    /// Adds `subscriber` to a topic of `channel`.
-    pub(crate) fn join(&self, channel: Arc<str>, topic: Topic, subscriber: Subscriber) -> Joined {
-        let mut entry = self.map.entry(channel).or_default();
+    /// Adds `subscriber` to a topic of `channel`. `None` if nobody of this shard is in the channel,
+    /// and all shards together have `most` already.
+    pub(crate) fn join(
+        &self,
+        channel: Arc<str>,
+        topic: Topic,
+        subscriber: Subscriber,
+        most: usize,
+    ) -> Option<Joined> {
+        let mut entry = match self.map.entry(channel) {
+            MapEntry::Occupied(entry) => entry.into_ref(),
+            MapEntry::Vacant(entry) => {
+                if !self.count.try_add(most) {
+                    return None;
+                }
+                entry.insert(SmallVec::new())
+            }
+        };
         let channel = entry.key().clone();
         let entries = entry.value_mut();
         let at = entries.iter().position(|entry| entry.is_of(topic));
@@ -193,12 +212,12 @@ impl Channels {
         });
         let entry = &mut entries[at];
         let place = entry.subscribers.add(subscriber);
-        Joined {
+        Some(Joined {
             channel,
             place,
             first: place == 0,
             live: self.connections.contains(entry.confirmed),
-        }
+        })
     }
 
     /// Takes the subscriber at `place` out of a topic of `channel`.
@@ -217,8 +236,8 @@ impl Channels {
         }
         let unused = entry.is_empty();
         drop(entry);
-        if unused {
-            self.map.remove(channel);
+        if unused && self.map.remove(channel).is_some() {
+            self.count.remove();
         }
         Left { moved, last }
     }

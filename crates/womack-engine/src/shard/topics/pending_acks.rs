@@ -30,10 +30,18 @@ use crate::{
 /// A topic of a channel, in which a client may be.
 pub(crate) type Key = (Arc<str>, Topic);
 
-/// The memory that a channel takes of a request that waits, here and in the client's entry.
-const CHANNEL_BYTES: usize = 256;
-
 type Map<K, V> = HashMap<K, V, RandomState>;
+
+mod client_shares;
+
+pub(crate) use self::client_shares::AckLimits;
+use self::client_shares::ClientShares;
+
+/// Bytes of a request's id or texts that count as much as a channel.
+const BYTES_PER_CHANNEL: usize = 64;
+/// What a channel of an acknowledgement takes: its key, and the membership that waits with it. The
+/// name is that of the shard's map.
+const NAME_BYTES: usize = 256;
 
 /// An acknowledgement that waits.
 #[derive(Debug)]
@@ -47,27 +55,35 @@ pub(crate) struct PendingAck {
     missing: usize,
     /// How many losses there had been when they were counted.
     counted: u32,
-    charge: Charge,
+    /// What it takes while it waits.
+    charge: Option<Charge>,
 }
 
 impl PendingAck {
-    /// An acknowledgement for no channel yet, charged to `ledger`.
-    pub(crate) fn new(
+    pub(crate) const fn new(
         client: ConnectionRef,
         namespace: NamespaceId,
         answer: JoinAnswer,
-        ledger: &Ledger,
     ) -> Self {
-        let bytes = size_of::<Self>() + answer.live.len() + answer.unavailable.len();
         Self {
-            charge: ledger.hold(bytes),
             client,
             namespace,
             answer,
             channels: Vec::new(),
             missing: 0,
             counted: 0,
+            charge: None,
         }
+    }
+
+    /// The names of all channels of the request at Redis, in its order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.channels.iter().map(|(name, _)| name)
+    }
+
+    /// What it counts for with so many channels.
+    fn weight(&self, channels: usize) -> usize {
+        channels + self.answer.held_bytes() / BYTES_PER_CHANNEL
     }
 }
 
@@ -101,23 +117,30 @@ pub(crate) struct PendingAcks {
     acks: TimeoutQueue<PendingAck>,
     /// Of the clients of a channel in the order in which they asked.
     memberships: Map<Key, IndexMap<ConnectionId, Membership, RandomState>>,
+    /// How much waits for each client.
+    clients: ClientShares,
     /// Losses since the start. Counts of missing channels of before are void.
     losses: u32,
+    ledger: Ledger,
 }
 
 impl PendingAcks {
-    /// `timeout` is how long an acknowledgement waits.
-    pub(crate) fn new(timeout: Duration) -> Self {
+    /// `timeout` is how long an acknowledgement waits; `ledger` is charged what waits.
+    pub(crate) fn new(timeout: Duration, ledger: Ledger) -> Self {
         Self {
             acks: TimeoutQueue::new(timeout),
             memberships: Map::default(),
+            clients: ClientShares::default(),
             losses: 0,
+            ledger,
         }
     }
 
-    /// How many acknowledgements wait.
-    pub(crate) const fn len(&self) -> usize {
-        self.acks.len()
+    /// Whether an acknowledgement of so many channels may wait beside the others.
+    pub(crate) fn has_room(&self, ack: &PendingAck, channels: usize, limits: AckLimits) -> bool {
+        let weight = ack.weight(channels);
+        self.acks.len() < limits.max_waiting
+            && self.clients.have_room(ack.client.id, weight, limits)
     }
 
     /// A client has joined a channel, or is in it and asks again, without waiting for an answer.
@@ -169,8 +192,11 @@ impl PendingAcks {
     ) {
         let connection = ack.client.id;
         ack.channels = channels.iter().map(|(key, _)| key.clone()).collect();
-        ack.charge.add(ack.channels.len() * CHANNEL_BYTES);
         ack.count(&is_live, self.losses);
+        let names = channels.len() * NAME_BYTES;
+        let bytes = size_of::<PendingAck>() + ack.answer.held_bytes() + names;
+        ack.charge = Some(self.ledger.hold(bytes));
+        self.clients.add(connection, ack.weight(channels.len()));
         let ticket = self.acks.push(ack, now);
         for (key, is_new) in channels {
             let state = if is_new {
@@ -264,12 +290,16 @@ impl PendingAcks {
     /// The next acknowledgement that has waited too long, if there is one.
     pub(crate) fn expire(&mut self, now: Instant) -> Option<Answered> {
         let (ticket, ack) = self.acks.expire(now)?;
+        self.clients
+            .remove(ack.client.id, ack.weight(ack.channels.len()));
         Some(self.failed(ticket, ack))
     }
 
     /// Takes back the acknowledgement that was just kept: there are too many.
     pub(crate) fn fail_last(&mut self) -> Option<Answered> {
         let (ticket, ack) = self.acks.pop_last()?;
+        self.clients
+            .remove(ack.client.id, ack.weight(ack.channels.len()));
         Some(self.failed(ticket, ack))
     }
 
@@ -298,6 +328,8 @@ impl PendingAcks {
     /// All channels of an acknowledgement are live.
     fn succeed(&mut self, ticket: Ticket) -> Option<Answered> {
         let ack = self.acks.remove(ticket)?;
+        self.clients
+            .remove(ack.client.id, ack.weight(ack.channels.len()));
         let mut settled = Vec::new();
         for key in &ack.channels {
             self.release(key, ticket, ack.client.id, |membership| {
@@ -314,6 +346,8 @@ impl PendingAcks {
 
     fn fail(&mut self, ticket: Ticket) -> Option<Answered> {
         let ack = self.acks.remove(ticket)?;
+        self.clients
+            .remove(ack.client.id, ack.weight(ack.channels.len()));
         Some(self.failed(ticket, ack))
     }
 

@@ -16,12 +16,13 @@ use super::{
     subscribers::Subscriber,
 };
 use crate::{
+    channel_count::ChannelCount,
     command::{Gap, Interest, LossNumber, LostScope},
     dirty_channels::DirtyChannels,
     encoding::{Encoding, Topic},
     shard::{
         delivery::slices::Fanouts,
-        topics::pending_acks::{Answered, Key, PendingAck, PendingAcks},
+        topics::pending_acks::{AckLimits, Answered, Key, PendingAck, PendingAcks},
     },
     sid::ConnectionId,
 };
@@ -53,6 +54,29 @@ pub(in crate::shard) struct Target {
     pub(in crate::shard) encodings: &'static [Encoding],
     /// How many channels the client may be in.
     pub(in crate::shard) max_memberships: usize,
+    /// How many channels all shards may have.
+    pub(in crate::shard) max_channels: usize,
+}
+
+/// Why a client does not join a channel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::shard) enum NotJoined {
+    /// It is about to go, or has gone.
+    Leaving,
+    /// It is in as many as it may.
+    TooManyMemberships,
+    /// The node has as many as it may, and this would be another.
+    TooManyChannels,
+}
+
+/// Everything that a shard shares with others and its subscriptions need.
+pub(in crate::shard) struct SharedParts {
+    /// Takes channels that the router has to look at.
+    pub(in crate::shard) dirty: Arc<DirtyChannels>,
+    /// Counts the channels of all shards.
+    pub(in crate::shard) count: Arc<ChannelCount>,
+    /// Charged what waits for Redis.
+    pub(in crate::shard) ledger: Ledger,
 }
 
 /// The outcome of a join.
@@ -86,15 +110,19 @@ impl Subscriptions {
     /// charged to `ledger`.
     pub(in crate::shard) fn new(
         shard: ShardId,
-        dirty: Arc<DirtyChannels>,
+        shared: SharedParts,
         timeout: Duration,
         tells_gaps: bool,
-        ledger: &Ledger,
     ) -> Self {
+        let SharedParts {
+            dirty,
+            count,
+            ledger,
+        } = shared;
         Self {
             shard,
-            channels: Channels::new(ledger),
-            acks: PendingAcks::new(timeout),
+            channels: Channels::new(count, &ledger),
+            acks: PendingAcks::new(timeout, ledger),
             gaps: Gaps::new(tells_gaps),
             slices: Fanouts::default(),
             dirty,
@@ -107,20 +135,23 @@ impl Subscriptions {
     }
 
     /// Puts a client into a channel. One that is in it stays there as it came, whatever dialect
-    /// it speaks now. `None` when it may be in no more.
+    /// it speaks now.
+    ///
+    /// # Errors
+    /// The client, or the node, has as many channels as it may.
     pub(in crate::shard) fn join(
         &mut self,
         id: ConnectionId,
         memberships: &mut Memberships,
         target: Target,
-    ) -> Option<Join> {
+    ) -> Result<Join, NotJoined> {
         let Target {
             channel, namespace, ..
         } = target;
         let known = memberships.find_any(&channel, namespace, target.encodings);
         if let Some((_, topic)) = known {
             let is_live = self.channels.is_live(&channel, topic);
-            return Some(Join {
+            return Ok(Join {
                 key: (channel, topic),
                 is_new: false,
                 is_live,
@@ -128,7 +159,7 @@ impl Subscriptions {
         }
         let membership = memberships.next();
         if membership as usize >= target.max_memberships {
-            return None;
+            return Err(NotJoined::TooManyMemberships);
         }
         let topic = Topic {
             namespace,
@@ -138,7 +169,10 @@ impl Subscriptions {
             connection: id,
             membership,
         };
-        let joined = self.channels.join(channel, topic, subscriber);
+        let joined = self
+            .channels
+            .join(channel, topic, subscriber, target.max_channels)
+            .ok_or(NotJoined::TooManyChannels)?;
         let key = (joined.channel.clone(), topic);
         self.gaps.joined(id, &key);
         memberships.push(Membership {
@@ -152,7 +186,7 @@ impl Subscriptions {
         if joined.first {
             self.dirty.mark(self.shard, joined.channel);
         }
-        Some(Join {
+        Ok(Join {
             key,
             is_new: true,
             is_live: joined.live,
@@ -220,9 +254,14 @@ impl Subscriptions {
         self.acks.wait(ack, joins.collect(), is_live, now);
     }
 
-    /// How many acknowledgements wait.
-    pub(in crate::shard) const fn waiting(&self) -> usize {
-        self.acks.len()
+    /// Whether an acknowledgement of so many channels may wait beside the others.
+    pub(in crate::shard) fn may_wait(
+        &self,
+        ack: &PendingAck,
+        channels: usize,
+        limits: AckLimits,
+    ) -> bool {
+        self.acks.has_room(ack, channels, limits)
     }
 
     /// Takes back the acknowledgement that was just kept: there are too many.

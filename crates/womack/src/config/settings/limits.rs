@@ -44,6 +44,11 @@ pub struct LimitSettings {
     #[arg(long, env = "WOMACK_MAX_CHANNEL_BYTES", value_name = "BYTES")]
     pub max_channel_bytes: Option<usize>,
 
+    /// Channels of all clients, each counted once in each shard that has it, 0 for as many as a
+    /// quarter of the memory budget has room for at 1 KiB each [default: 0]
+    #[arg(long, env = "WOMACK_MAX_CHANNELS", value_name = "N")]
+    pub max_channels: Option<usize>,
+
     /// Channels that one client may subscribe to [default: 1000]
     #[arg(long, env = "WOMACK_MAX_CHANNELS_PER_CLIENT", value_name = "N")]
     pub max_channels_per_client: Option<usize>,
@@ -80,7 +85,8 @@ pub struct LimitSettings {
     #[arg(long, env = "WOMACK_MAX_PACKETS_PER_PAYLOAD", value_name = "N")]
     pub max_packets_per_payload: Option<usize>,
 
-    /// Subscriptions per shard that may wait for Redis at one time [default: 100000]
+    /// Subscriptions per shard that may wait for Redis at one time, a 64th of them of one client
+    /// [default: 100000]
     #[arg(long, env = "WOMACK_MAX_WAITING_ACKS", value_name = "N")]
     pub max_waiting_acks: Option<usize>,
 

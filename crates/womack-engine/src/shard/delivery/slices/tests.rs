@@ -24,7 +24,7 @@ impl Model {
     fn new() -> Self {
         Self {
             channel: "c".into(),
-            channels: Channels::new(&womack_ledger::Ledger::default()),
+            channels: Channels::new(Arc::default(), &womack_ledger::Ledger::default()),
             fanouts: Fanouts::default(),
             places: HashMap::new(),
             got: HashMap::new(),
@@ -40,7 +40,9 @@ impl Model {
             connection,
             membership: 0,
         };
-        let joined = self.channels.join(self.channel.clone(), TOPIC, subscriber);
+        let joined = (self.channels)
+            .join(self.channel.clone(), TOPIC, subscriber, usize::MAX)
+            .unwrap();
         self.fanouts.joined(&self.channel, TOPIC, connection);
         self.places.insert(connection, joined.place);
         self.got.insert(connection, (self.published, Vec::new()));

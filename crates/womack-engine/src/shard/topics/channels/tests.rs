@@ -6,14 +6,13 @@ const OTHER: Topic = Topic::modern(1);
 const EPOCH: Epoch = Epoch::new(1);
 
 fn join(channels: &Channels, topic: Topic, connection: u32) -> Joined {
-    channels.join(
-        "c".into(),
-        topic,
-        Subscriber {
-            connection: ConnectionId(connection),
-            membership: connection * 10,
-        },
-    )
+    let subscriber = Subscriber {
+        connection: ConnectionId(connection),
+        membership: connection * 10,
+    };
+    channels
+        .join("c".into(), topic, subscriber, usize::MAX)
+        .unwrap()
 }
 
 fn subscribers(channels: &Channels, topic: Topic) -> Vec<u32> {
@@ -25,7 +24,7 @@ fn subscribers(channels: &Channels, topic: Topic) -> Vec<u32> {
 
 #[test]
 fn last_subscriber_takes_the_place_of_the_one_that_leaves() {
-    let channels = Channels::new(&Ledger::default());
+    let channels = Channels::new(Arc::default(), &Ledger::default());
     assert!(join(&channels, TOPIC, 1).first);
     assert!(!join(&channels, TOPIC, 2).first);
     assert_eq!(join(&channels, TOPIC, 3).place, 2);
@@ -43,7 +42,7 @@ fn last_subscriber_takes_the_place_of_the_one_that_leaves() {
 
 #[test]
 fn places_that_are_held_stay_until_gaps_are_closed() {
-    let channels = Channels::new(&Ledger::default());
+    let channels = Channels::new(Arc::default(), &Ledger::default());
     for connection in 1..=5 {
         join(&channels, TOPIC, connection);
     }
@@ -81,7 +80,7 @@ fn places_that_are_held_stay_until_gaps_are_closed() {
 
 #[test]
 fn topics_of_one_channel_are_apart_and_go_with_their_last_subscriber() {
-    let channels = Channels::new(&Ledger::default());
+    let channels = Channels::new(Arc::default(), &Ledger::default());
     let reader = channels.reader();
     join(&channels, TOPIC, 1);
     join(&channels, OTHER, 1);
@@ -111,7 +110,7 @@ fn topics_of_one_channel_are_apart_and_go_with_their_last_subscriber() {
 
 #[test]
 fn a_lost_connection_takes_what_was_confirmed_over_it() {
-    let channels = Channels::new(&Ledger::default());
+    let channels = Channels::new(Arc::default(), &Ledger::default());
     join(&channels, TOPIC, 1);
     join(&channels, OTHER, 1);
     let interests = channels.reader().interests("c");
@@ -128,7 +127,7 @@ fn a_lost_connection_takes_what_was_confirmed_over_it() {
 
 #[test]
 fn readers_see_subscribers_and_messages() {
-    let channels = Channels::new(&Ledger::default());
+    let channels = Channels::new(Arc::default(), &Ledger::default());
     let reader = channels.reader();
     join(&channels, TOPIC, 1);
     join(&channels, TOPIC, 2);
@@ -151,7 +150,7 @@ fn readers_see_subscribers_and_messages() {
 
 #[test]
 fn leaving_what_is_not_there_changes_nothing() {
-    let channels = Channels::new(&Ledger::default());
+    let channels = Channels::new(Arc::default(), &Ledger::default());
     join(&channels, TOPIC, 1);
     assert!(!channels.leave("x", TOPIC, 0).last);
     assert!(!channels.leave("c", OTHER, 0).last);

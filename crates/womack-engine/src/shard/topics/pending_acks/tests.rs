@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::{
     encoding::Encoding,
-    namespace::join::{JoinAnswer, JoinReply},
+    namespace::join::{JoinAnswer, JoinReply, JoinTexts},
 };
 
 const TOPIC: Topic = Topic {
@@ -22,16 +22,14 @@ struct Scene {
     pending: PendingAcks,
     live: HashSet<&'static str>,
     now: Instant,
-    ledger: Ledger,
 }
 
 impl Scene {
     fn new() -> Self {
         Self {
-            pending: PendingAcks::new(TIMEOUT),
+            pending: PendingAcks::new(TIMEOUT, Ledger::default()),
             live: HashSet::new(),
             now: Instant::now(),
-            ledger: Ledger::default(),
         }
     }
 
@@ -43,10 +41,9 @@ impl Scene {
         };
         let answer = JoinAnswer {
             reply: JoinReply::Ack(ack),
-            live: String::new(),
-            unavailable: String::new(),
+            texts: JoinTexts::Stock,
         };
-        let waiting = PendingAck::new(client, NamespaceId(0), answer, &self.ledger);
+        let waiting = PendingAck::new(client, NamespaceId(0), answer);
         let channels = names.iter().map(|name| match name.strip_prefix('+') {
             Some(name) => (key(name), true),
             None => (key(name), false),
@@ -100,7 +97,7 @@ fn an_acknowledgement_waits_for_its_last_channel() {
     scene.request(2, &["a"]);
     assert_eq!(scene.goes_live("a").0, [(2, names(&["a"]))]);
     assert_eq!(scene.goes_live("b").0, [(1, names(&["b"]))]);
-    assert_eq!(scene.pending.len(), 0);
+    assert_eq!(scene.pending.acks.len(), 0);
     assert!(scene.pending.memberships.is_empty());
 }
 

@@ -2,7 +2,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::{
-    namespace::join::{JoinAnswer, JoinReply},
+    namespace::join::{JoinAnswer, JoinReply, JoinTexts},
     sid::ConnectionRef,
 };
 
@@ -14,32 +14,45 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 struct Scene {
     subscriptions: Subscriptions,
     dirty: Arc<DirtyChannels>,
+    ledger: Ledger,
     memberships: [Memberships; 3],
 }
 
 impl Scene {
     fn new() -> Self {
         let dirty = Arc::new(DirtyChannels::new(1));
+        let ledger = Ledger::default();
+        let shared = SharedParts {
+            dirty: dirty.clone(),
+            count: Arc::default(),
+            ledger: ledger.clone(),
+        };
         Self {
-            subscriptions: Subscriptions::new(
-                ShardId(0),
-                dirty.clone(),
-                TIMEOUT,
-                true,
-                &Ledger::default(),
-            ),
+            subscriptions: Subscriptions::new(ShardId(0), shared, TIMEOUT, true),
             dirty,
+            ledger,
             memberships: Default::default(),
         }
     }
 
     fn join(&mut self, id: usize, channel: &str, max_memberships: usize) -> Option<Join> {
+        self.try_join(id, channel, max_memberships, usize::MAX).ok()
+    }
+
+    fn try_join(
+        &mut self,
+        id: usize,
+        channel: &str,
+        max_memberships: usize,
+        max_channels: usize,
+    ) -> Result<Join, NotJoined> {
         let target = Target {
             channel: channel.into(),
             namespace: NAMESPACE,
             encoding: Encoding::Modern,
             encodings: ENCODINGS,
             max_memberships,
+            max_channels,
         };
         let memberships = &mut self.memberships[id];
         self.subscriptions
@@ -92,6 +105,18 @@ fn a_client_is_in_as_many_channels_as_it_may() {
 }
 
 #[test]
+fn a_node_takes_clients_into_its_channels_and_into_no_other_beyond_the_limit() {
+    let mut scene = Scene::new();
+    assert!(scene.try_join(0, "a", 9, 1).is_ok());
+    let refused = scene.try_join(1, "b", 9, 1).err();
+    assert_eq!(refused, Some(NotJoined::TooManyChannels));
+    assert!(scene.try_join(1, "a", 9, 1).is_ok());
+    scene.leave(1, "a");
+    scene.leave(0, "a");
+    assert!(scene.try_join(1, "b", 9, 1).is_ok());
+}
+
+#[test]
 fn an_acknowledgement_waits_until_redis_confirms_its_channel() {
     let (mut scene, now) = (Scene::new(), Instant::now());
     let join = scene.join(0, "a", 9).unwrap();
@@ -100,12 +125,12 @@ fn an_acknowledgement_waits_until_redis_confirms_its_channel() {
         secret: 7,
     };
     let answer = JoinAnswer {
-        reply: JoinReply::Line,
-        live: String::new(),
-        unavailable: String::new(),
+        reply: JoinReply::Line(None),
+        texts: JoinTexts::Stock,
     };
-    let ack = PendingAck::new(client, NAMESPACE, answer, &Ledger::default());
+    let ack = PendingAck::new(client, NAMESPACE, answer);
     scene.subscriptions.wait(ack, vec![join], now);
+    assert!(scene.ledger.bytes() > 0);
     assert_eq!(scene.subscriptions.next_deadline(), Some(now + TIMEOUT));
     let interest = scene.subscriptions.reader().interests("a")[0];
     let live = |scene: &mut Scene| {
@@ -115,6 +140,8 @@ fn an_acknowledgement_waits_until_redis_confirms_its_channel() {
     };
     let (answered, settled) = live(&mut scene);
     assert_eq!((answered.len(), settled.len()), (1, 0));
+    drop(answered);
+    assert_eq!(scene.ledger.bytes(), 0);
     assert_eq!(live(&mut scene).0.len(), 0);
     assert!(scene.join(1, "a", 9).unwrap().is_live);
     let lost = LostScope::Connection(Epoch::new(1));
