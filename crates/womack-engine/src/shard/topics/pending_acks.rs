@@ -9,6 +9,9 @@
 //! was joined by a request that waits for no answer. That is when the back end hears of it; a
 //! client that leaves before was never there. Settled memberships cost nothing here.
 
+mod ack;
+mod client_shares;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -17,13 +20,13 @@ use std::{
 
 use ahash::RandomState;
 use indexmap::IndexMap;
-use womack_ledger::{Charge, Ledger};
-use womack_proto::NamespaceId;
+use womack_ledger::Ledger;
 
+use self::client_shares::ClientShares;
+pub(crate) use self::{ack::PendingAck, client_shares::AckLimits};
 use crate::{
     encoding::Topic,
-    namespace::join::JoinAnswer,
-    sid::{ConnectionId, ConnectionRef},
+    sid::ConnectionId,
     timeout_queue::{Ticket, TimeoutQueue},
 };
 
@@ -31,61 +34,6 @@ use crate::{
 pub(crate) type Key = (Arc<str>, Topic);
 
 type Map<K, V> = HashMap<K, V, RandomState>;
-
-mod client_shares;
-
-pub(crate) use self::client_shares::AckLimits;
-use self::client_shares::ClientShares;
-
-/// Bytes of a request's id or texts that count as much as a channel.
-const BYTES_PER_CHANNEL: usize = 64;
-/// What a channel of an acknowledgement takes: its key, and the membership that waits with it. The
-/// name is that of the shard's map.
-const NAME_BYTES: usize = 256;
-
-/// An acknowledgement that waits.
-#[derive(Debug)]
-pub(crate) struct PendingAck {
-    pub(crate) client: ConnectionRef,
-    pub(crate) namespace: NamespaceId,
-    pub(crate) answer: JoinAnswer,
-    /// All channels of the request.
-    channels: Vec<Key>,
-    /// Channels that were not live when they were counted.
-    missing: usize,
-    /// How many losses there had been when they were counted.
-    counted: u32,
-    /// What it takes while it waits.
-    charge: Option<Charge>,
-}
-
-impl PendingAck {
-    pub(crate) const fn new(
-        client: ConnectionRef,
-        namespace: NamespaceId,
-        answer: JoinAnswer,
-    ) -> Self {
-        Self {
-            client,
-            namespace,
-            answer,
-            channels: Vec::new(),
-            missing: 0,
-            counted: 0,
-            charge: None,
-        }
-    }
-
-    /// The names of all channels of the request at Redis, in its order.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.channels.iter().map(|(name, _)| name)
-    }
-
-    /// What it counts for with so many channels.
-    fn weight(&self, channels: usize) -> usize {
-        channels + self.answer.held_bytes() / BYTES_PER_CHANNEL
-    }
-}
 
 /// An acknowledgement that is answered, and the consequences for its memberships.
 #[derive(Debug)]
@@ -193,9 +141,7 @@ impl PendingAcks {
         let connection = ack.client.id;
         ack.channels = channels.iter().map(|(key, _)| key.clone()).collect();
         ack.count(&is_live, self.losses);
-        let names = channels.len() * NAME_BYTES;
-        let bytes = size_of::<PendingAck>() + ack.answer.held_bytes() + names;
-        ack.charge = Some(self.ledger.hold(bytes));
+        ack.charge(&self.ledger);
         self.clients.add(connection, ack.weight(channels.len()));
         let ticket = self.acks.push(ack, now);
         for (key, is_new) in channels {
@@ -398,16 +344,6 @@ impl Membership {
     /// Whether there is something to remember of it.
     fn is_kept(&self) -> bool {
         self.state != State::Settled || !self.acks.is_empty()
-    }
-}
-
-impl PendingAck {
-    /// Counts the channels that are not live. True if all are.
-    fn count(&mut self, is_live: &impl Fn(&Key) -> bool, losses: u32) -> bool {
-        let missing = self.channels.iter().filter(|key| !is_live(key));
-        self.missing = missing.count();
-        self.counted = losses;
-        self.missing == 0
     }
 }
 

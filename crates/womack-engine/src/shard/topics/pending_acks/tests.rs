@@ -1,9 +1,12 @@
 use std::collections::HashSet;
 
+use womack_proto::NamespaceId;
+
 use super::*;
 use crate::{
     encoding::Encoding,
     namespace::join::{JoinAnswer, JoinReply, JoinTexts},
+    sid::ConnectionRef,
 };
 
 const TOPIC: Topic = Topic {
