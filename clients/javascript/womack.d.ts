@@ -110,13 +110,15 @@ declare namespace Womack {
     members: (Meta | null)[];
   }
 
-  /** A time for which some of this client's channels brought nothing. */
+  /** A time for which some of this client's channels brought nothing, or not all. */
   export interface Gap {
     channels: string[];
     /** What was published before has been delivered; in Unix milliseconds. */
     from: number;
     /** What was published later is delivered; in Unix milliseconds. */
     to: number;
+    /** `rate_limit` if there were more messages than the server passes on (`--max-messages-per-second`). */
+    reason?: string;
   }
 
   export interface Events {

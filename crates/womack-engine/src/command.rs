@@ -105,19 +105,31 @@ pub enum LostScope {
     Channels(HashSet<Arc<str>>),
 }
 
-/// A time for which some channels brought nothing.
+/// A time for which some channels brought nothing, or not all.
 #[derive(Debug)]
 pub struct Gap {
-    /// The loss that it comes of.
-    pub loss: LossNumber,
+    /// The cause.
+    pub cause: GapCause,
     /// The channels.
     pub channels: HashSet<Arc<str>>,
     /// The start of the gap, in Unix milliseconds. All earlier messages were received.
     pub from: u64,
     /// The end of the gap, in Unix milliseconds. All later messages arrive.
     pub to: u64,
-    /// Whether this is the last gap of the loss.
-    pub is_last: bool,
+}
+
+/// Why messages were lost.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GapCause {
+    /// The channels were lost at Redis.
+    Loss {
+        /// The number of the loss.
+        number: LossNumber,
+        /// Whether this is the last gap of the loss.
+        is_last: bool,
+    },
+    /// The namespace had more messages than it may have.
+    RateLimit(NamespaceId),
 }
 
 /// One message for the subscribers of one topic.

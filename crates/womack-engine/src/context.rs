@@ -1,11 +1,12 @@
 //! State that router and shards share.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use womack_ledger::{Admission, Memory};
 use womack_proto::Rules;
 
 use crate::{
+    busy_channels::{BusyChannel, BusyChannels},
     channel_count::ChannelCount,
     config::Config,
     coverage::{Coverage, CoverageCell},
@@ -36,6 +37,8 @@ pub struct Context {
     pub(crate) coverage: CoverageCell,
     /// How many channels there are.
     pub(crate) channels: Arc<ChannelCount>,
+    /// Which channels bring most messages.
+    pub(crate) busy_channels: BusyChannels,
     /// Admission of new sessions.
     pub admission: Arc<Admission>,
     /// Memory held for clients.
@@ -114,6 +117,7 @@ impl Context {
             sids,
             coverage: CoverageCell::default(),
             channels: Arc::default(),
+            busy_channels: BusyChannels::default(),
             admission: Arc::new(Admission::new(room)),
             memory,
             reports,
@@ -123,6 +127,11 @@ impl Context {
     /// Whether Redis brings what clients want.
     pub fn coverage(&self) -> Coverage {
         self.coverage.get()
+    }
+
+    /// The Redis channels that brought most messages in the last second, the busiest first.
+    pub fn busy_channels(&self, now: Instant) -> Arc<[BusyChannel]> {
+        self.busy_channels.get(now)
     }
 
     /// Whether publishers of other families publish on this Redis channel.

@@ -33,7 +33,7 @@
 //! | `queue`, `dirty_channels` | the ways that these messages take |
 //! | `sync` | the primitives of these two, which `tests/models` has models of |
 //! | `config`, `limits`, `context`, `metrics` | settings, what all parts have in common, counters |
-//! | `channel_count` | how many channels the node has |
+//! | `channel_count`, `busy_channels` | how many channels the node has, and which bring most messages |
 //! | `live`, `coverage`, `beat`, `throttle`, `timeout_queue` | replaceable settings, readiness, liveness, rate of log lines, deadlines |
 //! | `sid` | session ids that name their node, shard and slot |
 //! | `thread` | how drivers start their threads |
@@ -42,6 +42,7 @@ mod beat;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod busy_channels;
 mod channel_count;
 mod command;
 mod config;
@@ -72,8 +73,10 @@ pub use self::shard::MemorySocket;
 
 pub use self::{
     beat::Beat,
+    busy_channels::BusyChannel,
     command::{
-        Deed, Delivery, Gap, Interest, Interests, LossNumber, LostScope, Note, Order, ToShard,
+        Deed, Delivery, Gap, GapCause, Interest, Interests, LossNumber, LostScope, Note, Order,
+        ToShard,
     },
     config::{Config, Publishers},
     context::{Context, ContextParts, Endpoint, Speaks},
@@ -83,8 +86,8 @@ pub use self::{
     limits::{FRAMING_BYTES, Limits},
     live::Live,
     metrics::{
-        Clients, Deliveries, Messages as MessageMetrics, Metrics, RouterMetrics, ShardMetrics,
-        Shards, Transport,
+        Clients, Deliveries, Messages as MessageMetrics, Metrics, NamespaceCounters,
+        NamespaceMetrics, RouterMetrics, ShardMetrics, Shards, Transport,
     },
     namespace::{
         Channels, ChannelsSettings, Client, Entry, MessageClient, Messages, Namespace, Refusal,

@@ -311,6 +311,7 @@ mod tests {
             key: key.to_owned(),
             coalesce: Duration::ZERO,
             slow_client: Default::default(),
+            max_messages_per_second: 0,
             presence: false,
             handler: Arc::new(Channels::default()),
         });

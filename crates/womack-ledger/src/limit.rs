@@ -38,6 +38,8 @@ pub enum Limit {
     MaxHeadBytes,
     /// A published message is longer.
     MaxMessageBytes,
+    /// Messages of a namespace come faster.
+    MaxMessagesPerSecond,
     /// A client's `meta` is longer.
     MaxMetaBytes,
     /// One polling body brings more packets.
@@ -87,6 +89,7 @@ impl Limit {
         Self::MaxEventBytes,
         Self::MaxHeadBytes,
         Self::MaxMessageBytes,
+        Self::MaxMessagesPerSecond,
         Self::MaxMetaBytes,
         Self::MaxPacketsPerPayload,
         Self::MaxPacketsPerSecond,
@@ -122,6 +125,7 @@ impl Limit {
             Self::MaxEventBytes => "max_event_bytes",
             Self::MaxHeadBytes => "max_head_bytes",
             Self::MaxMessageBytes => "max_message_bytes",
+            Self::MaxMessagesPerSecond => "max_messages_per_second",
             Self::MaxMetaBytes => "max_meta_bytes",
             Self::MaxPacketsPerPayload => "max_packets_per_payload",
             Self::MaxPacketsPerSecond => "max_packets_per_second",

@@ -169,6 +169,7 @@ mod tests {
             channels: &["a"],
             from: 1,
             to: 2,
+            reason: None,
         });
         let data = r#"{"channels":["a"],"from":1,"to":2}"#;
         assert_eq!(missed, format!("event: womack:gap\ndata: {data}\n\n"));

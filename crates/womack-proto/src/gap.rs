@@ -14,6 +14,17 @@ pub struct Gap<'a> {
     pub from: u64,
     /// What was published later is delivered; in Unix milliseconds.
     pub to: u64,
+    /// Why; left out if the connection to Redis was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+/// Why channels brought nothing, where it was not a loss of the connection to Redis.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The namespace had more messages than it may have in a second.
+    RateLimit,
 }
 
 impl Gap<'_> {

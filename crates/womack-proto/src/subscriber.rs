@@ -108,6 +108,14 @@ pub enum Event {
     StaticLive,
     /// Every server that is needed is connected.
     Connected,
+    /// All messages that were published before `at`, and that this connection brings, are earlier
+    /// events. It comes when the connection stands, and about once a second.
+    ReceivedTo {
+        /// The connection.
+        epoch: Epoch,
+        /// The time.
+        at: Instant,
+    },
     /// Something was live and is not any more.
     Lost(Loss),
     /// A server cannot be reached or does not serve, for this reason. It is tried again.

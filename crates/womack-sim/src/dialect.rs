@@ -14,6 +14,8 @@ pub(crate) enum Said {
         channels: Vec<String>,
         from: u64,
         to: u64,
+        /// Whether the node had more messages than it may.
+        is_rate_limit: bool,
     },
     /// The client is in a channel no more, and did not ask for that.
     Unsubscribed(String),
@@ -133,6 +135,7 @@ fn gap(gap: &Value) -> Option<Said> {
         channels: names.collect(),
         from: gap["from"].as_u64()?,
         to: gap["to"].as_u64()?,
+        is_rate_limit: gap["reason"] == "rate_limit",
     })
 }
 
@@ -200,10 +203,11 @@ mod tests {
             channels: vec!["a".to_owned()],
             from: 1,
             to: 2,
+            is_rate_limit: true,
         };
         let (line, packet) = (
-            r#"{"gap":{"channels":["a"],"from":1,"to":2}}"#,
-            r#"42["womack:gap",{"channels":["a"],"from":1,"to":2}]"#,
+            r#"{"gap":{"channels":["a"],"from":1,"to":2,"reason":"rate_limit"}}"#,
+            r#"42["womack:gap",{"channels":["a"],"from":1,"to":2,"reason":"rate_limit"}]"#,
         );
         assert_eq!(read_line(line), Ok(Line::Said(gap())));
         assert_eq!(read_packet(packet), Some(Packet::Said(gap())));

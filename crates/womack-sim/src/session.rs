@@ -106,7 +106,12 @@ impl Session {
         match said {
             Said::Answer(number, answer) => self.answer(number, answer),
             Said::Message(channel, number) => self.message(&channel, number),
-            Said::Gap { channels, from, to } => self.gap(&channels, from, to),
+            Said::Gap {
+                channels,
+                from,
+                to,
+                is_rate_limit,
+            } => self.gap(&channels, from, to, is_rate_limit),
             Said::Unsubscribed(channel) => self.unsubscribed(&channel),
         }
     }
@@ -133,16 +138,20 @@ impl Session {
         channel.end(&numbers);
     }
 
-    fn gap(&mut self, channels: &[String], from: u64, to: u64) {
+    fn gap(&mut self, channels: &[String], from: u64, to: u64, is_rate_limit: bool) {
         self.note(&format!("gap {from} to {to} in {}", channels.join(" ")));
-        self.world.count("gap");
+        self.world
+            .count(if is_rate_limit { "rate limit" } else { "gap" });
+        if is_rate_limit && self.world.max_messages_per_second() == 0 {
+            self.violate("messages were dropped, and there is no limit");
+        }
         let wall = self.world.wall();
         let times = wall.meanings(from).into_iter().zip(wall.meanings(to));
         let times: Vec<_> = times.collect();
         for name in channels {
             let explains =
                 |&(from, to): &(u64, u64)| self.world.explains_gap(self.place.node, name, from, to);
-            if !times.iter().any(explains) {
+            if !is_rate_limit && !times.iter().any(explains) {
                 self.violate(&format!(
                     "{name} had no reason for a gap from {from} to {to}"
                 ));

@@ -71,9 +71,9 @@ pub use self::{
         Config, ConfigError, CorsOrigins, DEFAULT_KEY, Limits, LineError, Nodes, PerNamespace,
         Redis, RedisSource, Secret, ValueError,
         settings::{
-            AddressShareSetting, ByteSize, Egress, LimitSettings, Milliseconds, NamespaceSetting,
-            NamespaceValue, Network, NodeSettings, RedisSettings, Seconds, Settings,
-            SlowClientPolicy,
+            AddressShareSetting, ByteSize, Egress, LimitSettings, MessageRate, Milliseconds,
+            NamespaceSetting, NamespaceValue, Network, NodeSettings, RedisSettings, Seconds,
+            Settings, SlowClientPolicy,
         },
     },
     error::Error,

@@ -7,9 +7,11 @@ use womack_proto::publishers::PublicationError;
 /// The families of publishers, as labels.
 const FAMILIES: [&str; 4] = ["emitter", "python", "laravel", "juggernaut"];
 /// Why a message is dropped, beside what is wrong with its form.
-const REASONS: [&str; 3] = [TOO_LARGE, "too_many_channels", "bad_channel"];
+const REASONS: [&str; 4] = [TOO_LARGE, "too_many_channels", "bad_channel", RATE_LIMIT];
 /// The message is over `--max-message-bytes`.
 pub(super) const TOO_LARGE: &str = "too_large";
+/// The namespace had more messages than `--max-messages-per-second`.
+const RATE_LIMIT: &str = "rate_limit";
 
 /// What is counted of published messages.
 pub struct Messages {
@@ -55,6 +57,11 @@ impl Messages {
     /// Counts a published message that is dropped.
     pub(super) fn rejected(&self, reason: &'static str) {
         self.rejected.of(reason).inc();
+    }
+
+    /// Counts published messages that are dropped, as their namespace has too many.
+    pub(super) fn rate_limited(&self, count: u64) {
+        self.rejected.of(RATE_LIMIT).inc_by(count);
     }
 
     /// Published messages dropped so far, for all reasons.

@@ -6,6 +6,7 @@
 mod clients;
 mod delivery;
 mod messages;
+mod namespaces;
 mod router;
 mod shards;
 
@@ -17,6 +18,7 @@ pub use self::{
     clients::{Clients, Transport},
     delivery::Deliveries,
     messages::Messages,
+    namespaces::{NamespaceCounters, NamespaceMetrics},
     router::RouterMetrics,
     shards::{ShardMetrics, Shards},
 };
@@ -27,6 +29,8 @@ pub struct Metrics {
     pub clients: Clients,
     /// Messages that publishers send.
     pub messages: Messages,
+    /// Messages of each namespace.
+    pub namespaces: NamespaceMetrics,
     /// Messages that go out to clients.
     pub deliveries: Deliveries,
     /// The subscriptions at Redis, and the queues to the shards.
@@ -44,6 +48,7 @@ impl Metrics {
         Self {
             clients: Clients::new(registry),
             messages: Messages::new(registry),
+            namespaces: NamespaceMetrics::new(registry),
             deliveries: Deliveries::new(registry),
             redis: RouterMetrics::new(registry),
             shards: Shards::new(registry, shards),
@@ -59,6 +64,16 @@ impl Metrics {
     /// Counts that `limit` was reached.
     pub fn limit(&self, limit: Limit) {
         self.limits.reached(limit);
+    }
+
+    /// Counts published messages that are dropped, as their namespace has too many.
+    pub fn rate_limited(&self, count: u64) {
+        if count > 0 {
+            self.limits
+                .counter(Limit::MaxMessagesPerSecond)
+                .inc_by(count);
+            self.messages.rate_limited(count);
+        }
     }
 
     /// Counts a published message that is dropped.

@@ -24,6 +24,8 @@ pub struct Entry {
     pub coalesce: Duration,
     /// What becomes of its messages for clients that read too slowly.
     pub slow_client: SlowClient,
+    /// Messages that it may have in a second; 0 for any number.
+    pub max_messages_per_second: u32,
     /// Whether clients may ask who is in a channel.
     pub presence: bool,
     /// The behaviour.

@@ -7,7 +7,7 @@ use womack_ledger::Limit;
 use womack_proto::subscriber::{Loss, LossScope, Message};
 
 use super::{
-    Now, Output, Router,
+    Arrival, Now, Output, Router,
     open_gaps::{EndedGap, LostChannels},
     routes::Lost,
 };
@@ -35,6 +35,7 @@ impl Router {
         self.tell_gaps(true, now, out);
         let scope = match loss.scope {
             LossScope::Connection { epoch, statics } => {
+                self.traffic.received_to.remove(epoch);
                 if !self.context.config.is_cluster {
                     self.trouble = Some(format!("redis is gone: {}", loss.reason));
                     self.context.metrics.redis.connected.set(0);
@@ -94,7 +95,7 @@ impl Router {
             return;
         }
         self.context.metrics.redis.gaps.inc();
-        if let Some(held_back) = self.failures.pass(now) {
+        if let Some(held_back) = self.throttles.failures.pass(now) {
             let channels = channels.len();
             warn!(
                 reason,
@@ -116,7 +117,7 @@ impl Router {
         self.context.metrics.redis.connected.set(0);
         self.trouble = Some(format!("redis cannot be reached: {reason}"));
         self.update_coverage();
-        if let Some(held_back) = self.failures.pass(now) {
+        if let Some(held_back) = self.throttles.failures.pass(now) {
             warn!(error = %reason, held_back, "redis cannot be reached, trying again");
         }
     }
@@ -166,15 +167,19 @@ impl Router {
             // Another gap may have to be told before it.
             let is_known = self.routes.get(message.channel()).is_some();
             if let Some(message) = self.gaps.hold(message, is_known) {
-                self.route(&message, now.instant, out);
+                self.route(&message, Arrival::held(now.instant), out);
             }
         }
     }
 
     fn tell_gap(&self, ended: EndedGap, out: &mut Output) {
-        let EndedGap { gap, length } = ended;
+        let EndedGap {
+            gap,
+            length,
+            is_last,
+        } = ended;
         let context = &self.context;
-        if gap.is_last {
+        if is_last {
             context
                 .metrics
                 .redis

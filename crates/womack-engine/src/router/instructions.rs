@@ -1,6 +1,6 @@
 //! What publishers of other families want, on its way to the shards.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use tracing::{debug, warn};
 use womack_ledger::Limit;
@@ -11,7 +11,7 @@ use womack_proto::{
     },
 };
 
-use super::{Output, Router, held::HeldDelivery, routes::ShardSet};
+use super::{Arrival, Output, Router, held::HeldDelivery, routes::ShardSet};
 use crate::{
     command::{Deed, Order, ToShard},
     publishers::Origin,
@@ -50,7 +50,7 @@ impl Router {
         origin: Origin<'_>,
         by_pattern: bool,
         payload: &[u8],
-        received: Instant,
+        arrival: Arrival,
         out: &mut Output,
     ) {
         if let Origin::Broadcast { path, room } = origin {
@@ -61,8 +61,8 @@ impl Router {
             }
         }
         let done = match origin {
-            Origin::Juggernaut => self.spread(payload, received, out),
-            _ => self.order(origin, payload, received, out),
+            Origin::Juggernaut => self.spread(payload, arrival, out),
+            _ => self.order(origin, payload, arrival, out),
         };
         let family = origin.family();
         let metrics = &self.context.metrics;
@@ -74,7 +74,7 @@ impl Router {
         if let Refusal::Publication(PublicationError::Unsupported) = refusal {
             // Servers that share the channels say much to one another.
             debug!(family, "a message that clients cannot be told");
-        } else if let Some(held_back) = self.rejections.pass(received) {
+        } else if let Some(held_back) = self.throttles.rejections.pass(arrival.at) {
             let (error, bytes) = (refusal, payload.len());
             warn!(family, %error, bytes, held_back, "a published message is dropped");
         }
@@ -84,7 +84,7 @@ impl Router {
     fn spread(
         &mut self,
         payload: &[u8],
-        received: Instant,
+        arrival: Arrival,
         out: &mut Output,
     ) -> Result<(), Refusal> {
         let context = self.context.clone();
@@ -99,7 +99,7 @@ impl Router {
         for channel in addressed.channels {
             let channel = context.registry.redis_channel(NamespaceId(0), &channel);
             let envelope = addressed.envelope.as_bytes();
-            if !self.forward(&channel, envelope, received, out) {
+            if !self.forward(&channel, envelope, arrival, out) {
                 context.metrics.messages.unwanted.inc();
             }
         }
@@ -111,7 +111,7 @@ impl Router {
         &mut self,
         origin: Origin<'_>,
         payload: &[u8],
-        received: Instant,
+        arrival: Arrival,
         out: &mut Output,
     ) -> Result<(), Refusal> {
         let context = self.context.clone();
@@ -150,6 +150,12 @@ impl Router {
         if bytes > self.limits.max_client_queue_bytes {
             return Err(Refusal::TooLarge);
         }
+        if matches!(deed, Deed::Send(_))
+            && self.is_over_limit(namespace, &clients, payload, arrival)
+        {
+            return Ok(());
+        }
+        let received = arrival.at;
         let order = Arc::new(Order {
             namespace,
             clients,
@@ -171,6 +177,34 @@ impl Router {
             }
         }
         Ok(())
+    }
+
+    /// Counts a message of another family for its namespace. True if that has had too many.
+    fn is_over_limit(
+        &mut self,
+        namespace: NamespaceId,
+        clients: &Selection,
+        payload: &[u8],
+        arrival: Arrival,
+    ) -> bool {
+        let registry = &self.context.registry;
+        let rooms = clients.rooms.as_deref().unwrap_or_default();
+        // All that is for a whole namespace, or for several rooms, counts as of one channel.
+        let channel = match rooms {
+            [room] => registry.redis_channel(namespace, room),
+            _ => registry.redis_channel(namespace, ""),
+        };
+        let namespaces = [namespace].into_iter();
+        let dropped = self
+            .traffic
+            .limit(&channel, namespaces, payload.len(), arrival);
+        let is_dropped = !dropped.is_empty();
+        if is_dropped {
+            let rooms = rooms.iter();
+            let channels = rooms.map(|room| registry.redis_channel(namespace, room));
+            self.traffic.limits.add_dropped(namespace, channels);
+        }
+        is_dropped
     }
 
     /// The shards that may have clients who are meant.

@@ -12,8 +12,9 @@ use womack_proto::{
 };
 
 use super::{
-    Output, Router,
+    Arrival, Output, Router,
     held::{Held, HeldDelivery},
+    rate_limit::namespaces,
     routes::TopicRoute,
 };
 use crate::{
@@ -32,16 +33,19 @@ struct Accepted<'a> {
 }
 
 impl Router {
-    pub(super) fn route(&mut self, message: &Message, received: Instant, out: &mut Output) {
+    pub(super) fn route(&mut self, message: &Message, arrival: Arrival, out: &mut Output) {
         let (channel, payload) = (message.channel(), message.payload());
-        if self.forward(channel, payload, received, out) {
+        if self.traffic.busiest.count() {
+            self.traffic.busiest.sample(channel, payload.len());
+        }
+        if self.forward(channel, payload, arrival, out) {
             return;
         }
         let context = self.context.clone();
         match context.families.origin(channel, &context.registry) {
             Some(origin) => {
                 let by_pattern = message.is_by_pattern();
-                self.obey(origin, by_pattern, payload, received, out);
+                self.obey(origin, by_pattern, payload, arrival, out);
             }
             None => {
                 context.metrics.messages.unwanted.inc();
@@ -55,7 +59,7 @@ impl Router {
         &mut self,
         channel: &str,
         payload: &[u8],
-        received: Instant,
+        arrival: Arrival,
         out: &mut Output,
     ) -> bool {
         let context = &self.context;
@@ -68,6 +72,15 @@ impl Router {
             context.metrics.messages.unwanted.inc();
             return true;
         }
+        let topics = &route.topics;
+        let dropped = self
+            .traffic
+            .limit(channel, namespaces(topics), payload.len(), arrival);
+        let is_dropped = |known: &TopicRoute| dropped.contains(&known.topic.namespace);
+        if topics.iter().all(is_dropped) {
+            return true;
+        }
+        let received = arrival.at;
         let most = self.limits.max_message_bytes;
         let except = match check(payload, most, &mut self.scratch) {
             Ok(except) => except,
@@ -90,7 +103,7 @@ impl Router {
             received,
         };
         let mut freshness = None;
-        for known in &route.topics {
+        for known in topics.iter().filter(|known| !is_dropped(known)) {
             let held = &mut self.held;
             deliver(
                 &accepted,
@@ -113,7 +126,7 @@ impl Router {
         now: Instant,
     ) {
         self.context.metrics.rejected(reason);
-        if let Some(held_back) = self.rejections.pass(now) {
+        if let Some(held_back) = self.throttles.rejections.pass(now) {
             warn!(%channel, reason, bytes, held_back, "a published message is dropped");
         }
     }

@@ -7,14 +7,19 @@
 //! A [`Router`] does no I/O and reads no clock: every method takes the time, and writes the
 //! commands and requests that follow into an [`Output`], which its driver empties.
 
+mod busiest;
 mod gaps;
 mod held;
 mod instructions;
+mod message_limits;
 mod messages;
+mod namespace_counts;
 mod open_gaps;
+mod rate_limit;
 mod reconcile;
 mod refusals;
 mod routes;
+mod traffic;
 
 use std::{
     sync::Arc,
@@ -29,7 +34,7 @@ use womack_proto::{
 };
 
 pub use self::routes::ShardSet;
-use self::{held::Held, open_gaps::OpenGaps, routes::Routes};
+use self::{held::Held, open_gaps::OpenGaps, routes::Routes, traffic::Traffic};
 use crate::{
     command::ToShard, context::Context, limits::Limits, shard::ChannelsReader, throttle::Throttle,
 };
@@ -94,14 +99,44 @@ pub struct Router {
     held: Held,
     /// How many messages were passed on.
     number: u64,
-    /// Messages received in this batch.
-    received: u64,
+    /// What is counted of the messages that come.
+    traffic: Traffic,
     /// The limits, as they were when the batch began.
     limits: Limits,
     scratch: Scratch,
+    throttles: Throttles,
+}
+
+/// The rates of lines in the log.
+struct Throttles {
     rejections: Throttle,
     failures: Throttle,
     refusals: Throttle,
+    rate_limits: Throttle,
+}
+
+/// When a message came.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    at: Instant,
+    /// Whether it has waited here for the end of a gap. Such messages are delivered whatever their
+    /// namespace may have: how far earlier ones had been received is not known any more.
+    was_held: bool,
+}
+
+impl Arrival {
+    /// A message that has just come.
+    const fn new(at: Instant) -> Self {
+        Self {
+            at,
+            was_held: false,
+        }
+    }
+
+    /// A message that waited until now.
+    const fn held(at: Instant) -> Self {
+        Self { at, was_held: true }
+    }
 }
 
 impl Router {
@@ -119,12 +154,15 @@ impl Router {
             wanted: Vec::new(),
             held: Held::default(),
             number: 0,
-            received: 0,
+            traffic: Traffic::new(&context.registry, &context.metrics),
             limits: **config.limits.load(),
             scratch: Scratch::default(),
-            rejections: Throttle::new(Duration::from_secs(1)),
-            failures: Throttle::new(Duration::from_secs(10)),
-            refusals: Throttle::new(Duration::from_secs(60)),
+            throttles: Throttles {
+                rejections: Throttle::new(Duration::from_secs(1)),
+                failures: Throttle::new(Duration::from_secs(10)),
+                refusals: Throttle::new(Duration::from_secs(60)),
+                rate_limits: Throttle::new(Duration::from_secs(60)),
+            },
             channels,
             context,
         }
@@ -144,23 +182,25 @@ impl Router {
         self.read_limits();
     }
 
-    /// A batch of events has ended: counts its messages.
-    pub fn end_batch(&mut self) {
-        let received = std::mem::take(&mut self.received);
-        self.context.metrics.messages.received.inc_by(received);
+    /// A batch of events that came at `now` has ended: counts its messages.
+    pub fn end_batch(&mut self, now: Instant) {
+        self.count_batch(now);
     }
 
     /// Handles an event of the subscriber.
     pub fn handle_event(&mut self, event: Event, now: Now, out: &mut Output) {
         match event {
             Event::Message(message) => {
-                self.received += 1;
+                self.traffic.received += 1;
+                if self.traffic.limits.is_over(now.instant) {
+                    self.end_second(now, out);
+                }
                 if let Some(message) = self.hold(message, now, out) {
-                    self.route(&message, now.instant, out);
+                    self.route(&message, Arrival::new(now.instant), out);
                 }
             }
             Event::TooLong { channel, bytes } => {
-                self.received += 1;
+                self.traffic.received += 1;
                 self.reject(&channel, "too_large", bytes, now.instant);
             }
             Event::Live { epoch, channels } => self.confirmed(epoch, &channels, now, out),
@@ -172,6 +212,7 @@ impl Router {
             Event::StaticRefused { name, reason } => static_refused(&name, &reason),
             Event::StaticLive => self.statics_back(now, out),
             Event::Connected => self.connected(),
+            Event::ReceivedTo { epoch, at } => self.traffic.received_to.set(epoch, at),
             Event::Lost(loss) => self.lost(loss, now, out),
             Event::Failed(reason) => self.failed(reason, now.instant),
         }
@@ -198,6 +239,7 @@ impl Router {
             self.held.until(),
             self.gaps.deadline(),
             self.routes.next_expiry(),
+            self.traffic.limits.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -209,6 +251,9 @@ impl Router {
         self.read_limits();
         if is_over(self.held.until()) {
             self.release(out);
+        }
+        if is_over(self.traffic.limits.deadline()) {
+            self.end_second(now, out);
         }
         if is_over(self.routes.next_expiry()) {
             let expired = self.routes.expire(now.instant, CHANNELS_PER_COMMAND);

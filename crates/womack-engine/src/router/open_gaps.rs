@@ -13,7 +13,7 @@ use std::{
 use womack_ledger::{Charge, Ledger};
 use womack_proto::subscriber::Message;
 
-use crate::command::{Gap, LossNumber};
+use crate::command::{Gap, GapCause, LossNumber};
 
 /// The gaps that are open, and the messages that wait for their end.
 pub(crate) struct OpenGaps {
@@ -61,6 +61,7 @@ pub(crate) struct LostChannels {
 pub(crate) struct EndedGap {
     pub(crate) gap: Gap,
     pub(crate) length: Duration,
+    pub(crate) is_last: bool,
 }
 
 impl OpenGaps {
@@ -186,18 +187,20 @@ impl OpenGaps {
             if is_whole || !channels.is_empty() {
                 let length = end.saturating_duration_since(gap.since);
                 let since_end = now.saturating_duration_since(end);
-                let to = millis(wall.checked_sub(since_end).unwrap_or(wall));
+                let end = wall.checked_sub(since_end).unwrap_or(wall);
+                let (from, to) = unix_millis(length, end);
                 ended.push(EndedGap {
                     gap: Gap {
-                        loss: gap.loss,
+                        cause: GapCause::Loss {
+                            number: gap.loss,
+                            is_last: is_whole,
+                        },
                         channels,
-                        // By the clock as it is now: if it was set meanwhile, the length is right.
-                        from: to.saturating_sub(length_millis(length)),
-                        // Rounded up, so that nothing falls into a gap between the two clocks.
-                        to: to + 1,
-                        is_last: is_whole,
+                        from,
+                        to,
                     },
                     length,
+                    is_last: is_whole,
                 });
             }
             !is_whole
@@ -215,6 +218,14 @@ impl OpenGaps {
 /// What a message takes that is held back.
 const fn held_bytes(message: &Message) -> usize {
     message.wire_bytes() + size_of::<Message>()
+}
+
+/// The start and the end of a time of this length that ends at `end`, in Unix milliseconds. By the
+/// clock as it is now: if it was set meanwhile, the length is right.
+pub(super) fn unix_millis(length: Duration, end: SystemTime) -> (u64, u64) {
+    let to = millis(end);
+    // The end is rounded up, so that nothing falls into a gap between the two clocks.
+    (to.saturating_sub(length_millis(length)), to + 1)
 }
 
 /// Milliseconds since 1970, rounded down.
@@ -263,7 +274,7 @@ mod tests {
         let told = ended.iter().map(|ended| {
             let mut names: Vec<_> = ended.gap.channels.iter().map(AsRef::as_ref).collect();
             names.sort_unstable();
-            (names, ended.gap.is_last)
+            (names, ended.is_last)
         });
         told.collect()
     }

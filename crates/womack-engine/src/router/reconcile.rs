@@ -71,7 +71,7 @@ impl Router {
             return;
         }
         self.context.metrics.redis.refused.inc();
-        if let Some(held_back) = self.refusals.pass(now.instant) {
+        if let Some(held_back) = self.throttles.refusals.pass(now.instant) {
             warn!(
                 %channel,
                 reason,

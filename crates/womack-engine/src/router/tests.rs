@@ -29,11 +29,17 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with_limit(0)
+    }
+
+    /// One whose namespace may have so many messages a second.
+    fn with_limit(limit: u32) -> Self {
         let registry = Registry::new(vec![Entry {
             path: "/".to_owned(),
             key: KEY.to_owned(),
             coalesce: Duration::ZERO,
             slow_client: SlowClient::Close,
+            max_messages_per_second: limit,
             presence: false,
             handler: Arc::new(Channels::default()),
         }]);
@@ -217,4 +223,78 @@ fn what_was_held_back_of_a_channel_is_not_for_those_who_come_when_it_was_given_u
     assert_eq!(scene.told(), ["live key:a", "message key:a"]);
     scene.confirms(2, second);
     assert_eq!(scene.told(), ["live key:b", "gap key:b"]);
+}
+
+/// A router with the live channels `a` and `b` of a namespace that may have three messages a
+/// second.
+fn limited() -> Scene {
+    let mut scene = Scene::with_limit(3);
+    scene.wants("a");
+    scene.wants("b");
+    let requested = scene.requested();
+    scene.confirms(1, &requested);
+    scene.told();
+    scene
+}
+
+#[test]
+fn messages_over_the_limit_of_a_namespace_are_told_as_one_gap_before_those_that_follow() {
+    let mut scene = limited();
+    (0..5).for_each(|_| scene.publishes("a"));
+    assert_eq!(scene.told(), ["message key:a"; 3]);
+    scene.publishes("b");
+    assert_eq!(scene.told(), ["message key:b"]);
+    scene.now.instant += Duration::from_secs(1);
+    assert_eq!(scene.router.next_deadline(), Some(scene.now.instant));
+    let (now, out) = (scene.now, &mut scene.out);
+    scene.router.handle_timeout(now, out);
+    assert_eq!(scene.told(), ["gap key:a"]);
+    assert_eq!(scene.router.next_deadline(), None);
+    // Of the two channels, `a` has what `b` had left of the second before.
+    (0..5).for_each(|_| scene.publishes("a"));
+    assert_eq!(scene.told(), ["message key:a"; 2]);
+    scene.now.instant += Duration::from_secs(2);
+    scene.publishes("a");
+    assert_eq!(scene.told(), ["gap key:a", "message key:a"]);
+}
+
+#[test]
+fn the_gap_of_dropped_messages_has_all_that_may_have_been_published_since_the_last_good_answer() {
+    let mut scene = limited();
+    let answered = scene.now.instant;
+    scene.happens(Event::ReceivedTo {
+        epoch: Epoch::new(1),
+        at: answered,
+    });
+    scene.now.instant += Duration::from_millis(300);
+    (0..4).for_each(|_| scene.publishes("a"));
+    scene.happens(Event::ReceivedTo {
+        epoch: Epoch::new(1),
+        at: scene.now.instant,
+    });
+    scene.told();
+    scene.now.instant += Duration::from_secs(1);
+    scene.publishes("a");
+    let (_, command) = scene.out.commands.swap_remove(0);
+    let ToShard::Gap(gap) = command else {
+        panic!("the gap comes first");
+    };
+    assert_eq!(gap.to - gap.from, 1301, "rounded up");
+}
+
+#[test]
+fn messages_that_waited_for_the_end_of_a_gap_are_delivered_whatever_the_limit() {
+    let mut scene = limited();
+    scene.loses(1);
+    let requested = scene.requested();
+    let (first, second) = requested.split_at(1);
+    scene.confirms(2, first);
+    (0..5).for_each(|_| scene.publishes("a"));
+    scene.told();
+    scene.confirms(2, second);
+    let messages = scene.told();
+    assert_eq!(
+        messages[1..],
+        [["gap key:a key:b"; 1].as_slice(), &["message key:a"; 5]].concat()
+    );
 }

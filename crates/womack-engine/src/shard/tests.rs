@@ -83,6 +83,7 @@ impl Scene {
             key: "key".to_owned(),
             coalesce: Duration::ZERO,
             slow_client: SlowClient::Close,
+            max_messages_per_second: 0,
             presence: false,
             handler: Arc::new(Channels::default()),
         }]);

@@ -77,14 +77,15 @@ impl Connection {
             context.backend.unverified.warn_once(LINK, &server, reason);
         }
         let identity = speaks_resp3.then(IdentityCheck::default);
+        let now = clock::now();
         Self {
             epoch,
             requests: Requests::new(epoch, pending, redirect.is_some()),
-            liveness: Liveness::new(identity, clock::now()),
+            liveness: Liveness::new(identity, now),
             server,
             socket,
             context,
-            events: Vec::new(),
+            events: vec![Event::ReceivedTo { epoch, at: now }],
             has_statics: false,
             retry_statics: None,
             redirect,
@@ -261,6 +262,7 @@ impl Connection {
         match answer {
             Answer::Pong(sent) => {
                 self.liveness.handle_pong(sent);
+                self.tell_received_to();
                 Ok(())
             }
             Answer::IdentityRefused(asked, reason) => {
@@ -269,8 +271,17 @@ impl Connection {
         }
     }
 
+    /// Tells how far all that was published has been received.
+    fn tell_received_to(&mut self) {
+        self.events.push(Event::ReceivedTo {
+            epoch: self.epoch,
+            at: self.liveness.received_to(),
+        });
+    }
+
     fn handle_identity(&mut self, answer: InfoAnswer<'_>, asked: Instant) -> Result<(), Dead> {
         let handled = self.liveness.handle_identity(answer, asked)?;
+        self.tell_received_to();
         if let Some(reason) = handled {
             let unverified = &self.context.backend.unverified;
             unverified.warn_once(LINK, &self.server, &reason);

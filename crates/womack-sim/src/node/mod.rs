@@ -57,6 +57,14 @@ pub(crate) enum Memory {
     OfEach(usize),
 }
 
+/// The size of a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeSize {
+    pub(crate) shards: usize,
+    /// 0 is any number.
+    pub(crate) max_messages_per_second: u32,
+}
+
 /// A node. Dropping it ends its tasks.
 pub(crate) struct Node {
     context: Arc<Context>,
@@ -66,16 +74,17 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts node `number` with so many shards, whose link goes over `network`.
+    /// Starts node `number` of this size, whose link goes over `network`.
     pub(crate) fn start(
         number: usize,
-        shards: usize,
+        size: NodeSize,
         redis: &Redis,
         network: &Network,
         wall: &WallClock,
         seed: u64,
     ) -> Self {
-        let (context, received) = context(shards);
+        let NodeSize { shards, .. } = size;
+        let (context, received) = context(size);
         let dirty = Arc::new(DirtyChannels::new(shards));
         let (mut senders, mut built, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
         for id in (0..).map(ShardId).take(shards) {
@@ -211,7 +220,11 @@ impl Node {
 }
 
 /// State that the parts of a node share, and the reports of its shards.
-fn context(shards: usize) -> (Arc<Context>, Receiver<Report>) {
+fn context(size: NodeSize) -> (Arc<Context>, Receiver<Report>) {
+    let NodeSize {
+        shards,
+        max_messages_per_second,
+    } = size;
     let limits = Limits {
         max_connects_per_second: 0,
         max_packets_per_second: MAX_PACKETS,
@@ -230,6 +243,7 @@ fn context(shards: usize) -> (Arc<Context>, Receiver<Report>) {
         key: KEY.to_owned(),
         coalesce: Duration::ZERO,
         slow_client: SlowClient::Close,
+        max_messages_per_second,
         presence: false,
         handler: Arc::new(Channels::new(ChannelsSettings {
             limits: config.limits.clone(),

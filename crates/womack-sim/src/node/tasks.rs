@@ -65,7 +65,7 @@ impl RouterDriver {
                 self.router.handle_event(event, now, &mut self.out);
                 self.apply().await;
             }
-            self.router.end_batch();
+            self.router.end_batch(now.instant);
             if !marked.is_empty() {
                 self.router
                     .reconcile(marked.drain(..), now.instant, &mut self.out);

@@ -24,12 +24,16 @@ use crate::{
     events::Events,
     faults::Recent,
     network::{Network, Obstacle, Route},
-    node::{Node, Place, redis_channel},
+    node::{Node, NodeSize, Place, redis_channel},
     oracle::{Fate, Publication, Published},
     outages::{OutageId, Outages},
     redis::{Publishing, Redis},
     trace::Trace,
 };
+
+/// The messages that a node passes on in a second, in some runs. Applications publish a hundred, on
+/// channels of which a node has some.
+const MAX_MESSAGES_PER_SECOND: u32 = 24;
 
 /// Everything of a run that is not the server.
 pub(crate) struct World {
@@ -123,6 +127,14 @@ impl World {
                     }
                 }
             }
+        }
+    }
+
+    /// The messages that a node passes on in a second; 0 is any number, as it is in most runs.
+    pub(crate) fn max_messages_per_second(&self) -> u32 {
+        match mix(self.seed, "limit", 0) % 4 {
+            0 => MAX_MESSAGES_PER_SECOND,
+            _ => 0,
         }
     }
 
@@ -232,7 +244,11 @@ impl World {
         self.started.set(self.wall.true_millis());
         let seed = mix(self.seed, "router", slot.generation * 100 + node as u64);
         let redis = self.redis.borrow();
-        let started = Node::start(node, self.shards, &redis, &self.network, &self.wall, seed);
+        let size = NodeSize {
+            shards: self.shards,
+            max_messages_per_second: self.max_messages_per_second(),
+        };
+        let started = Node::start(node, size, &redis, &self.network, &self.wall, seed);
         slot.node = Some(Rc::new(started));
     }
 

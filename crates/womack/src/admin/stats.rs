@@ -29,6 +29,22 @@ pub struct Stats {
     pub redis: RedisStats,
     /// The channels with most to do, if the reader may know their names.
     pub channels: Option<ChannelStats>,
+    /// The namespaces, in the order of their numbers; none if the reader may not know their names.
+    #[serde(default)]
+    pub namespaces: Vec<NamespaceStats>,
+}
+
+/// A namespace.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct NamespaceStats {
+    /// Its path.
+    pub path: String,
+    /// Its messages for channels that had subscribers.
+    pub messages: u64,
+    /// The bytes of their payloads.
+    pub message_bytes: u64,
+    /// Those beyond `--max-messages-per-second`.
+    pub dropped: u64,
 }
 
 /// A process.
@@ -139,6 +155,24 @@ pub struct ChannelStats {
     pub count: usize,
     /// Those with most subscribers or messages.
     pub busiest: Vec<ChannelLine>,
+    /// Those that brought most messages in the last second, the busiest first.
+    #[serde(default)]
+    pub hot: Vec<HotChannel>,
+}
+
+/// A channel that brought many messages in the last second. The rates come of samples.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct HotChannel {
+    /// The name that clients use.
+    pub channel: String,
+    /// The name at Redis.
+    pub redis_channel: String,
+    /// Its subscribers.
+    pub subscribers: u64,
+    /// Its messages.
+    pub messages_per_second: f64,
+    /// The bytes of their payloads.
+    pub bytes_per_second: f64,
 }
 
 /// One channel.
@@ -165,6 +199,11 @@ impl Stats {
         self.channels
             .as_ref()
             .map_or(0.0, |channels| channels.age_seconds)
+    }
+
+    /// The channels that brought most messages; none if the reader may not know them.
+    pub fn hot(&self) -> impl Iterator<Item = &HotChannel> {
+        self.channels.iter().flat_map(|channels| &channels.hot)
     }
 
     /// The channels with most to do; none if the reader may not know them.
@@ -202,7 +241,10 @@ mod tests {
         r#""lag":{"bounds_seconds":[],"counts":[],"sum_seconds":0.0}}],"#,
         r#""redis":{"connected":true,"gaps":17,"gap_seconds":18.5,"channels":19},"#,
         r#""channels":{"age_seconds":0.125,"count":20,"busiest":[{"channel":"a","#,
-        r#""redis_channel":"k:a","subscribers":21,"messages":22}]}}"#
+        r#""redis_channel":"k:a","subscribers":21,"messages":22}],"hot":[{"channel":"b","#,
+        r#""redis_channel":"k:b","subscribers":23,"messages_per_second":24.5,"#,
+        r#""bytes_per_second":25.5}]},"#,
+        r#""namespaces":[{"path":"/","messages":26,"message_bytes":27,"dropped":28}]}"#
     );
 
     fn sample() -> Stats {
@@ -259,7 +301,20 @@ mod tests {
                     subscribers: 21,
                     messages: 22,
                 }],
+                hot: vec![HotChannel {
+                    channel: "b".to_owned(),
+                    redis_channel: "k:b".to_owned(),
+                    subscribers: 23,
+                    messages_per_second: 24.5,
+                    bytes_per_second: 25.5,
+                }],
             }),
+            namespaces: vec![NamespaceStats {
+                path: "/".to_owned(),
+                messages: 26,
+                message_bytes: 27,
+                dropped: 28,
+            }],
         }
     }
 
@@ -267,6 +322,17 @@ mod tests {
     fn the_document_has_these_names_in_this_order() {
         assert_eq!(serde_json::to_string(&sample()).unwrap(), TEXT);
         assert_eq!(serde_json::from_str::<Stats>(TEXT).unwrap(), sample());
+    }
+
+    #[test]
+    fn fields_of_later_versions_may_be_missing() {
+        let (before, rest) = TEXT.split_once(r#","hot":"#).unwrap();
+        let (_, after) = rest.split_once("]").unwrap();
+        let earlier = format!("{before}{after}");
+        let (earlier, _) = earlier.split_once(r#","namespaces""#).unwrap();
+        let stats: Stats = serde_json::from_str(&format!("{earlier}}}")).unwrap();
+        assert_eq!((stats.hot().count(), stats.namespaces.len()), (0, 0));
+        assert_eq!(stats.busiest().count(), 1);
     }
 
     #[test]

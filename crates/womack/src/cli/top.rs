@@ -12,7 +12,11 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use super::admin::Admins;
-use crate::{admin::stats::Stats, config::settings::Seconds, error::Error};
+use crate::{
+    admin::stats::{NamespaceStats, Stats},
+    config::settings::Seconds,
+    error::Error,
+};
 
 /// The shortest time between two readings: servers count anew about as often.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -61,6 +65,7 @@ struct Showing {
     /// Messages that came to the server that got most of them.
     messages_per_second: f64,
     channels: Vec<Line>,
+    namespaces: Vec<NamespaceLine>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -69,6 +74,27 @@ struct Line {
     redis_channel: String,
     subscribers: u64,
     messages_per_second: f64,
+    /// Bytes of payloads; known of the channels that bring most messages.
+    bytes_per_second: Option<f64>,
+    deliveries_per_second: f64,
+}
+
+/// A namespace, as the server has it that got most of its messages.
+#[derive(Debug, PartialEq, Serialize)]
+struct NamespaceLine {
+    namespace: String,
+    messages_per_second: f64,
+    bytes_per_second: f64,
+    /// Messages beyond `--max-messages-per-second`.
+    dropped_per_second: f64,
+}
+
+/// What one server says of a channel.
+struct Seen {
+    channel: String,
+    subscribers: u64,
+    messages_per_second: f64,
+    bytes_per_second: Option<f64>,
 }
 
 /// Shows until it is ended, or once.
@@ -123,16 +149,13 @@ fn compare(before: &Reading, now: &Reading, shown: &Shown) -> Showing {
     let seconds = now.at.duration_since(before.at).as_secs_f64();
     let (mut deliveries, mut messages) = (0.0, 0.0_f64);
     let mut lines: BTreeMap<&str, Line> = BTreeMap::new();
+    let mut namespaces: BTreeMap<&str, NamespaceLine> = BTreeMap::new();
     for node in &now.nodes {
         // Another process at the same address has counted from 0.
         let old = before
             .nodes
             .iter()
             .find(|old| old.process.node == node.process.node);
-        let rate = |now: u64, old: Option<u64>, seconds: f64| {
-            let more = old.map_or(0, |old| now.saturating_sub(old));
-            more as f64 / seconds.max(SHORTEST.as_secs_f64() / 10.0)
-        };
         // Channels were counted some time before they were read.
         let counted = seconds + old.map_or(0.0, Stats::age_seconds) - node.age_seconds();
         deliveries += rate(node.deliveries(), old.map(Stats::deliveries), seconds);
@@ -141,23 +164,23 @@ fn compare(before: &Reading, now: &Reading, shown: &Shown) -> Showing {
             old.map(|old| old.messages.received),
             seconds,
         ));
-        for channel in node.busiest() {
-            let old = old.and_then(|old| {
-                let mut channels = old.busiest();
-                channels.find(|old| old.redis_channel == channel.redis_channel)
-            });
-            let old = old.map(|old| old.messages.into());
-            let rate = rate(channel.messages.into(), old, counted);
-            let line = lines.entry(&channel.redis_channel).or_insert_with(|| Line {
-                channel: channel.channel.clone(),
-                redis_channel: channel.redis_channel.clone(),
+        for (redis_channel, seen) in seen(node, old, counted) {
+            let line = lines.entry(redis_channel).or_insert_with(|| Line {
+                channel: seen.channel.clone(),
+                redis_channel: redis_channel.to_owned(),
                 subscribers: 0,
                 messages_per_second: 0.0,
+                bytes_per_second: None,
+                deliveries_per_second: 0.0,
             });
-            line.subscribers += channel.subscribers;
+            line.subscribers += seen.subscribers;
             // Each node with subscribers gets every message.
-            line.messages_per_second = line.messages_per_second.max(rate);
+            line.messages_per_second = line.messages_per_second.max(seen.messages_per_second);
+            let bytes = [line.bytes_per_second, seen.bytes_per_second];
+            line.bytes_per_second = bytes.into_iter().flatten().reduce(f64::max);
+            line.deliveries_per_second += seen.messages_per_second * seen.subscribers as f64;
         }
+        add_namespaces(&mut namespaces, node, old, seconds);
     }
     let mut channels: Vec<Line> = lines.into_values().collect();
     channels.sort_by_key(|line| {
@@ -178,7 +201,87 @@ fn compare(before: &Reading, now: &Reading, shown: &Shown) -> Showing {
         deliveries_per_second: deliveries,
         messages_per_second: messages,
         channels,
+        namespaces: namespaces.into_values().collect(),
     }
+}
+
+/// How much a counter has grown in a second since it was read before.
+fn rate(now: u64, old: Option<u64>, seconds: f64) -> f64 {
+    let more = old.map_or(0, |old| now.saturating_sub(old));
+    more as f64 / seconds.max(SHORTEST.as_secs_f64() / 10.0)
+}
+
+/// What a server says of its channels: of those that it has counted, and of those that brought most
+/// messages in the last second, which may be new.
+fn seen<'a>(node: &'a Stats, old: Option<&Stats>, seconds: f64) -> BTreeMap<&'a str, Seen> {
+    let mut found = BTreeMap::new();
+    for hot in node.hot() {
+        let seen = Seen {
+            channel: hot.channel.clone(),
+            subscribers: hot.subscribers,
+            messages_per_second: hot.messages_per_second,
+            bytes_per_second: Some(hot.bytes_per_second),
+        };
+        found.insert(&*hot.redis_channel, seen);
+    }
+    for channel in node.busiest() {
+        let old = old.and_then(|old| {
+            let mut channels = old.busiest();
+            channels.find(|old| old.redis_channel == channel.redis_channel)
+        });
+        let entry = found.entry(&*channel.redis_channel);
+        let seen = entry.or_insert_with(|| Seen {
+            channel: channel.channel.clone(),
+            subscribers: channel.subscribers,
+            messages_per_second: 0.0,
+            bytes_per_second: None,
+        });
+        if let Some(old) = old {
+            let old = Some(old.messages.into());
+            seen.messages_per_second = rate(channel.messages.into(), old, seconds);
+        }
+    }
+    found
+}
+
+fn add_namespaces<'a>(
+    lines: &mut BTreeMap<&'a str, NamespaceLine>,
+    node: &'a Stats,
+    old: Option<&Stats>,
+    seconds: f64,
+) {
+    for namespace in &node.namespaces {
+        let old = old.and_then(|old| {
+            let mut namespaces = old.namespaces.iter();
+            namespaces.find(|old| old.path == namespace.path)
+        });
+        let line = lines
+            .entry(&namespace.path)
+            .or_insert_with(|| NamespaceLine {
+                namespace: namespace.path.clone(),
+                messages_per_second: 0.0,
+                bytes_per_second: 0.0,
+                dropped_per_second: 0.0,
+            });
+        let of =
+            |count: fn(&NamespaceStats) -> u64| rate(count(namespace), old.map(count), seconds);
+        let messages = of(|found| found.messages);
+        if messages >= line.messages_per_second {
+            line.messages_per_second = messages;
+            line.bytes_per_second = of(|found| found.message_bytes);
+            line.dropped_per_second = of(|found| found.dropped);
+        }
+    }
+}
+
+/// A number of bytes in a unit in which it is short.
+fn bytes(number: f64) -> String {
+    let (number, unit) = match number {
+        _ if number < 1e4 => (number, "B"),
+        _ if number < 1e7 => (number / 1e3, "kB"),
+        _ => (number / 1e6, "MB"),
+    };
+    format!("{number:.0} {unit}")
 }
 
 fn written(showing: &Showing, clears: bool) -> String {
@@ -188,20 +291,34 @@ fn written(showing: &Showing, clears: bool) -> String {
         String::new()
     };
     text += &format!(
-        "nodes {}   clients {}   deliveries/s {:.0}   messages/s {:.1}\n\n{:>10} {:>12}  channel\n",
-        showing.nodes,
-        showing.clients,
-        showing.deliveries_per_second,
-        showing.messages_per_second,
-        "clients",
-        "messages/s",
+        "nodes {}   clients {}   deliveries/s {:.0}   messages/s {:.1}\n\n",
+        showing.nodes, showing.clients, showing.deliveries_per_second, showing.messages_per_second,
+    );
+    text += &format!(
+        "{:>12} {:>10} {:>10}  namespace\n",
+        "messages/s", "bytes/s", "dropped/s"
+    );
+    for line in &showing.namespaces {
+        text += &format!(
+            "{:>12.1} {:>10} {:>10.1}  {}\n",
+            line.messages_per_second,
+            bytes(line.bytes_per_second),
+            line.dropped_per_second,
+            line.namespace.escape_debug(),
+        );
+    }
+    text += &format!(
+        "\n{:>10} {:>12} {:>10} {:>12}  channel\n",
+        "clients", "messages/s", "bytes/s", "deliveries/s"
     );
     for line in &showing.channels {
         // A channel's name may be anything: what a terminal would obey is written as it is read.
         text += &format!(
-            "{:>10} {:>12.1}  {}\n",
+            "{:>10} {:>12.1} {:>10} {:>12.0}  {}\n",
             line.subscribers,
             line.messages_per_second,
+            line.bytes_per_second.map_or_else(|| "-".to_owned(), bytes),
+            line.deliveries_per_second,
             line.channel.escape_debug(),
         );
     }
@@ -212,7 +329,7 @@ fn written(showing: &Showing, clears: bool) -> String {
 mod tests {
     use super::*;
     use crate::admin::stats::{
-        ChannelLine, ChannelStats, ClientStats, MessageStats, ProcessStats, ShardStats,
+        ChannelLine, ChannelStats, ClientStats, HotChannel, MessageStats, ProcessStats, ShardStats,
     };
 
     fn reading(at: Instant, nodes: &[(&str, u32, u64)]) -> Reading {
@@ -242,7 +359,20 @@ mod tests {
                     subscribers,
                     messages,
                 }],
+                hot: vec![HotChannel {
+                    channel: "new".to_owned(),
+                    redis_channel: "k:new".to_owned(),
+                    subscribers: 3,
+                    messages_per_second: 50.0,
+                    bytes_per_second: 5000.0,
+                }],
             }),
+            namespaces: vec![NamespaceStats {
+                path: "/".to_owned(),
+                messages: messages.into(),
+                message_bytes: u64::from(messages) * 10,
+                dropped: 0,
+            }],
             ..Stats::default()
         });
         Reading {
@@ -268,12 +398,23 @@ mod tests {
         assert_eq!((showing.nodes, showing.clients), (3, 7));
         assert_eq!(showing.deliveries_per_second, 30.0);
         assert_eq!(showing.messages_per_second, 10.0);
-        assert_eq!(showing.channels.len(), 1);
-        assert_eq!(showing.channels[0].subscribers, 7);
-        assert_eq!(showing.channels[0].messages_per_second, 10.0);
+        assert_eq!(showing.channels.len(), 2);
+        // One that is new is told by the rate that its servers have found.
+        let hot = &showing.channels[0];
+        assert_eq!((hot.channel.as_str(), hot.subscribers), ("new", 9));
+        assert_eq!(hot.messages_per_second, 50.0);
+        assert_eq!(hot.deliveries_per_second, 450.0);
+        let known = &showing.channels[1];
+        assert_eq!((known.subscribers, known.messages_per_second), (7, 10.0));
+        assert_eq!(known.deliveries_per_second, 30.0);
+        assert_eq!(showing.namespaces[0].bytes_per_second, 100.0);
         let text = written(&showing, false);
         assert!(
-            text.contains("         7         10.0  a\\u{1b}\n"),
+            text.contains("         7         10.0          -           30  a\\u{1b}\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("        10.0      100 B        0.0  /\n"),
             "{text}"
         );
     }

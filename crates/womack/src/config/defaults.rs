@@ -43,6 +43,7 @@ impl Default for Config {
             drain: Duration::from_secs(5),
             coalesce: PerNamespace::default(),
             slow_client: PerNamespace::default(),
+            max_messages_per_second: PerNamespace::default(),
             events_key: None,
             client_events: false,
             presence: Vec::new(),

@@ -207,6 +207,12 @@ pub enum ValueError {
         /// The longest time.
         most: u64,
     },
+    /// It is no number of messages in a second.
+    #[error("not a number of messages a second between 0 and {most}")]
+    MessageRate {
+        /// The most messages.
+        most: u32,
+    },
     /// It is no number of bytes.
     #[error("not a number of bytes, such as 1000000, 64k or 1.5GiB")]
     Bytes,

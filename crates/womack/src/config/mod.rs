@@ -110,6 +110,8 @@ pub struct Config {
     pub coalesce: PerNamespace<Duration>,
     /// The fate of messages for clients that read too slowly.
     pub slow_client: PerNamespace<SlowClient>,
+    /// Messages that a namespace may have in a second; 0 for any number.
+    pub max_messages_per_second: PerNamespace<u32>,
     /// Prefix of the Redis channels on which server events are published; `None` publishes none.
     pub events_key: Option<String>,
     /// Whether what clients send as `event` is published.

@@ -116,9 +116,13 @@ mod tests {
                 ..PerNamespace::default()
             },
             slow_client: SlowClient::Latest.into(),
+            max_messages_per_second: 5.into(),
             ..Config::default()
         };
         let kept = Config::default().take_over(&new);
-        assert_eq!(kept, ["coalesce-ms", "slow-client"]);
+        assert_eq!(
+            kept,
+            ["coalesce-ms", "max-messages-per-second", "slow-client"]
+        );
     }
 }

@@ -53,6 +53,10 @@ impl Config {
             drain: time(settings.drain_seconds, defaults.drain),
             coalesce: PerNamespace::resolve(settings.coalesce_ms, defaults.coalesce),
             slow_client: PerNamespace::resolve(settings.slow_client, defaults.slow_client),
+            max_messages_per_second: PerNamespace::resolve(
+                settings.limits.max_messages_per_second.take(),
+                defaults.max_messages_per_second,
+            ),
             events_key: settings.events_key,
             client_events: flag(settings.client_events, defaults.client_events),
             presence: settings.presence.unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! `/stats` and `/explain`: what the dashboard and `womack top` and `womack explain` are fed with.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Instant};
 
 use form_urlencoded::parse;
 use hyper::{Response, StatusCode};
@@ -17,8 +17,8 @@ use super::{
 use crate::admin::{
     ChannelLoad, Explanation, Survey,
     stats::{
-        ChannelLine, ChannelStats, ClientStats, DeliveryStats, MessageStats, ProcessStats,
-        RedisStats, ShardStats, Stats,
+        ChannelLine, ChannelStats, ClientStats, DeliveryStats, HotChannel, MessageStats,
+        NamespaceStats, ProcessStats, RedisStats, ShardStats, Stats,
     },
 };
 
@@ -76,7 +76,12 @@ impl Http {
                 age_seconds: survey.at.elapsed().as_secs_f64(),
                 count: survey.channels,
                 busiest: survey.busiest.iter().map(|load| self.line(load)).collect(),
+                hot: self.hot_channels(),
             }),
+            namespaces: match survey {
+                Some(_) => self.namespace_stats(),
+                None => Vec::new(),
+            },
         }
     }
 
@@ -113,6 +118,41 @@ impl Http {
         shards.collect()
     }
 
+    fn namespace_stats(&self) -> Vec<NamespaceStats> {
+        let metrics = &self.server.metrics.engine.namespaces;
+        let namespaces = self.server.engine.registry.iter().map(|(_, entry)| {
+            let counters = metrics.of(&entry.path);
+            NamespaceStats {
+                path: entry.path.clone(),
+                messages: counters.messages.get(),
+                message_bytes: counters.bytes.get(),
+                dropped: counters.dropped.get(),
+            }
+        });
+        namespaces.collect()
+    }
+
+    fn hot_channels(&self) -> Vec<HotChannel> {
+        let busy = self.server.engine.busy_channels(Instant::now());
+        let hot = busy.iter().map(|busy| HotChannel {
+            channel: self.client_name(&busy.redis_channel).to_owned(),
+            redis_channel: busy.redis_channel.to_string(),
+            subscribers: self.surveyor.load(&busy.redis_channel).subscribers,
+            messages_per_second: busy.messages_per_second,
+            bytes_per_second: busy.bytes_per_second,
+        });
+        hot.collect()
+    }
+
+    /// The name that clients have for a Redis channel.
+    fn client_name<'a>(&self, redis_channel: &'a str) -> &'a str {
+        let registry = &self.server.engine.registry;
+        let mut names = registry
+            .iter()
+            .filter_map(|(id, _)| registry.channel(id, redis_channel));
+        names.next().unwrap_or(redis_channel)
+    }
+
     fn line(
         &self,
         ChannelLoad {
@@ -120,12 +160,8 @@ impl Http {
             load,
         }: &ChannelLoad,
     ) -> ChannelLine {
-        let registry = &self.server.engine.registry;
-        let mut names = registry
-            .iter()
-            .filter_map(|(id, _)| registry.channel(id, redis_channel));
         ChannelLine {
-            channel: names.next().unwrap_or(redis_channel).to_owned(),
+            channel: self.client_name(redis_channel).to_owned(),
             redis_channel: redis_channel.to_string(),
             subscribers: load.subscribers,
             messages: load.messages,

@@ -118,7 +118,7 @@ impl Driver {
             self.router.handle_event(event, now, &mut self.out);
             self.apply().await;
         }
-        self.router.end_batch();
+        self.router.end_batch(now.instant);
     }
 
     /// Reconciles a turn's channels. True if there may be more.

@@ -241,6 +241,7 @@ pub(super) fn context(
         key: handler.key().unwrap_or(&config.key).to_owned(),
         coalesce: config.coalesce.of(&path),
         slow_client: config.slow_client.of(&path),
+        max_messages_per_second: config.max_messages_per_second.of(&path),
         presence: config.presence.contains(&path),
         path,
         handler,

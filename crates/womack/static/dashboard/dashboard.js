@@ -8,6 +8,8 @@ const PATIENCE = 5000;
 // Readings that are kept: two minutes.
 const KEPT = 121;
 const SHOWN_CHANNELS = 25;
+// Of these, those that brought most messages in the last second.
+const SHOWN_HOT = 10;
 const FULL = 0.85;
 
 const $ = (id) => document.getElementById(id);
@@ -238,14 +240,31 @@ function showChannels(before, stats) {
     seconds = (stats.at - before.at) / 1000 - age;
     before.channels.busiest.forEach((line) => old.set(line.redis_channel, line.messages));
   }
-  const { busiest } = stats.channels;
-  const rows = busiest.slice(0, SHOWN_CHANNELS).map((line) =>
+  const { busiest, hot } = stats.channels;
+  const counted = new Map(busiest.map((line) => [line.redis_channel, {
+    ...line,
+    rate: messagesSince(old.get(line.redis_channel), line.messages) / seconds,
+  }]));
+  // Those that brought most messages in the last second come first: they may be new.
+  const lines = new Map(hot.slice(0, SHOWN_HOT).map((line) => [line.redis_channel, {
+    ...line,
+    rate: line.messages_per_second,
+  }]));
+  counted.forEach((line, name) => {
+    const found = lines.get(name);
+    const known = old.has(name) || found === undefined ? line.rate : found.rate;
+    lines.set(name, { ...found, ...line, rate: known });
+  });
+  const rows = [...lines.values()].slice(0, SHOWN_CHANNELS).map((line) =>
     row(line.channel, [
       count(line.subscribers),
-      rate(messagesSince(old.get(line.redis_channel), line.messages) / seconds),
+      rate(line.rate),
+      line.bytes_per_second === undefined ? '–' : bytes(line.bytes_per_second),
     ]));
   $('channels').replaceChildren(...rows);
-  const shown = rows.length ? `The ${rows.length} with most clients` : 'Nobody has subscribed';
+  const shown = rows.length
+    ? `The ${rows.length} with most messages or clients`
+    : 'Nobody has subscribed';
   say('channels-more', `${shown}; ${count(stats.redis.channels)} in all.`);
 }
 

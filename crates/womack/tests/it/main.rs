@@ -30,6 +30,7 @@ mod legacy;
 mod limits;
 mod lines;
 mod malformed;
+mod message_limits;
 mod metrics;
 mod namespace;
 mod operators;

@@ -6,9 +6,17 @@
 use std::time::Instant;
 
 use smallvec::SmallVec;
-use womack_proto::{Form, NamespaceId, event_stream, gap, lines};
+use womack_proto::{
+    Form, NamespaceId, event_stream,
+    gap::{self, Reason},
+    lines,
+};
 
-use crate::{command::Gap, shard::Shard, sid::ConnectionId};
+use crate::{
+    command::{Gap, GapCause},
+    shard::Shard,
+    sid::ConnectionId,
+};
 
 impl Shard {
     /// Whether clients are to be told of a gap.
@@ -38,12 +46,17 @@ impl Shard {
     /// Tells a client of a gap, once in each of its namespaces that has a channel concerned.
     fn tell_gap(&mut self, id: ConnectionId, gap: &Gap) {
         let form = self.connections.form(id);
+        let reason = match gap.cause {
+            GapCause::Loss { .. } => None,
+            GapCause::RateLimit(_) => Some(Reason::RateLimit),
+        };
         for (namespace, channels) in self.concerned(id, gap) {
             let channels: Vec<_> = channels.iter().map(String::as_str).collect();
             let notice = gap::Gap {
                 channels: &channels,
                 from: gap.from,
                 to: gap.to,
+                reason,
             };
             self.context.metrics.redis.gap_notices.inc();
             match form {

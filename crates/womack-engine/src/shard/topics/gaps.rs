@@ -13,7 +13,7 @@ use std::{
 use ahash::RandomState;
 
 use crate::{
-    command::{Gap, LossNumber},
+    command::{Gap, GapCause, LossNumber},
     shard::topics::pending_acks::Key,
     sid::ConnectionId,
 };
@@ -109,7 +109,7 @@ impl Gaps {
 
     /// Everybody was told of a gap.
     pub(super) fn told(&mut self, gap: &Gap) {
-        if gap.is_last {
+        if let GapCause::Loss { is_last: true, .. } = gap.cause {
             self.open = self.open.saturating_sub(1);
         }
         if self.open == 0 {
@@ -127,11 +127,13 @@ mod tests {
 
     fn gap(loss: u32, is_last: bool) -> Gap {
         Gap {
-            loss: LossNumber(loss),
+            cause: GapCause::Loss {
+                number: LossNumber(loss),
+                is_last,
+            },
             channels: [Arc::from("a")].into(),
             from: 0,
             to: 1,
-            is_last,
         }
     }
 

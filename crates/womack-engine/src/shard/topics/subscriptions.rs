@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     channel_count::ChannelCount,
-    command::{Gap, Interest, LossNumber, LostScope},
+    command::{Gap, GapCause, Interest, LossNumber, LostScope},
     dirty_channels::DirtyChannels,
     encoding::{Encoding, Topic},
     shard::{
@@ -375,10 +375,14 @@ impl Subscriptions {
     ) -> impl Iterator<Item = &'a Membership> {
         memberships.iter().filter(move |membership| {
             let is_concerned = gap.channels.contains(&*membership.channel);
-            is_concerned && {
-                let key = (membership.channel.clone(), membership.topic);
-                !self.gaps.is_late(id, &key, gap.loss)
-            }
+            is_concerned
+                && match gap.cause {
+                    GapCause::Loss { number, .. } => {
+                        let key = (membership.channel.clone(), membership.topic);
+                        !self.gaps.is_late(id, &key, number)
+                    }
+                    GapCause::RateLimit(namespace) => membership.topic.namespace == namespace,
+                }
         })
     }
 }

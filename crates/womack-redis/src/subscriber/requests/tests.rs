@@ -97,6 +97,7 @@ impl Scene {
             Event::Refused { channel, .. } => format!("refused {channel}"),
             Event::StaticRefused { name, .. } => format!("static {name} refused"),
             Event::StaticLive => "statics live".to_owned(),
+            Event::ReceivedTo { .. } => "received".to_owned(),
             Event::Lost(Loss {
                 scope: LossScope::Channels { channels, .. },
                 ..

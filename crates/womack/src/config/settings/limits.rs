@@ -1,6 +1,6 @@
 //! What an operator wrote of limits.
 
-use super::values::{AddressShareSetting, ByteSize, Seconds};
+use super::values::{AddressShareSetting, ByteSize, MessageRate, NamespaceValue, Seconds};
 
 /// What an operator wrote of limits, on the command line, in the environment or in the file.
 #[derive(Clone, Debug, Default, clap::Args, merge::Merge)]
@@ -39,6 +39,17 @@ pub struct LimitSettings {
     /// Largest message from Redis, in bytes [default: 1048576]
     #[arg(long, env = "WOMACK_MAX_MESSAGE_BYTES", value_name = "BYTES")]
     pub max_message_bytes: Option<usize>,
+
+    /// Messages that a namespace may have in a second, `N` or `/path=N` for one namespace, 0 for any
+    /// number; beyond, the busiest channels lose messages first, and are told as with a gap; may be
+    /// given again [default: 0]
+    #[arg(
+        long,
+        env = "WOMACK_MAX_MESSAGES_PER_SECOND",
+        value_name = "N",
+        value_delimiter = ','
+    )]
+    pub max_messages_per_second: Option<Vec<NamespaceValue<MessageRate>>>,
 
     /// Longest channel name, in bytes [default: 1024]
     #[arg(long, env = "WOMACK_MAX_CHANNEL_BYTES", value_name = "BYTES")]

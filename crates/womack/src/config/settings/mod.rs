@@ -16,8 +16,8 @@ pub use self::{
     nodes::NodeSettings,
     redis::RedisSettings,
     values::{
-        AddressShareSetting, ByteSize, Egress, Milliseconds, NamespaceSetting, NamespaceValue,
-        Seconds, SlowClientPolicy,
+        AddressShareSetting, ByteSize, Egress, MessageRate, Milliseconds, NamespaceSetting,
+        NamespaceValue, Seconds, SlowClientPolicy,
     },
 };
 

@@ -125,6 +125,30 @@ impl From<Milliseconds> for Duration {
     }
 }
 
+/// A number of messages in a second.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MessageRate(pub u32);
+
+/// More than a router passes on, and few enough to be counted one by one.
+const MAX_MESSAGE_RATE: u32 = 1_000_000;
+
+impl FromStr for MessageRate {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let rate = text.parse().ok().filter(|rate| *rate <= MAX_MESSAGE_RATE);
+        rate.map(Self).ok_or(ValueError::MessageRate {
+            most: MAX_MESSAGE_RATE,
+        })
+    }
+}
+
+impl From<MessageRate> for u32 {
+    fn from(MessageRate(rate): MessageRate) -> Self {
+        rate
+    }
+}
+
 /// A number of bytes; a unit may be written, `64k`, `1.5G` or `512MiB`, of 1,024 each.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ByteSize(pub usize);
@@ -235,6 +259,21 @@ mod tests {
         }
         for text in ["", "-1", "all", "1.5"] {
             assert!(text.parse::<AddressShareSetting>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_of_messages_may_be_of_one_namespace() {
+        let rate: NamespaceValue<MessageRate> = "/a=1000000".parse().unwrap();
+        assert_eq!(
+            (rate.path.as_deref(), rate.value.0),
+            (Some("/a"), 1_000_000)
+        );
+        for text in ["", "-1", "1.5", "1000001", "/a=", "/a=x"] {
+            assert!(
+                text.parse::<NamespaceValue<MessageRate>>().is_err(),
+                "{text}"
+            );
         }
     }
 
