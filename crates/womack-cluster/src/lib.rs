@@ -18,5 +18,5 @@ mod thread;
 pub use self::{
     metrics::{EventMetrics, RelayMetrics},
     presence::{Reporter, ReporterConfig, ReporterTask},
-    relay::{Relay, RelayConfig, RelayContext, RelayTask},
+    relay::{Relay, RelayConfig, RelayContext, RelayContextParts, RelayTask},
 };

@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use womack_ledger::SocketSlot;
 use womack_proto::{Answer, relay::AnswerLoss};
 
 use crate::sid::{Keyed, Sid};
@@ -22,6 +23,14 @@ pub fn number() -> u64 {
     static KEY: LazyLock<Keyed> = LazyLock::new(Keyed::default);
     // A keyed hash, since asking the system for each would cost a polling request a system call.
     KEY.hash_one(NUMBERS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A socket of a client that speaks WebSocket.
+pub struct ClientSocket {
+    /// The socket, closed before it counts no longer.
+    pub stream: TcpStream,
+    /// Its place among the sockets of clients, if it is counted.
+    pub slot: Option<SocketSlot>,
 }
 
 /// A request of a polling client, or its change to a WebSocket, for the session `sid`.
@@ -68,14 +77,14 @@ pub enum RequestKind {
     /// A WebSocket that asks to become the session's transport; `early` was read already.
     Upgrade {
         /// The socket.
-        stream: TcpStream,
+        socket: ClientSocket,
         /// Bytes that were read from it already.
         early: Bytes,
     },
     /// The WebSocket of a Socket.IO 0.9 client that has shaken hands.
     Attach {
         /// The socket.
-        stream: TcpStream,
+        socket: ClientSocket,
         /// Bytes that were read from it already.
         early: Bytes,
     },

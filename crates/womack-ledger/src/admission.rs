@@ -39,8 +39,18 @@ pub enum AddressShare {
 }
 
 impl AddressShare {
+    /// The part of the sockets that goes with this part of the sessions: a client that polls has a
+    /// socket on which it waits and another on which it sends, and a browser opens some more.
+    #[must_use]
+    pub const fn of_sockets(self) -> Self {
+        match self {
+            Self::Most(sessions) => Self::Most(sessions.saturating_mul(2).saturating_add(8)),
+            share => share,
+        }
+    }
+
     /// How much an address may have if `most` of something is there, of which `taken` is taken.
-    const fn of(self, most: usize, taken: usize) -> usize {
+    pub const fn of(self, most: usize, taken: usize) -> usize {
         match self {
             Self::Auto if taken >= most - most / 4 => most / 4,
             Self::Auto | Self::Unlimited => usize::MAX,
@@ -224,7 +234,7 @@ impl Admission {
 }
 
 /// What counts as one address: with IPv6, all that a subscriber of a network usually gets.
-fn network(client: IpAddr) -> IpAddr {
+pub(crate) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(client) => IpAddr::V6((client.to_bits() >> 64 << 64).into()),
         client => client,

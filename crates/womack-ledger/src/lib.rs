@@ -11,6 +11,7 @@
 //! | `memory` | [`Memory`]: all ledgers beside the budget; the cost of the parts |
 //! | `cgroup` | the memory that control groups allow the process |
 //! | `admission` | [`Admission`]: how many sessions there may be, from where, and how fast |
+//! | `sockets` | [`SocketPool`]: the descriptors of clients, counted until they are closed |
 //! | `shard_id` | [`ShardId`]: the number of a shard |
 //! | `metrics` | the kinds of metrics that all crates declare theirs with; [`LimitCounters`] |
 
@@ -21,6 +22,7 @@ mod limit;
 mod memory;
 pub mod metrics;
 mod shard_id;
+mod sockets;
 
 pub use self::{
     admission::{AddressShare, Admission, AdmissionError, AdmissionLimits, Admitted},
@@ -33,4 +35,5 @@ pub use self::{
     },
     metrics::LimitCounters,
     shard_id::ShardId,
+    sockets::{SocketError, SocketPool, SocketSlot},
 };

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio_util::sync::CancellationToken;
 use womack_cluster::{
-    EventMetrics, Relay, RelayConfig, RelayContext, RelayMetrics, Reporter, ReporterConfig,
+    EventMetrics, Relay, RelayConfig, RelayContext, RelayContextParts, RelayMetrics, Reporter,
+    ReporterConfig,
 };
 use womack_engine::{Context, Receiver, Report, Sender, SessionRequest, ToShard, queue};
-use womack_ledger::LimitCounters;
+use womack_ledger::{LimitCounters, SocketPool};
 use womack_proto::relay::SharedSecret;
 use womack_redis::Backend;
 
@@ -64,9 +65,13 @@ pub(crate) fn start_relay(
         drain: Duration::ZERO,
     };
     let mut registry = prometheus_client::registry::Registry::default();
-    let metrics = RelayMetrics::new(&mut registry);
-    let limits = LimitCounters::new(&mut registry);
-    let relay_context = RelayContext::new(context.sids.node, config, metrics, limits);
+    let relay_context = RelayContext::new(RelayContextParts {
+        node: context.sids.node,
+        config,
+        metrics: RelayMetrics::new(&mut registry),
+        limits: LimitCounters::new(&mut registry),
+        sockets: Arc::new(SocketPool::new(usize::MAX)),
+    });
     let (sender, receiver) = queue(QUEUE);
     let relay = Relay {
         backend,

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use womack_cluster::RelayContext;
+use womack_cluster::{RelayContext, RelayContextParts};
 use womack_engine::Context;
 
-use crate::{config::Config, http::RefusedOrigins, metrics::Metrics};
+use crate::{
+    config::Config,
+    http::{Descriptors, RefusedOrigins},
+    metrics::Metrics,
+};
 
 /// State that all threads of a server share and none changes.
 pub(crate) struct ServerContext {
@@ -15,15 +19,19 @@ pub(crate) struct ServerContext {
     pub(crate) engine: Arc<Context>,
     /// Origins whose pages were refused.
     pub(crate) refused_origins: RefusedOrigins,
+    /// The descriptors that connections may have.
+    pub(crate) descriptors: Descriptors,
 }
 
 impl ServerContext {
     /// State that the parts of the relay share.
     pub(crate) fn relay_context(&self) -> Arc<RelayContext> {
-        let metrics = self.metrics.relay.clone();
-        let limits = self.metrics.limits.clone();
-        let context =
-            RelayContext::new(self.engine.sids.node, self.config.relay(), metrics, limits);
-        Arc::new(context)
+        Arc::new(RelayContext::new(RelayContextParts {
+            node: self.engine.sids.node,
+            config: self.config.relay(),
+            metrics: self.metrics.relay.clone(),
+            limits: self.metrics.limits.clone(),
+            sockets: self.descriptors.of_clients().clone(),
+        }))
     }
 }

@@ -1,11 +1,14 @@
 //! State that the parts of the relay share.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use womack_ledger::LimitCounters;
+use womack_ledger::{LimitCounters, SocketPool};
 use womack_proto::relay::SharedSecret;
 
 use crate::metrics::RelayMetrics;
@@ -39,25 +42,44 @@ pub struct RelayContext {
     pub metrics: RelayMetrics,
     /// How often limits are reached.
     pub limits: LimitCounters,
+    /// The sockets of clients, of which a tunnel takes two.
+    pub sockets: Arc<SocketPool>,
     /// Whether other nodes can reach this one, or are not meant to.
     is_reachable: AtomicBool,
     /// Whether this node gives back what it carries for others.
     is_draining: AtomicBool,
 }
 
+/// Everything that a [`RelayContext`] is made of.
+pub struct RelayContextParts {
+    /// The number of this node, which its session ids name.
+    pub node: u32,
+    /// The settings.
+    pub config: RelayConfig,
+    /// The counters.
+    pub metrics: RelayMetrics,
+    /// How often limits are reached.
+    pub limits: LimitCounters,
+    /// The sockets of clients.
+    pub sockets: Arc<SocketPool>,
+}
+
 impl RelayContext {
     /// The context of a relay that has not started.
-    pub const fn new(
-        node: u32,
-        config: RelayConfig,
-        metrics: RelayMetrics,
-        limits: LimitCounters,
-    ) -> Self {
+    pub fn new(parts: RelayContextParts) -> Self {
+        let RelayContextParts {
+            node,
+            config,
+            metrics,
+            limits,
+            sockets,
+        } = parts;
         Self {
             node,
             config,
             metrics,
             limits,
+            sockets,
             is_reachable: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
         }

@@ -1,7 +1,6 @@
 //! Requests of clients that have reached this node, for sessions of other nodes.
 
 use std::{
-    net,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use tokio::{
     },
     task::spawn_local,
 };
-use womack_engine::{RequestKind, SessionRequest, number};
+use womack_engine::{ClientSocket, RequestKind, SessionRequest, number};
 use womack_ledger::Limit;
 use womack_proto::{
     Answer, Frame, SessionError,
@@ -114,11 +113,11 @@ impl Ingress {
                 self.wait(number, owner, config.timeout, answer);
                 (number, Wish::Post(body))
             }
-            RequestKind::Upgrade { stream, early } => {
-                (self.open_tunnel(owner, stream, false), Wish::Upgrade(early))
+            RequestKind::Upgrade { socket, early } => {
+                (self.open_tunnel(owner, socket, false), Wish::Upgrade(early))
             }
-            RequestKind::Attach { stream, early } => {
-                (self.open_tunnel(owner, stream, true), Wish::Attach(early))
+            RequestKind::Attach { socket, early } => {
+                (self.open_tunnel(owner, socket, true), Wish::Attach(early))
             }
             RequestKind::Goodbye
             | RequestKind::PollAborted { .. }
@@ -289,11 +288,11 @@ impl Ingress {
     }
 
     /// Begins a tunnel for the client's socket.
-    fn open_tunnel(&mut self, owner: u32, stream: net::TcpStream, is_legacy: bool) -> u64 {
+    fn open_tunnel(&mut self, owner: u32, socket: ClientSocket, is_legacy: bool) -> u64 {
         let number = number();
         let (sender, incoming) = unbounded_channel();
         let events = self.events.clone();
-        spawn_local(tunnel::run(stream, End::Ingress(number), incoming, events));
+        spawn_local(tunnel::run(socket, End::Ingress(number), incoming, events));
         let tunnel = Tunnel {
             owner,
             incoming: sender,

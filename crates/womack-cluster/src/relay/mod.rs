@@ -51,7 +51,7 @@ use womack_proto::relay::{Kind, Message, Unreadable};
 use womack_redis::{Backend, Backoff, clock};
 
 pub use self::{
-    context::{RelayConfig, RelayContext},
+    context::{RelayConfig, RelayContext, RelayContextParts},
     thread::RelayTask,
 };
 use self::{

@@ -15,8 +15,8 @@ use tokio::{
     },
     task::spawn_local,
 };
-use womack_engine::{RequestKind, Sender, SessionRequest, Sid, ToShard, number};
-use womack_ledger::Limit;
+use womack_engine::{ClientSocket, RequestKind, Sender, SessionRequest, Sid, ToShard, number};
+use womack_ledger::{AddressShare, Limit};
 use womack_proto::{
     Answer, SessionError,
     relay::{AnswerLoss, Flow, Kind, Wish},
@@ -131,14 +131,14 @@ impl Owner {
                 self.tell_later(answer_for(place, answered));
             }
             Wish::Upgrade(early) => {
-                self.open_tunnel(place, sid, early, |stream, early| RequestKind::Upgrade {
-                    stream,
+                self.open_tunnel(place, sid, early, |socket, early| RequestKind::Upgrade {
+                    socket,
                     early,
                 })?;
             }
             Wish::Attach(early) => {
-                self.open_tunnel(place, sid, early, |stream, early| RequestKind::Attach {
-                    stream,
+                self.open_tunnel(place, sid, early, |socket, early| RequestKind::Attach {
+                    socket,
                     early,
                 })?;
             }
@@ -299,18 +299,37 @@ impl Owner {
         place: Place,
         sid: Sid,
         early: Bytes,
-        kind: impl FnOnce(net::TcpStream, Bytes) -> RequestKind,
+        kind: impl FnOnce(ClientSocket, Bytes) -> RequestKind,
     ) -> Result<(), SessionError> {
-        let (inner, outer) = pair().map_err(|error| {
-            tracing::warn!(%error, "no sockets for a WebSocket of another node");
-            SessionError::Overloaded
-        })?;
+        let (inner, outer) = self.sockets()?;
         self.hand(sid, kind(inner, early))?;
         let (sender, incoming) = unbounded_channel();
         let events = self.events.clone();
         spawn_local(tunnel::run(outer, End::Owner(place), incoming, events));
         self.tunnels.insert(place, sender);
         Ok(())
+    }
+
+    /// Two sockets that are connected, and count among those of clients.
+    fn sockets(&self) -> Result<(ClientSocket, ClientSocket), SessionError> {
+        // The client's address is known to its ingress alone.
+        let slot = || {
+            let slot = self.context.sockets.take(None, AddressShare::Unlimited);
+            slot.map_err(|error| {
+                self.context.limits.reached(error.limit());
+                SessionError::Overloaded
+            })
+        };
+        let slots = (slot()?, slot()?);
+        let (one, other) = pair().map_err(|error| {
+            tracing::warn!(%error, "no sockets for a WebSocket of another node");
+            SessionError::Overloaded
+        })?;
+        let socket = |stream, slot| ClientSocket {
+            stream,
+            slot: Some(slot),
+        };
+        Ok((socket(one, slots.0), socket(other, slots.1)))
     }
 
     /// Reads the id of a session that this node may have.

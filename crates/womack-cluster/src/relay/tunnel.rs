@@ -15,6 +15,7 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender},
     time::{Instant, sleep_until},
 };
+use womack_engine::ClientSocket;
 use womack_proto::relay::Flow;
 
 use super::{event::Event, place::End};
@@ -27,10 +28,10 @@ const READ_BYTES: usize = 16 * 1024;
 /// How long a tunnel may last when its other end has ended, as a shard's last bytes.
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
-/// Carries what `stream` brings to the other end, and what comes from there to `stream`, until
+/// Carries what `socket` brings to the other end, and what comes from there to `socket`, until
 /// neither side has more, or the relay has dropped its half of `incoming`.
 pub(super) async fn run(
-    stream: net::TcpStream,
+    ClientSocket { stream, slot }: ClientSocket,
     end: End,
     mut incoming: UnboundedReceiver<Flow>,
     events: UnboundedSender<Event>,
@@ -43,6 +44,7 @@ pub(super) async fn run(
         tracing::debug!(%error, "a tunnel has ended");
         say(Flow::End);
     }
+    drop(slot);
     events.send(Event::Closed(end)).ok();
 }
 
@@ -222,7 +224,11 @@ mod tests {
             ends.push(TcpStream::from_std(outer).unwrap());
             let (half, incoming) = mpsc::unbounded_channel();
             halves.push(half);
-            tokio::task::spawn_local(run(inner, end, incoming, events.clone()));
+            let socket = ClientSocket {
+                stream: inner,
+                slot: None,
+            };
+            tokio::task::spawn_local(run(socket, end, incoming, events.clone()));
         }
         drop(events);
         let carrying = tokio::task::spawn_local(async move {

@@ -60,7 +60,7 @@ impl Cost {
     fn of(config: &Config) -> Self {
         let limits = **config.limits.load();
         let clients = match limits.max_connections {
-            0 => room_for_clients(),
+            0 => room_for_clients(config.shards),
             most => most,
         };
         let memory = Memory::new(config.shards);

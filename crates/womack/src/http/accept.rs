@@ -16,9 +16,11 @@ use womack_engine::Throttle;
 use womack_ledger::Limit;
 
 use super::{
-    connection::serve_connection,
+    connection::{Accepted, serve_connection},
     connections::{BACKLOG, Connections},
     context::Http,
+    overload::serve_when_there_is_room,
+    proxies,
     surface::Surface,
 };
 
@@ -128,6 +130,35 @@ fn spawn(http: &Rc<Http>, stream: TcpStream, from: IpAddr, surface: Surface, to:
     // Without it a lone packet waits for the acknowledgement of the one before; a stream that
     // refuses the option is broken and says so when it is read.
     stream.set_nodelay(true).ok();
-    let connection = serve_connection(http.clone(), stream, from, surface, to.closing.clone());
-    to.open.spawn_local(connection);
+    let config = &http.server.config;
+    // A proxy has as many sockets as all its clients: whose they are is known from what it says.
+    let is_client = surface == Surface::Admin || !proxies::is_trusted_peer(from, config);
+    let address = is_client.then(|| from.to_canonical());
+    let server = http.server.clone();
+    let descriptors = &server.descriptors;
+    let taken = descriptors
+        .pool(surface)
+        .take(address, http.socket_share(surface));
+    let mut accepted = Accepted {
+        stream,
+        from,
+        address,
+        surface,
+        slot: None,
+    };
+    let (http, closing) = (http.clone(), to.closing.clone());
+    match taken {
+        Ok(slot) => {
+            accepted.slot = Some(slot);
+            to.open
+                .spawn_local(serve_connection(http, accepted, closing));
+        }
+        Err(error) => match descriptors.turn_away(error) {
+            Some(permit) => {
+                let serving = serve_when_there_is_room(http, accepted, error, permit, closing);
+                to.open.spawn_local(serving);
+            }
+            None => http.count_refused_socket(error, address),
+        },
+    }
 }

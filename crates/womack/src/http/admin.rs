@@ -37,6 +37,7 @@ impl Http {
             "/metrics" => {
                 let metrics = &self.server.metrics;
                 metrics.queue_depth("router", self.dirty.len());
+                metrics.client_sockets(self.server.descriptors.of_clients().open());
                 if let Some(reports) = &self.server.engine.reports {
                     metrics.queue_depth("reports", reports.len());
                 }

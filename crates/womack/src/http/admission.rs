@@ -4,12 +4,23 @@ use std::{net::IpAddr, sync::Once, time::Instant};
 
 use hyper::Request;
 use tracing::warn;
-use womack_ledger::{AdmissionError, Admitted, Limit};
+use womack_ledger::{AddressShare, AdmissionError, Admitted, Limit};
 use womack_proto::SessionError;
 
-use super::{context::Http, proxies::ClientAddress};
+use super::{context::Http, proxies::ClientAddress, surface::Surface};
 
 impl Http {
+    /// The part of the sockets that an address may have.
+    pub(super) fn socket_share(&self, surface: Surface) -> AddressShare {
+        match surface {
+            Surface::Admin => AddressShare::Unlimited,
+            Surface::All | Surface::Clients => {
+                let limits = self.server.config.limits.load();
+                limits.max_connections_per_address.of_sockets()
+            }
+        }
+    }
+
     /// Whether whoever sent `request` may open a session.
     ///
     /// # Errors
@@ -44,14 +55,15 @@ impl Http {
     }
 }
 
-/// Warns operators, once, of an address that is refused further sessions: it may be a balancer's.
-fn warn_of_address(client: IpAddr) {
+/// Warns operators, once, of an address that is refused further sessions or sockets: it may be a
+/// balancer's.
+pub(super) fn warn_of_address(client: IpAddr) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
         warn!(
             %client,
-            "an address has reached its share of sessions (max-connections-per-address), and \
-             further clients from there are refused; if it is a balancer's, set trusted-proxy to \
+            "an address has reached its share of sessions or sockets \
+             (max-connections-per-address), and further clients from there are refused; if it is a balancer's, set trusted-proxy to \
              the balancer's network, so that its clients are told apart"
         );
     });

@@ -1,12 +1,19 @@
 //! One HTTP connection of a client, from its first byte to its last.
 
 use std::{
-    cell::Cell, convert::Infallible, io::ErrorKind, net::IpAddr, pin::pin, rc::Rc, sync::Arc,
-    time::Instant,
+    cell::Cell,
+    convert::Infallible,
+    io::ErrorKind,
+    net::IpAddr,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use hyper::{
-    Response, StatusCode,
+    Request, Response, StatusCode,
+    body::Incoming,
     header::{CONNECTION, HeaderName, HeaderValue},
     server::conn::http1,
     service::service_fn,
@@ -14,70 +21,143 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, select};
 use tokio_util::sync::CancellationToken;
-use womack_ledger::{HTTP_BYTES, Limit};
+use womack_ledger::{HTTP_BYTES, Limit, SocketSlot};
+use womack_proto::SessionError;
 
 use super::{
     body::Body,
+    client_stream::ClientStream,
     context::Http,
     delivery::ClientConnection,
-    keep_alive::{self, Counted, SilenceTimer, Traffic},
+    idle_connections::IdleEntry,
+    keep_alive::{self, Counted, SilenceEnd, SilenceTimer, Traffic},
     locality::is_forwarded,
-    proxies,
+    overload::refuse,
+    proxies::{self, ClientAddress},
+    refusals::closing as closing_response,
     surface::Surface,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// How long a connection that makes room waits for its client to have read the last answer.
+const EVICTION_TIME: Duration = Duration::from_millis(500);
+
+/// A connection that a listener has accepted.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    /// The other end of the stream.
+    pub(super) from: IpAddr,
+    /// The client's address, under which its descriptor counts; `None` if a proxy has yet to say it.
+    pub(super) address: Option<IpAddr>,
+    pub(super) surface: Surface,
+    /// Counts the descriptor, closed before it counts no longer.
+    pub(super) slot: Option<SocketSlot>,
+}
 
 /// Serves one connection until it ends, or until `closing` has it end after the request that it is
 /// at.
 pub(super) async fn serve_connection(
     http: Rc<Http>,
-    mut stream: TcpStream,
-    from: IpAddr,
-    surface: Surface,
+    mut accepted: Accepted,
     closing: CancellationToken,
 ) {
-    let config = &http.server.config;
-    let Some(peer) = peer(&http, &mut stream, from, surface).await else {
+    let _charge = http.server.engine.memory.ledger(http.id).hold(HTTP_BYTES);
+    let Some(peer) = peer(&http, &mut accepted).await else {
         return;
     };
-    let is_announced = surface != Surface::Admin && proxies::is_announced(from, config);
-    let (client, stream) = ClientConnection::new(stream);
-    let _charge = http.server.engine.memory.ledger(http.id).hold(HTTP_BYTES);
-    let has_asked = Cell::new(false);
-    let service = service_fn(|request| {
-        has_asked.set(true);
-        client.heard();
-        let is_proxied = is_announced || is_forwarded(request.headers());
-        client.is_proxied.set(is_proxied);
-        let (http, client) = (http.clone(), client.clone());
-        async move {
-            let mut response = http.clone().respond(request, peer, surface, client).await;
-            http.announce_persistence(&mut response);
-            Ok::<_, Infallible>(response)
+    let Accepted {
+        stream,
+        from,
+        surface,
+        slot,
+        ..
+    } = accepted;
+    let (client, stream) = ClientConnection::new(stream, slot);
+    let served = ServedConnection {
+        http: http.clone(),
+        client,
+        peer,
+        from,
+        surface,
+    };
+    let ended = served.serve(stream, &closing).await;
+    let client = served.client;
+    match ended {
+        Ended::Cut => return,
+        Ended::Error(error) => count_error(&http, &error),
+        Ended::Limit(limit) => {
+            let name = limit.as_str();
+            tracing::debug!(limit = name, "an HTTP connection was silent for too long");
+            http.server.metrics.limit(limit);
         }
-    });
-    let traffic = Arc::new(Traffic::default());
-    let timer = SilenceTimer::new(config.handshake_timeout, config.keep_alive, Instant::now());
-    let connection = http1::Builder::new()
-        // The time that hyper has for a head runs between two requests too.
-        .header_read_timeout(None)
-        .max_buf_size(config.limits.load().max_head_bytes)
-        .serve_connection(TokioIo::new(Counted::new(stream, traffic.clone())), service)
-        .with_upgrades();
-    let ended = {
-        // Dropped before it is known how the stream ended.
+        Ended::Evicted => {
+            // Its client has had its answers, and what is not known of them soon will be.
+            client.settle(EVICTION_TIME, &closing).await;
+            return;
+        }
+        Ended::InOrder => {}
+    }
+    client
+        .settle(http.server.config.handshake_timeout, &closing)
+        .await;
+}
+
+/// A connection whose other end is known.
+struct ServedConnection {
+    http: Rc<Http>,
+    client: Rc<ClientConnection>,
+    /// That of a client, or of the last proxy.
+    peer: IpAddr,
+    from: IpAddr,
+    surface: Surface,
+}
+
+/// How a connection has ended for hyper.
+enum Ended {
+    InOrder,
+    Error(hyper::Error),
+    /// Nothing happened for longer than this.
+    Limit(Limit),
+    /// It was idle, and made room.
+    Evicted,
+    /// It was broken off.
+    Cut,
+}
+
+impl ServedConnection {
+    /// Serves `stream` as long as it lasts. It is dropped before it is known how it ended.
+    async fn serve(&self, stream: ClientStream, closing: &CancellationToken) -> Ended {
+        let (http, client) = (&self.http, &self.client);
+        let config = &http.server.config;
+        let is_announced =
+            self.surface != Surface::Admin && proxies::is_announced(self.from, config);
+        let has_asked = Cell::new(false);
+        let service = service_fn(|request| {
+            has_asked.set(true);
+            client.heard();
+            let is_proxied = is_announced || is_forwarded(request.headers());
+            client.is_proxied.set(is_proxied);
+            self.answer(request)
+        });
+        let traffic = Arc::new(Traffic::default());
+        let timer = SilenceTimer::new(config.handshake_timeout, config.keep_alive, Instant::now());
+        let idle = http.server.descriptors.pool(self.surface).idle.clone();
+        let idle = IdleEntry::new(idle, http.id, self.peer);
+        let connection = http1::Builder::new()
+            // The time that hyper has for a head runs between two requests too.
+            .header_read_timeout(None)
+            .max_buf_size(config.limits.load().max_head_bytes)
+            .serve_connection(TokioIo::new(Counted::new(stream, traffic.clone())), service)
+            .with_upgrades();
         let mut connection = pin!(connection);
-        select! {
+        let ended = select! {
             // First, so that the others see what it has done.
             biased;
             ended = connection.as_mut() => ended,
-            limit = traffic.silence(timer, || client.is_answering()) => {
-                let name = limit.as_str();
-                tracing::debug!(limit = name, "an HTTP connection was silent for too long");
-                http.server.metrics.limit(limit);
-                Ok(())
-            }
+            end = traffic.silence(timer, idle, || client.is_answering()) => return match end {
+                SilenceEnd::Limit(limit) => Ended::Limit(limit),
+                SilenceEnd::Evicted => Ended::Evicted,
+            },
             () = closing.cancelled() => {
                 let ending = async {
                     // A client that has only just connected is answered, which ends the connection
@@ -89,40 +169,79 @@ pub(super) async fn serve_connection(
                 };
                 select! {
                     ended = ending => ended,
-                    () = client.cut.notified() => return,
+                    () = client.cut.notified() => return Ended::Cut,
                 }
             }
-            () = client.cut.notified() => return,
-        }
-    };
-    if let Err(error) = ended {
-        count_error(&http, &error);
+            () = client.cut.notified() => return Ended::Cut,
+        };
+        ended.map_or_else(Ended::Error, |()| Ended::InOrder)
     }
-    client.settle(config.handshake_timeout, &closing).await;
+
+    /// Answers a request.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
+        let refused = self.assign(&request);
+        let (http, client) = (self.http.clone(), self.client.clone());
+        let (peer, surface) = (self.peer, self.surface);
+        async move {
+            let mut response = match refused {
+                None => http.clone().respond(request, peer, surface, client).await,
+                Some(error) => closing_response(http.refuse(error)),
+            };
+            http.announce_persistence(&mut response);
+            Ok(response)
+        }
+    }
+
+    /// Counts the connection for the client of `request`, if a trusted proxy speaks for it. Returns
+    /// why the request is refused, if it is.
+    fn assign(&self, request: &Request<Incoming>) -> Option<SessionError> {
+        let config = &self.http.server.config;
+        if self.surface == Surface::Admin || !proxies::is_trusted_peer(self.peer, config) {
+            return None;
+        }
+        let trusted = &config.nodes.trusted_proxies;
+        let ClientAddress(address) = ClientAddress::of(self.peer, request.headers(), trusted);
+        if proxies::is_trusted_peer(address, config) {
+            // The proxy speaks for itself, such as one that looks whether the server is there.
+            return None;
+        }
+        let share = self.http.socket_share(self.surface);
+        let error = self.client.assign(address, share).err()?;
+        self.http.count_refused_socket(error, Some(address));
+        Some(SessionError::TooManySessions)
+    }
 }
 
 /// The address that the connection comes from: that of a client, or of the last proxy. `None` if a
 /// proxy that is to say so does not.
-async fn peer(
-    http: &Http,
-    stream: &mut TcpStream,
-    from: IpAddr,
-    surface: Surface,
-) -> Option<IpAddr> {
+async fn peer(http: &Http, accepted: &mut Accepted) -> Option<IpAddr> {
+    let (from, surface) = (accepted.from, accepted.surface);
     if surface == Surface::Admin {
         return Some(from);
     }
-    match proxies::peer(stream, from, &http.server.config).await {
-        Ok(peer) => Some(peer),
+    let peer = match proxies::peer(&mut accepted.stream, from, &http.server.config).await {
+        Ok(peer) => peer,
         Err(error) => {
             http.server.metrics.http.refused("proxy_protocol");
             if error.kind() == ErrorKind::TimedOut {
                 http.server.metrics.limit(Limit::HandshakeSeconds);
             }
             tracing::debug!(%from, %error, "a proxy does not begin as it should");
-            None
+            return None;
         }
+    };
+    let is_named = !proxies::is_trusted_peer(peer, &http.server.config);
+    if let Some(slot) = accepted.slot.as_mut().filter(|_| is_named)
+        && let Err(error) = slot.assign(peer, http.socket_share(surface))
+    {
+        http.count_refused_socket(error, Some(peer));
+        refuse(&mut accepted.stream).await;
+        return None;
     }
+    Some(peer)
 }
 
 /// Counts the error that ended a connection.

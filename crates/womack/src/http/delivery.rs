@@ -21,6 +21,7 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    net::IpAddr,
     rc::Rc,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -36,6 +37,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use womack_engine::Sid;
+use womack_ledger::{AddressShare, SocketError, SocketSlot};
 use womack_proto::relay::AnswerLoss;
 
 use super::client_stream::{ClientStream, StreamEnd};
@@ -71,6 +73,8 @@ pub(super) struct ClientConnection {
     end: Arc<StreamEnd>,
     /// Answers after which the client has not been heard.
     unconfirmed: RefCell<Vec<UnconfirmedAnswer>>,
+    /// Counts the descriptor; taken when the stream becomes a WebSocket.
+    slot: RefCell<Option<SocketSlot>>,
 }
 
 /// An answer of which it is not known yet whether its client has it.
@@ -99,14 +103,15 @@ enum Ending {
 }
 
 impl ClientConnection {
-    /// A connection, and its stream as hyper is to have it.
-    pub(super) fn new(stream: TcpStream) -> (Rc<Self>, ClientStream) {
+    /// A connection whose descriptor `slot` counts, and its stream as hyper is to have it.
+    pub(super) fn new(stream: TcpStream, slot: Option<SocketSlot>) -> (Rc<Self>, ClientStream) {
         let (stream, end) = ClientStream::new(stream);
         let connection = Self {
             cut: Rc::default(),
             is_proxied: Cell::new(false),
             end,
             unconfirmed: RefCell::default(),
+            slot: RefCell::new(slot),
         };
         (Rc::new(connection), stream)
     }
@@ -114,6 +119,21 @@ impl ClientConnection {
     /// Whether a request is being answered: whatever produces an answer holds a part of this.
     pub(super) fn is_answering(self: &Rc<Self>) -> bool {
         Rc::strong_count(self) > 1 || Rc::strong_count(&self.cut) > 1
+    }
+
+    /// Takes over what counts the descriptor.
+    pub(super) fn take_slot(&self) -> Option<SocketSlot> {
+        self.slot.take()
+    }
+
+    /// Counts the descriptor for the client at `address`, of which an address may have its `share`.
+    ///
+    /// # Errors
+    /// That address has its share.
+    pub(super) fn assign(&self, address: IpAddr, share: AddressShare) -> Result<(), SocketError> {
+        let mut slot = self.slot.borrow_mut();
+        slot.as_mut()
+            .map_or(Ok(()), |slot| slot.assign(address, share))
     }
 
     /// A request came: its client has read what it was answered before.
@@ -317,7 +337,7 @@ mod tests {
     /// How a connection ends of which the client does `act` after the server has written.
     async fn ending(act: impl AsyncFnOnce(&mut TcpStream)) -> Ending {
         let (mut client, server) = pair().await;
-        let (connection, mut stream) = ClientConnection::new(server);
+        let (connection, mut stream) = ClientConnection::new(server, None);
         stream.write_all(b"answer").await.unwrap();
         act(&mut client).await;
         drop((client, stream));

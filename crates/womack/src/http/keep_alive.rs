@@ -22,11 +22,23 @@ use tokio::{
 };
 use womack_ledger::Limit;
 
-use super::client_stream::ClientStream;
+use super::{client_stream::ClientStream, idle_connections::IdleEntry};
 
 /// How long a request may be on its way to a connection that is about to be closed: a balancer has
 /// chosen the connection and is kept from sending by other work.
 const LAST_REQUEST: Duration = Duration::from_millis(100);
+
+/// How long a client that has connected may take before it counts as one that asks nothing.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// Why a connection ends on which nothing happens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum SilenceEnd {
+    /// It took longer than this.
+    Limit(Limit),
+    /// It makes room for another connection.
+    Evicted,
+}
 
 /// The two times, and how far a connection is.
 #[derive(Debug)]
@@ -91,6 +103,15 @@ impl SilenceTimer {
             Phase::Idle(since) => Some((since + self.keep_alive, Limit::KeepAliveSeconds)),
         }
     }
+
+    /// Since when nothing is asked, so that the connection may make room for another.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Idle(since) => Some(since),
+            Phase::Head(since) if self.traffic.read == 0 => Some(since + FIRST_REQUEST),
+            Phase::Head(_) | Phase::Answer => None,
+        }
+    }
 }
 
 /// Ends a connection of a server that ends: after the answer that it is at, or, if it is idle, in a
@@ -114,15 +135,17 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    /// Waits until the connection has been silent for too long; returns the limit that is reached.
+    /// Waits until the connection has been silent for too long, or is to make room while it is
+    /// `idle`.
     ///
     /// It has to be polled by the task that reads and writes the connection, after that: nothing
     /// else wakes it when something has happened.
     pub(super) async fn silence(
         &self,
         mut timer: SilenceTimer,
+        idle: IdleEntry,
         is_answering: impl Fn() -> bool,
-    ) -> Limit {
+    ) -> SilenceEnd {
         // A timer that rings before the first deadline would wake every new connection once more.
         let first = timer.deadline().map(|(due, _)| due);
         let mut sleep = pin!(sleep_until(first.unwrap_or_else(Instant::now).into()));
@@ -132,11 +155,14 @@ impl Traffic {
                 let read = self.read.load(Ordering::Relaxed);
                 let written = self.written.load(Ordering::Relaxed);
                 timer.observe(TrafficCount { read, written }, is_answering(), now);
+                if idle.observe(timer.idle_since(), context) {
+                    return Poll::Ready(SilenceEnd::Evicted);
+                }
                 let Some((due, limit)) = timer.deadline() else {
                     return Poll::Pending;
                 };
                 if due <= now {
-                    return Poll::Ready(limit);
+                    return Poll::Ready(SilenceEnd::Limit(limit));
                 }
                 // Most deadlines are put off before they are reached, so a timer that is too early
                 // is left to ring.

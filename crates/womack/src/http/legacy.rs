@@ -64,7 +64,9 @@ impl Http {
                     Transport::WebSocket if self.carries_no_more(sid) => {
                         self.refuse(SessionError::Draining)
                     }
-                    Transport::WebSocket => self.websocket(request, Purpose::Attach(sid)),
+                    Transport::WebSocket => {
+                        self.websocket(request, Purpose::Attach(sid), connection)
+                    }
                     Transport::XhrPolling => {
                         self.legacy_polling(request, sid, None, connection).await
                     }

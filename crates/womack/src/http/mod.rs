@@ -3,13 +3,13 @@
 //! Imports run down this list, and no file imports from this one:
 //!
 //! ```text
-//! accept, connection                          listeners and their connections
+//! accept, overload, connection                listeners and their connections
 //! routes                                      which request is answered by what
 //! sessions, legacy, admin, publish            requests of clients and of operators
 //! polling, websocket, plain, events, stats    transports, and the pages of operators
 //! admission, forward, refusals                steps that requests share
 //! context                                     everything that these share
-//! assets, body, connections, delivery …       parts that know no request
+//! assets, body, descriptors, delivery …       parts that know no request
 //! ```
 
 mod accept;
@@ -24,12 +24,15 @@ mod connections;
 mod context;
 mod cors;
 mod delivery;
+mod descriptors;
 mod event_body;
 mod events;
 mod forward;
+mod idle_connections;
 mod keep_alive;
 mod legacy;
 mod locality;
+mod overload;
 mod plain;
 mod polling;
 mod proxies;
@@ -47,6 +50,7 @@ pub(crate) use self::{
     assets::Assets,
     connections::{BACKLOG, Connections},
     context::{Http, keep_alive_header},
+    descriptors::{Descriptors, for_clients},
     refused_origins::RefusedOrigins,
     surface::Surface,
 };

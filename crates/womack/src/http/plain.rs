@@ -10,7 +10,9 @@ use hyper::{
 use womack_engine::{Problem, Speaks};
 use womack_proto::{NamespaceId, Target};
 
-use super::{answers::respond, body::Body, context::Http, websocket::Purpose};
+use super::{
+    answers::respond, body::Body, context::Http, delivery::ClientConnection, websocket::Purpose,
+};
 
 impl Http {
     /// A WebSocket without Engine.IO.
@@ -18,6 +20,7 @@ impl Http {
         self: &Rc<Self>,
         request: Request<Incoming>,
         endpoint: u8,
+        connection: &ClientConnection,
     ) -> Response<Body> {
         let admitted = match self.admit(&request) {
             Ok(admitted) => admitted,
@@ -35,6 +38,7 @@ impl Http {
                     namespace,
                     admitted,
                 },
+                connection,
             ),
             Err(problem) => self.refuse_plain(&problem),
         }

@@ -39,9 +39,14 @@ impl ClientAddress {
     }
 }
 
+/// Whether connections from `from` come from a proxy that is believed whom it speaks for.
+pub(super) fn is_trusted_peer(from: IpAddr, config: &Config) -> bool {
+    is_trusted(from.to_canonical(), &config.nodes.trusted_proxies)
+}
+
 /// Whether connections from `from` begin with a header of the PROXY protocol.
 pub(super) fn is_announced(from: IpAddr, config: &Config) -> bool {
-    config.nodes.proxy_protocol && is_trusted(from.to_canonical(), &config.nodes.trusted_proxies)
+    config.nodes.proxy_protocol && is_trusted_peer(from, config)
 }
 
 /// Who opened `stream`, which `from` did at the other end of it. Where the PROXY protocol is

@@ -25,7 +25,9 @@ impl Http {
             Speaks::SocketIo | Speaks::EngineIo(_) => {
                 self.session_request(request, endpoint, connection).await
             }
-            Speaks::WebSocket(_) | Speaks::Lines => self.plain_websocket(request, endpoint),
+            Speaks::WebSocket(_) | Speaks::Lines => {
+                self.plain_websocket(request, endpoint, connection)
+            }
             Speaks::Events => {
                 let cut = connection.cut.clone();
                 self.events(request, endpoint, cut).await
@@ -72,7 +74,7 @@ impl Http {
                         },
                     },
                 };
-                self.websocket(request, purpose)
+                self.websocket(request, purpose, connection)
             }
             TransportKind::Polling => match sid {
                 None => self.first_poll(&request, &handshake, endpoint),

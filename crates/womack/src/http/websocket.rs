@@ -1,6 +1,6 @@
 //! The way from an HTTP request to a WebSocket.
 
-use std::{net::TcpStream, rc::Rc, time::Instant};
+use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
@@ -13,11 +13,11 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{task::spawn_local, time::timeout};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use womack_engine::{RequestKind, SessionRequest, Sid};
-use womack_ledger::Admitted;
+use womack_engine::{ClientSocket, RequestKind, SessionRequest, Sid};
+use womack_ledger::{Admitted, SocketSlot};
 use womack_proto::{NamespaceId, Revision, SessionError};
 
-use super::{body::Body, context::Http, keep_alive::Counted};
+use super::{body::Body, context::Http, delivery::ClientConnection, keep_alive::Counted};
 
 /// What a WebSocket is opened for.
 pub(super) enum Purpose {
@@ -46,19 +46,27 @@ impl Http {
         self: &Rc<Self>,
         mut request: Request<Incoming>,
         purpose: Purpose,
+        connection: &ClientConnection,
     ) -> Response<Body> {
         let Some(headers) = accept(&request) else {
             return self.refuse(SessionError::BadRequest);
         };
         let upgraded = upgrade::on(&mut request);
-        spawn_local(self.clone().hand_over(upgraded, purpose));
+        let slot = connection.take_slot();
+        spawn_local(self.clone().hand_over(upgraded, slot, purpose));
         let mut response = Response::new(Either::Left(Full::default()));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
         response
     }
 
-    async fn hand_over(self: Rc<Self>, upgraded: OnUpgrade, purpose: Purpose) {
+    /// Hands the stream of a WebSocket over; `slot` counts its descriptor.
+    async fn hand_over(
+        self: Rc<Self>,
+        upgraded: OnUpgrade,
+        slot: Option<SocketSlot>,
+        purpose: Purpose,
+    ) {
         let Ok(Ok(upgraded)) = timeout(self.server.config.handshake_timeout, upgraded).await else {
             return tracing::debug!("a client went away during its WebSocket handshake");
         };
@@ -66,8 +74,8 @@ impl Http {
             return tracing::error!("a WebSocket came over something else than TCP");
         };
         let stream = parts.io.into_inner().into_inner().into_inner();
-        let stream: TcpStream = match stream.and_then(tokio::net::TcpStream::into_std) {
-            Ok(stream) => stream,
+        let socket = match stream.and_then(tokio::net::TcpStream::into_std) {
+            Ok(stream) => ClientSocket { stream, slot },
             Err(error) => return tracing::debug!(%error, "a stream was gone before it opened"),
         };
         let early: Bytes = parts.read_buf;
@@ -79,7 +87,7 @@ impl Http {
             } => {
                 let mut shard = self.shard.borrow_mut();
                 return shard.open_websocket(
-                    stream.into(),
+                    socket.into(),
                     &early,
                     endpoint,
                     revision,
@@ -94,7 +102,7 @@ impl Http {
             } => {
                 let mut shard = self.shard.borrow_mut();
                 return shard.open_plain(
-                    stream.into(),
+                    socket.into(),
                     &early,
                     endpoint,
                     namespace,
@@ -102,13 +110,13 @@ impl Http {
                     Instant::now(),
                 );
             }
-            Purpose::Upgrade(sid) => (sid, RequestKind::Upgrade { stream, early }),
-            Purpose::Attach(Some(sid)) => (sid, RequestKind::Attach { stream, early }),
+            Purpose::Upgrade(sid) => (sid, RequestKind::Upgrade { socket, early }),
+            Purpose::Attach(Some(sid)) => (sid, RequestKind::Attach { socket, early }),
             Purpose::Attach(None) => {
                 return self
                     .shard
                     .borrow_mut()
-                    .turn_away_unknown(stream.into(), Instant::now());
+                    .turn_away_unknown(socket.into(), Instant::now());
             }
         };
         // A full queue drops the stream, which the client sees at once.

@@ -32,6 +32,8 @@ pub(crate) struct Metrics {
     /// Bytes of messages that the router has still to take.
     backlog_bytes: Gauge,
     queue_depth: By<Gauge>,
+    /// Descriptors that clients have.
+    client_sockets: Gauge,
     started: Instant,
 }
 
@@ -66,6 +68,11 @@ impl Metrics {
                 "queue",
                 ["router"],
             ),
+            client_sockets: add(
+                &mut registry,
+                "client_sockets",
+                "Sockets that clients have, from accept to close, whatever is spoken over them",
+            ),
             limits,
             started: Instant::now(),
             registry,
@@ -89,6 +96,12 @@ impl Metrics {
     pub(crate) fn queue_depth(&self, queue: &'static str, depth: usize) {
         let depth = i64::try_from(depth).unwrap_or(i64::MAX);
         self.queue_depth.of(queue).set(depth);
+    }
+
+    /// Notes how many sockets clients have.
+    pub(crate) fn client_sockets(&self, open: usize) {
+        let open = i64::try_from(open).unwrap_or(i64::MAX);
+        self.client_sockets.set(open);
     }
 
     /// For how long there has been something to count.

@@ -27,7 +27,7 @@ use crate::{
     config::{Config, ConfigError, settings::Egress},
     context::ServerContext,
     error::Error,
-    http::RefusedOrigins,
+    http::{Descriptors, RefusedOrigins, for_clients},
     metrics::Metrics,
     status::Status,
 };
@@ -38,8 +38,6 @@ const SHARD_QUEUE: usize = 4096;
 const ROUTER_QUEUE: usize = 64;
 /// Requests that may wait to be carried to other nodes.
 const RELAY_QUEUE: usize = 4096;
-/// Descriptors that are not clients: listeners, Redis, logs.
-const RESERVED_FILES: u64 = 64;
 
 /// Everything that a server is started with.
 pub(crate) struct ServerParts {
@@ -101,7 +99,9 @@ impl Running {
             return Err(ConfigError::DiagnosisOfCluster.into());
         }
         let files = rlimit::increase_nofile_limit(u64::MAX);
-        let room = files.as_ref().map_or(u64::MAX, |files| room(*files));
+        let room = files
+            .as_ref()
+            .map_or(usize::MAX, |files| room(*files, config.shards));
         // Nobody else reaches the embedded broker.
         let relays = config.nodes.relays && source.broker.is_none();
         let is_cluster = source.backend.is_cluster();
@@ -229,7 +229,7 @@ fn warn_of_empty_prefix(config: &Config) {
 /// Puts together what all threads of `server` have in common, and the queue of its reports.
 pub(super) fn context(
     server: ServerParts,
-    room: u64,
+    room: usize,
     is_cluster: bool,
 ) -> Result<(Arc<ServerContext>, Option<Receiver<Report>>), Error> {
     let ServerParts {
@@ -255,13 +255,14 @@ pub(super) fn context(
         .is_some()
         .then(|| Reports::new(config.limits.load().max_waiting_events, memory.reports()))
         .unzip();
+    let descriptors = Descriptors::new(room, config.shards);
     let engine = Context::new(ContextParts {
         config: config.engine(is_cluster),
         registry,
         endpoints,
         metrics: metrics.engine.clone(),
         sids,
-        room: usize::try_from(room).unwrap_or(usize::MAX),
+        room,
         memory,
         reports,
     });
@@ -271,6 +272,7 @@ pub(super) fn context(
         metrics,
         engine: Arc::new(engine),
         refused_origins: RefusedOrigins::default(),
+        descriptors,
     };
     Ok((Arc::new(server), queue))
 }
@@ -294,15 +296,16 @@ fn shard_queue(ledger: &Ledger) -> (Sender<ToShard>, Receiver<ToShard>) {
     weighed_queue(SHARD_QUEUE, scale)
 }
 
-/// How many clients there can be, as far as the system's limit of open files is known.
-pub(crate) fn room_for_clients() -> usize {
+/// How many clients there can be with so many shards, as far as the system's limit of open files is
+/// known.
+pub(crate) fn room_for_clients(shards: usize) -> usize {
     let (_, most) = rlimit::Resource::NOFILE.get().unwrap_or((0, 0));
-    usize::try_from(room(most)).unwrap_or(usize::MAX)
+    room(most, shards)
 }
 
 /// How many clients there can be where so many files may be open.
-const fn room(files: u64) -> u64 {
-    files.saturating_sub(RESERVED_FILES)
+fn room(files: u64, shards: usize) -> usize {
+    usize::try_from(for_clients(files, shards)).unwrap_or(usize::MAX)
 }
 
 /// The line that tools wait for: from here on clients are served.

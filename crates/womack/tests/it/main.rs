@@ -13,6 +13,7 @@ mod conformance;
 mod conformance_eio3;
 mod dashboard;
 mod deploy;
+mod descriptors;
 mod diagnosis;
 mod disconnect;
 mod drain;

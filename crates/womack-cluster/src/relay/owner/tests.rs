@@ -10,11 +10,14 @@ use tokio::{
     time::timeout,
 };
 use womack_engine::{ConnectionId, Receiver, ShardId, queue};
-use womack_ledger::LimitCounters;
+use womack_ledger::{LimitCounters, SocketPool};
 use womack_proto::{PollBody, payload::Content, relay::Form};
 
 use super::*;
-use crate::{metrics::RelayMetrics, relay::context::RelayConfig};
+use crate::{
+    metrics::RelayMetrics,
+    relay::context::{RelayConfig, RelayContextParts},
+};
 
 /// How long something may take to happen.
 const MOST: Duration = Duration::from_secs(10);
@@ -47,9 +50,13 @@ impl Scene {
             max_bytes: 1000,
             drain: Duration::from_secs(1),
         };
-        let metrics = RelayMetrics::new(&mut registry);
-        let limits = LimitCounters::new(&mut registry);
-        let context = Arc::new(RelayContext::new(SID.node, config, metrics, limits));
+        let context = Arc::new(RelayContext::new(RelayContextParts {
+            node: SID.node,
+            config,
+            metrics: RelayMetrics::new(&mut registry),
+            limits: LimitCounters::new(&mut registry),
+            sockets: Arc::new(SocketPool::new(10)),
+        }));
         let (queue, shard) = queue(10);
         let (sender, events) = unbounded_channel();
         Self {

@@ -86,8 +86,8 @@ impl Shard {
             RequestKind::AnswerLost { loss } => self.answer_lost(sid, loss),
             RequestKind::PollEnough { token } => self.end_poll(sid, token),
             RequestKind::Post { body, answer } => self.post(sid, &body, answer),
-            RequestKind::Upgrade { stream, early } => self.probe(sid, stream.into(), &early),
-            RequestKind::Attach { stream, early } => self.attach(sid, stream.into(), &early),
+            RequestKind::Upgrade { socket, early } => self.probe(sid, socket.into(), &early),
+            RequestKind::Attach { socket, early } => self.attach(sid, socket.into(), &early),
             RequestKind::Goodbye => self.goodbye(sid),
         }
     }

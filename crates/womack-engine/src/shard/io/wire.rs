@@ -9,17 +9,20 @@ use std::{
 
 use mio::{Interest, Registry, Token, net::TcpStream};
 
+use womack_ledger::SocketSlot;
+
 #[cfg(any(test, feature = "simulation"))]
 use super::memory::MemorySocket;
 use super::{
     ring::Job,
     websocket::{Decoder, Inbound, Partial},
 };
+use crate::session_request::ClientSocket;
 
 /// A socket as it comes to a shard, whose poll does not know it yet.
 pub enum Socket {
     /// One of the system's.
-    System(net::TcpStream),
+    System(ClientSocket),
     /// One in memory.
     #[cfg(any(test, feature = "simulation"))]
     Memory(MemorySocket),
@@ -27,7 +30,13 @@ pub enum Socket {
 
 impl From<net::TcpStream> for Socket {
     fn from(stream: net::TcpStream) -> Self {
-        Self::System(stream)
+        Self::System(ClientSocket { stream, slot: None })
+    }
+}
+
+impl From<ClientSocket> for Socket {
+    fn from(socket: ClientSocket) -> Self {
+        Self::System(socket)
     }
 }
 
@@ -36,6 +45,8 @@ pub(crate) struct Wire {
     stream: Stream,
     /// The decoder's state while a message is incomplete.
     partial: Option<Box<Partial>>,
+    /// Counts the socket until it is closed.
+    _slot: Option<SocketSlot>,
 }
 
 enum Stream {
@@ -54,23 +65,24 @@ impl Wire {
         token: Token,
         registry: Option<&Registry>,
     ) -> io::Result<Self> {
-        let stream = match socket {
-            Socket::System(stream) => {
+        let (stream, slot) = match socket {
+            Socket::System(ClientSocket { stream, slot }) => {
                 stream.set_nonblocking(true)?;
                 let mut stream = TcpStream::from_std(stream);
                 let registry = registry.ok_or(io::ErrorKind::NotConnected)?;
                 registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-                Stream::System(stream)
+                (Stream::System(stream), slot)
             }
             #[cfg(any(test, feature = "simulation"))]
             Socket::Memory(socket) => {
                 socket.register(token);
-                Stream::Memory(socket)
+                (Stream::Memory(socket), None)
             }
         };
         Ok(Self {
             stream,
             partial: None,
+            _slot: slot,
         })
     }
 

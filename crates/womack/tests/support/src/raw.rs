@@ -81,6 +81,18 @@ impl Raw {
         })
     }
 
+    /// Connects from another address of this machine, `127.0.0.` and `last`.
+    pub async fn connect_from_host(last: u8, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let from = SocketAddr::from(([127, 0, 0, last], 0));
+        socket.bind(from).expect("an address of this machine");
+        let stream = socket.connect(address).await;
+        Self {
+            stream: stream.expect("the server takes a connection"),
+            unread: Vec::new(),
+        }
+    }
+
     /// Connects, opens a WebSocket with an Engine.IO session, and joins `/`.
     pub async fn socket(address: SocketAddr) -> Self {
         let mut raw = Self::upgraded(address, "/socket.io/?EIO=4&transport=websocket").await;
@@ -193,6 +205,23 @@ impl Raw {
             first: bytes[0],
             payload: bytes[head..].to_vec(),
         })
+    }
+
+    /// Reads an HTTP answer with a `Content-Length`; `None` if the connection ends before it.
+    pub async fn answer(&mut self) -> Option<(String, String)> {
+        if self.unread.is_empty() && !self.read_more().await {
+            return None;
+        }
+        let head = self.head().await;
+        let lines = head.lines().map(str::to_ascii_lowercase);
+        let mut lengths = lines.filter_map(|line| {
+            let length = line.strip_prefix("content-length:")?;
+            length.trim().parse().ok()
+        });
+        let length = lengths.next().expect("a length");
+        self.fill(length).await?;
+        let body: Vec<u8> = self.unread.drain(..length).collect();
+        Some((head, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// Reads to the end of the connection.

@@ -108,7 +108,7 @@ impl Launch {
         self
     }
 
-    /// Runs the program where it may have so many files open.
+    /// Lets the program have so many files open.
     pub fn with_files(mut self, most: usize) -> Self {
         let program = mem::replace(&mut self.program, "prlimit".into());
         let limit = format!("--nofile={most}:{most}");
