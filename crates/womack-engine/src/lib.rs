@@ -97,7 +97,7 @@ pub use self::{
     queue::{Receiver, Scale, Sender, queue, weighed_queue},
     report::{Count, Custom, Meta, Place, Question, Report, Reports},
     router::{Now, Output, Router, ShardSet, SubscriberRequest},
-    session_request::{ClientSocket, RequestKind, SessionRequest, number},
+    session_request::{ClientSocket, RequestKind, SessionRequest, SocketSlots, number},
     shard::{
         CLOSING_TIME, ChannelsReader, EventQueue, Load, Opened, Readiness, Ring, Shard, Socket,
         SocketEvent, Sockets, TopicLoad, Wish,

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use womack_ledger::SocketSlot;
+use womack_ledger::Slot;
 use womack_proto::{Answer, relay::AnswerLoss};
 
 use crate::sid::{Keyed, Sid};
@@ -29,8 +29,17 @@ pub fn number() -> u64 {
 pub struct ClientSocket {
     /// The socket, closed before it counts no longer.
     pub stream: TcpStream,
-    /// Its place among the sockets of clients, if it is counted.
-    pub slot: Option<SocketSlot>,
+    /// By what it counts.
+    pub slots: SocketSlots,
+}
+
+/// By what a client's socket counts.
+#[derive(Default)]
+pub struct SocketSlots {
+    /// Its place among the descriptors of clients, if it is counted.
+    pub descriptor: Option<Slot>,
+    /// Its place among the requests for other nodes, if it is one.
+    pub relayed: Option<Slot>,
 }
 
 /// A request of a polling client, or its change to a WebSocket, for the session `sid`.

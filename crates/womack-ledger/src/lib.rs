@@ -11,7 +11,7 @@
 //! | `memory` | [`Memory`]: all ledgers beside the budget; the cost of the parts |
 //! | `cgroup` | the memory that control groups allow the process |
 //! | `admission` | [`Admission`]: how many sessions there may be, from where, and how fast |
-//! | `sockets` | [`SocketPool`]: the descriptors of clients, counted until they are closed |
+//! | `slots` | [`SlotPool`]: things of which there are so many, such as descriptors, and fair shares of them |
 //! | `shard_id` | [`ShardId`]: the number of a shard |
 //! | `metrics` | the kinds of metrics that all crates declare theirs with; [`LimitCounters`] |
 
@@ -22,7 +22,8 @@ mod limit;
 mod memory;
 pub mod metrics;
 mod shard_id;
-mod sockets;
+mod shared_bytes;
+mod slots;
 
 pub use self::{
     admission::{AddressShare, Admission, AdmissionError, AdmissionLimits, Admitted},
@@ -35,5 +36,5 @@ pub use self::{
     },
     metrics::LimitCounters,
     shard_id::ShardId,
-    sockets::{SocketError, SocketPool, SocketSlot},
+    slots::{BytesSlot, Slot, SlotError, SlotPool},
 };

@@ -8,7 +8,8 @@
 pub enum Limit {
     /// More bytes of messages wait until clients are told of a gap before them.
     GapHoldBytes,
-    /// A request, a WebSocket handshake or the first CONNECT took longer than this.
+    /// A request, a WebSocket handshake, the first CONNECT or the reading of an answer took longer
+    /// than this.
     HandshakeSeconds,
     /// An HTTP connection has been silent for longer since its last answer.
     KeepAliveSeconds,

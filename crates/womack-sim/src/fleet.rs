@@ -9,7 +9,7 @@ use womack_cluster::{
     ReporterConfig,
 };
 use womack_engine::{Context, Receiver, Report, Sender, SessionRequest, ToShard, queue};
-use womack_ledger::{LimitCounters, SocketPool};
+use womack_ledger::{LimitCounters, SlotPool};
 use womack_proto::relay::SharedSecret;
 use womack_redis::Backend;
 
@@ -70,7 +70,8 @@ pub(crate) fn start_relay(
         config,
         metrics: RelayMetrics::new(&mut registry),
         limits: LimitCounters::new(&mut registry),
-        sockets: Arc::new(SocketPool::new(usize::MAX)),
+        sockets: Arc::new(SlotPool::new(usize::MAX)),
+        ledger: context.memory.others().clone(),
     });
     let (sender, receiver) = queue(QUEUE);
     let relay = Relay {

@@ -7,7 +7,7 @@ use womack_engine::Context;
 
 use crate::{
     config::Config,
-    http::{Descriptors, RefusedOrigins},
+    http::{Descriptors, RefusedOrigins, RelayShares},
     metrics::Metrics,
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct ServerContext {
     pub(crate) refused_origins: RefusedOrigins,
     /// The descriptors that connections may have.
     pub(crate) descriptors: Descriptors,
+    /// What clients have of the requests for other nodes.
+    pub(crate) relay_shares: RelayShares,
 }
 
 impl ServerContext {
@@ -32,6 +34,7 @@ impl ServerContext {
             metrics: self.metrics.relay.clone(),
             limits: self.metrics.limits.clone(),
             sockets: self.descriptors.of_clients().clone(),
+            ledger: self.engine.memory.others().clone(),
         }))
     }
 }

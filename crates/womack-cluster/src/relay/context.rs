@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use womack_ledger::{LimitCounters, SocketPool};
+use womack_ledger::{Ledger, LimitCounters, SlotPool};
 use womack_proto::relay::SharedSecret;
 
 use crate::metrics::RelayMetrics;
@@ -43,7 +43,9 @@ pub struct RelayContext {
     /// How often limits are reached.
     pub limits: LimitCounters,
     /// The sockets of clients, of which a tunnel takes two.
-    pub sockets: Arc<SocketPool>,
+    pub sockets: Arc<SlotPool>,
+    /// The account of what waits here.
+    pub ledger: Ledger,
     /// Whether other nodes can reach this one, or are not meant to.
     is_reachable: AtomicBool,
     /// Whether this node gives back what it carries for others.
@@ -61,7 +63,9 @@ pub struct RelayContextParts {
     /// How often limits are reached.
     pub limits: LimitCounters,
     /// The sockets of clients.
-    pub sockets: Arc<SocketPool>,
+    pub sockets: Arc<SlotPool>,
+    /// The account of what waits in the relay.
+    pub ledger: Ledger,
 }
 
 impl RelayContext {
@@ -73,6 +77,7 @@ impl RelayContext {
             metrics,
             limits,
             sockets,
+            ledger,
         } = parts;
         Self {
             node,
@@ -80,6 +85,7 @@ impl RelayContext {
             metrics,
             limits,
             sockets,
+            ledger,
             is_reachable: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
         }

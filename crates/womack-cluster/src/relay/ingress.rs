@@ -163,6 +163,7 @@ impl Ingress {
             .filter(|found| found.owner == owner)
         {
             // A tunnel's task that has ended says so itself.
+            let flow = tunnel::keep(flow, &self.context.ledger);
             tunnel.incoming.send(flow).ok();
         } else if matches!(flow, Flow::Bytes(_)) {
             outgoing.say(owner, number, Kind::Forth(Flow::End));

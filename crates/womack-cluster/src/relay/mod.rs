@@ -115,7 +115,7 @@ impl Relay {
         let mut running = Running {
             ingress: Ingress::new(self.context.clone(), events.clone()),
             owner: Owner::new(self.context.clone(), self.shards.clone(), events),
-            outgoing: Outgoing::new(self.context.node),
+            outgoing: Outgoing::new(self.context.node, self.context.ledger.clone()),
             peers: Peers::new(timeout),
             looks: looks(timeout, RETURN),
             incoming,

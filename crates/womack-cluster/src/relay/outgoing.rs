@@ -1,5 +1,6 @@
 //! Messages to other nodes, in their order.
 
+use womack_ledger::{Charge, Ledger};
 use womack_proto::{
     Answer,
     relay::{Form, Kind, Message},
@@ -13,6 +14,9 @@ use super::{
 
 /// Messages that travel in one command.
 const MESSAGES_PER_BATCH: usize = 512;
+/// Bytes that travel in one command beside its first message. They are copied twice on their way to
+/// the socket.
+const BYTES_PER_BATCH: usize = 1 << 20;
 /// How often a report that has reached nobody is said again; looks are a quarter of a second apart
 /// at most, so a node has some ten seconds to find back to Redis.
 const TRIES: u8 = 40;
@@ -20,6 +24,8 @@ const TRIES: u8 = 40;
 /// Messages to other nodes that are not published yet, or not confirmed.
 pub(super) struct Outgoing {
     node: u32,
+    /// Charged everything that waits.
+    ledger: Ledger,
     /// The epoch of the link over which it will be said.
     epoch: u32,
     pub(super) nodes: Nodes,
@@ -40,12 +46,13 @@ pub(super) struct Said {
     pub(super) bytes: Vec<u8>,
     purpose: Purpose,
     tries: u8,
+    _charge: Charge,
 }
 
-/// Messages to a node that has not been heard yet, each with its length.
+/// Messages to a node that has not been heard yet, each with its length, which is charged.
 #[derive(Default)]
 struct Held {
-    messages: Vec<(Message, usize)>,
+    messages: Vec<(Message, Charge)>,
     tries: u8,
 }
 
@@ -84,9 +91,10 @@ impl Said {
 }
 
 impl Outgoing {
-    pub(super) fn new(node: u32) -> Self {
+    pub(super) fn new(node: u32, ledger: Ledger) -> Self {
         Self {
             node,
+            ledger,
             epoch: 1,
             nodes: Nodes::default(),
             waiting: Vec::new(),
@@ -109,7 +117,7 @@ impl Outgoing {
             .map_or(0, |bytes| bytes.len());
         self.bytes += bytes;
         let held = self.held.entry(to).or_default();
-        held.messages.push((message, bytes));
+        held.messages.push((message, self.ledger.hold(bytes)));
         if held.messages.len() == 1 {
             self.greet(to);
         }
@@ -118,8 +126,8 @@ impl Outgoing {
     /// A message has come: says to its sender whatever waited for that.
     pub(super) fn heard(&mut self, node: u32) {
         let held = self.held.swap_remove(&node).unwrap_or_default();
-        for (message, bytes) in held.messages {
-            self.bytes -= bytes;
+        for (message, charge) in held.messages {
+            self.bytes -= charge.bytes();
             self.encode(node, message.number, message.kind);
         }
     }
@@ -129,11 +137,11 @@ impl Outgoing {
         let Some(held) = self.held.get_mut(&node) else {
             return;
         };
-        for (_, bytes) in held
+        for (_, charge) in held
             .messages
             .extract_if(.., |(message, _)| !is_report(&message.kind))
         {
-            self.bytes -= bytes;
+            self.bytes -= charge.bytes();
         }
         if held.messages.is_empty() {
             self.held.swap_remove(&node);
@@ -167,6 +175,7 @@ impl Outgoing {
             self.push(Said {
                 to,
                 number,
+                _charge: self.ledger.hold(bytes.capacity()),
                 bytes,
                 purpose,
                 tries: 0,
@@ -197,8 +206,8 @@ impl Outgoing {
             self.push(said);
         }
         let late: Vec<_> = self.held.extract_if(.., |_, held| held.is_late()).collect();
-        for (_, bytes) in late.into_iter().flat_map(|(_, held)| held.messages) {
-            self.bytes -= bytes;
+        for (_, charge) in late.into_iter().flat_map(|(_, held)| held.messages) {
+            self.bytes -= charge.bytes();
         }
         let silent: Vec<_> = self.held.keys().copied().collect();
         silent.into_iter().for_each(|node| self.greet(node));
@@ -206,7 +215,14 @@ impl Outgoing {
 
     /// Takes what travels next.
     pub(super) fn take(&mut self) -> Vec<Said> {
-        let count = self.waiting.len().min(MESSAGES_PER_BATCH);
+        let most = self.waiting.iter().take(MESSAGES_PER_BATCH);
+        // The first travels whatever its length.
+        let sizes = most.skip(1).scan(0, |sum, said| {
+            *sum += said.bytes.len();
+            Some(*sum)
+        });
+        let more = sizes.take_while(|sum| *sum <= BYTES_PER_BATCH).count();
+        let count = self.waiting.len().min(1 + more);
         let batch: Vec<_> = self.waiting.drain(..count).collect();
         self.bytes -= batch.iter().map(|said| said.bytes.len()).sum::<usize>();
         batch
@@ -288,7 +304,7 @@ mod tests {
 
     /// The bytes for node 2, which has been heard in `form`.
     fn to(form: Form) -> Outgoing {
-        let mut outgoing = Outgoing::new(1);
+        let mut outgoing = Outgoing::new(1, Ledger::default());
         hear(&mut outgoing, form);
         outgoing
     }
@@ -345,7 +361,7 @@ mod tests {
     #[test]
     fn a_node_is_greeted_in_words_that_0_2_0_understands_and_told_the_rest_in_its_own_form() {
         for (form, first) in [(Form::First, b'p'), (Form::Envelope, 0xb7)] {
-            let mut outgoing = Outgoing::new(1);
+            let mut outgoing = Outgoing::new(1, Ledger::default());
             outgoing.say(2, 3, ask());
             outgoing.say(2, 4, Kind::Gone);
             let letters: Vec<_> = outgoing.take().iter().map(|said| said.bytes[0]).collect();
@@ -359,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_lost_before_it_was_heard_is_told_of_reports_for_some_time() {
-        let mut outgoing = Outgoing::new(1);
+        let mut outgoing = Outgoing::new(1, Ledger::default());
         outgoing.say(2, 3, ask());
         outgoing.say(2, 4, Kind::Gone);
         outgoing.lost(2);

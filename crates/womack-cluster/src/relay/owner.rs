@@ -15,7 +15,9 @@ use tokio::{
     },
     task::spawn_local,
 };
-use womack_engine::{ClientSocket, RequestKind, Sender, SessionRequest, Sid, ToShard, number};
+use womack_engine::{
+    ClientSocket, RequestKind, Sender, SessionRequest, Sid, SocketSlots, ToShard, number,
+};
 use womack_ledger::{AddressShare, Limit};
 use womack_proto::{
     Answer, SessionError,
@@ -126,6 +128,7 @@ impl Owner {
             }
             Wish::Post(body) => {
                 let (answer, answered) = oneshot::channel();
+                let body = self.context.ledger.keep(body);
                 self.hand(sid, RequestKind::Post { body, answer })?;
                 self.requests.insert(place, None);
                 self.tell_later(answer_for(place, answered));
@@ -225,7 +228,7 @@ impl Owner {
     pub(super) fn flow(&self, place: Place, flow: Flow, outgoing: &mut Outgoing) {
         if let Some(incoming) = self.tunnels.get(&place) {
             // A tunnel's task that has ended says so itself.
-            incoming.send(flow).ok();
+            incoming.send(tunnel::keep(flow, &self.context.ledger)).ok();
         } else if matches!(flow, Flow::Bytes(_)) {
             let (ingress, number) = place;
             outgoing.say(ingress, number, Kind::Back(Flow::End));
@@ -315,8 +318,8 @@ impl Owner {
         // The client's address is known to its ingress alone.
         let slot = || {
             let slot = self.context.sockets.take(None, AddressShare::Unlimited);
-            slot.map_err(|error| {
-                self.context.limits.reached(error.limit());
+            slot.map_err(|_| {
+                self.context.limits.reached(Limit::OpenFiles);
                 SessionError::Overloaded
             })
         };
@@ -327,7 +330,10 @@ impl Owner {
         })?;
         let socket = |stream, slot| ClientSocket {
             stream,
-            slot: Some(slot),
+            slots: SocketSlots {
+                descriptor: Some(slot),
+                relayed: None,
+            },
         };
         Ok((socket(one, slots.0), socket(other, slots.1)))
     }

@@ -16,6 +16,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use womack_engine::ClientSocket;
+use womack_ledger::Ledger;
 use womack_proto::relay::Flow;
 
 use super::{event::Event, place::End};
@@ -31,7 +32,7 @@ const LAST_BYTES: Duration = Duration::from_secs(2);
 /// Carries what `socket` brings to the other end, and what comes from there to `socket`, until
 /// neither side has more, or the relay has dropped its half of `incoming`.
 pub(super) async fn run(
-    ClientSocket { stream, slot }: ClientSocket,
+    ClientSocket { stream, slots }: ClientSocket,
     end: End,
     mut incoming: UnboundedReceiver<Flow>,
     events: UnboundedSender<Event>,
@@ -44,8 +45,16 @@ pub(super) async fn run(
         tracing::debug!(%error, "a tunnel has ended");
         say(Flow::End);
     }
-    drop(slot);
+    drop(slots);
     events.send(Event::Closed(end)).ok();
+}
+
+/// What the other end says, whose bytes are charged to `ledger` until the socket has taken them.
+pub(super) fn keep(flow: Flow, ledger: &Ledger) -> Flow {
+    match flow {
+        Flow::Bytes(bytes) => Flow::Bytes(ledger.keep(bytes)),
+        other => other,
+    }
 }
 
 async fn carry(
@@ -210,6 +219,8 @@ mod tests {
     use tokio::{io::AsyncReadExt, sync::mpsc, task::LocalSet};
 
     use super::*;
+    use womack_engine::SocketSlots;
+
     use crate::relay::owner::pair;
 
     /// Two tunnels, each the other's other end, between two sockets.
@@ -226,7 +237,7 @@ mod tests {
             halves.push(half);
             let socket = ClientSocket {
                 stream: inner,
-                slot: None,
+                slots: SocketSlots::default(),
             };
             tokio::task::spawn_local(run(socket, end, incoming, events.clone()));
         }

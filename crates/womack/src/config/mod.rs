@@ -90,7 +90,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// How long an answer to a ping may take.
     pub ping_timeout: Duration,
-    /// How long a request head, a request body, an upgrade or the first CONNECT may take.
+    /// How long a request head, a request body, an upgrade or the first CONNECT may take, and how long
+    /// a client may read nothing of an answer.
     #[serde(rename = "handshake-seconds")]
     pub handshake_timeout: Duration,
     /// For how long an HTTP connection stays open between two requests.

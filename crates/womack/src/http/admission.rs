@@ -29,8 +29,7 @@ impl Http {
         if self.status.is_draining() {
             return Err(SessionError::Draining);
         }
-        let client = request.extensions().get();
-        let &ClientAddress(client) = client.expect("every request to an endpoint has one");
+        let client = client_of(request);
         let (server, now) = (&self.server, Instant::now());
         let limits = server.config.limits.load();
         if server.engine.memory.is_tight(limits.memory_budget_bytes) {
@@ -55,14 +54,21 @@ impl Http {
     }
 }
 
-/// Warns operators, once, of an address that is refused further sessions or sockets: it may be a
-/// balancer's.
+/// The client of a request to an endpoint.
+pub(super) fn client_of<B>(request: &Request<B>) -> IpAddr {
+    let client = request.extensions().get();
+    let &ClientAddress(client) = client.expect("every request to an endpoint has one");
+    client
+}
+
+/// Warns operators, once, of an address that is refused further sessions, sockets or requests: it
+/// may be a balancer's.
 pub(super) fn warn_of_address(client: IpAddr) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
         warn!(
             %client,
-            "an address has reached its share of sessions or sockets \
+            "an address has reached its share of sessions, sockets or requests for other nodes \
              (max-connections-per-address), and further clients from there are refused; if it is a balancer's, set trusted-proxy to \
              the balancer's network, so that its clients are told apart"
         );

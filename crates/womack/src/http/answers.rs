@@ -1,13 +1,12 @@
 //! Answers that are made in one line.
 
-use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::{
     Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
 };
 
-use super::body::Body;
+use super::body::{AnswerBytes, Body};
 
 pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     respond(status, "text/plain; charset=UTF-8", text)
@@ -17,9 +16,9 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
 pub(super) fn respond(
     status: StatusCode,
     content_type: &'static str,
-    body: impl Into<Bytes>,
+    body: impl Into<AnswerBytes>,
 ) -> Response<Body> {
-    let mut response = Response::new(Either::Left(Full::new(body.into())));
+    let mut response = Response::new(Either::Left(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{
@@ -17,7 +17,7 @@ use hyper::{
     },
 };
 
-use super::body::Body;
+use super::body::{AnswerBytes, Body};
 
 /// Whom a file is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -128,11 +128,11 @@ impl Assets {
             let tag = tag.strip_prefix("W/").unwrap_or(tag);
             tag == "*" || tag.as_bytes() == variant.etag.as_bytes()
         });
-        let mut response = Response::new(Either::Left(Full::default()));
+        let mut response = Response::new(Either::Left(AnswerBytes::default()));
         if known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
-            *response.body_mut() = Either::Left(Full::new(variant.content.clone()));
+            *response.body_mut() = Either::Left(variant.content.clone().into());
         }
         let headers = response.headers_mut();
         if takes_gzip && !known {

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http_body_util::Either;
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
@@ -21,7 +22,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, select};
 use tokio_util::sync::CancellationToken;
-use womack_ledger::{HTTP_BYTES, Limit, SocketSlot};
+use womack_ledger::{Charge, HTTP_BYTES, Limit, Slot};
 use womack_proto::SessionError;
 
 use super::{
@@ -30,17 +31,20 @@ use super::{
     context::Http,
     delivery::ClientConnection,
     idle_connections::IdleEntry,
-    keep_alive::{self, Counted, SilenceEnd, SilenceTimer, Traffic},
+    keep_alive::{self, SilenceTimer},
     locality::is_forwarded,
     overload::refuse,
     proxies::{self, ClientAddress},
     refusals::closing as closing_response,
     surface::Surface,
+    traffic::{Counted, Traffic},
+    watch::{Watch, WatchEnd},
+    write_timer::WriteTimer,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// How long a connection that makes room waits for its client to have read the last answer.
-const EVICTION_TIME: Duration = Duration::from_millis(500);
+const EVICTION_TIME: Duration = Duration::from_millis(200);
 
 /// A connection that a listener has accepted.
 pub(super) struct Accepted {
@@ -51,7 +55,7 @@ pub(super) struct Accepted {
     pub(super) address: Option<IpAddr>,
     pub(super) surface: Surface,
     /// Counts the descriptor, closed before it counts no longer.
-    pub(super) slot: Option<SocketSlot>,
+    pub(super) slot: Option<Slot>,
 }
 
 /// Serves one connection until it ends, or until `closing` has it end after the request that it is
@@ -61,7 +65,7 @@ pub(super) async fn serve_connection(
     mut accepted: Accepted,
     closing: CancellationToken,
 ) {
-    let _charge = http.server.engine.memory.ledger(http.id).hold(HTTP_BYTES);
+    let mut charge = http.server.engine.memory.ledger(http.id).hold(HTTP_BYTES);
     let Some(peer) = peer(&http, &mut accepted).await else {
         return;
     };
@@ -80,26 +84,30 @@ pub(super) async fn serve_connection(
         from,
         surface,
     };
-    let ended = served.serve(stream, &closing).await;
+    let ended = served.serve(stream, &mut charge, &closing).await;
     let client = served.client;
+    client.forget_stall(&http.stalled_polls);
+    let mut patience = http.server.config.handshake_timeout;
     match ended {
+        // A stream may still bring its last events. An answer that nobody reads is given up.
+        Ended::Cut if client.is_stalled() => return client.reset(),
         Ended::Cut => return,
+        Ended::InOrder => {}
         Ended::Error(error) => count_error(&http, &error),
-        Ended::Limit(limit) => {
+        Ended::Watched(WatchEnd::Silent(limit)) => {
             let name = limit.as_str();
             tracing::debug!(limit = name, "an HTTP connection was silent for too long");
             http.server.metrics.limit(limit);
         }
-        Ended::Evicted => {
-            // Its client has had its answers, and what is not known of them soon will be.
-            client.settle(EVICTION_TIME, &closing).await;
-            return;
+        Ended::Watched(WatchEnd::Unread) => {
+            tracing::debug!("a client did not read an answer in time");
+            http.server.metrics.limit(Limit::HandshakeSeconds);
+            return client.reset();
         }
-        Ended::InOrder => {}
+        // Its client has had its answers, and what is not known of them soon will be.
+        Ended::Watched(WatchEnd::Evicted) => patience = EVICTION_TIME,
     }
-    client
-        .settle(http.server.config.handshake_timeout, &closing)
-        .await;
+    client.settle(patience, &closing).await;
 }
 
 /// A connection whose other end is known.
@@ -116,33 +124,34 @@ struct ServedConnection {
 enum Ended {
     InOrder,
     Error(hyper::Error),
-    /// Nothing happened for longer than this.
-    Limit(Limit),
-    /// It was idle, and made room.
-    Evicted,
+    /// Nothing happened for too long, or it made room.
+    Watched(WatchEnd),
     /// It was broken off.
     Cut,
 }
 
 impl ServedConnection {
     /// Serves `stream` as long as it lasts. It is dropped before it is known how it ended.
-    async fn serve(&self, stream: ClientStream, closing: &CancellationToken) -> Ended {
+    /// `charge` is for the memory that it takes.
+    async fn serve(
+        &self,
+        stream: ClientStream,
+        charge: &mut Charge,
+        closing: &CancellationToken,
+    ) -> Ended {
         let (http, client) = (&self.http, &self.client);
         let config = &http.server.config;
         let is_announced =
             self.surface != Surface::Admin && proxies::is_announced(self.from, config);
+        let traffic = Arc::new(Traffic::default());
         let has_asked = Cell::new(false);
         let service = service_fn(|request| {
             has_asked.set(true);
             client.heard();
             let is_proxied = is_announced || is_forwarded(request.headers());
             client.is_proxied.set(is_proxied);
-            self.answer(request)
+            self.answer(request, traffic.clone())
         });
-        let traffic = Arc::new(Traffic::default());
-        let timer = SilenceTimer::new(config.handshake_timeout, config.keep_alive, Instant::now());
-        let idle = http.server.descriptors.pool(self.surface).idle.clone();
-        let idle = IdleEntry::new(idle, http.id, self.peer);
         let connection = http1::Builder::new()
             // The time that hyper has for a head runs between two requests too.
             .header_read_timeout(None)
@@ -150,14 +159,12 @@ impl ServedConnection {
             .serve_connection(TokioIo::new(Counted::new(stream, traffic.clone())), service)
             .with_upgrades();
         let mut connection = pin!(connection);
+        let watch = self.watch(traffic.clone(), charge);
         let ended = select! {
             // First, so that the others see what it has done.
             biased;
             ended = connection.as_mut() => ended,
-            end = traffic.silence(timer, idle, || client.is_answering()) => return match end {
-                SilenceEnd::Limit(limit) => Ended::Limit(limit),
-                SilenceEnd::Evicted => Ended::Evicted,
-            },
+            end = watch.end() => return Ended::Watched(end),
             () = closing.cancelled() => {
                 let ending = async {
                     // A client that has only just connected is answered, which ends the connection
@@ -177,20 +184,41 @@ impl ServedConnection {
         ended.map_or_else(Ended::Error, |()| Ended::InOrder)
     }
 
-    /// Answers a request.
+    fn watch<'a>(&'a self, traffic: Arc<Traffic>, charge: &'a mut Charge) -> Watch<'a> {
+        let (http, config) = (&self.http, &self.http.server.config);
+        let idle = http.server.descriptors.pool(self.surface).idle.clone();
+        let now = Instant::now();
+        Watch {
+            traffic,
+            silence: SilenceTimer::new(config.handshake_timeout, config.keep_alive, now),
+            writes: WriteTimer::new(config.handshake_timeout),
+            idle: IdleEntry::new(idle, http.id, self.peer),
+            largest: 0,
+            charge,
+            client: &self.client,
+            stalled: &http.stalled_polls,
+        }
+    }
+
+    /// Answers a request, once its client has read enough of what it asked for before.
     fn answer(
         &self,
         request: Request<Incoming>,
+        traffic: Arc<Traffic>,
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let refused = self.assign(&request);
         let (http, client) = (self.http.clone(), self.client.clone());
         let (peer, surface) = (self.peer, self.surface);
         async move {
+            traffic.unblocked().await;
             let mut response = match refused {
                 None => http.clone().respond(request, peer, surface, client).await,
                 Some(error) => closing_response(http.refuse(error)),
             };
             http.announce_persistence(&mut response);
+            if let Either::Left(bytes) = response.body_mut() {
+                bytes.charge(http.server.engine.memory.ledger(http.id));
+            }
             Ok(response)
         }
     }

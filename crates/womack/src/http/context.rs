@@ -6,7 +6,7 @@ use hyper::header::HeaderValue;
 use womack_engine::{DirtyChannels, Sender, SessionRequest, Shard, ShardId, ToShard};
 use womack_redis::Publisher;
 
-use super::assets::Assets;
+use super::{assets::Assets, stalled_polls::StalledPolls};
 use crate::{admin::Surveyor, config::Config, context::ServerContext, status::Status};
 
 /// What serves a shard's HTTP connections.
@@ -21,6 +21,8 @@ pub(crate) struct Http {
     pub(crate) assets: Arc<Assets>,
     /// Carries requests to the nodes of their sessions, if that is done.
     pub(crate) relay: Option<Sender<SessionRequest>>,
+    /// Polls whose answers lie unread on a connection of this shard.
+    pub(crate) stalled_polls: StalledPolls,
     /// Knows the channels of all shards.
     pub(crate) surveyor: Surveyor,
     /// Publishes for those who ask by HTTP, at the listener for operators.

@@ -37,10 +37,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use womack_engine::Sid;
-use womack_ledger::{AddressShare, SocketError, SocketSlot};
+use womack_ledger::{AddressShare, Charge, Ledger, Slot, SlotError};
 use womack_proto::relay::AnswerLoss;
 
-use super::client_stream::{ClientStream, StreamEnd};
+use super::{
+    body::AnswerBytes,
+    client_stream::{ClientStream, StreamEnd},
+    stalled_polls::StalledPolls,
+};
 
 /// An answer that has lain at the system for longer was read when its connection is reset: whoever
 /// gives up just as the answer comes is quicker.
@@ -74,7 +78,7 @@ pub(super) struct ClientConnection {
     /// Answers after which the client has not been heard.
     unconfirmed: RefCell<Vec<UnconfirmedAnswer>>,
     /// Counts the descriptor; taken when the stream becomes a WebSocket.
-    slot: RefCell<Option<SocketSlot>>,
+    slot: RefCell<Option<Slot>>,
 }
 
 /// An answer of which it is not known yet whether its client has it.
@@ -102,9 +106,24 @@ enum Ending {
     Silent,
 }
 
+impl Ending {
+    /// How a connection ended that brought this error, which no healthy one does.
+    const fn of(error: io::ErrorKind) -> Self {
+        use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable, TimedOut};
+
+        match error {
+            // The system gives this error when it has tried for long enough, and an ICMP message
+            // says why nothing came back.
+            TimedOut | HostUnreachable | NetworkUnreachable | NetworkDown => Self::Silent,
+            // BrokenPipe among them: whoever writes after a reset is told that.
+            _ => Self::Reset,
+        }
+    }
+}
+
 impl ClientConnection {
     /// A connection whose descriptor `slot` counts, and its stream as hyper is to have it.
-    pub(super) fn new(stream: TcpStream, slot: Option<SocketSlot>) -> (Rc<Self>, ClientStream) {
+    pub(super) fn new(stream: TcpStream, slot: Option<Slot>) -> (Rc<Self>, ClientStream) {
         let (stream, end) = ClientStream::new(stream);
         let connection = Self {
             cut: Rc::default(),
@@ -116,13 +135,58 @@ impl ClientConnection {
         (Rc::new(connection), stream)
     }
 
+    /// Whether an event stream is sent.
+    pub(super) fn is_streaming(&self) -> bool {
+        Rc::strong_count(&self.cut) > 1
+    }
+
+    /// The client does not read what it is sent, or does again: notes its polls in `stalled`, or
+    /// takes them out.
+    pub(super) fn note_stall(&self, is_stalled: bool, stalled: &StalledPolls) {
+        for answer in &*self.unconfirmed.borrow() {
+            if is_stalled && answer.written.get().is_none() {
+                stalled.add(answer.sid, &self.cut);
+            } else {
+                stalled.remove(answer.sid, &self.cut);
+            }
+        }
+    }
+
+    /// The connection has ended.
+    pub(super) fn forget_stall(&self, stalled: &StalledPolls) {
+        for answer in &*self.unconfirmed.borrow() {
+            stalled.remove(answer.sid, &self.cut);
+        }
+    }
+
+    /// Whether there is an answer to a poll after which the client has not been heard.
+    pub(super) fn has_unconfirmed(&self) -> bool {
+        !self.unconfirmed.borrow().is_empty()
+    }
+
+    /// Whether there is an answer to a poll that the system could not take whole.
+    pub(super) fn is_stalled(&self) -> bool {
+        let unconfirmed = self.unconfirmed.borrow();
+        unconfirmed
+            .iter()
+            .any(|answer| answer.written.get().is_none())
+    }
+
+    /// Has the system forget at once what it has still to send: its client does not read it.
+    pub(super) fn reset(&self) {
+        if let Some(stream) = self.end.take_stream() {
+            // A stream that refuses the option is closed as others are.
+            stream.set_zero_linger().ok();
+        }
+    }
+
     /// Whether a request is being answered: whatever produces an answer holds a part of this.
     pub(super) fn is_answering(self: &Rc<Self>) -> bool {
-        Rc::strong_count(self) > 1 || Rc::strong_count(&self.cut) > 1
+        Rc::strong_count(self) > 1 || self.is_streaming()
     }
 
     /// Takes over what counts the descriptor.
-    pub(super) fn take_slot(&self) -> Option<SocketSlot> {
+    pub(super) fn take_slot(&self) -> Option<Slot> {
         self.slot.take()
     }
 
@@ -130,7 +194,7 @@ impl ClientConnection {
     ///
     /// # Errors
     /// That address has its share.
-    pub(super) fn assign(&self, address: IpAddr, share: AddressShare) -> Result<(), SocketError> {
+    pub(super) fn assign(&self, address: IpAddr, share: AddressShare) -> Result<(), SlotError> {
         let mut slot = self.slot.borrow_mut();
         slot.as_mut()
             .map_or(Ok(()), |slot| slot.assign(address, share))
@@ -145,13 +209,14 @@ impl ClientConnection {
     }
 
     /// The body of an answer that brings packets of `sid`, which is watched from here on: `losses` is
-    /// told if its client may not have it.
+    /// told if its client may not have it. Its bytes are charged to `ledger`.
     pub(super) fn answer(
         &self,
         losses: Rc<dyn LossReport>,
         PollTarget { sid, stamp }: PollTarget,
         bytes: Bytes,
-    ) -> Bytes {
+        ledger: &Ledger,
+    ) -> AnswerBytes {
         let written = Arc::new(OnceLock::new());
         self.unconfirmed.borrow_mut().push(UnconfirmedAnswer {
             losses,
@@ -161,11 +226,13 @@ impl ClientConnection {
             written: written.clone(),
             is_settled: false,
         });
-        Bytes::from_owner(WatchedBytes {
+        let charge = ledger.hold(bytes.len());
+        AnswerBytes::charged(Bytes::from_owner(WatchedBytes {
             bytes,
             written,
             end: self.end.clone(),
-        })
+            _charge: charge,
+        }))
     }
 
     /// The connection has ended for hyper: finds out what became of the last answers. Waits until
@@ -191,10 +258,8 @@ impl ClientConnection {
     }
 
     async fn ending(&self, patience: Duration) -> Ending {
-        match self.end.error() {
-            Some(io::ErrorKind::ConnectionReset) => return Ending::Reset,
-            Some(io::ErrorKind::TimedOut) => return Ending::Silent,
-            _ => {}
+        if let Some(ending) = self.end.error().map(Ending::of) {
+            return ending;
         }
         let Some(mut stream) = self.end.take_stream() else {
             return Ending::Orderly;
@@ -203,7 +268,7 @@ impl ClientConnection {
         wait_for_close(&mut stream, patience).await;
         match stream.take_error() {
             Ok(None) => Ending::Orderly,
-            Ok(Some(error)) if error.kind() == io::ErrorKind::TimedOut => Ending::Silent,
+            Ok(Some(error)) if Ending::of(error.kind()) == Ending::Silent => Ending::Silent,
             _ if saw_end => Ending::ClosedEarly,
             _ => Ending::Reset,
         }
@@ -276,6 +341,7 @@ struct WatchedBytes {
     bytes: Bytes,
     written: Arc<OnceLock<Instant>>,
     end: Arc<StreamEnd>,
+    _charge: Charge,
 }
 
 impl AsRef<[u8]> for WatchedBytes {
@@ -342,6 +408,23 @@ mod tests {
         act(&mut client).await;
         drop((client, stream));
         connection.ending(Duration::from_secs(10)).await
+    }
+
+    #[test]
+    fn an_error_of_the_connection_is_no_orderly_end() {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionReset, HostUnreachable, NetworkUnreachable, Other, TimedOut,
+        };
+        for (error, expected) in [
+            (ConnectionReset, Ending::Reset),
+            (BrokenPipe, Ending::Reset),
+            (Other, Ending::Reset),
+            (TimedOut, Ending::Silent),
+            (HostUnreachable, Ending::Silent),
+            (NetworkUnreachable, Ending::Silent),
+        ] {
+            assert_eq!(Ending::of(error), expected, "{error}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 use womack_engine::Throttle;
-use womack_ledger::{AddressShare, SocketError, SocketPool, SocketSlot};
+use womack_ledger::{AddressShare, Slot, SlotError, SlotPool};
 
 use super::{idle_connections::IdleConnections, surface::Surface};
 
@@ -45,14 +45,14 @@ pub(crate) struct Descriptors {
 
 /// A part of the descriptors, and the connections that can make room in it.
 pub(super) struct DescriptorPool {
-    pub(super) sockets: Arc<SocketPool>,
+    pub(super) sockets: Arc<SlotPool>,
     pub(super) idle: Arc<IdleConnections>,
 }
 
 impl DescriptorPool {
     fn new(most: usize, shards: usize) -> Self {
         Self {
-            sockets: Arc::new(SocketPool::new(most)),
+            sockets: Arc::new(SlotPool::new(most)),
             idle: Arc::new(IdleConnections::new(shards)),
         }
     }
@@ -66,14 +66,14 @@ impl DescriptorPool {
         &self,
         address: Option<IpAddr>,
         share: AddressShare,
-    ) -> Result<SocketSlot, SocketError> {
+    ) -> Result<Slot, SlotError> {
         self.sockets.take(address, share)
     }
 
     /// Closes the connection that has been idle longest of those that can make room for one from
     /// `address`, to which `error` was told. False if there is none.
-    pub(super) fn make_room(&self, error: SocketError, address: Option<IpAddr>) -> bool {
-        let whose = address.filter(|_| error == SocketError::Address);
+    pub(super) fn make_room(&self, error: SlotError, address: Option<IpAddr>) -> bool {
+        let whose = address.filter(|_| error == SlotError::Address);
         self.idle.evict(whose, Instant::now())
     }
 }
@@ -90,7 +90,7 @@ impl Descriptors {
     }
 
     /// The sockets of clients, however these came.
-    pub(crate) const fn of_clients(&self) -> &Arc<SocketPool> {
+    pub(crate) const fn of_clients(&self) -> &Arc<SlotPool> {
         &self.clients.sockets
     }
 
@@ -103,10 +103,10 @@ impl Descriptors {
 
     /// Lets a connection stay for a moment to which `error` was told. `None` if there are too many
     /// of them already; those whose address has its share have half of the places.
-    pub(super) fn turn_away(&self, error: SocketError) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn turn_away(&self, error: SlotError) -> Option<OwnedSemaphorePermit> {
         let least = match error {
-            SocketError::Full => 0,
-            SocketError::Address => TURNED_AWAY / 2,
+            SlotError::Full => 0,
+            SlotError::Address => TURNED_AWAY / 2,
         };
         let has_room = self.turned_away.available_permits() > least;
         let permit = has_room.then(|| self.turned_away.clone().try_acquire_owned());

@@ -16,8 +16,12 @@ use futures_util::task::AtomicWaker;
 use womack_engine::number;
 use womack_ledger::ShardId;
 
-/// Since when a connection has been idle, and a number that makes it the only one of then.
-type Since = (Instant, u64);
+/// The order in which connections make room: those first of whose answers it is known that their
+/// clients have them, as they can be closed at once; then those that have been idle longest.
+type Since = (IdleSince, u64);
+
+/// Whether it is unknown if the client has its last answer, and since when nothing is asked.
+pub(super) type IdleSince = (bool, Instant);
 
 /// The idle connections of a shard, the oldest first.
 type Idle = BTreeMap<Since, Arc<Eviction>>;
@@ -25,7 +29,7 @@ type Idle = BTreeMap<Since, Arc<Eviction>>;
 /// The idle connections of all shards.
 pub(super) struct IdleConnections {
     /// Each is locked by its own shard when a connection becomes idle or is used again, and by
-    /// others only when there is no room. The oldest is first.
+    /// others only when there is no room.
     shards: Box<[Mutex<Idle>]>,
 }
 
@@ -42,7 +46,7 @@ pub(super) struct IdleEntry {
     shard: ShardId,
     eviction: Arc<Eviction>,
     number: u64,
-    since: Cell<Option<Instant>>,
+    since: Cell<Option<IdleSince>>,
 }
 
 impl IdleConnections {
@@ -58,7 +62,7 @@ impl IdleConnections {
     pub(super) fn evict(&self, address: Option<IpAddr>, now: Instant) -> bool {
         let oldest = |shard: &Mutex<Idle>| {
             let idle = lock(shard);
-            let mut idle = idle.iter().take_while(|((since, _), _)| *since <= now);
+            let mut idle = idle.iter().filter(|(((_, since), _), _)| *since <= now);
             let is_meant =
                 |eviction: &Eviction| address.is_none_or(|address| eviction.address == address);
             idle.find_map(|(since, eviction)| is_meant(eviction).then_some(*since))
@@ -99,7 +103,7 @@ impl IdleEntry {
 
     /// The connection is idle since then, or in use. Returns whether it is to make room, and wakes
     /// the task of `context` once it is.
-    pub(super) fn observe(&self, since: Option<Instant>, context: &Context<'_>) -> bool {
+    pub(super) fn observe(&self, since: Option<IdleSince>, context: &Context<'_>) -> bool {
         let before = self.since.replace(since);
         if before != since {
             let mut idle = lock(&self.list.shards[usize::from(self.shard.0)]);
@@ -145,18 +149,21 @@ mod tests {
             IdleEntry::new(list.clone(), ShardId(shard), address)
         };
         let [a, b, c] = [entry(0, 1), entry(1, 2), entry(1, 1)];
-        assert!(!a.observe(Some(at(2)), &context));
-        assert!(!b.observe(Some(at(1)), &context));
-        assert!(!c.observe(Some(at(3)), &context));
-        assert!(!list.evict(None, start), "none is idle yet");
+        assert!(!a.observe(Some((false, at(2))), &context));
+        assert!(!b.observe(Some((false, at(1))), &context));
+        assert!(!c.observe(Some((true, at(0))), &context));
         assert!(list.evict(None, at(9)));
-        assert!(b.observe(Some(at(1)), &context), "the oldest is told");
+        assert!(
+            b.observe(Some((false, at(1))), &context),
+            "the oldest is told"
+        );
         let of = |last| Some(Ipv4Addr::new(10, 0, 0, last).into());
         assert!(list.evict(of(1), at(9)));
         assert!(!a.observe(None, &context), "it was used meanwhile");
-        drop(b);
+        drop((a, b));
         assert!(!list.evict(of(2), at(9)));
-        drop(c);
-        assert!(!list.evict(None, at(9)));
+        assert!(list.evict(None, at(9)) && c.observe(Some((true, at(0))), &context));
+        c.observe(Some((false, at(9))), &context);
+        assert!(!list.evict(None, at(8)), "it is idle later");
     }
 }

@@ -5,24 +5,14 @@
 //! stay for longer than those that reuse them do, and the time is told to them.
 
 use std::{
-    future::poll_fn,
-    io,
-    pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+    pin::Pin,
     time::{Duration, Instant},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{sleep_until, timeout},
-};
+use tokio::time::timeout;
 use womack_ledger::Limit;
 
-use super::{client_stream::ClientStream, idle_connections::IdleEntry};
+use super::traffic::TrafficCount;
 
 /// How long a request may be on its way to a connection that is about to be closed: a balancer has
 /// chosen the connection and is kept from sending by other work.
@@ -30,15 +20,6 @@ const LAST_REQUEST: Duration = Duration::from_millis(100);
 
 /// How long a client that has connected may take before it counts as one that asks nothing.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
-
-/// Why a connection ends on which nothing happens.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum SilenceEnd {
-    /// It took longer than this.
-    Limit(Limit),
-    /// It makes room for another connection.
-    Evicted,
-}
 
 /// The two times, and how far a connection is.
 #[derive(Debug)]
@@ -48,13 +29,8 @@ pub(super) struct SilenceTimer {
     phase: Phase,
     /// Up to the last look.
     traffic: TrafficCount,
-}
-
-/// Bytes that a connection has read and written since it opened.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TrafficCount {
-    read: u64,
-    written: u64,
+    /// Bytes that were read before the head of the request that is expected.
+    read_before: u64,
 }
 
 /// How far a connection is.
@@ -76,6 +52,7 @@ impl SilenceTimer {
             keep_alive,
             phase: Phase::Head(now),
             traffic: TrafficCount::default(),
+            read_before: 0,
         }
     }
 
@@ -84,6 +61,9 @@ impl SilenceTimer {
     pub(super) fn observe(&mut self, traffic: TrafficCount, is_answering: bool, now: Instant) {
         let has_read = traffic.read > self.traffic.read;
         let has_written = traffic.written > self.traffic.written;
+        if !matches!(self.phase, Phase::Head(_)) {
+            self.read_before = self.traffic.read;
+        }
         self.traffic = traffic;
         self.phase = match self.phase {
             _ if is_answering => Phase::Answer,
@@ -101,6 +81,14 @@ impl SilenceTimer {
             Phase::Head(since) => Some((since + self.handshake, Limit::HandshakeSeconds)),
             Phase::Answer => None,
             Phase::Idle(since) => Some((since + self.keep_alive, Limit::KeepAliveSeconds)),
+        }
+    }
+
+    /// Bytes of the head of a request that has begun.
+    pub(super) fn head_bytes(&self) -> usize {
+        match self.phase {
+            Phase::Head(_) => (self.traffic.read - self.read_before) as usize,
+            Phase::Answer | Phase::Idle(_) => 0,
         }
     }
 
@@ -127,132 +115,9 @@ pub(super) async fn finish<C: Future>(
     connection.await
 }
 
-/// Bytes that a connection has read and written.
-#[derive(Debug, Default)]
-pub(super) struct Traffic {
-    read: AtomicU64,
-    written: AtomicU64,
-}
-
-impl Traffic {
-    /// Waits until the connection has been silent for too long, or is to make room while it is
-    /// `idle`.
-    ///
-    /// It has to be polled by the task that reads and writes the connection, after that: nothing
-    /// else wakes it when something has happened.
-    pub(super) async fn silence(
-        &self,
-        mut timer: SilenceTimer,
-        idle: IdleEntry,
-        is_answering: impl Fn() -> bool,
-    ) -> SilenceEnd {
-        // A timer that rings before the first deadline would wake every new connection once more.
-        let first = timer.deadline().map(|(due, _)| due);
-        let mut sleep = pin!(sleep_until(first.unwrap_or_else(Instant::now).into()));
-        poll_fn(|context| {
-            loop {
-                let now = Instant::now();
-                let read = self.read.load(Ordering::Relaxed);
-                let written = self.written.load(Ordering::Relaxed);
-                timer.observe(TrafficCount { read, written }, is_answering(), now);
-                if idle.observe(timer.idle_since(), context) {
-                    return Poll::Ready(SilenceEnd::Evicted);
-                }
-                let Some((due, limit)) = timer.deadline() else {
-                    return Poll::Pending;
-                };
-                if due <= now {
-                    return Poll::Ready(SilenceEnd::Limit(limit));
-                }
-                // Most deadlines are put off before they are reached, so a timer that is too early
-                // is left to ring.
-                let rings = sleep.deadline().into_std();
-                if due < rings || sleep.is_elapsed() {
-                    sleep.as_mut().reset(due.into());
-                }
-                if sleep.as_mut().poll(context).is_pending() {
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await
-    }
-}
-
-/// A stream whose traffic is counted.
-pub(super) struct Counted {
-    stream: ClientStream,
-    traffic: Arc<Traffic>,
-}
-
-impl Counted {
-    pub(super) fn new(stream: ClientStream, traffic: Arc<Traffic>) -> Self {
-        Self { stream, traffic }
-    }
-
-    pub(super) fn into_inner(self) -> ClientStream {
-        self.stream
-    }
-
-    fn count_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.traffic
-                .written
-                .fetch_add(bytes as u64, Ordering::Relaxed);
-        }
-        written
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let bytes = buffer.filled().len() - before;
-        self.traffic.read.fetch_add(bytes as u64, Ordering::Relaxed);
-        read
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.count_written(written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.count_written(written)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, future::ready};
+    use std::{cell::Cell, future::ready, pin::pin};
 
     use bytes::Bytes;
     use http_body_util::Empty;
@@ -272,7 +137,11 @@ mod tests {
     const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
     fn count(read: u64, written: u64) -> TrafficCount {
-        TrafficCount { read, written }
+        TrafficCount {
+            read,
+            written,
+            ..TrafficCount::default()
+        }
     }
 
     fn seconds(start: Instant, count: u64) -> Instant {
@@ -287,13 +156,27 @@ mod tests {
         assert_eq!(timer.deadline(), head(0));
         timer.observe(count(5, 0), false, seconds(start, 9));
         assert_eq!(timer.deadline(), head(0), "more bytes are no more time");
+        assert_eq!(timer.head_bytes(), 5);
         timer.observe(count(90, 0), true, seconds(start, 9));
         assert_eq!(timer.deadline(), None);
         timer.observe(count(90, 50), false, seconds(start, 40));
         let idle = |since: u64| Some((seconds(start, since + 75), Limit::KeepAliveSeconds));
         assert_eq!(timer.deadline(), idle(40));
         timer.observe(count(91, 50), false, seconds(start, 100));
-        assert_eq!(timer.deadline(), head(100));
+        assert_eq!((timer.deadline(), timer.head_bytes()), (head(100), 1));
+    }
+
+    #[test]
+    fn a_connection_on_which_nothing_is_asked_may_make_room() {
+        let start = Instant::now();
+        let mut timer = SilenceTimer::new(HANDSHAKE, KEEP_ALIVE, start);
+        assert_eq!(timer.idle_since(), Some(start + FIRST_REQUEST));
+        timer.observe(count(5, 0), false, seconds(start, 2));
+        assert_eq!(timer.idle_since(), None);
+        timer.observe(count(90, 0), true, seconds(start, 3));
+        assert_eq!(timer.idle_since(), None);
+        timer.observe(count(90, 50), false, seconds(start, 4));
+        assert_eq!(timer.idle_since(), Some(seconds(start, 4)));
     }
 
     #[test]

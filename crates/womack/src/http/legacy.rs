@@ -15,8 +15,9 @@ use womack_proto::{
 };
 
 use super::{
+    admission::client_of,
     answers::respond,
-    body::Body,
+    body::{AnswerBytes, Body},
     context::Http,
     cors,
     delivery::{ClientConnection, PollTarget},
@@ -128,11 +129,18 @@ impl Http {
         jsonp: Option<JsonpIndex>,
         connection: &ClientConnection,
     ) -> Response<Body> {
-        match *request.method() {
+        let slot = sid.map(|sid| self.relay_slot(sid, client_of(&request)));
+        let slot = match slot.transpose() {
+            Ok(slot) => slot,
+            Err(error) => return closing(self.refuse(error)),
+        };
+        let response = match *request.method() {
             Method::GET => self.legacy_poll(sid, jsonp, connection).await,
             Method::POST => self.legacy_post(request, sid, jsonp).await,
             _ => self.refuse(SessionError::BadMethod),
-        }
+        };
+        drop(slot);
+        response
     }
 
     async fn legacy_poll(
@@ -148,7 +156,8 @@ impl Http {
         let poll = PollTarget { sid, stamp: None };
         match self.packets_for(poll).await.and_then(Answer::packets) {
             Ok(body) => {
-                let watch = |bytes| connection.answer(self.clone(), poll, bytes);
+                let ledger = self.server.engine.memory.ledger(self.id);
+                let watch = |bytes| connection.answer(self.clone(), poll, bytes, ledger);
                 answer_watched(jsonp, body.bytes, watch)
             }
             // A GET has nothing in it that could be bad: its session polls no more.
@@ -163,20 +172,28 @@ impl Http {
         sid: Option<Sid>,
         jsonp: Option<JsonpIndex>,
     ) -> Response<Body> {
+        let client = client_of(&request);
         let mut body = match self.read_body(request).await {
             Ok(body) => body,
             Err(error) => return closing(self.refuse(error)),
         };
         if jsonp.is_some() {
             body = match legacy_handshake::form_payload(&body) {
-                Ok(payload) => payload.into(),
+                Ok(payload) => {
+                    let ledger = self.server.engine.memory.ledger(self.id);
+                    ledger.keep(payload.into())
+                }
                 Err(_) => return self.refuse(SessionError::BadRequest),
             };
         }
         let Some(sid) = sid else {
             return self.refuse_legacy(SessionError::UnknownSid, None);
         };
-        match self.hand_in(sid, body).await.and_then(Answer::taken) {
+        match self
+            .hand_in(sid, body, client)
+            .await
+            .and_then(Answer::taken)
+        {
             Ok(()) => respond(StatusCode::OK, TEXT, "1"),
             Err(error) => self.refuse_legacy(error, None),
         }
@@ -197,14 +214,14 @@ impl Http {
 
 /// An answer as text, or in the script that a page waits for.
 fn answer(jsonp: Option<JsonpIndex>, text: Bytes) -> Response<Body> {
-    answer_watched(jsonp, text, |bytes| bytes)
+    answer_watched(jsonp, text, AnswerBytes::from)
 }
 
 /// The same, whose bytes go out as `watch` returns them.
 fn answer_watched(
     jsonp: Option<JsonpIndex>,
     text: Bytes,
-    watch: impl FnOnce(Bytes) -> Bytes,
+    watch: impl FnOnce(Bytes) -> AnswerBytes,
 ) -> Response<Body> {
     match jsonp {
         None => respond(StatusCode::OK, TEXT, watch(text)),

@@ -39,11 +39,17 @@ mod proxies;
 mod publish;
 mod refusals;
 mod refused_origins;
+mod relay_shares;
+mod request_body;
 mod routes;
 mod sessions;
+mod stalled_polls;
 mod stats;
 mod surface;
+mod traffic;
+mod watch;
 mod websocket;
+mod write_timer;
 
 pub(crate) use self::{
     accept::{Listener, serve},
@@ -52,5 +58,7 @@ pub(crate) use self::{
     context::{Http, keep_alive_header},
     descriptors::{Descriptors, for_clients},
     refused_origins::RefusedOrigins,
+    relay_shares::RelayShares,
+    stalled_polls::StalledPolls,
     surface::Surface,
 };

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use womack_ledger::SocketError;
+use womack_ledger::{Limit, SlotError};
 
 use super::{
     admission::warn_of_address,
@@ -34,7 +34,7 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
 pub(super) async fn serve_when_there_is_room(
     http: Rc<Http>,
     mut accepted: Accepted,
-    error: SocketError,
+    error: SlotError,
     permit: OwnedSemaphorePermit,
     closing: CancellationToken,
 ) {
@@ -72,12 +72,16 @@ pub(super) async fn refuse(stream: &mut TcpStream) {
 
 impl Http {
     /// Counts that a connection from `address` was refused.
-    pub(super) fn count_refused_socket(&self, error: SocketError, address: Option<IpAddr>) {
-        self.server.metrics.limit(error.limit());
-        match (error, address) {
-            (SocketError::Full, _) => self.server.descriptors.warn(),
-            (SocketError::Address, Some(address)) => warn_of_address(address),
-            (SocketError::Address, None) => {}
+    pub(super) fn count_refused_socket(&self, error: SlotError, address: Option<IpAddr>) {
+        match error {
+            SlotError::Full => {
+                self.server.metrics.limit(Limit::OpenFiles);
+                self.server.descriptors.warn();
+            }
+            SlotError::Address => {
+                self.server.metrics.limit(Limit::MaxConnectionsPerAddress);
+                address.into_iter().for_each(warn_of_address);
+            }
         }
     }
 }

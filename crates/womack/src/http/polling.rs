@@ -1,24 +1,22 @@
 //! Long-polling: a GET that waits for packets, a POST that brings them.
 
-use std::{rc::Rc, time::Instant};
+use std::{net::IpAddr, rc::Rc, time::Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::{Body as _, Incoming},
-};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use tokio::{sync::oneshot, time::timeout};
 use womack_engine::{RequestKind, SessionRequest, Sid, number};
 use womack_ledger::{Admitted, Limit};
 use womack_proto::{Answer, Handshake, PollBody, SessionError, relay::AnswerLoss};
 
 use super::{
+    admission::client_of,
     answers::respond,
     body::Body,
     context::Http,
     delivery::{ClientConnection, LossReport, PollTarget},
     refusals::closing,
+    request_body::{BodyError, collect},
 };
 
 /// The answer of a shard that has dropped a request.
@@ -45,11 +43,17 @@ impl Http {
         poll: PollTarget,
         connection: &ClientConnection,
     ) -> Response<Body> {
-        match *request.method() {
+        let slot = match self.relay_slot(poll.sid, client_of(&request)) {
+            Ok(slot) => slot,
+            Err(error) => return closing(self.refuse(error)),
+        };
+        let response = match *request.method() {
             Method::GET => self.poll(poll, connection).await,
             Method::POST => self.post(poll.sid, request).await,
             _ => self.refuse(SessionError::BadMethod),
-        }
+        };
+        drop(slot);
+        response
     }
 
     fn open_polling(
@@ -73,7 +77,8 @@ impl Http {
         let packets = self.packets_for(poll).await.and_then(Answer::packets);
         match packets {
             Ok(PollBody { content, bytes }) => {
-                let bytes = connection.answer(self.clone(), poll, bytes);
+                let ledger = self.server.engine.memory.ledger(self.id);
+                let bytes = connection.answer(self.clone(), poll, bytes, ledger);
                 respond(StatusCode::OK, content.media_type(), bytes)
             }
             Err(error) => self.refuse(error.of_server(self.status.is_draining())),
@@ -88,6 +93,7 @@ impl Http {
         self: &Rc<Self>,
         PollTarget { sid, stamp }: PollTarget,
     ) -> Result<Answer, SessionError> {
+        self.stalled_polls.end(sid);
         let token = number();
         let (answer, answered) = oneshot::channel();
         let kind = RequestKind::Poll {
@@ -109,11 +115,16 @@ impl Http {
     }
 
     async fn post(&self, sid: Sid, request: Request<Incoming>) -> Response<Body> {
+        let client = client_of(&request);
         let body = match self.read_body(request).await {
             Ok(body) => body,
             Err(error) => return closing(self.refuse(error)),
         };
-        match self.hand_in(sid, body).await.and_then(Answer::taken) {
+        match self
+            .hand_in(sid, body, client)
+            .await
+            .and_then(Answer::taken)
+        {
             Ok(()) => respond(StatusCode::OK, "text/html", "ok"),
             Err(error) => self.refuse(error.of_server(self.status.is_draining())),
         }
@@ -129,34 +140,41 @@ impl Http {
         request: Request<Incoming>,
     ) -> Result<Bytes, SessionError> {
         let most = self.server.config.limits.load().max_payload_bytes;
-        let bytes = request.body().size_hint().upper();
-        let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
         let ledger = self.server.engine.memory.ledger(self.id);
-        let _charge = ledger.hold(bytes.map_or(most, |bytes| bytes.min(most)));
-        let body = Limited::new(request.into_body(), most).collect();
+        let body = collect(request.into_body(), most, ledger);
         match timeout(self.server.config.handshake_timeout, body).await {
             Err(_) => {
                 self.server.metrics.limit(Limit::HandshakeSeconds);
                 Err(SessionError::BodyTimeout)
             }
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Ok(Err(BodyError::TooLarge)) => {
                 self.server.metrics.limit(Limit::MaxPayload);
                 Err(SessionError::BodyTooLarge)
             }
-            Ok(Err(_)) => Err(SessionError::BadRequest),
-            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(BodyError::Broken)) => Err(SessionError::BadRequest),
+            Ok(Ok(body)) => Ok(body),
         }
     }
 
-    /// Brings the packets in `body` to a session.
+    /// Brings the packets in `body`, which are those of `client`, to a session.
     ///
     /// # Errors
     /// [`SessionError::Overloaded`] if its shard has no time for that.
-    pub(super) async fn hand_in(&self, sid: Sid, body: Bytes) -> Result<Answer, SessionError> {
+    pub(super) async fn hand_in(
+        &self,
+        sid: Sid,
+        body: Bytes,
+        client: IpAddr,
+    ) -> Result<Answer, SessionError> {
+        let bytes = self.relay_bytes(sid, client, body.len())?;
         let (answer, answered) = oneshot::channel();
         let kind = RequestKind::Post { body, answer };
         self.ask(SessionRequest { sid, kind })?;
-        Ok(answered.await.unwrap_or(NO_ANSWER))
+        let answer = answered.await.unwrap_or(NO_ANSWER);
+        if matches!(answer, Answer::Taken) {
+            bytes.taken();
+        }
+        Ok(answer)
     }
 }
 

@@ -1,7 +1,5 @@
 //! `POST /publish`: publishing without a Redis client.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -19,7 +17,12 @@ use womack_proto::{
 };
 use womack_redis::{Error, Publisher};
 
-use super::{answers::respond, body::Body, context::Http};
+use super::{
+    answers::respond,
+    body::Body,
+    context::Http,
+    request_body::{BodyError, collect},
+};
 
 impl Http {
     /// Publishes the envelope in the body on the channels that it names.
@@ -57,19 +60,22 @@ impl Http {
         if request.method() != Method::POST {
             return Err(Problem::Method);
         }
-        let body =
-            Limited::new(request.into_body(), config.limits.load().max_message_bytes).collect();
-        let body: Bytes = match timeout(config.handshake_timeout, body).await {
+        let most = config.limits.load().max_message_bytes;
+        let ledger = self.server.engine.memory.ledger(self.id);
+        let body = collect(request.into_body(), most, ledger);
+        let body = match timeout(config.handshake_timeout, body).await {
             Err(_) => {
                 self.server.metrics.limit(Limit::HandshakeSeconds);
                 return Err(Problem::Late);
             }
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Ok(Err(BodyError::TooLarge)) => {
                 self.server.metrics.limit(Limit::MaxMessageBytes);
-                return Err(Problem::TooLarge(config.limits.load().max_message_bytes));
+                return Err(Problem::TooLarge(most));
             }
-            Ok(Err(_)) => return Err(Problem::BadRequest(PublicationError::Form)),
-            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(BodyError::Broken)) => {
+                return Err(Problem::BadRequest(PublicationError::Form));
+            }
+            Ok(Ok(body)) => body,
         };
         let addressed = addressed::decode(&body)?;
         if addressed.channels.len() > config.limits.load().max_channels_per_publish {

@@ -3,7 +3,7 @@
 use std::{rc::Rc, time::Instant};
 
 use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode, Version,
     body::Incoming,
@@ -13,11 +13,17 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{task::spawn_local, time::timeout};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use womack_engine::{ClientSocket, RequestKind, SessionRequest, Sid};
-use womack_ledger::{Admitted, SocketSlot};
+use womack_engine::{ClientSocket, RequestKind, SessionRequest, Sid, SocketSlots};
+use womack_ledger::Admitted;
 use womack_proto::{NamespaceId, Revision, SessionError};
 
-use super::{body::Body, context::Http, delivery::ClientConnection, keep_alive::Counted};
+use super::{
+    admission::client_of,
+    body::{AnswerBytes, Body},
+    context::Http,
+    delivery::ClientConnection,
+    traffic::Counted,
+};
 
 /// What a WebSocket is opened for.
 pub(super) enum Purpose {
@@ -51,22 +57,30 @@ impl Http {
         let Some(headers) = accept(&request) else {
             return self.refuse(SessionError::BadRequest);
         };
+        let relayed = match &purpose {
+            Purpose::Upgrade(sid) | Purpose::Attach(Some(sid)) => {
+                self.relay_slot(*sid, client_of(&request))
+            }
+            Purpose::Open { .. } | Purpose::Plain { .. } | Purpose::Attach(None) => Ok(None),
+        };
+        let relayed = match relayed {
+            Ok(relayed) => relayed,
+            Err(error) => return self.refuse(error),
+        };
+        let slots = SocketSlots {
+            descriptor: connection.take_slot(),
+            relayed,
+        };
         let upgraded = upgrade::on(&mut request);
-        let slot = connection.take_slot();
-        spawn_local(self.clone().hand_over(upgraded, slot, purpose));
-        let mut response = Response::new(Either::Left(Full::default()));
+        spawn_local(self.clone().hand_over(upgraded, slots, purpose));
+        let mut response = Response::new(Either::Left(AnswerBytes::default()));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
         response
     }
 
-    /// Hands the stream of a WebSocket over; `slot` counts its descriptor.
-    async fn hand_over(
-        self: Rc<Self>,
-        upgraded: OnUpgrade,
-        slot: Option<SocketSlot>,
-        purpose: Purpose,
-    ) {
+    /// Hands the stream of a WebSocket over, and what it counts by.
+    async fn hand_over(self: Rc<Self>, upgraded: OnUpgrade, slots: SocketSlots, purpose: Purpose) {
         let Ok(Ok(upgraded)) = timeout(self.server.config.handshake_timeout, upgraded).await else {
             return tracing::debug!("a client went away during its WebSocket handshake");
         };
@@ -75,7 +89,7 @@ impl Http {
         };
         let stream = parts.io.into_inner().into_inner().into_inner();
         let socket = match stream.and_then(tokio::net::TcpStream::into_std) {
-            Ok(stream) => ClientSocket { stream, slot },
+            Ok(stream) => ClientSocket { stream, slots },
             Err(error) => return tracing::debug!(%error, "a stream was gone before it opened"),
         };
         let early: Bytes = parts.read_buf;

@@ -27,7 +27,7 @@ use crate::{
     config::{Config, ConfigError, settings::Egress},
     context::ServerContext,
     error::Error,
-    http::{Descriptors, RefusedOrigins, for_clients},
+    http::{Descriptors, RefusedOrigins, RelayShares, for_clients},
     metrics::Metrics,
     status::Status,
 };
@@ -268,6 +268,7 @@ pub(super) fn context(
     });
     let engine = engine.map_err(ConfigError::Publishers)?;
     let server = ServerContext {
+        relay_shares: RelayShares::new(&config),
         config,
         metrics,
         engine: Arc::new(engine),

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     admin::Surveyor,
-    http::{self, Connections, Http, Listener, Surface},
+    http::{self, Connections, Http, Listener, StalledPolls, Surface},
 };
 
 /// How long operators may take to read their last answers.
@@ -100,6 +100,7 @@ impl Worker {
             dirty: self.handles.dirty,
             status: self.handles.status,
             assets: self.assets,
+            stalled_polls: StalledPolls::default(),
             surveyor: self.surveyor,
             publisher: self.publish_at.map(|at| Publisher::lazy(at, key)),
             keep_alive: http::keep_alive_header(&server.config),

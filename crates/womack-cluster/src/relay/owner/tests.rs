@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 use womack_engine::{ConnectionId, Receiver, ShardId, queue};
-use womack_ledger::{LimitCounters, SocketPool};
+use womack_ledger::{Ledger, LimitCounters, SlotPool};
 use womack_proto::{PollBody, payload::Content, relay::Form};
 
 use super::*;
@@ -55,13 +55,14 @@ impl Scene {
             config,
             metrics: RelayMetrics::new(&mut registry),
             limits: LimitCounters::new(&mut registry),
-            sockets: Arc::new(SocketPool::new(10)),
+            sockets: Arc::new(SlotPool::new(10)),
+            ledger: Ledger::default(),
         }));
         let (queue, shard) = queue(10);
         let (sender, events) = unbounded_channel();
         Self {
             owner: Owner::new(context, vec![queue], sender),
-            outgoing: Outgoing::new(SID.node),
+            outgoing: Outgoing::new(SID.node, Ledger::default()),
             events,
             shard,
             now: Instant::now(),

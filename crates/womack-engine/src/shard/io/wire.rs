@@ -9,7 +9,7 @@ use std::{
 
 use mio::{Interest, Registry, Token, net::TcpStream};
 
-use womack_ledger::SocketSlot;
+use womack_ledger::Slot;
 
 #[cfg(any(test, feature = "simulation"))]
 use super::memory::MemorySocket;
@@ -17,7 +17,7 @@ use super::{
     ring::Job,
     websocket::{Decoder, Inbound, Partial},
 };
-use crate::session_request::ClientSocket;
+use crate::session_request::{ClientSocket, SocketSlots};
 
 /// A socket as it comes to a shard, whose poll does not know it yet.
 pub enum Socket {
@@ -30,7 +30,10 @@ pub enum Socket {
 
 impl From<net::TcpStream> for Socket {
     fn from(stream: net::TcpStream) -> Self {
-        Self::System(ClientSocket { stream, slot: None })
+        Self::System(ClientSocket {
+            stream,
+            slots: SocketSlots::default(),
+        })
     }
 }
 
@@ -46,7 +49,7 @@ pub(crate) struct Wire {
     /// The decoder's state while a message is incomplete.
     partial: Option<Box<Partial>>,
     /// Counts the socket until it is closed.
-    _slot: Option<SocketSlot>,
+    _slot: Option<Slot>,
 }
 
 enum Stream {
@@ -66,12 +69,12 @@ impl Wire {
         registry: Option<&Registry>,
     ) -> io::Result<Self> {
         let (stream, slot) = match socket {
-            Socket::System(ClientSocket { stream, slot }) => {
+            Socket::System(ClientSocket { stream, slots }) => {
                 stream.set_nonblocking(true)?;
                 let mut stream = TcpStream::from_std(stream);
                 let registry = registry.ok_or(io::ErrorKind::NotConnected)?;
                 registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-                (Stream::System(stream), slot)
+                (Stream::System(stream), slots.descriptor)
             }
             #[cfg(any(test, feature = "simulation"))]
             Socket::Memory(socket) => {

@@ -10,8 +10,9 @@ pub struct LimitSettings {
     #[arg(long, env = "WOMACK_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
 
-    /// Clients from one address, or from one /64 network with IPv6, 0 for any number; auto keeps the
-    /// last quarter of all for addresses that have less than a quarter [default: auto]
+    /// Clients from one address, or from one /64 network with IPv6, with twice as many sockets and 8
+    /// more; 0 for any number; auto keeps the last quarter of all for addresses that have less than a
+    /// quarter [default: auto]
     #[arg(
         long,
         env = "WOMACK_MAX_CONNECTIONS_PER_ADDRESS",

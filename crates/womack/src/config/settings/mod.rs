@@ -184,7 +184,8 @@ pub struct Settings {
     #[arg(long, env = "WOMACK_PING_TIMEOUT", value_name = "SECONDS")]
     pub ping_timeout: Option<Seconds>,
 
-    /// Seconds that a request, an upgrade or the first CONNECT may take [default: 10]
+    /// Seconds that a request, an upgrade or the first CONNECT may take, or a client that reads
+    /// nothing of an answer [default: 10]
     #[arg(long, env = "WOMACK_HANDSHAKE_SECONDS", value_name = "SECONDS")]
     pub handshake_seconds: Option<Seconds>,
 

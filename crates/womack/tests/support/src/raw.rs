@@ -93,6 +93,17 @@ impl Raw {
         }
     }
 
+    /// Connects as a client for which the system keeps hardly any bytes that were not read.
+    pub async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a TCP socket");
+        let stream = socket.connect(address).await;
+        Self {
+            stream: stream.expect("the server takes a connection"),
+            unread: Vec::new(),
+        }
+    }
+
     /// Connects, opens a WebSocket with an Engine.IO session, and joins `/`.
     pub async fn socket(address: SocketAddr) -> Self {
         let mut raw = Self::upgraded(address, "/socket.io/?EIO=4&transport=websocket").await;

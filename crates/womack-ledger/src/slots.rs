@@ -1,8 +1,9 @@
-//! The sockets of clients, counted from the moment they are accepted until they are closed.
+//! Things of which there are so many, and of which each address has its share.
 //!
-//! The system gives a process so many descriptors, and without one it can neither reach Redis again
-//! nor answer an operator. So clients have a part of them, and whoever holds a client's socket holds
-//! a [`SocketSlot`] of that part.
+//! Descriptors are such things: the system gives a process so many, and without one it can neither
+//! reach Redis again nor answer an operator. So clients have a part of them, and whoever holds a
+//! client's socket holds a [`Slot`] of that part, from accept to close. Requests that wait for other
+//! nodes are others, and so are the bytes that these bring.
 
 use std::{
     collections::HashMap,
@@ -14,55 +15,48 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use crate::{
-    admission::{AddressShare, network},
-    limit::Limit,
-};
+use crate::admission::{AddressShare, network};
 
-/// The sockets that clients may have, and who has them.
-pub struct SocketPool {
+/// Slots for clients, and who has them.
+pub struct SlotPool {
     most: usize,
     open: AtomicUsize,
-    /// Holders whose sockets count together, by their address. Locked when a socket comes or goes.
+    /// Holders whose slots count together, by their address. Locked when a slot is taken or given back.
     addresses: Mutex<HashMap<IpAddr, Arc<Holder>>>,
-    /// Those who wait for a socket to be closed.
+    /// Those who wait for a slot to be given back.
     waiting: Mutex<Vec<Waker>>,
     /// How many wait, so that nothing is locked while nobody does.
     waiters: AtomicUsize,
 }
 
-/// Why a client gets no socket.
+/// Why a client gets no slot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SocketError {
+pub enum SlotError {
     /// Clients have all that they may have.
     Full,
     /// Its address has as many as it may have.
     Address,
 }
 
-impl SocketError {
-    /// The limit as the metrics name it.
-    pub const fn limit(self) -> Limit {
-        match self {
-            Self::Full => Limit::OpenFiles,
-            Self::Address => Limit::MaxConnectionsPerAddress,
-        }
-    }
+/// A slot of a client, which is taken until this is dropped.
+pub struct Slot(Arc<Holder>);
+
+/// Slots for so many bytes of a client, which are taken until this is dropped.
+pub struct BytesSlot {
+    holder: Arc<Holder>,
+    bytes: usize,
 }
 
-/// A socket of a client, which counts until this is dropped: after the socket itself.
-pub struct SocketSlot(Arc<Holder>);
-
-/// Those whose sockets count together. A slot is one pointer to it, since idle WebSockets have one.
+/// Those whose slots count together. A slot is one pointer to it, since idle WebSockets have one.
 struct Holder {
-    pool: Arc<SocketPool>,
-    /// `None` while it is not known for whom the socket is.
+    pool: Arc<SlotPool>,
+    /// `None` while it is not known for whom the slot is.
     address: Option<IpAddr>,
     open: AtomicUsize,
 }
 
-impl SocketPool {
-    /// There may be up to `most` sockets.
+impl SlotPool {
+    /// There are `most` slots.
     pub fn new(most: usize) -> Self {
         Self {
             most,
@@ -73,8 +67,8 @@ impl SocketPool {
         }
     }
 
-    /// Asks for a socket for the client at `address`, of which an address may have its `share`. One
-    /// that is for no address yet may be for anybody, such as one of a proxy.
+    /// Asks for a slot for the client at `address`, of which an address may have its `share`. One
+    /// that is for no address yet may be for anybody, such as the socket of a proxy.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -82,32 +76,56 @@ impl SocketPool {
         self: &Arc<Self>,
         address: Option<IpAddr>,
         share: AddressShare,
-    ) -> Result<SocketSlot, SocketError> {
-        let order = Ordering::Relaxed;
-        let one_more = |open| (open < self.most).then_some(open + 1);
-        let before = self.open.try_update(order, order, one_more);
-        let before = before.map_err(|_| SocketError::Full)?;
-        let holder = self.holder(address, share, before).inspect_err(|_| {
-            // Nobody is woken: whoever waits would try again, and again have none.
-            self.open.fetch_sub(1, order);
-        });
-        holder.map(SocketSlot)
+    ) -> Result<Slot, SlotError> {
+        self.take_many(address, share, 1).map(Slot)
     }
 
-    /// Sockets that are open.
+    /// The same for so many bytes, of which each is a slot.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn take_bytes(
+        self: &Arc<Self>,
+        address: IpAddr,
+        share: AddressShare,
+        bytes: usize,
+    ) -> Result<BytesSlot, SlotError> {
+        let holder = self.take_many(Some(address), share, bytes)?;
+        Ok(BytesSlot { holder, bytes })
+    }
+
+    fn take_many(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        share: AddressShare,
+        count: usize,
+    ) -> Result<Arc<Holder>, SlotError> {
+        let order = Ordering::Relaxed;
+        let more = |open: usize| open.checked_add(count).filter(|open| *open <= self.most);
+        let before = self.open.try_update(order, order, more);
+        let before = before.map_err(|_| SlotError::Full)?;
+        // As if all but the last were taken already.
+        let taken = before + count.saturating_sub(1);
+        self.holder(address, share, taken, count).inspect_err(|_| {
+            // Nobody is woken: whoever waits would try again, and again have none.
+            self.open.fetch_sub(count, order);
+        })
+    }
+
+    /// Slots that are taken.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Tries to take a socket, and wakes the task of `context` when it may be tried again.
+    /// Tries to take a slot, and wakes the task of `context` when it may be tried again.
     pub fn poll_take(
         self: &Arc<Self>,
         address: Option<IpAddr>,
         share: AddressShare,
         context: &Context<'_>,
-    ) -> Poll<SocketSlot> {
+    ) -> Poll<Slot> {
         {
-            // Before the look, so that a socket that is closed meanwhile is not missed.
+            // Before the look, so that a slot that is given back meanwhile is not missed.
             let mut waiting = lock(&self.waiting);
             waiting.push(context.waker().clone());
             self.waiters.store(waiting.len(), Ordering::SeqCst);
@@ -118,13 +136,14 @@ impl SocketPool {
         }
     }
 
-    /// The holder of sockets for `address`, with one more.
+    /// The holder of slots for `address`, with `count` more.
     fn holder(
         self: &Arc<Self>,
         address: Option<IpAddr>,
         share: AddressShare,
         taken: usize,
-    ) -> Result<Arc<Holder>, SocketError> {
+        count: usize,
+    ) -> Result<Arc<Holder>, SlotError> {
         let new = |address| {
             Arc::new(Holder {
                 pool: self.clone(),
@@ -138,8 +157,8 @@ impl SocketPool {
         let mut addresses = lock(&self.addresses);
         let found = addresses.get(&address);
         let open = found.map_or(0, |holder| holder.open.load(Ordering::Relaxed));
-        if open >= share.of(self.most, taken) {
-            return Err(SocketError::Address);
+        if open.saturating_add(count) > share.of(self.most, taken) {
+            return Err(SlotError::Address);
         }
         let holder = match found {
             Some(holder) => holder.clone(),
@@ -149,13 +168,13 @@ impl SocketPool {
                 holder
             }
         };
-        holder.open.fetch_add(1, Ordering::Relaxed);
+        holder.open.fetch_add(count, Ordering::Relaxed);
         Ok(holder)
     }
 
-    /// A socket is closed.
-    fn release(&self) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
+    /// So many slots are given back.
+    fn release(&self, count: usize) {
+        self.open.fetch_sub(count, Ordering::SeqCst);
         if self.waiters.load(Ordering::SeqCst) == 0 {
             return;
         }
@@ -168,35 +187,42 @@ impl SocketPool {
     }
 }
 
-impl SocketSlot {
-    /// Counts the socket for the client at `address` from now on.
+impl Slot {
+    /// Counts the slot for the client at `address` from now on.
     ///
     /// # Errors
-    /// That address has its share; the socket counts as before.
-    pub fn assign(&mut self, address: IpAddr, share: AddressShare) -> Result<(), SocketError> {
+    /// That address has its share; the slot counts as before.
+    pub fn assign(&mut self, address: IpAddr, share: AddressShare) -> Result<(), SlotError> {
         if self.0.address == Some(network(address)) {
             return Ok(());
         }
-        // This socket is not one of those that are taken already.
+        // This slot is not one of those that are taken already.
         let taken = self.0.pool.open().saturating_sub(1);
-        let holder = self.0.pool.holder(Some(address), share, taken)?;
-        std::mem::replace(&mut self.0, holder).leave();
+        let holder = self.0.pool.holder(Some(address), share, taken, 1)?;
+        std::mem::replace(&mut self.0, holder).leave(1);
         Ok(())
     }
 }
 
-impl Drop for SocketSlot {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.leave();
-        self.0.pool.release();
+        self.0.leave(1);
+        self.0.pool.release(1);
+    }
+}
+
+impl Drop for BytesSlot {
+    fn drop(&mut self) {
+        self.holder.leave(self.bytes);
+        self.holder.pool.release(self.bytes);
     }
 }
 
 impl Holder {
-    fn leave(&self) {
+    fn leave(&self, count: usize) {
         let Some(address) = self.address else { return };
         let mut addresses = lock(&self.pool.addresses);
-        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.open.fetch_sub(count, Ordering::Relaxed) == count {
             addresses.remove(&address);
         }
     }
@@ -218,12 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_counts_until_it_is_closed() {
-        let pool = Arc::new(SocketPool::new(2));
+    fn a_slot_is_taken_until_it_is_dropped() {
+        let pool = Arc::new(SlotPool::new(2));
         let take = |from| pool.take(from, AddressShare::Unlimited);
         let first = take(address("10.0.0.1")).unwrap();
         let _second = take(None).unwrap();
-        assert_eq!(take(None).err(), Some(SocketError::Full));
+        assert_eq!(take(None).err(), Some(SlotError::Full));
         drop(first);
         assert_eq!(pool.open(), 1);
         assert!(take(address("10.0.0.1")).is_ok());
@@ -232,26 +258,42 @@ mod tests {
 
     #[test]
     fn the_last_quarter_is_for_addresses_that_hold_less_than_one() {
-        let pool = Arc::new(SocketPool::new(40));
+        let pool = Arc::new(SlotPool::new(40));
         let take = |from| pool.take(address(from), AddressShare::Auto);
         let mut kept: Vec<_> = (0..30).map(|_| take("2001:db8::1").unwrap()).collect();
-        assert_eq!(take("2001:db8::2").err(), Some(SocketError::Address));
+        assert_eq!(take("2001:db8::2").err(), Some(SlotError::Address));
         kept.extend((0..10).map(|_| take("10.0.0.2").unwrap()));
-        assert_eq!(take("10.0.0.3").err(), Some(SocketError::Full));
+        assert_eq!(take("10.0.0.3").err(), Some(SlotError::Full));
     }
 
     #[test]
     fn a_socket_of_a_proxy_counts_for_whoever_it_serves() {
-        let (pool, share) = (Arc::new(SocketPool::new(9)), AddressShare::Most(1));
+        let (pool, share) = (Arc::new(SlotPool::new(9)), AddressShare::Most(1));
         let mut slots = [pool.take(None, share), pool.take(None, share)].map(Result::unwrap);
         let (one, other) = (address("10.0.0.1").unwrap(), address("10.0.0.2").unwrap());
         assert_eq!(slots[0].assign(one, share), Ok(()));
         assert_eq!(slots[0].assign(one, share), Ok(()), "it has been counted");
-        assert_eq!(slots[1].assign(one, share), Err(SocketError::Address));
+        assert_eq!(slots[1].assign(one, share), Err(SlotError::Address));
         assert_eq!(slots[0].assign(other, share), Ok(()));
         assert_eq!(slots[1].assign(one, share), Ok(()));
         assert_eq!(pool.open(), 2);
         drop(slots);
+        assert!(pool.open() == 0 && lock(&pool.addresses).is_empty());
+    }
+
+    #[test]
+    fn bytes_have_shares_too() {
+        let pool = Arc::new(SlotPool::new(1000));
+        let take = |last, bytes| {
+            let address = IpAddr::from([10, 0, 0, last]);
+            pool.take_bytes(address, AddressShare::Auto, bytes)
+        };
+        let first = take(1, 750).unwrap();
+        assert_eq!(take(1, 1).err(), Some(SlotError::Address));
+        assert_eq!(take(2, 251).err(), Some(SlotError::Full));
+        let second = take(2, 250).unwrap();
+        drop((first, second));
+        assert_eq!(take(1, 751).err(), Some(SlotError::Address));
         assert!(pool.open() == 0 && lock(&pool.addresses).is_empty());
     }
 
@@ -262,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_when_a_socket_is_closed() {
+    fn whoever_waits_is_woken_when_a_slot_is_given_back() {
         #[derive(Default)]
         struct Woken(AtomicBool);
         impl Wake for Woken {
@@ -270,7 +312,7 @@ mod tests {
                 self.0.store(true, Ordering::Relaxed);
             }
         }
-        let pool = Arc::new(SocketPool::new(1));
+        let pool = Arc::new(SlotPool::new(1));
         let slot = pool.take(None, AddressShare::Auto).unwrap();
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());
