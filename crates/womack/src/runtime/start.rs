@@ -4,6 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use tracing::{error, info, warn};
@@ -17,7 +18,7 @@ use womack_redis::Backend;
 use super::{
     drain::DrainSteps,
     handles::ServerHandles,
-    listen::listen,
+    listen::{bound_clients, listen},
     running::{Reload, Running},
     source::Source,
     supervisor::{self, Ports},
@@ -38,6 +39,10 @@ const SHARD_QUEUE: usize = 4096;
 const ROUTER_QUEUE: usize = 64;
 /// Requests that may wait to be carried to other nodes.
 const RELAY_QUEUE: usize = 4096;
+
+/// How long a client may acknowledge nothing where messages may wait for it for any time. About what
+/// Linux waits for anyway.
+const MAX_SILENCE: Duration = Duration::from_secs(900);
 
 /// Everything that a server is started with.
 pub(crate) struct ServerParts {
@@ -67,6 +72,10 @@ impl Listeners {
             Some(listeners) => listeners,
             None => listen(&config.host, config.port, config.shards)?,
         };
+        let silence = client_silence(config);
+        for listener in &clients {
+            bound_clients(listener, silence);
+        }
         let admin = config.admin_listen.as_deref();
         let admin = admin.map(admin_listener).transpose()?;
         Ok(Self {
@@ -82,6 +91,14 @@ impl Listeners {
         let admin = admin.and_then(|admin| admin.local_addr().ok());
         Ok((self.clients[0].local_addr()?, admin))
     }
+}
+
+/// How long a client may acknowledge nothing: as long as it may answer no ping, and no less than a
+/// message may wait for it.
+fn client_silence(config: &Config) -> Duration {
+    let queue = config.limits.load().max_client_queue_time;
+    let ping = config.ping_interval + config.ping_timeout;
+    ping.max(queue.unwrap_or(MAX_SILENCE))
 }
 
 impl Running {
