@@ -222,9 +222,9 @@ fn announced_lengths_are_limited_before_anything_else_comes() {
 
 #[test]
 fn a_message_that_is_too_long_is_passed_over_as_it_comes() {
-    let long = format!(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\n12345\r\n");
+    let long = ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\n12345\r\n";
     let next = ">3\r\n$7\r\nmessage\r\n$1\r\nb\r\n$4\r\n1234\r\n";
-    let text = [&long, next].concat();
+    let text = [long, next].concat();
     for size in 1..text.len() {
         let (mut decoder, mut input) = (Decoder::default(), BytesMut::new());
         let mut found = Vec::new();

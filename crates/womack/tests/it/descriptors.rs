@@ -57,7 +57,7 @@ async fn busy(from: u8, server: &Server) -> Raw {
 async fn ask(raw: &mut Raw) -> Option<String> {
     raw.send(b"GET /womack.js HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
-    let (head, _) = raw.answer().await?;
+    let (head, _) = raw.answer_with_head().await?;
     Some(head.lines().next().unwrap_or_default().to_owned())
 }
 
@@ -73,7 +73,7 @@ async fn operators_and_redis_are_reached_while_clients_have_all_their_descriptor
     }
     sockets(admin, FOR_CLIENTS).await;
     let mut late = Raw::connect(server.address()).await;
-    let (head, _) = late.answer().await.expect("an answer");
+    let (head, _) = late.answer_with_head().await.expect("an answer");
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     for header in ["Retry-After: 5", "Connection: close"] {
         assert!(head.contains(header), "{head}");
@@ -105,7 +105,7 @@ async fn one_address_leaves_the_last_quarter_of_descriptors_to_others() {
     }
     sockets(admin, FOR_CLIENTS / 4 * 3).await;
     let mut refused = Raw::connect_from_host(1, server.address()).await;
-    let (head, _) = refused.answer().await.expect("an answer");
+    let (head, _) = refused.answer_with_head().await.expect("an answer");
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     metrics::limit(admin, "max_connections_per_address", 1.0).await;
     let mut elsewhere = Raw::connect_from_host(2, server.address()).await;
@@ -208,10 +208,11 @@ impl Poller {
                 None => Raw::connect_from_host(self.from, self.server).await,
             };
             raw.send(request.as_bytes()).await;
-            let Some((head, body)) = raw.answer().await else {
+            let Some((head, body)) = raw.answer_with_head().await else {
                 // It made room for another one.
                 continue;
             };
+            let body = String::from_utf8_lossy(&body).into_owned();
             assert!(head.starts_with("HTTP/1.1 200 "), "{head}{body}");
             self.connections[connection] = Some(raw);
             return body;

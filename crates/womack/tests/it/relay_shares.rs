@@ -19,7 +19,8 @@ async fn ask(from: u8, node: SocketAddr, path: &str, body: Option<&str>) -> Raw 
 
 /// The status and the body of an answer.
 async fn answer(mut raw: Raw) -> (String, String) {
-    let (head, body) = raw.answer().await.expect("an answer");
+    let (head, body) = raw.answer_with_head().await.expect("an answer");
+    let body = String::from_utf8_lossy(&body).into_owned();
     (head[9..12].to_owned(), body)
 }
 

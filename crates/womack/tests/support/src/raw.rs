@@ -159,8 +159,14 @@ impl Raw {
     /// Reads an HTTP answer whose length its head tells: its status and its body. `None` if the
     /// connection ends before the last byte.
     pub async fn answer(&mut self) -> Option<(u16, Vec<u8>)> {
-        let head = self.try_head().await?;
+        let (head, body) = self.answer_with_head().await?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body))
+    }
+
+    /// The same with its head in place of its status.
+    pub async fn answer_with_head(&mut self) -> Option<(String, Vec<u8>)> {
+        let head = self.try_head().await?;
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             let is_length = name.eq_ignore_ascii_case("content-length");
@@ -168,7 +174,7 @@ impl Raw {
         });
         let length = length.unwrap_or_default();
         self.fill(length).await?;
-        Some((status, self.unread.drain(..length).collect()))
+        Some((head, self.unread.drain(..length).collect()))
     }
 
     /// Reads the head of an HTTP answer; `None` if the connection ends within it.
@@ -216,23 +222,6 @@ impl Raw {
             first: bytes[0],
             payload: bytes[head..].to_vec(),
         })
-    }
-
-    /// Reads an HTTP answer with a `Content-Length`; `None` if the connection ends before it.
-    pub async fn answer(&mut self) -> Option<(String, String)> {
-        if self.unread.is_empty() && !self.read_more().await {
-            return None;
-        }
-        let head = self.head().await;
-        let lines = head.lines().map(str::to_ascii_lowercase);
-        let mut lengths = lines.filter_map(|line| {
-            let length = line.strip_prefix("content-length:")?;
-            length.trim().parse().ok()
-        });
-        let length = lengths.next().expect("a length");
-        self.fill(length).await?;
-        let body: Vec<u8> = self.unread.drain(..length).collect();
-        Some((head, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// Reads to the end of the connection.
