@@ -122,19 +122,22 @@ pub(crate) async fn long_names_while_redis_is_silent(target: Target) -> Held {
                 .await;
         }
     }
-    // Answered in order: the last request has been read.
-    for socket in &mut sockets {
-        socket
-            .try_send(&raw::text("429[\"unsubscribe\",[]]"), PUSH)
-            .await;
+    each_is_heard(&mut sockets).await;
+    target.redis.go_on().await;
+    sockets.into()
+}
+
+/// Waits until the server has read all requests of all `sockets`, which it does in order.
+async fn each_is_heard(sockets: &mut [Raw]) {
+    let last = raw::text("429[\"unsubscribe\",[]]");
+    for socket in sockets {
+        socket.try_send(&last, PUSH).await;
         while let Some(frame) = socket.frame().await {
             if frame.payload.starts_with(b"439") {
                 break;
             }
         }
     }
-    target.redis.go_on().await;
-    sockets.into()
 }
 
 /// Clients that say as much of themselves as they may.
@@ -161,24 +164,35 @@ pub(crate) async fn changing_metas(target: Target) -> Held {
 
 /// Clients that ask who is in a channel, and do not read the answers.
 pub(crate) async fn unread_presence(target: Target) -> Held {
-    let channel = ["crowded".to_owned()];
+    let meta = format!("42{}", json!(["meta", { "name": "x".repeat(3900) }]));
+    let subscribe = format!("420{}", subscribe(&["crowded".to_owned()]));
+    let requests = [raw::text(&meta), raw::text(&subscribe)].concat();
     let mut members = Vec::new();
     for _ in 0..100 {
-        let Some(mut socket) = target.subscribed(&channel).await else {
+        let Some(mut member) = target.socket().await else {
             continue;
         };
-        let meta = format!("42{}", json!(["meta", { "name": "x".repeat(3900) }]));
-        socket.try_send(&raw::text(&meta), PUSH).await;
-        members.push(socket);
+        member.try_send(&requests, PUSH).await;
+        while let Some(frame) = member.frame().await {
+            if frame.payload.starts_with(b"430") {
+                break;
+            }
+        }
+        members.push(member);
     }
     let ask = raw::text("420[\"presence\",\"crowded\"]").repeat(20);
+    let mut askers = Vec::new();
     for _ in 0..target.clients {
-        let Some(mut socket) = target.socket().await else {
-            continue;
-        };
-        socket.try_send(&ask, PUSH).await;
-        members.push(socket);
+        askers.extend(target.socket().await);
     }
+    // The questions come faster than Redis answers.
+    target.redis.halt().await;
+    for asker in &mut askers {
+        asker.try_send(&ask, PUSH).await;
+    }
+    each_is_heard(&mut askers).await;
+    target.redis.go_on().await;
+    members.extend(askers);
     still_there(members, raw::text("3"))
 }
 
