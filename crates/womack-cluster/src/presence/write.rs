@@ -1,7 +1,7 @@
 //! Reports on their way to Redis.
 
 use redis::RedisResult;
-use womack_engine::{Custom, Place, Registry, Report};
+use womack_engine::{Custom, Meta, Place, Registry, Report};
 use womack_proto::NamespaceId;
 
 use super::{
@@ -11,15 +11,30 @@ use super::{
     reporter::Running,
 };
 
+/// Bytes that are written at one go beside the first report. They are copied twice on their way to
+/// the socket.
+const BYTES_AT_ONCE: usize = 1 << 20;
+
 impl Running {
     /// Writes all reports of the batch, in their order. When the link is lost before Redis has
     /// answered they stay, and are written again over the next: an event may come twice then,
     /// rather than not at all.
     pub(super) async fn write(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
+        loop {
+            self.write_some(ledger).await?;
+            if self.batch.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes as many reports as are written at one go.
+    async fn write_some(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
+        let count = at_once(&self.batch);
         let registry = &self.reporter.context.registry;
         let mut commands = Commands::new(&self.keys, self.records);
         let (mut gone, mut custom) = (0, 0);
-        for report in &self.batch {
+        for report in &self.batch[..count] {
             match report {
                 Report::Subscribed(place) => {
                     let (entry, presence) = entry(registry, place);
@@ -50,7 +65,8 @@ impl Running {
             self.reports().set_lost();
             self.refused(error);
         }
-        self.see_to_the_rest(ledger).await?;
+        let written = self.batch.drain(..count).collect();
+        self.see_to_the_rest(ledger, written).await?;
         // Clients that have not been written down are counted once there is a record again. While
         // another node ends the old one, there is not.
         if sent.is_taken_for_dead && self.enlisted {
@@ -61,9 +77,13 @@ impl Running {
     }
 
     /// What reports ask for once all before them is written.
-    async fn see_to_the_rest(&mut self, ledger: &mut Ledger) -> RedisResult<()> {
+    async fn see_to_the_rest(
+        &mut self,
+        ledger: &mut Ledger,
+        written: Vec<Report>,
+    ) -> RedisResult<()> {
         let mut questions = Vec::new();
-        for report in std::mem::take(&mut self.batch) {
+        for report in written {
             match report {
                 Report::Counted { count, shard, next } => self.counted(count, shard, next).await,
                 Report::Asked(question) => questions.push(question),
@@ -71,6 +91,29 @@ impl Running {
             }
         }
         self.answer(ledger, questions).await
+    }
+}
+
+/// How many of the first reports are written at one go.
+fn at_once(batch: &[Report]) -> usize {
+    // The first is written whatever its length.
+    let sizes = batch.iter().skip(1).scan(0, |sum, report| {
+        *sum += bytes(report);
+        Some(*sum)
+    });
+    let more = sizes.take_while(|sum| *sum <= BYTES_AT_ONCE).count();
+    batch.len().min(1 + more)
+}
+
+/// About as many bytes as a report has when it is written.
+fn bytes(report: &Report) -> usize {
+    let of_meta = |meta: &Option<Meta>| meta.as_ref().map_or(0, |meta| meta.get().len());
+    match report {
+        Report::Subscribed(place) | Report::Unsubscribed(place) | Report::Present(place) => {
+            place.session.len() + place.channel.len() + of_meta(&place.meta)
+        }
+        Report::Custom(custom) => custom.data.get().len() + of_meta(&custom.meta),
+        Report::Counted { .. } | Report::Asked(_) => 0,
     }
 }
 

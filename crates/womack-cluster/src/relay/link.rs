@@ -17,6 +17,8 @@ use womack_redis::{Backend, Connected, ErrorClass, Guard, REPLY_TIMEOUT, Refusal
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Messages that are taken at one go.
 const MESSAGES_PER_BATCH: usize = 512;
+/// The bytes from which on no more messages are taken at one go.
+const BYTES_PER_BATCH: usize = 1 << 20;
 
 /// How many subscribers each message of a batch has reached; 1 where nobody knows.
 pub(super) type Published = Vec<u64>;
@@ -114,11 +116,13 @@ impl Link {
                 return Ok(None);
             }
         };
+        let mut bytes = first.get_payload_bytes().len();
         batch.push(first.get_payload_bytes().to_vec());
-        while batch.len() < MESSAGES_PER_BATCH {
+        while batch.len() < MESSAGES_PER_BATCH && bytes < BYTES_PER_BATCH {
             let Some(Some(next)) = self.messages.next().now_or_never() else {
                 break;
             };
+            bytes += next.get_payload_bytes().len();
             batch.push(next.get_payload_bytes().to_vec());
         }
         Ok(None)

@@ -43,6 +43,8 @@ use super::{
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// What a connection takes before it is known where its client is: its task alone.
+const ACCEPTED_BYTES: usize = 4 << 10;
 /// How long a connection that makes room waits for its client to have read the last answer.
 const EVICTION_TIME: Duration = Duration::from_millis(200);
 
@@ -65,10 +67,12 @@ pub(super) async fn serve_connection(
     mut accepted: Accepted,
     closing: CancellationToken,
 ) {
-    let mut charge = http.server.engine.memory.ledger(http.id).hold(HTTP_BYTES);
+    let ledger = http.server.engine.memory.ledger(http.id);
+    let mut charge = ledger.hold(ACCEPTED_BYTES);
     let Some(peer) = peer(&http, &mut accepted).await else {
         return;
     };
+    charge.set(HTTP_BYTES);
     let Accepted {
         stream,
         from,
