@@ -84,14 +84,6 @@ impl Habit {
         }
     }
 
-    /// Whether it needs a session of Socket.IO over a WebSocket; `None` if either will do.
-    const fn wants_socket_io(self) -> Option<bool> {
-        match self {
-            Self::Metas => Some(true),
-            _ => None,
-        }
-    }
-
     const fn polls(self) -> bool {
         matches!(self, Self::Sessions | Self::Polls | Self::Attachments)
     }
@@ -221,16 +213,14 @@ impl HostileClient {
     fn open(&mut self, place: Place, habit: Habit) -> Option<Line> {
         let node = self.world.node(place)?;
         let (shard, mut websocket) = (self.rng.usize(..SHARDS), WebSocket::with_room(ROOM));
-        let is_socket_io = habit.wants_socket_io().unwrap_or_else(|| self.rng.bool());
+        // JSON lines know no metadata.
+        let is_socket_io = habit == Habit::Metas || self.rng.bool();
         let revision = is_socket_io.then(|| match self.rng.bool() {
             true => Revision::V3,
             false => Revision::V4,
         });
-        let shard = match revision {
-            None => {
-                node.open(shard, websocket.socket())?;
-                shard
-            }
+        match revision {
+            None => node.open(shard, websocket.socket())?,
             Some(revision) => {
                 let http = node.http();
                 http.open_websocket(shard, revision, websocket.socket())
@@ -239,9 +229,8 @@ impl HostileClient {
                 if revision == Revision::V4 {
                     websocket.write("40");
                 }
-                shard
             }
-        };
+        }
         let mut line = Line {
             shard,
             websocket,

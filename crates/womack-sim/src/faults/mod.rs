@@ -26,8 +26,9 @@ const REPEATED: u8 = 6;
 const HANG: u64 = 9000;
 /// Milliseconds that a node has for the last bytes of clients that it has closed.
 const CLOSING: u64 = 1000;
-/// Bytes that a client may hold at least, and at most, of a small memory budget.
-const HELD: std::ops::Range<u32> = 11..19;
+/// Bytes that each client may hold of a small memory budget, as powers of two: hardly a message at
+/// the least, and at the most more than a client ever holds that takes what is there for it.
+const SHARE: std::ops::Range<u32> = 11..19;
 /// The least step of the wall clock: no time of a run is mistaken for another.
 const LEAST_STEP: u64 = 600_000;
 
@@ -190,7 +191,7 @@ impl Injector {
             }
             Fault::SmallBudget => {
                 let node = self.rng.usize(..self.world.node_count());
-                let share = 1 << self.rng.u32(HELD);
+                let share = 1 << self.rng.u32(SHARE);
                 let is_short = self.world.take_memory(node, Memory::OfEach(share));
                 is_short.then_some((None, Undo::FreeMemory(node), self.rng.u64(500..6000)))?
             }
