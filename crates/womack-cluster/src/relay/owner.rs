@@ -271,7 +271,7 @@ impl Owner {
         }
         // What other nodes have said of these over the link that is lost may not have come.
         for poll in self.recent.iter() {
-            if let Some(loss) = poll.loss(Some(now)) {
+            if let Some(loss) = poll.loss_with_link(now) {
                 self.report_loss(poll.sid, loss);
             }
         }

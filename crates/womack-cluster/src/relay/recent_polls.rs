@@ -34,9 +34,24 @@ pub(super) struct RecentPoll {
 }
 
 impl RecentPoll {
-    /// What is to be said of the answer when its ingress has said nothing of it that has come, and
-    /// nothing will: it was last heard at `heard`.
+    /// What is to be said of the answer when its ingress is gone, which was last heard at `heard`: it
+    /// has said nothing of the answer that has come, and nothing will.
     pub(super) fn loss(&self, heard: Option<Instant>) -> Option<AnswerLoss> {
+        match heard {
+            // It may have been gone before the poll came: a request travels on alone. Its client has
+            // gone on with other stamps then, so nothing that follows tells that it has the answer.
+            Some(heard) if heard <= self.answered => Some(AnswerLoss::Certain),
+            _ => self.loss_unless_read(heard),
+        }
+    }
+
+    /// What is to be said of the answer when the link is lost at `now`, and with it what the ingress
+    /// may have said. An ingress that lives says it again.
+    pub(super) fn loss_with_link(&self, now: Instant) -> Option<AnswerLoss> {
+        self.loss_unless_read(Some(now))
+    }
+
+    fn loss_unless_read(&self, heard: Option<Instant>) -> Option<AnswerLoss> {
         match self.stamp {
             // A client that has its answer polls with another stamp.
             Some(stamp) => Some(AnswerLoss::IfRepeated(stamp)),
@@ -145,27 +160,42 @@ mod tests {
         assert_eq!(polls.ingresses().count(), 0);
     }
 
+    fn answered(stamp: Option<u64>) -> RecentPoll {
+        RecentPoll {
+            place: (1, 1),
+            sid: SID,
+            stamp,
+            answered: Instant::now(),
+        }
+    }
+
     #[test]
-    fn an_answer_without_a_stamp_is_lost_with_its_node_if_nothing_was_heard_since() {
-        let answered = Instant::now();
+    fn an_answer_is_lost_with_its_node_if_nothing_was_heard_since() {
+        let later = Duration::from_millis(1);
         for (stamp, heard, loss) in [
             (Some(7), None, Some(AnswerLoss::IfRepeated(7))),
-            (
-                Some(7),
-                Some(answered + SILENCE * 2),
-                Some(AnswerLoss::IfRepeated(7)),
-            ),
+            (Some(7), Some(later), Some(AnswerLoss::IfRepeated(7))),
+            (Some(7), Some(Duration::ZERO), Some(AnswerLoss::Certain)),
             (None, None, Some(AnswerLoss::Certain)),
-            (None, Some(answered + SILENCE), Some(AnswerLoss::Certain)),
-            (None, Some(answered + SILENCE * 2), None),
+            (None, Some(SILENCE), Some(AnswerLoss::Certain)),
+            (None, Some(SILENCE * 2), None),
         ] {
-            let poll = RecentPoll {
-                place: (1, 1),
-                sid: SID,
-                stamp,
-                answered,
-            };
+            let poll = answered(stamp);
+            let heard = heard.map(|heard| poll.answered + heard);
             assert_eq!(poll.loss(heard), loss, "{stamp:?} {heard:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_with_a_stamp_outlives_the_link_unless_its_poll_is_repeated() {
+        for (stamp, passed, loss) in [
+            (Some(7), Duration::ZERO, Some(AnswerLoss::IfRepeated(7))),
+            (None, SILENCE, Some(AnswerLoss::Certain)),
+            (None, SILENCE * 2, None),
+        ] {
+            let poll = answered(stamp);
+            let found = poll.loss_with_link(poll.answered + passed);
+            assert_eq!(found, loss, "{stamp:?} {passed:?}");
         }
     }
 }

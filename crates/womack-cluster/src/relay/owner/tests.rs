@@ -134,6 +134,16 @@ fn a_node_that_has_died_has_lost_the_answers_whose_polls_are_repeated() {
 }
 
 #[test]
+fn a_node_that_has_died_before_a_poll_came_has_lost_its_answer() {
+    run(async |mut scene| {
+        let heard = Some(scene.now);
+        scene.answer(1, Some(5)).await;
+        scene.owner.node_lost(INGRESS, heard, scene.now);
+        assert_eq!(scene.loss().await, AnswerLoss::Certain);
+    });
+}
+
+#[test]
 fn what_was_said_of_an_answer_may_be_lost_with_the_link() {
     run(async |mut scene| {
         scene.answer(1, Some(5)).await;
