@@ -80,7 +80,7 @@ pub(super) struct Hostile {
     server: SocketAddr,
     phase: watch::Receiver<Phase>,
     rng: Rng,
-    /// Whether it mostly fills the server's memory.
+    /// Whether it does nothing but fill the server's memory.
     fills_memory: bool,
 }
 
@@ -123,8 +123,7 @@ impl Hostile {
     }
 
     async fn attack(&mut self) {
-        let fills = self.fills_memory && self.rng.bool();
-        let habit = match fills {
+        let habit = match self.fills_memory {
             true => Habit::UnfinishedMessages,
             false => *choose(&mut self.rng, &Habit::ALL),
         };

@@ -104,7 +104,9 @@ pub(super) async fn run(setup: Setup, plan: &Plan, seconds: u64) {
         tasks.spawn(client.run());
     }
     for number in 0..plan.hostile {
-        let habits = (plan.seed, plan.budget.is_some());
+        // Half of them fill a small budget; the others do anything.
+        let fills_memory = plan.budget.is_some() && number % 2 == 0;
+        let habits = (plan.seed, fills_memory);
         let hostile = Hostile::new(world.clone(), server.address(), number, habits);
         tasks.spawn(hostile.run());
     }
