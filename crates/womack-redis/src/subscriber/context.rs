@@ -63,3 +63,26 @@ impl PendingSubscriptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use womack_proto::subscriber::Generation;
+
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_without_a_connection_is_not_asked_for_over_the_next_one() {
+        let mut pending = PendingSubscriptions::default();
+        let subscription = |channel: &str| Subscription {
+            channel: channel.into(),
+            aliases: Vec::new(),
+            generation: Generation::default(),
+        };
+        pending.handle_command(Command::Subscribe(vec![
+            subscription("a"),
+            subscription("b"),
+        ]));
+        pending.handle_command(Command::GiveUp(vec![subscription("a")]));
+        assert_eq!(pending.take(9), [subscription("b")]);
+    }
+}
