@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ledger::{Charge, Ledger};
+use crate::ledger::{Charged, Ledger};
 
 impl Ledger {
     /// Charges `bytes` until the last who shares them is gone.
@@ -10,22 +10,8 @@ impl Ledger {
         if bytes.is_empty() {
             return bytes;
         }
-        let charge = self.hold(bytes.len());
-        Bytes::from_owner(KeptBytes {
-            bytes,
-            _charge: charge,
-        })
-    }
-}
-
-struct KeptBytes {
-    bytes: Bytes,
-    _charge: Charge,
-}
-
-impl AsRef<[u8]> for KeptBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        let held = bytes.len();
+        Bytes::from_owner(Charged::new(bytes, held, self))
     }
 }
 

@@ -39,7 +39,8 @@ where
             return Err(BodyError::TooLarge);
         }
         held.extend_from_slice(&data);
-        charge.set(held.capacity());
+        // What lies beyond was never written to, and takes no memory of the system.
+        charge.set(held.len());
     }
     held.shrink_to_fit();
     Ok(ledger.share(held))
