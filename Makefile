@@ -81,7 +81,7 @@ lint: deps ## check format, lints, documentation, licences, and the Python and l
 	! cargo tree -p womack-redis -e normal | grep -E ' (hyper|clap|dashmap|womack|womack-(engine|cluster)) v'
 	! cargo tree -p womack-engine -e normal | grep -E ' (hyper|clap|redis|womack|womack-(redis|cluster)) v'
 	! cargo tree -p womack-cluster -e normal | grep -E ' (hyper|clap|womack) v'
-	! grep -rnE $(BARE_BUFFER) --include='*.rs' $(HOLDERS) | grep -v '// bounded: '
+	! grep -rnE $(BARE_BUFFER) --include='*.rs' $(HOLDERS) | grep -vE 'Charged<|// bounded: '
 	cargo check -p womack --all-targets --no-default-features
 	cargo deny --all-features check bans licenses sources
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/ruff format --check . && ../../$(VENV)/bin/mypy

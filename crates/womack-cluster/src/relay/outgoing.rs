@@ -1,6 +1,6 @@
 //! Messages to other nodes, in their order.
 
-use womack_ledger::{Charge, Ledger};
+use womack_ledger::{Charge, Charged, Ledger};
 use womack_proto::{
     Answer,
     relay::{Form, Kind, Message},
@@ -43,10 +43,9 @@ pub(super) struct Outgoing {
 pub(super) struct Said {
     pub(super) to: u32,
     number: u64,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Charged<Vec<u8>>,
     purpose: Purpose,
     tries: u8,
-    _charge: Charge,
 }
 
 /// Messages to a node that has not been heard yet, each with its length, which is charged.
@@ -172,11 +171,12 @@ impl Outgoing {
         let form = self.nodes.form(to).unwrap_or(Form::First);
         // Version 0.2.0 has no word for some things, and cannot act on them.
         if let Some(bytes) = self.message(number, kind).encode(form) {
+            let capacity = bytes.capacity();
+            let charged = Charged::new(bytes, capacity, &self.ledger);
             self.push(Said {
                 to,
                 number,
-                _charge: self.ledger.hold(bytes.capacity()),
-                bytes,
+                bytes: charged,
                 purpose,
                 tries: 0,
             });
@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     fn read(said: &[Said]) -> Vec<Message> {
-        let read = |said: &Said| Message::decode(&said.bytes.clone().into()).unwrap();
+        let read = |said: &Said| Message::decode(&said.bytes.to_vec().into()).unwrap();
         said.iter().map(read).collect()
     }
 
