@@ -46,6 +46,15 @@ impl Ledger {
         Bytes::from_owner(Charged::new(buffer, bytes, self))
     }
 
+    /// Charges bytes that somebody else has made until the last who shares them is gone.
+    pub fn keep(&self, bytes: Bytes) -> Bytes {
+        if bytes.is_empty() {
+            return bytes;
+        }
+        let held = bytes.len();
+        Bytes::from_owner(Charged::new(bytes, held, self))
+    }
+
     /// Bytes that are held.
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
@@ -212,6 +221,18 @@ mod tests {
         assert_eq!((ledger.bytes(), second.len()), (1000, 500));
         drop(second);
         assert_eq!(ledger.bytes(), 0);
+    }
+
+    #[test]
+    fn bytes_of_others_are_charged_while_they_are_held() {
+        let ledger = Ledger::default();
+        let kept = ledger.keep(Bytes::from_static(b"0123456789"));
+        let part = kept.slice(2..4);
+        drop(kept);
+        assert_eq!((ledger.bytes(), &part[..]), (10, &b"23"[..]));
+        drop(part);
+        assert_eq!(ledger.bytes(), 0);
+        assert_eq!(ledger.keep(Bytes::new()).len() + ledger.bytes(), 0);
     }
 
     #[test]

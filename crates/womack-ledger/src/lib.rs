@@ -1,8 +1,8 @@
 //! Memory and session accounting of the server, and every limit by its name.
 //!
-//! `womack-engine`, `womack-cluster` and `womack` use this crate, and it uses none of them. It
-//! counts and compares. It does no I/O but to ask the system how much memory there is, reads the
-//! clock only when an [`Admission`] is made, and starts no thread.
+//! `womack-redis`, `womack-engine`, `womack-cluster` and `womack` use this crate, and it uses none
+//! of them. It counts and compares. It does no I/O but to ask the system how much memory there is,
+//! reads the clock only when an [`Admission`] is made, and starts no thread.
 //!
 //! | module | contents |
 //! |---|---|
@@ -22,7 +22,6 @@ mod limit;
 mod memory;
 pub mod metrics;
 mod shard_id;
-mod shared_bytes;
 mod slots;
 
 pub use self::{
