@@ -91,7 +91,7 @@ pub use self::{
     },
     namespace::{
         Channels, ChannelsSettings, Client, Entry, MessageClient, Messages, Namespace, Refusal,
-        Registry, SlowClient, requests::Problem,
+        Registry, SlowClient, problem::Problem,
     },
     publishers::PublishersError,
     queue::{Receiver, Scale, Sender, queue, weighed_queue},

@@ -6,11 +6,7 @@ use smallvec::SmallVec;
 use womack_ledger::Limit;
 use womack_proto::{Event, Revision, publishers::juggernaut::Request};
 
-use super::{
-    Client, Namespace,
-    join::success,
-    requests::{ChannelLimits, Problem},
-};
+use super::{Client, Namespace, join::success, problem::Problem, requests::ChannelLimits};
 use crate::{encoding::Dialect, limits::Limits, live::Live};
 
 /// The stock behaviour of a namespace: the client events `subscribe`, `unsubscribe`, `meta`,

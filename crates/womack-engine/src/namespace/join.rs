@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use womack_proto::lines::{self, Verb};
 
-use super::requests::Problem;
+use super::problem::Problem;
 
 /// The way in which a client hears that it is in channels, or is not.
 #[derive(Clone, Debug)]

@@ -21,6 +21,7 @@
 
 mod channels;
 pub(crate) mod join;
+pub(crate) mod problem;
 mod registry;
 pub(crate) mod requests;
 

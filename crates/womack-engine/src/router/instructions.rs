@@ -115,8 +115,7 @@ impl Router {
         out: &mut Output,
     ) -> Result<(), Refusal> {
         let context = self.context.clone();
-        let most = self.limits.max_message_bytes;
-        if payload.len() > most {
+        if payload.len() > self.limits.max_message_bytes {
             return Err(Refusal::TooLarge);
         }
         let Instruction { clients, action } = decode(origin, payload)?;

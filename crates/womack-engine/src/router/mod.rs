@@ -8,6 +8,7 @@
 //! commands and requests that follow into an [`Output`], which its driver empties.
 
 mod busiest;
+mod busy;
 mod gaps;
 mod held;
 mod instructions;
@@ -16,10 +17,12 @@ mod messages;
 mod namespace_counts;
 mod open_gaps;
 mod rate_limit;
+mod received_to;
 mod reconcile;
 mod refusals;
 mod routes;
 mod traffic;
+mod warnings;
 
 use std::{
     sync::Arc,

@@ -1,10 +1,10 @@
 //! Messages beyond the limit of their namespace: which are dropped, and how clients are told.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tracing::warn;
-use womack_proto::{NamespaceId, subscriber::Epoch};
+use womack_proto::NamespaceId;
 
 use super::{
     Arrival, Now, Output, Router, message_limits::DroppedMessages, open_gaps::unix_millis,
@@ -14,30 +14,6 @@ use crate::command::{Gap, GapCause, ToShard};
 
 /// The namespaces for which a message is dropped; nearly always none.
 pub(super) type DroppedFor = SmallVec<[NamespaceId; 1]>;
-
-/// Until when all that was published has been received, over each connection.
-#[derive(Default)]
-pub(super) struct ReceivedTo(SmallVec<[(Epoch, Instant); 1]>);
-
-impl ReceivedTo {
-    /// All that was published before `at` has been received over a connection.
-    pub(super) fn set(&mut self, epoch: Epoch, at: Instant) {
-        match self.0.iter_mut().find(|(known, _)| *known == epoch) {
-            Some((_, known)) => *known = at,
-            None => self.0.push((epoch, at)),
-        }
-    }
-
-    /// A connection is gone.
-    pub(super) fn remove(&mut self, epoch: Epoch) {
-        self.0.retain(|(known, _)| *known != epoch);
-    }
-
-    /// All that was published before this has been received over all connections.
-    pub(super) fn earliest(&self) -> Option<Instant> {
-        self.0.iter().map(|(_, at)| *at).min()
-    }
-}
 
 impl Traffic {
     /// Counts a message of so many bytes for each of its namespaces. Returns those that have had

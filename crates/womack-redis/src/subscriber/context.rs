@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use womack_proto::subscriber::{Epoch, StaticSubscriptions, Subscription};
 
 use super::{
-    SubscriberConfig, backlog::Backlog, metrics::SubscriberMetrics, pending::PendingSubscriptions,
+    backlog::Backlog, config::SubscriberConfig, metrics::SubscriberMetrics,
+    pending::PendingSubscriptions,
 };
 use crate::connect::Backend;
 

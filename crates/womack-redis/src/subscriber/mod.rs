@@ -13,6 +13,7 @@
 mod backlog;
 mod batch;
 mod cluster;
+mod config;
 mod connection;
 mod context;
 mod greeting;
@@ -31,25 +32,11 @@ use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
-use womack_ledger::Ledger;
-use womack_proto::subscriber::{Event, StaticSubscriptions, Subscription};
+use womack_proto::subscriber::{Event, Subscription};
 
 use self::context::{Command, Context};
-pub use self::metrics::SubscriberMetrics;
+pub use self::{config::SubscriberConfig, metrics::SubscriberMetrics};
 use crate::connect::{Backend, Kind};
-
-/// Settings of a subscriber.
-#[derive(Clone, Debug)]
-pub struct SubscriberConfig {
-    /// Names that stay subscribed whichever clients are there.
-    pub statics: StaticSubscriptions,
-    /// Bytes of messages that are kept until they are taken; beyond, messages wait at Redis.
-    pub max_backlog_bytes: usize,
-    /// Bytes of one message; longer ones are passed over as they come, and told.
-    pub max_message_bytes: usize,
-    /// Charged with the messages that are kept.
-    pub ledger: Ledger,
-}
 
 /// The subscriber.
 pub struct RedisSubscriber {

@@ -33,7 +33,7 @@ use super::{
     idle_connections::IdleEntry,
     keep_alive::{self, SilenceTimer},
     locality::is_forwarded,
-    overload::refuse,
+    no_room::refuse,
     proxies::{self, ClientAddress},
     refusals::closing as closing_response,
     surface::Surface,

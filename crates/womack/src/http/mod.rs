@@ -7,9 +7,9 @@
 //! routes                                      which request is answered by what
 //! sessions, legacy, admin, publish            requests of clients and of operators
 //! polling, websocket, plain, events, stats    transports, and the pages of operators
-//! admission, forward, refusals                steps that requests share
+//! admission, forward, relay_shares, refusals  steps that requests share
 //! context                                     everything that these share
-//! assets, body, descriptors, delivery …       parts that know no request
+//! assets, body, descriptors, relay_pools …    parts that know no request
 //! ```
 
 mod accept;
@@ -32,6 +32,7 @@ mod idle_connections;
 mod keep_alive;
 mod legacy;
 mod locality;
+mod no_room;
 mod overload;
 mod plain;
 mod polling;
@@ -39,6 +40,7 @@ mod proxies;
 mod publish;
 mod refusals;
 mod refused_origins;
+mod relay_pools;
 mod relay_shares;
 mod request_body;
 mod routes;
@@ -58,7 +60,7 @@ pub(crate) use self::{
     context::{Http, keep_alive_header},
     descriptors::{Descriptors, for_clients},
     refused_origins::RefusedOrigins,
-    relay_shares::RelayShares,
+    relay_pools::RelayShares,
     stalled_polls::StalledPolls,
     surface::Surface,
 };

@@ -4,39 +4,20 @@
 //! there is such a session or not: this node cannot know. So an address has its share of the requests
 //! that may be under way, and of the bytes that these bring.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use tokio::{task::spawn_local, time::sleep};
 use womack_engine::Sid;
-use womack_ledger::{AddressShare, BytesSlot, Limit, Slot, SlotError, SlotPool};
+use womack_ledger::{AddressShare, BytesSlot, Limit, Slot, SlotError};
 use womack_proto::SessionError;
 
 use super::{admission::warn_of_address, context::Http};
-use crate::config::Config;
 
 /// A body that is not longer is like the request itself, and not counted beside it.
 const SMALL_BYTES: usize = 4 << 10;
 /// For how long a body counts that no session has taken. So an address that invents session ids
 /// brings no more than its share of the bytes in this time.
 const REFUSED_TIME: Duration = Duration::from_secs(10);
-
-/// What clients have of the requests and bytes for other nodes.
-pub(crate) struct RelayShares {
-    requests: Arc<SlotPool>,
-    bytes: Arc<SlotPool>,
-}
-
-impl RelayShares {
-    pub(crate) fn new(config: &Config) -> Self {
-        let largest = config.limits.load().max_payload_bytes;
-        // Of which three quarters are more than one body, so that nobody is refused for ever.
-        let bytes = config.nodes.max_relay_bytes.max(largest.saturating_mul(2));
-        Self {
-            requests: Arc::new(SlotPool::new(config.nodes.max_relayed_requests)),
-            bytes: Arc::new(SlotPool::new(bytes)),
-        }
-    }
-}
 
 /// The bytes of a body on its way to another node. They count for a while longer, unless the session
 /// takes them.

@@ -15,7 +15,7 @@ use crate::{
     namespace::{
         JoinAcknowledged,
         join::{JoinAnswer, JoinReply},
-        requests::Problem,
+        problem::Problem,
     },
     report::Report,
     shard::{

@@ -10,7 +10,8 @@ use crate::{
     namespace::{
         JoinAcknowledged,
         join::{JoinAnswer, JoinReply, JoinTexts},
-        requests::{ChannelLimits, Problem},
+        problem::Problem,
+        requests::ChannelLimits,
     },
     shard::{Shard, connections::rate_limit::Work},
     sid::ConnectionId,

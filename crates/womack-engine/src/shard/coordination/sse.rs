@@ -15,7 +15,8 @@ use crate::{
     namespace::{
         JoinAcknowledged, Memberships,
         join::{JoinAnswer, JoinReply, JoinTexts},
-        requests::{ChannelLimits, Problem},
+        problem::Problem,
+        requests::ChannelLimits,
     },
     shard::{
         Shard,
