@@ -11,7 +11,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 # The last commit whose nodes do not know the envelope.
 RELEASE_0_2_0 := 47bd352
 
-.PHONY: help run test stress random simulate mutants models sanitize attack deps lint advisories package fmt bench counts fanout proof loadtest fuzz versions
+.PHONY: help run test stress random simulate mutants models sanitize attack soak deps lint advisories package fmt bench counts fanout proof loadtest fuzz versions
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,11 @@ attack: deps ## have hostile clients press on a server, and print what that cost
 	rm -f target/attack.md
 	WOMACK_BIN=$(CURDIR)/target/release/womack WOMACK_ATTACK=full WOMACK_ATTACK_TABLE=$(CURDIR)/target/attack.md $(if $(EGRESS),WOMACK_ATTACK_EGRESS=$(EGRESS)) \
 	cargo test -p womack --test alone ledger::$(LOAD) -- --include-ignored --nocapture; status=$$?; cat target/attack.md; exit $$status
+
+soak: deps ## have hostile loads, churn and faults leave nothing behind: make soak SECONDS=3600
+	cargo build --release -p womack
+	WOMACK_BIN=$(CURDIR)/target/release/womack WOMACK_SOAK_SECONDS=$(or $(SECONDS),3600) \
+	cargo test -p womack --test alone soak:: -- --include-ignored --nocapture
 
 deps: ## install the programs and packages that the tests drive
 	for program in redis-server redis-cli chromium haproxy nginx openssl; do command -v $$program >/dev/null || missing=1; done; \

@@ -31,7 +31,7 @@ pub use self::{
     memory::{
         CHANNEL_BYTES, CLIENT_BYTES, CLOSING_BYTES, DECODER_BYTES, HTTP_BYTES, MEMBERSHIP_BYTES,
         Memory, NODE_CHANNEL_BYTES, PROCESS_BYTES, QUEUE_BYTES, ROUTE_BYTES, SHARD_BYTES,
-        available,
+        available, grown,
     },
     metrics::LimitCounters,
     shard_id::ShardId,

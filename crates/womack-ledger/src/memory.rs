@@ -31,6 +31,12 @@ pub const DECODER_BYTES: usize = 8 << 10;
 /// The budget where none is set and the system does not say what there is.
 const UNKNOWN_BYTES: usize = 512 << 20;
 
+/// What a buffer takes that has grown to `bytes`: room beyond that was never written to takes no
+/// memory of the system, but what it outgrew stays with the allocator for a while.
+pub const fn grown(bytes: usize) -> usize {
+    bytes + bytes / 4
+}
+
 /// The memory of a process.
 pub struct Memory {
     /// The budget where no setting says so.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use womack_ledger::Ledger;
+use womack_ledger::{Ledger, grown};
 
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,8 +39,7 @@ where
             return Err(BodyError::TooLarge);
         }
         held.extend_from_slice(&data);
-        // What lies beyond was never written to, and takes no memory of the system.
-        charge.set(held.len());
+        charge.set(grown(held.len()));
     }
     held.shrink_to_fit();
     Ok(ledger.share(held))

@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::{
         },
     },
 };
-use womack_ledger::{Charge, DECODER_BYTES, Ledger};
+use womack_ledger::{Charge, DECODER_BYTES, Ledger, grown};
 use womack_proto::CloseReason;
 
 /// What came in.
@@ -123,7 +123,7 @@ impl Decoder {
             }
             let mut context = WebSocketContext::new(Role::Server, Some(self.config));
             if feed(&mut context, bytes, inbound) {
-                let charge = self.ledger.hold(DECODER_BYTES + boundaries.held);
+                let charge = self.ledger.hold(DECODER_BYTES + grown(boundaries.held));
                 *partial = Some(Box::new(Partial {
                     context,
                     boundaries,
@@ -142,7 +142,9 @@ impl Decoder {
             *partial = None;
             return;
         }
-        state.charge.set(DECODER_BYTES + state.boundaries.held);
+        state
+            .charge
+            .set(DECODER_BYTES + grown(state.boundaries.held));
         if state.boundaries.messages != messages {
             // What is incomplete now is another message.
             state.deadline = deadline;
@@ -343,7 +345,7 @@ mod tests {
             let next = data(&fragment, Data::Continue, false);
             decoder.decode(&mut partial, &next, now + TIMEOUT, &mut inbound);
         }
-        assert_eq!(ledger.bytes(), DECODER_BYTES + 40_000);
+        assert_eq!(ledger.bytes(), DECODER_BYTES + grown(40_000));
         let deadline = partial.as_deref().map(Partial::deadline);
         assert_eq!(deadline, Some(now + TIMEOUT), "of its first byte");
         let last = data(&fragment, Data::Continue, true);

@@ -31,7 +31,7 @@ const ATTACK: Duration = Duration::from_secs(120);
 /// Time for a server to read what was sent.
 const SETTLING: Duration = Duration::from_millis(200);
 /// The charge of newcomers whose connections are just closing.
-const CHARGE_SLACK: usize = 512 << 10;
+pub(crate) const CHARGE_SLACK: usize = 512 << 10;
 /// Interval at which the charges are compared with the baseline.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
