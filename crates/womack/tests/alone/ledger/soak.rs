@@ -144,7 +144,7 @@ impl Scene {
 
     /// Every other time, Redis cuts all subscribers off.
     async fn trouble(&self, number: usize) {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let kill = ["CLIENT", "KILL", "TYPE", "pubsub"];
             self.redis.command(&kill).await;
         }
